@@ -1,0 +1,62 @@
+"""The same from Python as from the command line: run a study, load its results."""
+
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from flylab import reporting, studies
+from flylab.study import Run, Study, Watcher, execute, protocol_of
+
+
+def run(
+    study: str, preset: str = "quick", out: str | Path = "runs", force: bool = False, **changes: Any
+) -> xr.Dataset:
+    """Run a study, or find its results, and return them; figure, claims and report are in its folder under `out`.
+
+    Args:
+        study: its name, e.g. "architectures".
+        preset: "smoke", "quick" or "paper".
+        out: the folder of all runs; results found there are not made again.
+        force: train everything again.
+        changes: fields of the study's protocol, e.g. `n_seeds=3`.
+
+    Returns:
+        A data set with named dimensions and units.
+
+    Raises:
+        ValueError: for an unknown study, preset or field, or a value that is not allowed.
+        OSError: if `out` cannot be written.
+
+    >>> results = run("architectures", preset="smoke", n_seeds=1, n_steps=1)  # doctest: +SKIP
+    """
+    found = studies.find(study)
+    return run_and_publish(
+        found, preset, protocol_of(found, preset, **changes), Path(out), force=force
+    ).results
+
+
+def run_and_publish(
+    study: Study,
+    preset: str,
+    protocol: Any,
+    out: Path,
+    *,
+    force: bool = False,
+    watcher: Watcher | None = None,
+) -> Run:
+    """`execute`, then figure, claims and report, where they are not there yet."""
+    done = execute(study, preset, protocol, out, force=force, watcher=watcher)
+    if done.n_trained or not (done.folder / "report.html").exists():
+        reporting.publish(done.folder, done.results)
+    return done
+
+
+def load(path: str | Path) -> xr.Dataset:
+    """The results of a finished run: its folder, or the `results.nc` in it.
+
+    Raises:
+        ValueError: if they cannot be read or do not match their checksum.
+    """
+    path = Path(path)
+    return reporting.open_results(path.parent if path.name == "results.nc" else path)

@@ -1,0 +1,152 @@
+"""`MNIST1D`: every knob of the data set in one frozen value."""
+
+import math
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+
+from flylab.data.templates import Templates, digits
+
+
+@dataclass(frozen=True)
+class MNIST1D:
+    """How an MNIST-1D data set is made. The default is the published one: 4000 + 1000 examples of 40 points.
+
+    The knobs keep the names of the reference implementation (Greydanus & Kobak 2024, `mnist1d` on PyPI), and what
+    it accepts is accepted here.
+
+    Attributes:
+        n_train: training examples.
+        n_valid: validation examples: a set of its own, made with `seed + 1`, so that the published ones stay whole.
+        n_test: test examples. `n_train + n_test`, and `n_valid`, must be multiples of the number of classes.
+        template_len: with `padding[1]`, the number of points that a padded template is stretched to.
+        padding: least and greatest number of zeros appended to a template.
+        scale_coeff: width of the uniform amplitude jitter around 1.
+        max_translation: circular shifts are drawn from 0 … max_translation − 1 points.
+        corr_noise_scale: amplitude of the smooth noise in the padded region.
+        iid_noise_scale: amplitude of the white noise added everywhere.
+        shear_scale: width of the uniform jitter of the added linear trend.
+        shuffle_seq: permute the positions, by a permutation drawn from `seed`.
+        final_seq_length: points of an example, after resampling.
+        seed: of all random draws.
+        templates: the pattern of each class; by default the ten digits.
+        permutation: an order of the positions to apply at the end (see `arrangements`); by default none.
+
+    Raises:
+        ValueError: naming the knob, its value and what is allowed.
+
+    >>> MNIST1D(max_translation=0)
+    Traceback (most recent call last):
+    ValueError: max_translation=0 is not allowed: give a whole number ≥ 1
+    """
+
+    n_train: int = 4000
+    n_valid: int = 1000
+    n_test: int = 1000
+    template_len: int = 12
+    padding: tuple[int, int] = (36, 60)
+    scale_coeff: float = 0.4
+    max_translation: int = 48
+    corr_noise_scale: float = 0.25
+    iid_noise_scale: float = 0.02
+    shear_scale: float = 0.75
+    shuffle_seq: bool = False
+    final_seq_length: int = 40
+    seed: int = 42
+    templates: Templates | None = None
+    permutation: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("n_train", "n_valid", "n_test"):
+            _whole(self, name, at_least=0)
+        _whole(self, "template_len")
+        _whole(self, "max_translation", at_least=1, at_most=2**62)
+        _whole(self, "final_seq_length", at_least=1)
+        _whole(self, "seed", at_least=0, at_most=2**32 - (2 if self.n_valid else 1))
+        for name in ("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale"):
+            value = getattr(self, name)
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float | np.number)
+                or not math.isfinite(value)
+            ):
+                _refuse(name, value, "give a finite number")
+            object.__setattr__(self, name, float(value))
+        if not isinstance(self.shuffle_seq, bool | np.bool_):
+            _refuse("shuffle_seq", self.shuffle_seq, "give True or False")
+        object.__setattr__(self, "shuffle_seq", bool(self.shuffle_seq))
+        self._check_padding()
+        self._check_counts()
+        self._check_permutation()
+
+    def _check_padding(self) -> None:
+        try:
+            low, high = (operator.index(value) for value in self.padding)
+        except (TypeError, ValueError):
+            _refuse("padding", self.padding, "give two whole numbers, the least and the greatest")
+        object.__setattr__(self, "padding", (low, high))
+        if (
+            low < 0 or high < -2
+        ):  # the reference draws low + int(u·(high − low + 1)), which must not be negative
+            _refuse("padding", self.padding, "the number of zeros must not be negative")
+        if self.n_points < 1 + (self.final_seq_length > 1):
+            _refuse(
+                "template_len", self.template_len, f"template_len + padding[1] = {self.n_points} must be ≥ 2"
+            )
+
+    def _check_counts(self) -> None:
+        if self.n_train + self.n_test < self.n_classes:
+            _refuse(
+                "n_train", self.n_train, f"n_train + n_test must be ≥ {self.n_classes}, one of each class"
+            )
+        for what, total in (("n_train + n_test", self.n_train + self.n_test), ("n_valid", self.n_valid)):
+            if total % self.n_classes:
+                _refuse(what, total, f"give a multiple of the {self.n_classes} classes")
+
+    def _check_permutation(self) -> None:
+        if self.permutation is None:
+            return
+        try:
+            order = tuple(operator.index(position) for position in self.permutation)
+        except TypeError:
+            order = ()
+        if sorted(order) != list(range(self.final_seq_length)):
+            _refuse("permutation", self.permutation, f"give each of 0 … {self.final_seq_length - 1} once")
+        object.__setattr__(self, "permutation", order)
+
+    @property
+    def patterns(self) -> Templates:
+        """The templates in use: the given ones, or the ten digits."""
+        return digits() if self.templates is None else self.templates
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return 10 if self.templates is None else len(self.templates.y)
+
+    @property
+    def n_points(self) -> int:
+        """Points of a padded template, before the final resampling."""
+        return self.template_len + self.padding[1]
+
+
+def _whole(config: MNIST1D, name: str, at_least: int | None = None, at_most: int | None = None) -> None:
+    value = getattr(config, name)
+    wanted = "give a whole number" + (f" ≥ {at_least}" if at_least is not None else "")
+    wanted += f" and ≤ {at_most}" if at_most is not None and name == "seed" else ""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        _refuse(name, value, wanted)
+    if (
+        isinstance(value, bool)
+        or (at_least is not None and number < at_least)
+        or (at_most is not None and number > at_most)
+    ):
+        _refuse(name, value, wanted)
+    object.__setattr__(config, name, number)
+
+
+def _refuse(name: str, value: object, remedy: str):
+    raise ValueError(f"{name}={value} is not allowed: {remedy}")

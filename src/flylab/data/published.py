@@ -1,0 +1,103 @@
+"""The published generator in NumPy: the reference implementation's numbers for every argument it accepts."""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from flylab.data.mnist1d import MNIST1D
+from flylab.data.splits import Dataset, Splits
+from flylab.data.transforms import Draws, Stages, construct, resample
+
+
+def published(config: MNIST1D | None = None) -> Splits:
+    """MNIST-1D as published (Greydanus & Kobak 2024), or with other knobs.
+
+    `train` and `test` are, to rounding, what the reference package makes with
+    `num_samples = n_train + n_test`; `valid` is what it makes with `seed + 1` and `num_samples = n_valid`, in the
+    same order of positions.
+
+    Args:
+        config: by default `MNIST1D()`, the published 4000 + 1000 examples.
+
+    Returns:
+        `Splits` of float64 signals `(n, final_seq_length)` and integer labels `(n,)`.
+
+    >>> splits = published(MNIST1D(n_train=40, n_test=10, n_valid=10))
+    >>> splits.train.x.shape, splits.test.y.shape
+    ((40, 40), (10,))
+    """
+    config = MNIST1D() if config is None else config
+    rng = np.random.RandomState(config.seed)
+    x, y, order = make_raw(config, config.n_train + config.n_test, rng)
+    t = (
+        resample(resample(config.patterns.arrays()[1][None], config.n_points), config.final_seq_length)[0]
+        / x.std()
+    )
+    x = _arranged(standardised(x), config)
+    train = Dataset(x[: config.n_train], y[: config.n_train])
+    return Splits(
+        train,
+        _valid(config, order),
+        Dataset(x[config.n_train :], y[config.n_train :]),
+        t,
+        config.patterns,
+        config,
+    )
+
+
+def make_raw(config: MNIST1D, n: int, rng: np.random.RandomState):
+    """`n` examples before standardisation: `x (n, length)`, `y (n,)`, and the order that `shuffle_seq` drew, or None.
+
+    Takes from `rng` what the reference takes, in its order. `n` is a multiple of the number of classes.
+    """
+    patterns, _, labels = config.patterns.arrays()
+    which = np.repeat(np.arange(config.n_classes), n // config.n_classes)
+    x = construct(patterns, which, draw(config, n, rng), config).resampled
+    order = rng.permutation(n)
+    x, y = x[order], labels[which][order]
+    positions = rng.permutation(config.final_seq_length) if config.shuffle_seq else None
+    return (x if positions is None else x[:, positions]), y, positions
+
+
+def draw(config: MNIST1D, n: int, rng: np.random.RandomState) -> Draws:
+    """The random numbers of `n` examples, drawn example by example in the reference's order."""
+    low, high = config.padding
+    uniform = np.empty((3, n))
+    shift = np.empty(n, int)
+    noise = np.empty((n, 2, config.n_points))
+    size = (2, config.n_points)
+    random, randint, normal = rng.random_sample, rng.randint, rng.standard_normal
+    for i in range(n):
+        uniform[0, i] = random()
+        uniform[1, i] = random()
+        shift[i] = randint(config.max_translation)
+        noise[i] = normal(size)
+        uniform[2, i] = random()
+    padding = low + (uniform[0] * (high - low + 1)).astype(int)
+    return Draws(padding, uniform[1], shift, noise, uniform[2])
+
+
+def stages(config: MNIST1D, seed: int = 0) -> Stages:
+    """One example of each class after each step of its construction, for pictures: arrays `(n_classes, points)`."""
+    which = np.arange(config.n_classes)
+    draws = draw(config, config.n_classes, np.random.RandomState(seed))
+    return construct(config.patterns.arrays()[0], which, draws, config)
+
+
+def standardised(x: Float[np.ndarray, "n length"]) -> Float[np.ndarray, "n length"]:
+    """Mean 0 and standard deviation 1 over the whole set, as the reference does it."""
+    return (x - x.mean()) / x.std()
+
+
+def _valid(config: MNIST1D, positions: Int[np.ndarray, " length"] | None) -> Dataset:
+    if config.n_valid == 0:
+        return Dataset(np.empty((0, config.final_seq_length)), np.empty(0, int))
+    rng = np.random.RandomState(config.seed + 1)
+    x, y, _ = make_raw(replace(config, shuffle_seq=False), config.n_valid, rng)
+    x = x if positions is None else x[:, positions]
+    return Dataset(_arranged(standardised(x), config), y)
+
+
+def _arranged(x: np.ndarray, config: MNIST1D) -> np.ndarray:
+    return x if config.permutation is None else x[:, list(config.permutation)]

@@ -1,0 +1,26 @@
+"""`Dataset` and `Splits`: what every loader and generator returns."""
+
+from typing import Any, NamedTuple
+
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from flylab.data.templates import Templates
+
+
+class Dataset(NamedTuple):
+    """Examples and their labels."""
+
+    x: Float[ndarray, "n *shape"]
+    y: Int[ndarray, " n"]
+
+
+class Splits(NamedTuple):
+    """A training, a validation and a test set, with the time axis, the templates and the config behind them."""
+
+    train: Dataset
+    valid: Dataset
+    test: Dataset
+    t: Float[ndarray, " length"]
+    templates: Templates | None
+    config: Any

@@ -1,0 +1,87 @@
+"""The ten 12-point digit templates that every MNIST-1D example grows from."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float, Int
+
+# Traced by hand by the data set's author (Greydanus 2020); read top to bottom, the value is the pen's position.
+_DIGITS = (
+    (5, 6, 6.5, 6.75, 7, 7, 7, 7, 6.75, 6.5, 6, 5),
+    (5, 3, 3, 3.4, 3.8, 4.2, 4.6, 5, 5.4, 5.8, 5, 5),
+    (5, 6, 6.5, 6.5, 6, 5.25, 4.75, 4, 3.5, 3.5, 4, 5),
+    (5, 6, 6.5, 6.5, 6, 5, 5, 6, 6.5, 6.5, 6, 5),
+    (5, 4.4, 3.8, 3.2, 2.6, 2.6, 5, 5, 5, 5, 5, 5),
+    (5, 3, 3, 3, 3, 5, 6, 6.5, 6.5, 6, 4.5, 5),
+    (5, 4, 3.5, 3.25, 3, 3, 3, 3, 3.25, 3.5, 4, 5),
+    (5, 7, 7, 6.6, 6.2, 5.8, 5.4, 5, 4.6, 4.2, 5, 5),
+    (5, 4, 3.5, 3.5, 4, 5, 5, 4, 3.5, 3.5, 4, 5),
+    (5, 4, 3.5, 3.5, 4, 5, 5, 5, 5, 4.7, 4.3, 5),
+)
+
+
+@dataclass(frozen=True)
+class Templates:
+    """The noise-free pattern of each class.
+
+    Attributes:
+        x: the patterns, `n_classes` tuples of `length` values.
+        t: their common time axis, `length` values.
+        y: the integer label of each pattern.
+
+    Raises:
+        ValueError: if the lengths disagree, a pattern has fewer than two points, or a value is not finite.
+
+    >>> Templates.of([[0, 1, 0], [0, -1, 0]]).y
+    (0, 1)
+    """
+
+    x: tuple[tuple[float, ...], ...]
+    t: tuple[float, ...]
+    y: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.x or len(self.y) != len(self.x):
+            raise ValueError(
+                f"templates: {len(self.x)} patterns but {len(self.y)} labels; give one label each"
+            )
+        lengths = {len(row) for row in self.x} | {len(self.t)}
+        if len(lengths) != 1 or min(lengths) < 2:
+            raise ValueError(f"templates: lengths {sorted(lengths)}; all patterns and t need one length ≥ 2")
+        if not (np.isfinite(self.x).all() and np.isfinite(self.t).all()):
+            raise ValueError("templates: a value is not finite; remove NaN and infinity")
+
+    @classmethod
+    def of(cls, x, t=None, y=None) -> Self:
+        """Templates from anything array-like: `x (n_classes, length)`, `t (length,)`, `y (n_classes,)`.
+
+        By default `t` is the published time axis, from −5/6 to 5/6, and `y` counts from 0.
+        """
+        x = np.asarray(x, float)
+        if x.ndim != 2:
+            raise ValueError(f"templates: x has shape {x.shape}; it must be (n_classes, length)")
+        t = np.linspace(-5, 5, x.shape[1]) / 6.0 if t is None else np.asarray(t, float)
+        y = np.arange(len(x)) if y is None else np.asarray(y)
+        return cls(tuple(map(tuple, x.tolist())), tuple(t.tolist()), tuple(int(label) for label in y))
+
+    def arrays(
+        self,
+    ) -> tuple[
+        Float[np.ndarray, "n_classes length"], Float[np.ndarray, " length"], Int[np.ndarray, " n_classes"]
+    ]:
+        """`x`, `t` and `y` as NumPy arrays."""
+        return np.array(self.x), np.array(self.t), np.array(self.y)
+
+
+def digits() -> Templates:
+    """The ten published digits: whitened, starting and ending at 0, 12 points each (Greydanus 2020).
+
+    >>> len(digits().x), len(digits().t)
+    (10, 12)
+    """
+    x = np.array(_DIGITS, float)
+    x -= x.mean(1, keepdims=True)
+    x /= x.std(1, keepdims=True)
+    x -= x[:, :1]
+    return Templates.of(x / 6.0)

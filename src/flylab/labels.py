@@ -1,0 +1,52 @@
+"""The name, unit and long name of every dimension and variable, once."""
+
+from typing import NamedTuple
+
+import xarray as xr
+
+
+class Label(NamedTuple):
+    """What a figure's axis says."""
+
+    long_name: str
+    units: str = ""
+
+
+LABELS: dict[str, Label] = {
+    "seed": Label("seed"),
+    "model": Label("model"),
+    "arrangement": Label("arrangement of positions"),
+    "arm": Label("arm"),
+    "step": Label("optimiser steps"),
+    "example": Label("test example"),
+    "learning_rate": Label("learning rate"),
+    "train_accuracy": Label("training accuracy", "%"),
+    "valid_accuracy": Label("validation accuracy", "%"),
+    "test_accuracy": Label("test accuracy", "%"),
+    "train_loss": Label("training loss", "nats"),
+    "valid_loss": Label("validation loss", "nats"),
+    "test_loss": Label("test loss", "nats"),
+    "prediction": Label("predicted class after the last step"),
+    "label": Label("true class"),
+}
+
+
+def labelled(results: xr.Dataset) -> xr.Dataset:
+    """The data set with units and long names on every variable and coordinate that has them here."""
+    results = results.copy()
+    for name in results.variables:
+        if label := LABELS.get(str(name)):
+            results[name].attrs |= {"long_name": label.long_name} | (
+                {"units": label.units} if label.units else {}
+            )
+    return results
+
+
+def axis(array: xr.DataArray | xr.Variable) -> str:
+    """An axis label, from the array's own attributes.
+
+    >>> axis(xr.DataArray(0, attrs={"long_name": "test accuracy", "units": "%"}))
+    'test accuracy (%)'
+    """
+    name = array.attrs.get("long_name", getattr(array, "name", "") or "")
+    return f"{name} ({array.attrs['units']})" if array.attrs.get("units") else str(name)

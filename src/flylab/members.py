@@ -1,0 +1,211 @@
+"""Training many networks: a population over named axes, on all cores.
+
+Every device trains one member at a time, in dispatches of constant shape, each at most about half a second. So a
+member's result is bit for bit the same alone, in any company, on any number of devices and in any chunking (with two
+or more members in one batched product it would not be), memory stays that of one member per device, a new number of
+seeds compiles nothing, and progress, cancelling and saving happen between dispatches.
+"""
+
+import functools
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+import xarray as xr
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from flylab import runtime
+from flylab.data.splits import Splits
+from flylab.objectives import Objective
+from flylab.training import Arrays, Member, Plan, Steps, Trained, arrays, steps
+from flylab.types import Key, Params
+
+CHUNK_SECONDS = 0.5
+
+
+class Progress(Protocol):
+    """Told of every piece of work done."""
+
+    def __call__(self, n_steps: int) -> None:
+        """`n_steps` more optimiser steps are done, summed over members."""
+
+
+class Population(NamedTuple):
+    """A trained population.
+
+    Attributes:
+        params: the last parameters, as NumPy arrays with the grid's axes in front.
+        results: metrics with the grid's named axes: `{train,valid,test}_{loss,accuracy}` over `step`, and
+            `prediction` over `example`.
+    """
+
+    params: Params
+    results: xr.Dataset
+
+
+def train_members(
+    objective: Objective,
+    splits: Splits | Callable[[int], Splits],
+    plan: Plan,
+    grid: Mapping[str, Sequence],
+    *,
+    key: Key,
+    params: Callable[[int], Params] | None = None,
+    progress: Progress | None = None,
+) -> Population:
+    """Train one network for every point of `grid`, on all cores, through one compiled program.
+
+    Args:
+        objective: what to learn, e.g. `supervised(model)`.
+        splits: the data; or a function of the seed, for fresh data per seed (of one shape).
+        plan: what shapes the program.
+        grid: values by axis name, e.g. `{"learning_rate": [1e-3, 1e-2], "seed": range(20)}`. `seed` gives each member
+            its key, `fold_in(key, seed)`; the others are knobs.
+        key: the root of all randomness.
+        params: initial parameters by seed; by default the objective's own.
+        progress: called after each piece of work.
+
+    Raises:
+        ValueError: if an axis is empty or there is no `seed`.
+
+    >>> import jax
+    >>> from flylab.data import MNIST1D, published
+    >>> from flylab.models import zoo
+    >>> from flylab.objectives import supervised
+    >>> splits = published(MNIST1D(n_train=100, n_valid=100, n_test=100))
+    >>> grid = {"learning_rate": [1e-3, 1e-2], "seed": range(3)}
+    >>> population = train_members(supervised(zoo.logistic()), splits, Plan(20), grid, key=jax.random.key(0))
+    >>> dict(population.results.test_accuracy.sizes)
+    {'learning_rate': 2, 'seed': 3, 'step': 2}
+    """
+    axes = {name: list(values) for name, values in grid.items()}
+    if "seed" not in axes:
+        raise ValueError("the grid has no axis 'seed'; give one, e.g. seed=range(10)")
+    for name, values in axes.items():
+        if not values:
+            raise ValueError(f"the grid's axis {name!r} is empty; give it at least one value")
+    if not callable(splits):
+        fixed = arrays(splits)
+
+    def members() -> Iterator[tuple[Arrays, Member]]:
+        for point in itertools.product(*axes.values()):
+            knobs = dict(zip(axes, point, strict=True))
+            seed = int(knobs.pop("seed"))
+            data = arrays(splits(seed)) if callable(splits) else fixed
+            knobs = {name: np.float32(value) for name, value in knobs.items()}
+            yield data, Member(jax.random.fold_in(key, seed), knobs, None if params is None else params(seed))
+
+    trained = list(run_members(steps(objective, plan), members(), progress=progress))
+    sizes = tuple(len(values) for values in axes.values())
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
+    return Population(stacked.params, _labelled(stacked, axes, plan))
+
+
+def _labelled(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
+    variables = {
+        name: ((*axes, "step"), values) for name, values in stacked.history.items() if name != "loss"
+    } | {"prediction": ((*axes, "example"), stacked.prediction)}
+    return xr.Dataset(variables, {**axes, "step": list(plan.evaluated)})
+
+
+def run_members(
+    run: Steps, members: Iterable[tuple[Arrays, Member]], *, progress: Progress | None = None
+) -> Iterator[Trained]:
+    """Run each member to its end, one per device at a time, and yield its result as NumPy arrays, in order."""
+    devices = runtime.devices()
+    program, members, n_devices = _program(run, devices), iter(members), len(devices)
+    laid, laid_for = None, ()
+    finished: list[tuple[int, Trained]] = []  # fetched while the next group is under way
+    while group := list(itertools.islice(members, n_devices)):
+        n = len(group)
+        data, own = zip(
+            *group, *[group[-1]] * (n_devices - n), strict=True
+        )  # an idle device repeats the last member
+        if laid is None or any(new is not old for new, old in zip(data, laid_for, strict=True)):
+            laid, laid_for = program.lay_out(program.put(data)), data
+        stacked = program.put(own)
+        start, advance = program.compiled(laid, stacked)
+        state = start(laid, stacked)
+        done = -1
+        while done < run.n_steps:
+            begun, done = time.perf_counter(), max(done, 0)
+            stop = min(run.n_steps, done + program.chunk[0])
+            state = advance(laid, stacked, state, np.int32(stop))
+            yield from _fetched(finished)
+            jax.block_until_ready(state)
+            program.chunk[0] = _next_chunk(stop - done, time.perf_counter() - begun)
+            if progress is not None:
+                progress((stop - done) * n)
+            done = stop
+        finished = [(n, Trained(state.params, state.history, state.prediction))]
+    yield from _fetched(finished)
+
+
+def _fetched(finished: list[tuple[int, Trained]]) -> Iterator[Trained]:
+    """The members of finished groups as NumPy arrays; empties the list."""
+    while finished:
+        n, result = finished.pop()
+        result = jax.device_get(result)
+        yield from (jax.tree.map(lambda leaf, i=i: leaf[i], result) for i in range(n))
+
+
+def _next_chunk(n_steps: int, seconds: float) -> int:
+    """As many steps as take about CHUNK_SECONDS, growing at most eightfold at once."""
+    return max(1, min(8 * n_steps, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))
+
+
+class _Program(NamedTuple):
+    put: Callable[[Sequence], Any]
+    lay_out: Callable
+    compiled: Callable[[Any, Any], tuple[Callable, Callable]]  # (data, members) → start, advance
+    chunk: list[int]  # steps of the next dispatch, learnt from the last
+
+
+@functools.cache
+def _program(run: Steps, devices: tuple[jax.Device, ...]) -> _Program:
+    mesh = Mesh(np.array(devices), ("member",))
+    each = PartitionSpec("member")
+    sharding = NamedSharding(mesh, each)
+
+    def on_each(function: Callable, n_shared: int = 0, **kwargs) -> Any:
+        def local(*args):
+            cut = len(args) - n_shared
+            own = jax.tree.map(lambda leaf: leaf[0], args[:cut])
+            return jax.tree.map(lambda leaf: leaf[None], function(*own, *args[cut:]))
+
+        def program(*args):
+            specs = (each,) * (len(args) - n_shared) + (PartitionSpec(),) * n_shared
+            return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)(*args)
+
+        return jax.jit(program, compiler_options=runtime.compiler_options(), **kwargs)
+
+    start, advance = on_each(run.start), on_each(run.advance, n_shared=1, donate_argnums=2)
+    programs: dict[tuple, tuple[Callable, Callable]] = {}
+
+    def compiled(laid, stacked) -> tuple[Callable, Callable]:
+        """Both programs for data and members of these shapes, compiled side by side."""
+        leaves, tree = jax.tree.flatten((laid, stacked))
+        shapes = (tree, *((leaf.shape, leaf.dtype) for leaf in leaves))
+        if shapes not in programs:
+            begin = start.lower(laid, stacked)
+            state = jax.tree.map(
+                lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), begin.out_info
+            )
+            with ThreadPoolExecutor(2) as pool:
+                both = [begin, advance.lower(laid, stacked, state, np.int32(0))]
+                first, second = pool.map(lambda lowered: lowered.compile(), both)
+            programs[shapes] = first, second
+        return programs[shapes]
+
+    def put(group: Sequence):
+        return jax.device_put(jax.tree.map(lambda *leaves: _stack(leaves), *group), sharding)
+
+    return _Program(put, on_each(run.lay_out), compiled, [25])
+
+
+def _stack(leaves):
+    return jax.numpy.stack(leaves) if isinstance(leaves[0], jax.Array) else np.stack(leaves)

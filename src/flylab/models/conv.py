@@ -1,0 +1,166 @@
+"""A stack of 1-D convolutions at the machine's speed: batch last, every layer's positions in *phase order*.
+
+A strided layer reads every s-th position. If its input holds the positions of one phase (i mod s) side by side, each
+tap is a few contiguous runs, and the whole layer one matrix product of long rows. So from the last layer backwards we
+choose each layer's order such that the next layer's taps are contiguous: sort position i by the mixed-radix digits
+(i mod s₁, ⌊i/s₁⌋ mod s₂, …, rest) of the strides still to come. Gathering taps is then copying runs, and so is its
+transpose, which is written by hand, because the automatic one becomes scatters and pads. Measured: a third of the time
+of `layers.conv1d` under vmap.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from flylab.models.layers import affine, conv1d_length
+from flylab.types import Params
+
+
+class Conv(NamedTuple):
+    """One convolution of a stack: output channels, kernel, stride, zero padding on both sides."""
+
+    channels: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+
+
+def conv_stack(
+    params: Sequence[Params], x: Float[Array, "n_in length batch"], specs: tuple[Conv, ...]
+) -> Float[Array, "n_out length_out batch"]:
+    """Convolutions with a ReLU after each, for a batch-last batch; positions come out in natural order.
+
+    Equals `relu(conv1d(…))` layer by layer, vmapped over the batch. Never vmap this over its parameters: the
+    hand-written transposes would cost twice the time.
+    """
+    layers = plan_stack(x.shape[1], specs)
+    h = _ordered(x, [spec.stride for spec in specs])
+    for param, gather in zip(params, layers, strict=True):
+        h = jax.nn.relu(_convolve(param, h, gather))
+    return h
+
+
+def _convolve(param: Params, h: Float[Array, "n_in length batch"], gather: "Gather"):
+    n_out, kernel, n_in = param["w"].shape
+    batch = h.shape[-1]
+    taps = _take(h, gather).reshape(kernel * n_in, -1)
+    out = affine(param["w"].reshape(n_out, kernel * n_in), param["b"], taps)
+    return out.reshape(n_out, -1, batch)
+
+
+class Gather(NamedTuple):
+    """Which input slot every (tap, output slot) reads: runs to copy, and the runs of its transpose.
+
+    Attributes:
+        taps: for each tap, runs `(start, length)` of input slots, start −1 for zeros, in the order of output slots.
+        sources: runs `(length, ((tap, start), …))` of input slots, and the output slots that read them.
+    """
+
+    taps: tuple[tuple[tuple[int, int], ...], ...]
+    sources: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+
+
+@functools.cache
+def plan_stack(length: int, specs: tuple[Conv, ...]) -> list[Gather]:
+    """Each layer's gather, from its input's order of positions to its output's (the last is the natural one)."""
+    lengths = [length]
+    for spec in specs:
+        lengths.append(conv1d_length(lengths[-1], spec.kernel, spec.stride, spec.padding))
+    strides = [spec.stride for spec in specs]
+    orders = [_phase_order(n, strides[level:]) for level, n in enumerate(lengths)]
+    return [_gather(orders[i], orders[i + 1], spec) for i, spec in enumerate(specs)]
+
+
+def _ordered(x: Float[Array, "n_in length batch"], strides: list[int]) -> Float[Array, "n_in length batch"]:
+    """The signal's positions in phase order: a strided slice for each residue, not a gather."""
+    length, period = x.shape[1], math.prod(strides)
+    phases = [x[:, residue::period] for residue in _phase_order(period, strides) if residue < length]
+    return jax.lax.optimization_barrier(_join(phases))  # else XLA computes it anew for every tap
+
+
+def _phase_order(length: int, strides: list[int]) -> list[int]:
+    """Positions 0 … length − 1 sorted by their digits in the mixed radix of the strides to come, lowest first."""
+
+    def digits(position: int) -> list[int]:
+        key = []
+        for stride in strides:
+            key.append(position % stride)
+            position //= stride
+        return [*key, position]
+
+    return sorted(range(length), key=digits)
+
+
+def _gather(order_in: list[int], order_out: list[int], spec: Conv) -> Gather:
+    slot_of = {position: slot for slot, position in enumerate(order_in)}
+    reads = [
+        [slot_of.get(q * spec.stride + tap - spec.padding, -1) for q in order_out]
+        for tap in range(spec.kernel)
+    ]
+    readers: list[dict[int, int]] = [
+        {} for _ in order_in
+    ]  # of each input slot: tap → the output slot reading it
+    for tap, slots in enumerate(reads):
+        for out, slot in enumerate(slots):
+            if slot >= 0:
+                readers[slot][tap] = out
+    return Gather(tuple(_runs(slots) for slots in reads), _source_runs(readers))
+
+
+def _runs(slots: list[int]) -> tuple[tuple[int, int], ...]:
+    """Consecutive numbers (and consecutive −1) as `(start, length)`."""
+    runs: list[list[int]] = []
+    for slot in slots:
+        if runs and (slot == -1 == runs[-1][0] or (runs[-1][0] >= 0 and slot == sum(runs[-1]))):
+            runs[-1][1] += 1
+        else:
+            runs.append([slot, 1])
+    return tuple((start, n) for start, n in runs)
+
+
+def _source_runs(readers: list[dict[int, int]]) -> tuple[tuple[int, tuple[tuple[int, int], ...]], ...]:
+    runs: list[tuple[int, dict[int, int]]] = []
+    for reader in readers:
+        if runs and reader == {tap: out + runs[-1][0] for tap, out in runs[-1][1].items()}:
+            runs[-1] = (runs[-1][0] + 1, runs[-1][1])
+        else:
+            runs.append((1, reader))
+    return tuple((n, tuple(sorted(reader.items()))) for n, reader in runs)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _take(
+    h: Float[Array, "n_in length batch"], gather: Gather
+) -> Float[Array, "kernel n_in length_out batch"]:
+    n_in, _, batch = h.shape
+
+    def run(start: int, n: int):
+        return jnp.zeros((n_in, n, batch), h.dtype) if start < 0 else h[:, start : start + n]
+
+    return jnp.stack([_join([run(*one) for one in tap]) for tap in gather.taps])
+
+
+def _take_forward(h, gather: Gather):
+    return _take(h, gather), None
+
+
+def _take_backward(gather: Gather, _, g: Float[Array, "kernel n_in length_out batch"]):
+    _, n_in, _, batch = g.shape
+
+    def run(n: int, sources: tuple[tuple[int, int], ...]):
+        total = sum(g[tap, :, start : start + n] for tap, start in sources)
+        return total if sources else jnp.zeros((n_in, n, batch), g.dtype)
+
+    return (_join([run(*one) for one in gather.sources]),)
+
+
+_take.defvjp(_take_forward, _take_backward)
+
+
+def _join(parts):
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)

@@ -1,0 +1,105 @@
+"""The published networks at their published sizes (Greydanus & Kobak 2024). The constructors cache, so that two calls
+with the same arguments give the same `Model`, and training it twice compiles once."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+
+from flylab.models import layers
+from flylab.models.conv import Conv, conv_stack
+from flylab.models.gru import gru, gru_batch, gru_init
+from flylab.models.model import Model
+
+
+def _affine(params, x):
+    return layers.affine(params["w"], params["b"], x)
+
+
+@functools.cache
+def logistic(n_in: int = 40, n_outputs: int = 10) -> Model:
+    """Multinomial logistic regression: 410 parameters by default."""
+    return Model(lambda key: layers.linear_init(key, n_in, n_outputs), layers.linear, _affine)
+
+
+@functools.cache
+def mlp(n_in: int = 40, width: int = 100, n_outputs: int = 10) -> Model:
+    """Two hidden ReLU layers, the second residual: 15 210 parameters by default."""
+
+    def init(key):
+        keys = jax.random.split(key, 3)
+        sizes = {"hidden1": (n_in, width), "hidden2": (width, width), "output": (width, n_outputs)}
+        return {
+            name: layers.linear_init(k, *size) for k, (name, size) in zip(keys, sizes.items(), strict=True)
+        }
+
+    def apply(params, x):
+        h = jax.nn.relu(layers.linear(params["hidden1"], x))
+        h = h + jax.nn.relu(layers.linear(params["hidden2"], h))
+        return layers.linear(params["output"], h)
+
+    def apply_batch(params, x):
+        h = jax.nn.relu(_affine(params["hidden1"], x))
+        h = h + jax.nn.relu(_affine(params["hidden2"], h))
+        return _affine(params["output"], h)
+
+    return Model(init, apply, apply_batch)
+
+
+@functools.cache
+def cnn(length: int = 40, channels: int = 25, n_outputs: int = 10) -> Model:
+    """Three strided convolutions (kernels 5, 3, 3; stride 2; padding 1) and a linear layer: 5 210 parameters."""
+    specs = (Conv(channels, 5, 2, 1), Conv(channels, 3, 2, 1), Conv(channels, 3, 2, 1))
+    n_positions = functools.reduce(
+        lambda n, s: layers.conv1d_length(n, s.kernel, s.stride, s.padding), specs, length
+    )
+
+    def init(key):
+        keys = jax.random.split(key, len(specs) + 1)
+        n_ins = [1, *(spec.channels for spec in specs)]
+        params = {
+            f"conv{i + 1}": layers.conv1d_init(k, n_in, spec.channels, spec.kernel)
+            for i, (k, n_in, spec) in enumerate(zip(keys, n_ins, specs, strict=False))
+        }
+        return params | {"output": layers.linear_init(keys[-1], channels * n_positions, n_outputs)}
+
+    def apply(params, x):
+        h = x[None]  # (1, length)
+        for i, spec in enumerate(specs):
+            h = jax.nn.relu(layers.conv1d(params[f"conv{i + 1}"], h, spec.stride, spec.padding))
+        return layers.linear(params["output"], h.ravel())
+
+    def apply_batch(params, x):
+        h = conv_stack([params[f"conv{i + 1}"] for i in range(len(specs))], x[None], specs)
+        return _affine(params["output"], h.reshape(-1, h.shape[-1]))
+
+    return Model(init, apply, apply_batch)
+
+
+@functools.cache
+def bidirectional_gru(length: int = 40, hidden: int = 6, n_outputs: int = 10) -> Model:
+    """A bidirectional GRU whose states at all steps feed a linear layer: 5 134 parameters by default."""
+
+    def init(key):
+        recurrent, output = jax.random.split(key)
+        return {
+            "gru": gru_init(recurrent, hidden),
+            "output": layers.linear_init(output, 2 * hidden * length, n_outputs),
+        }
+
+    def apply(params, x):
+        return layers.linear(params["output"], gru(params["gru"], x).ravel())
+
+    def apply_batch(params, x):
+        h = gru_batch(params["gru"], x)  # (length, 2·hidden, batch)
+        return _affine(params["output"], h.reshape(-1, h.shape[-1]))
+
+    return Model(init, apply, apply_batch)
+
+
+ALL: dict[str, Callable[..., Model]] = {
+    "logistic": logistic,
+    "mlp": mlp,
+    "cnn": cnn,
+    "gru": bidirectional_gru,
+}

@@ -1,0 +1,166 @@
+"""Claims, figure and report, from saved results and nothing else."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flylab import studies
+from flylab.ledger import Verdict, judge
+from flylab.store import Corrupted, open_checked, write_atomic
+from flylab.study import Study
+
+_COLOURS = {"supported": "#009E73", "refuted": "#D55E00", "undecided": "#E69F00", "not tested": "#777777"}
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>flylab: {{ study.name }} ({{ attrs.preset }})</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { margin-bottom: 0; } .lead { font-size: 1.15rem; margin-top: .3rem; }
+img { width: 100%; height: auto; background: white; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; vertical-align: top; }
+td.n { white-space: nowrap; } .v { color: white; border-radius: .3rem; padding: .05rem .4rem; white-space: nowrap; }
+pre { background: #8882; padding: .6rem .8rem; overflow-x: auto; border-radius: .3rem; } small { opacity: .75; }
+</style></head><body>
+<h1>{{ study.name | replace("_", " ") }}</h1>
+<p class="lead">{{ study.question }}</p>
+<p>Preset <b>{{ attrs.preset }}</b>, {{ n_seeds }} seeds. To repeat it:</p>
+<pre>{{ command }}</pre>
+<img alt="figure of the study {{ study.name }}" src="data:image/png;base64,{{ figure }}">
+<h2>Results</h2><p>{{ table.title }}</p>
+<div class="wide"><table><tr>{% for c in table.columns %}<th>{{ c }}</th>{% endfor %}</tr>
+{% for row in table.rows %}<tr>{% for c in row %}<td class="n">{{ c }}</td>{% endfor %}</tr>
+{% endfor %}</table></div>
+<h2>Claims</h2>
+<p>An effect is <b>supported</b> if the whole 95 % interval of its mean over seeds lies inside the claim's region,
+<b>refuted</b> if it lies outside, else <b>undecided</b>. The last column is the same at the study-wide level
+1 − 0.05/m for the m claims tested.</p>
+<div class="wide"><table><tr><th>id</th><th>statement</th><th>source</th><th>published</th><th>region</th>
+<th>effect (95 % interval)</th><th>verdict</th><th>study-wide</th></tr>
+{% for v in verdicts %}<tr><td class="n">{{ v.id }}</td><td>{{ v.statement }}{% if v.note %}<br><small>{{ v.note }}</small>{% endif %}
+{% if v.seeds_needed is not none %}<br><small>about {{ v.seeds_needed }} more seeds would settle it</small>{% endif %}</td>
+<td>{{ v.source }}</td><td class="n">{{ v.published }}</td><td class="n">{{ v.region }} {{ v.unit }}</td>
+<td class="n">{{ effect(v) }}</td>
+{% for word in (v.verdict, v.verdict_adjusted) %}<td>{% if word %}<span class="v" style="background:{{ colours[word] }}">{{ word }}</span>{% else %}–{% endif %}</td>{% endfor %}</tr>
+{% endfor %}</table></div>
+<h2>Protocol</h2><pre>{{ protocol }}</pre>
+{% if provenance %}<h2>Provenance</h2><pre>{{ provenance }}</pre>{% endif %}
+</body></html>
+"""
+
+
+def verdicts(results: xr.Dataset) -> list[Verdict]:
+    """The verdict on every claim of the study that made `results`.
+
+    Raises:
+        ValueError: if the results name no known study.
+    """
+    study = studies.find(results.attrs.get("study", "(none)"))
+    return judge(
+        study.claims, results, {name: study.cells(protocol) for name, protocol in study.presets.items()}
+    )
+
+
+def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
+    """Write `claims.json`, `figure.png`, `figure.svg` and `report.html` into a run's folder, and return the verdicts.
+
+    Raises:
+        ValueError: if the folder's results cannot be read.
+    """
+    results = open_results(folder) if results is None else results
+    study = studies.find(results.attrs["study"])
+    found, drawn = verdicts(results), study.figure(results)
+    png = _image(drawn, "png")
+    write_atomic(folder / "figure.png", png)
+    write_atomic(folder / "figure.svg", _image(drawn, "svg"))
+    write_atomic(folder / "claims.json", claims_json(found))
+    write_atomic(folder / "report.html", _page(study, results, found, png, folder))
+    return found
+
+
+def open_results(folder: Path) -> xr.Dataset:
+    """The results in a run's folder.
+
+    Raises:
+        ValueError: if they cannot be read, saying how to mend it.
+    """
+    try:
+        return open_checked(folder / "results.nc")
+    except (FileNotFoundError, Corrupted) as error:
+        raise ValueError(
+            f"{error}; run the study again, which takes what is whole from {folder / 'shards'}"
+        ) from error
+
+
+def runs_in(out: Path) -> list[Path]:
+    """The folders of all finished runs under `out`.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    found = sorted(path.parent for path in out.glob("*/*/results.nc"))
+    if not found:
+        raise ValueError(
+            f"there are no runs in {out}; begin with: flylab run architectures --preset quick --out {out}"
+        )
+    return found
+
+
+def claims_json(found: list[Verdict]) -> str:
+    """The verdicts as a JSON list of objects."""
+    return json.dumps([verdict._asdict() for verdict in found], indent=2, ensure_ascii=False) + "\n"
+
+
+def effect_text(verdict: Verdict) -> str:
+    """An effect with its interval, in the claim's unit."""
+    if verdict.effect is None:
+        return "–"
+    if verdict.low is None or verdict.high is None:
+        return f"{verdict.effect:.2f}"
+    return f"{verdict.effect:.2f} ({verdict.low:.2f} … {verdict.high:.2f})"
+
+
+def repeat_command(attrs: dict[str, Any]) -> str:
+    """The command line that makes these results, with every flag that differs from the preset."""
+    study = studies.find(attrs["study"])
+    from flylab.config import plain
+
+    asked, preset = json.loads(attrs["protocol"]), plain(study.presets[attrs["preset"]])
+    words = ["flylab", "run", study.name.replace("_", "-"), "--preset", attrs["preset"]]
+    for name, value in _flat(asked).items():
+        if value != _flat(preset).get(name):
+            words += [
+                f"--{name.replace('_', '-')}",
+                " ".join(map(str, value)) if isinstance(value, list) else str(value),
+            ]
+    return " ".join(words)
+
+
+def _flat(protocol: dict[str, Any]) -> dict[str, Any]:
+    flat = {name: value for name, value in protocol.items() if not isinstance(value, dict)}
+    for value in protocol.values():
+        flat |= value if isinstance(value, dict) else {}
+    return flat
+
+
+def _image(drawn: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return buffer.getvalue()
+
+
+def _page(study: Study, results: xr.Dataset, found: list[Verdict], png: bytes, folder: Path) -> str:
+    provenance = folder / "provenance.json"
+    return jinja2.Environment(autoescape=True).from_string(_PAGE).render(
+        study=study, attrs=results.attrs, n_seeds=results.sizes["seed"], command=repeat_command(results.attrs),
+        figure=base64.b64encode(png).decode(), table=study.table(results), verdicts=found, effect=effect_text,
+        colours=_COLOURS, protocol=json.dumps(json.loads(results.attrs["protocol"]), indent=2),
+        provenance=provenance.read_text() if provenance.exists() else "",
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+"""Results on disk: content-addressed shards with a checksum inside, written so that a crash leaves the old or the new."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+_SUFFIX = ".tmp"
+
+
+class Corrupted(ValueError):
+    """A file whose content does not match its checksum, or that cannot be read."""
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write to a temporary name, sync and rename: at any instant the old file or the whole new one stands there.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{os.getpid()}-", suffix=_SUFFIX, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself
+    finally:
+        os.close(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files of processes that were killed while writing."""
+    for leftover in folder.glob(f".*{_SUFFIX}"):
+        writer = leftover.name[1:].partition("-")[0]
+        if writer.isdigit() and not Path(f"/proc/{writer}").exists() and Path("/proc").exists():
+            leftover.unlink(missing_ok=True)
+
+
+def checksum(data: xr.Dataset) -> str:
+    """SHA-256 over every variable's name, dimensions, type and bytes, and the attributes."""
+    digest = hashlib.sha256()
+    for name in sorted(data.variables, key=str):
+        variable = data.variables[name]
+        values = np.ascontiguousarray(
+            variable.values.astype(str) if variable.dtype.kind in "OUT" else variable.values
+        )
+        kind = "text" if values.dtype.kind == "U" else values.dtype.str
+        content = json.dumps(values.tolist()).encode() if kind == "text" else values.tobytes()
+        digest.update(json.dumps([str(name), variable.dims, variable.shape, kind]).encode() + content)
+    attributes = {name: str(value) for name, value in data.attrs.items() if name != "checksum"}
+    digest.update(json.dumps(attributes, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def save(path: Path, data: xr.Dataset) -> None:
+    """Write a data set as netCDF 4, its checksum among the attributes, atomically."""
+    data = data.assign_attrs(checksum=checksum(data))
+    write_atomic(path, bytes(data.to_netcdf(engine="h5netcdf")))
+
+
+def open_checked(path: Path) -> xr.Dataset:
+    """Read a data set that `save` wrote, wholly into memory.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        Corrupted: if it cannot be read or its checksum differs.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as file:
+            data = file.load()
+        found = checksum(data)
+    except Exception as error:  # truncated, overwritten or foreign: h5py raises many kinds
+        raise Corrupted(f"{path} cannot be read ({type(error).__name__})") from error
+    if data.attrs.get("checksum") != found:
+        raise Corrupted(f"{path} does not match its checksum")
+    return data
+
+
+def writable(folder: Path) -> None:
+    """Make the folder and write to it, before any work.
+
+    Raises:
+        OSError: naming the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{os.getpid()}-", suffix=_SUFFIX):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"cannot write to {folder} ({error.strerror}); choose another folder with --out"
+        ) from error

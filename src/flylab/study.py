@@ -1,0 +1,286 @@
+"""`Study`: a question, its protocol, what to run, the claims and the figure. `execute` runs it, shard by shard."""
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flylab import runtime, store
+from flylab.config import fingerprint, override, plain, to_json
+from flylab.labels import labelled
+from flylab.ledger import Claim
+from flylab.provenance import code_fingerprint, origin, versions
+
+Cell = Mapping[str, Any]  # one value for each static axis
+GROUP_SECONDS = 2.0  # what a crash may cost: seeds are saved in groups of about this long
+
+
+@dataclass(frozen=True)
+class BaseProtocol:
+    """What every study's protocol has."""
+
+    n_seeds: int = 10
+    """Seeds: independent repetitions."""
+
+    def __post_init__(self) -> None:
+        if self.n_seeds < 1:
+            raise ValueError(f"n_seeds={self.n_seeds} is not allowed: give a whole number ≥ 1")
+
+
+class Table(NamedTuple):
+    """What the terminal and the report show: text cells, the first column the row's name."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question to networks, and how it is answered.
+
+    Attributes:
+        question: in one sentence.
+        presets: protocols by name, "smoke", "quick" and "paper".
+        cells: protocol → the cells of its static axes, e.g. `[{"model": "cnn"}, …]`.
+        run: (protocol, cell, seeds, *, key, inputs, progress) → results of one cell over `seed`; pure.
+        claims: to test on the results.
+        figure: results → matplotlib figure.
+        table: results → what the terminal shows.
+        work: (protocol, cell) → optimiser steps of one seed, for the progress bar.
+        minutes: preset → expected minutes on two cores, for the list of studies.
+        inputs: artifacts of other studies by name.
+        name: the module's name; set on discovery.
+    """
+
+    question: str
+    presets: Mapping[str, Any]
+    cells: Callable[[Any], Sequence[Cell]]
+    run: Callable[..., xr.Dataset]
+    claims: Sequence[Claim]
+    figure: Callable[[xr.Dataset], Figure]
+    table: Callable[[xr.Dataset], Table]
+    work: Callable[[Any, Cell], int] = lambda protocol, cell: 0
+    minutes: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    name: str = ""
+
+
+class Watcher(Protocol):
+    """Told how a run goes; the command line shows a progress bar."""
+
+    def begin(self, n_members: int, n_steps: int) -> None:
+        """So many members are to be trained, so many steps in all."""
+
+    def cell(self, cell: Cell) -> None:
+        """Members of this cell are next."""
+
+    def steps(self, n_steps: int) -> None:
+        """More steps are done."""
+
+    def saved(self, n_members: int) -> None:
+        """More members are finished and on disk."""
+
+
+class Shard(NamedTuple):
+    """The unit of work, of storage and of resuming: one cell and one seed."""
+
+    cell: Cell
+    seed: int
+    path: Path
+
+
+class Run(NamedTuple):
+    """A finished run: its folder, its results, and how many members were trained for it just now."""
+
+    folder: Path
+    results: xr.Dataset
+    n_trained: int
+
+
+def protocol_of(study: Study, preset: str, **changes: Any) -> Any:
+    """The protocol of a preset, with some fields changed.
+
+    Raises:
+        ValueError: for an unknown preset or field, or a value that is not allowed.
+    """
+    if preset not in study.presets:
+        raise ValueError(f"{study.name} has no preset {preset!r}; it has {', '.join(study.presets)}")
+    return override(study.presets[preset], **changes)
+
+
+def execute(
+    study: Study,
+    preset: str,
+    protocol: Any,
+    out: Path,
+    *,
+    force: bool = False,
+    watcher: Watcher | None = None,
+) -> Run:
+    """Train what is not in the store yet, and assemble `results.nc` and `provenance.json` in the run's folder.
+
+    Shards are named by the hash of all that determines them: protocol, cell, seed, code, versions, inputs. So the same
+    call again trains nothing, more seeds train only the new ones, and after a crash the rest is trained, with the
+    same results bit for bit.
+
+    Args:
+        study: what to run.
+        preset: its name stands in the folder's name; `protocol` is what counts.
+        protocol: see `protocol_of`.
+        out: the folder of all runs.
+        force: train everything again.
+        watcher: told of progress.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    begun = time.time()
+    runtime.devices()  # before anything else starts JAX
+    run_name = f"{preset}-{_hash(study, protocol)}"
+    folder = out / study.name / run_name
+    store.writable(folder / "shards")
+    for place in (folder, folder / "shards"):
+        store.remove_leftovers(place)
+    shards = plan(study, protocol, folder)
+    content = hashlib.sha256("".join(shard.path.name for shard in shards).encode()).hexdigest()[:12]
+    if not force and (results := _finished(folder, content, shards)) is not None:
+        return Run(folder, results, 0)
+    have, missing = _sift(shards, force)
+    if watcher is not None:
+        watcher.begin(len(missing), sum(study.work(protocol, shard.cell) for shard in missing))
+    for shard, data in _train(study, protocol, missing, watcher):
+        have[shard.path] = data
+    results = assemble([(shard, have[shard.path]) for shard in shards])
+    results.attrs = {
+        "study": study.name, "preset": preset, "run": run_name, "question": study.question,
+        "protocol": to_json(protocol), "content": content,
+    }  # fmt: skip
+    store.save(folder / "results.nc", results)
+    made = {
+        "seconds": round(time.time() - begun, 2),
+        "trained": len(missing),
+        "reused": len(have) - len(missing),
+    }
+    provenance = origin() | made | {"shards": _digests(shards)}
+    store.write_atomic(folder / "provenance.json", json.dumps(provenance, indent=2))
+    return Run(folder, results, len(missing))
+
+
+def plan(study: Study, protocol: Any, folder: Path) -> list[Shard]:
+    """The shards of a protocol, and the files that hold them."""
+    inputs = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.inputs.items()}
+    common = {"protocol": _hash(study, protocol), "versions": versions(), "inputs": inputs}
+    shards = []
+    for cell in study.cells(protocol):
+        code = code_fingerprint(study.run, cell)
+        for seed in range(protocol.n_seeds):
+            name = fingerprint({**common, "cell": dict(cell), "code": code, "seed": seed}, 24)
+            shards.append(Shard(cell, seed, folder / "shards" / f"{name}.nc"))
+    return shards
+
+
+def assemble(parts: Sequence[tuple[Shard, xr.Dataset]]) -> xr.Dataset:
+    """One labelled data set from the shards; cells that a sparse design lacks are NaN (255 in whole numbers)."""
+    if not parts:
+        raise ValueError("no shards to assemble")
+    coords: dict[str, list] = {}
+    for shard, data in parts:
+        for name, value in {**shard.cell, "seed": shard.seed}.items():
+            if value not in coords.setdefault(name, []):
+                coords[name].append(value)
+        for name in data.coords:
+            if name not in shard.cell and name != "seed":
+                known = coords.setdefault(str(name), [])
+                known += [value for value in data[name].values.tolist() if value not in known]
+    axes = {name: {value: i for i, value in enumerate(values)} for name, values in coords.items()}
+    arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    for shard, data in parts:
+        fixed = {**shard.cell, "seed": shard.seed}
+        for name, variable in data.data_vars.items():
+            inner = tuple(str(dim) for dim in variable.dims if dim not in fixed)
+            if str(name) not in arrays:
+                dims = (*fixed, *inner)
+                shape = tuple(len(axes[d]) if d in axes else variable.sizes[d] for d in dims)
+                empty = 255 if variable.dtype.kind == "u" else np.nan
+                arrays[str(name)] = (dims, np.full(shape, empty, variable.dtype))
+            dims, values = arrays[str(name)]
+            place: list[Any] = [axes[dim][value] for dim, value in fixed.items()]
+            at = [[axes[d][v] for v in data[d].values.tolist()] if d in axes else slice(None) for d in inner]
+            squeezed = (
+                variable.squeeze([dim for dim in fixed if dim in variable.dims]).transpose(*inner).values
+            )
+            values[tuple(place)][
+                np.ix_(*[i if isinstance(i, list) else range(n) for i, n in zip(at, squeezed.shape)])
+            ] = squeezed  # noqa: B905, E501
+    return labelled(xr.Dataset(arrays, coords))
+
+
+def _hash(study: Study, protocol: Any) -> str:
+    """Of every protocol field, defaults included, but the number of seeds."""
+    return fingerprint({"study": study.name, **{k: v for k, v in plain(protocol).items() if k != "n_seeds"}})
+
+
+def _sift(shards: Iterable[Shard], force: bool) -> tuple[dict[Path, xr.Dataset], list[Shard]]:
+    have, missing = {}, []
+    for shard in shards:
+        try:
+            if force:
+                raise FileNotFoundError
+            have[shard.path] = store.open_checked(shard.path)
+        except FileNotFoundError:
+            missing.append(shard)
+        except store.Corrupted as error:
+            warnings.warn(f"{error}: training it again", stacklevel=3)
+            missing.append(shard)
+    return have, missing
+
+
+def _train(study: Study, protocol: Any, missing: Sequence[Shard], watcher: Watcher | None):
+    """Train the missing seeds of each cell, some at a time, saving each group as it is finished."""
+    key = jax.random.key(0)
+    inputs = dict(study.inputs)
+    cells = {to_json(dict(shard.cell)): shard.cell for shard in missing}
+    for text, cell in cells.items():
+        left = [shard for shard in missing if to_json(dict(shard.cell)) == text]
+        if watcher is not None:
+            watcher.cell(cell)
+        n = n_devices = len(runtime.devices())
+        while left:
+            group, left = left[:n], left[n:]
+            begun = time.perf_counter()
+            seeds = [shard.seed for shard in group]
+            progress = watcher.steps if watcher is not None else None
+            results = study.run(protocol, cell, seeds, key=key, inputs=inputs, progress=progress)
+            for shard in group:
+                one = results.sel(seed=[shard.seed])
+                store.save(shard.path, one)
+                yield shard, one
+            if watcher is not None:
+                watcher.saved(len(group))
+            if time.perf_counter() - begun < GROUP_SECONDS / 2:
+                n = max(2 * n // n_devices, 1) * n_devices
+
+
+def _finished(folder: Path, content: str, shards: Sequence[Shard]) -> xr.Dataset | None:
+    """The assembled results, if they are of just these shards and no file has changed since: the quick answer."""
+    try:
+        results = store.open_checked(folder / "results.nc")
+        known = json.loads((folder / "provenance.json").read_text())["shards"]
+        whole = results.attrs.get("content") == content and known == _digests(shards)
+    except (OSError, ValueError, KeyError):
+        return None
+    return results if whole else None
+
+
+def _digests(shards: Sequence[Shard]) -> dict[str, str]:
+    return {shard.path.name: hashlib.sha256(shard.path.read_bytes()).hexdigest() for shard in shards}

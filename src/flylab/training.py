@@ -1,0 +1,318 @@
+"""Training one network: pure functions, whether run to the end at once or in pieces.
+
+`train` is one pure, differentiable function. `steps` gives the same training in pieces, for populations: between any
+two steps it can be stopped, shown, saved and taken up again, which changes nothing in the result.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from flylab.data.splits import Dataset, Splits
+from flylab.keys import stream
+from flylab.objectives import Batch, Objective, cross_entropy
+from flylab.types import Key, Knobs, Params
+
+ORDERS = ("fixed", "shuffled")
+SETS = ("train", "valid", "test")
+EVALUATION_CHUNK = 1000  # examples evaluated at once: more would fall out of the cache
+
+
+def _adam(knobs: Knobs) -> optax.GradientTransformation:
+    return optax.adam(knobs["learning_rate"])
+
+
+def _sgd(knobs: Knobs) -> optax.GradientTransformation:
+    return optax.sgd(knobs["learning_rate"], momentum=knobs.get("momentum"))
+
+
+OPTIMIZERS: dict[str, Callable[[Knobs], optax.GradientTransformation]] = {"adam": _adam, "sgd": _sgd}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What shapes the compiled program of a training run.
+
+    Attributes:
+        n_steps: optimiser steps.
+        batch_size: examples a step.
+        eval_every: steps between evaluations; the start and the last step are always evaluated.
+        order: "fixed" takes the examples in order, round and round, as the published notebooks do; "shuffled" draws a
+            new order for each epoch (a last incomplete batch is dropped).
+        optimizer: "adam", "sgd", or a function from the knobs to an optax transformation.
+
+    Raises:
+        ValueError: naming the field, its value and what is allowed.
+    """
+
+    n_steps: int
+    batch_size: int = 100
+    eval_every: int = 250
+    order: str = "fixed"
+    optimizer: str | Callable[[Knobs], optax.GradientTransformation] = "adam"
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_steps", 0), ("batch_size", 1), ("eval_every", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ {least}"
+                )
+        if self.order not in ORDERS:
+            raise ValueError(f"order={self.order!r} is not allowed: give one of {', '.join(ORDERS)}")
+        if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer={self.optimizer!r} is not allowed: give one of {', '.join(OPTIMIZERS)}, or a function"
+            )
+
+    @property
+    def evaluated(self) -> tuple[int, ...]:
+        """The steps after which the network is evaluated, 0 and `n_steps` among them."""
+        return tuple(sorted({*range(0, self.n_steps, self.eval_every), self.n_steps}))
+
+
+class Trained(NamedTuple):
+    """A trained network.
+
+    Attributes:
+        params: the parameters after the last step.
+        history: `loss (n_steps,)`, the training loss of each step's batch, and at each evaluation
+            `{train,valid,test}_{loss,accuracy} (n_evaluations,)`, accuracies in percent.
+        prediction: the predicted class of every test example after the last step, `(n_test,)` uint8.
+    """
+
+    params: Params
+    history: dict[str, jax.Array]
+    prediction: jax.Array
+
+
+class State(NamedTuple):
+    """A training run between two steps."""
+
+    step: jax.Array
+    params: Params
+    optimizer: Any
+    order: jax.Array  # of the examples in this epoch, where it is not fixed
+    history: dict[str, jax.Array]
+    n_evaluated: jax.Array
+    prediction: jax.Array  # of the test examples, at the last evaluation
+
+
+class Arrays(NamedTuple):
+    """The three sets of a `Splits`, in the engine's precision."""
+
+    train: Dataset
+    valid: Dataset
+    test: Dataset
+
+
+class Member(NamedTuple):
+    """What tells one training run from another of the same shape on the same data."""
+
+    key: Key
+    knobs: Knobs
+    params: Params | None = None  # to start from; by default the objective's own
+
+
+class Laid(NamedTuple):
+    """Data laid out for the loop: done once, since XLA would do it again in every step."""
+
+    train: Dataset  # x (n_batches, *shape, batch) where the order is fixed and divides; else (n, *shape)
+    evaluated: jax.Array  # all sets one after the other, in chunks: (n_chunks, *shape, chunk)
+    labels: tuple[jax.Array, ...]  # of each of SETS
+
+
+class Steps(NamedTuple):
+    """A training run in pieces: pure functions.
+
+    Attributes:
+        lay_out: data → the form of it that the others take.
+        start: (data, member) → state before the first step.
+        advance: (data, member, state, stop) → state after `stop` steps, evaluated on the way and at the end.
+        n_steps: steps in all.
+    """
+
+    lay_out: Callable[[Arrays], Laid]
+    start: Callable[[Laid, Member], State]
+    advance: Callable[[Laid, Member, State, Any], State]
+    n_steps: int
+
+
+def arrays(splits: Splits) -> Arrays:
+    """A `Splits` as float32 inputs and int32 labels (NumPy: nothing goes to a device yet).
+
+    Raises:
+        ValueError: if the training or the test set is empty.
+    """
+    sets = [getattr(splits, name) for name in SETS]
+    for name, one in zip(SETS, sets, strict=True):
+        if len(one.y) == 0 and name != "valid":
+            raise ValueError(f"n_{name}=0: training needs at least one {name} example")
+    return Arrays(*(Dataset(one.x.astype("float32"), one.y.astype("int32")) for one in sets))
+
+
+def train(
+    objective: Objective, params: Params, splits: Splits, plan: Plan, knobs: Knobs, *, key: Key
+) -> Trained:
+    """Train one network from `params`: a pure function, to jit, vmap or differentiate with respect to `knobs`.
+
+    >>> import jax
+    >>> from flylab.data import MNIST1D, published
+    >>> from flylab.models import zoo
+    >>> from flylab.objectives import supervised
+    >>> objective, key = supervised(zoo.logistic()), jax.random.key(0)
+    >>> splits = published(MNIST1D(n_train=100, n_valid=100, n_test=100))
+    >>> trained = train(objective, objective.init(key, {}), splits, Plan(n_steps=20), {"learning_rate": 1e-2}, key=key)
+    >>> trained.history["loss"].shape
+    (20,)
+    """
+    parts, member = _parts(objective, plan), Member(key, knobs, params)
+    data = parts.lay_out(arrays(splits))
+    state = parts.start(data, member)
+    losses, evaluations = [], []
+    for begin, end in zip(plan.evaluated[:-1], plan.evaluated[1:], strict=True):
+        evaluations.append(parts.evaluate(data, member, state.params)[0])
+        state, loss = jax.lax.scan(lambda s, _: parts.step(data, member, s), state, length=end - begin)
+        losses.append(loss)
+    last, prediction = parts.evaluate(data, member, state.params)
+    history = jax.tree.map(lambda *values: jnp.stack(values), *evaluations, last)
+    history["loss"] = jnp.concatenate(losses) if losses else jnp.zeros(0)
+    return Trained(state.params, history, prediction)
+
+
+@functools.cache
+def steps(objective: Objective, plan: Plan) -> Steps:
+    """The same training in pieces, its history filled in as it goes. Cached: the same arguments compile once."""
+    parts = _parts(objective, plan)
+    evaluated = np.array(plan.evaluated, np.int32)
+
+    def record(data: Laid, member: Member, state: State) -> State:
+        values, prediction = parts.evaluate(data, member, state.params)
+        history = {
+            name: state.history[name].at[state.n_evaluated].set(value) for name, value in values.items()
+        }
+        return state._replace(
+            history=state.history | history, n_evaluated=state.n_evaluated + 1, prediction=prediction
+        )
+
+    def start(data: Laid, member: Member) -> State:
+        state = parts.start(data, member)
+        shapes, _ = jax.eval_shape(parts.evaluate, data, member, state.params)
+        history = {name: jnp.zeros((len(plan.evaluated), *s.shape), s.dtype) for name, s in shapes.items()}
+        return state._replace(history=history | {"loss": jnp.zeros(plan.n_steps)})
+
+    def step(data: Laid, member: Member, state: State) -> State:
+        after, loss = parts.step(data, member, state)
+        return after._replace(
+            history=state.history | {"loss": state.history["loss"].at[state.step].set(loss)}
+        )
+
+    def due(state: State):
+        return state.step == jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)]
+
+    def segment(data: Laid, member: Member, state: State, stop) -> State:
+        """To the next evaluation, or to `stop`. No branch within the inner loop: it would copy the state each step."""
+        state = jax.lax.cond(due(state), lambda s: record(data, member, s), lambda s: s, state)
+        target = jnp.minimum(stop, jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)])
+        return jax.lax.while_loop(lambda s: s.step < target, lambda s: step(data, member, s), state)
+
+    def advance(data: Laid, member: Member, state: State, stop) -> State:
+        def unfinished(state: State):
+            return (state.step < stop) | ((state.step == plan.n_steps) & (state.n_evaluated < len(evaluated)))
+
+        return jax.lax.while_loop(unfinished, lambda s: segment(data, member, s, stop), state)
+
+    return Steps(parts.lay_out, start, advance, plan.n_steps)
+
+
+class _Parts(NamedTuple):
+    lay_out: Callable[[Arrays], Laid]
+    start: Callable[[Laid, Member], State]
+    step: Callable[[Laid, Member, State], tuple[State, jax.Array]]
+    evaluate: Callable[[Laid, Member, Params], tuple[dict[str, jax.Array], jax.Array]]
+
+
+def _parts(objective: Objective, plan: Plan) -> _Parts:
+    make = OPTIMIZERS[plan.optimizer] if isinstance(plan.optimizer, str) else plan.optimizer
+
+    def lay_out(data: Arrays) -> Laid:
+        x = jnp.concatenate(
+            [one.x for one in data]
+        )  # one program for all sets compiles in a third of the time
+        return Laid(_batched(data.train, plan), _chunked(x), tuple(one.y for one in data))
+
+    def start(data: Laid, member: Member) -> State:
+        params = member.params
+        if params is None:
+            params = objective.init(stream(member.key, "init"), member.knobs)
+        order = jnp.zeros(len(data.train.y) if plan.order == "shuffled" else 1, jnp.int32)
+        unknown = jnp.zeros(len(data.labels[-1]), jnp.uint8)
+        return State(jnp.int32(0), params, make(member.knobs).init(params), order, {}, jnp.int32(0), unknown)
+
+    def step(data: Laid, member: Member, state: State) -> tuple[State, jax.Array]:
+        order, batch = _batch(data.train, plan, state.step, state.order, member.key)
+        key = jax.random.fold_in(stream(member.key, "loss"), state.step)
+        (loss, _), gradient = jax.value_and_grad(objective.loss, has_aux=True)(
+            state.params, batch, member.knobs, key
+        )
+        updates, optimizer = make(member.knobs).update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return state._replace(step=state.step + 1, params=params, optimizer=optimizer, order=order), loss
+
+    def evaluate(data: Laid, member: Member, params: Params) -> tuple[dict[str, jax.Array], jax.Array]:
+        key = stream(member.key, "predict")
+        out = jax.lax.map(lambda x: objective.predict(params, x, member.knobs, key), data.evaluated)
+        out = jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
+        y = jnp.concatenate(data.labels)
+        loss, right = cross_entropy(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
+        values, begin = {}, 0
+        for name, labels in zip(SETS, data.labels, strict=True):
+            rows = slice(begin, begin := begin + len(labels))
+            if len(labels):
+                values |= {f"{name}_loss": loss[rows].mean(), f"{name}_accuracy": 100 * right[rows].mean()}
+        return values, out[:, rows].argmax(0).astype(jnp.uint8)  # of the last set, the test set
+
+    return _Parts(lay_out, start, step, evaluate)
+
+
+def _batched(train: Dataset, plan: Plan) -> Dataset:
+    n, size = len(train.y), plan.batch_size
+    if plan.order != "fixed" or n % size:
+        return train
+    x = train.x.reshape(n // size, size, *train.x.shape[1:])
+    return Dataset(jnp.moveaxis(x, 1, -1), train.y.reshape(n // size, size))
+
+
+def _batch(train: Dataset, plan: Plan, step, order, key: Key) -> tuple[jax.Array, Batch]:
+    """The batch of a step, batch last, and the epoch's order."""
+    if train.y.ndim == 2:  # laid out in batches
+        i = step % len(train.y)
+        return order, Batch(train.x[i], train.y[i])
+    n, size = len(train.y), plan.batch_size
+    if plan.order == "shuffled":
+        n_batches = max(n // size, 1)
+        epoch, i = step // n_batches, step % n_batches
+        drawn = stream(key, "order")
+        order = jax.lax.cond(
+            i == 0,
+            lambda: jax.random.permutation(jax.random.fold_in(drawn, epoch), n).astype(jnp.int32),
+            lambda: order,
+        )
+        rows = jax.lax.dynamic_slice_in_dim(order, i * size, min(size, n))
+    else:
+        rows = (step * size + jnp.arange(size)) % n
+    return order, Batch(jnp.moveaxis(train.x[rows], 0, -1), train.y[rows])
+
+
+def _chunked(x) -> jax.Array:
+    """Rows `x (n, *shape)` in equal batch-last chunks `(n_chunks, *shape, chunk)`, the last filled up."""
+    n = len(x)
+    n_chunks = -(-n // EVALUATION_CHUNK)
+    size = -(-n // n_chunks)
+    padded = jnp.concatenate([x, jnp.repeat(x[-1:], n_chunks * size - n, axis=0)])
+    return jnp.moveaxis(padded.reshape(n_chunks, size, *x.shape[1:]), 1, -1)

@@ -1,0 +1,33 @@
+"""Shapes are checked here, and only here: every annotation of `flylab` by jaxtyping and beartype, at each call."""
+
+import os
+import warnings
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+hook = install_import_hook("flylab", "beartype.beartype")  # before anything imports flylab
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from flylab import runtime  # noqa: E402
+
+if "XDG_CACHE_HOME" in os.environ:
+    runtime.CACHE = Path(os.environ["XDG_CACHE_HOME"]) / "flylab" / "jax"
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    runtime.setup()
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A small data set: 200 training, 100 validation and 100 test examples."""
+    from flylab.data import MNIST1D, published
+
+    return published(MNIST1D(n_train=200, n_valid=100, n_test=100))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

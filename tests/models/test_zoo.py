@@ -1,0 +1,238 @@
+"""Every model passes one battery; the published ones equal PyTorch's modules."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from flylab.models import n_params, outputs, zoo
+from flylab.models.conv import Conv, conv_stack
+from flylab.models.layers import conv1d, conv1d_init, linear_init
+from flylab.objectives import Batch, supervised
+from flylab.training import Plan, train
+
+SIZES = {"logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134}
+key = jax.random.key(0)
+EVERY = pytest.mark.parametrize("name", zoo.ALL)
+
+
+@EVERY
+def test_published_size(name):
+    assert n_params(zoo.ALL[name]()) == SIZES[name]
+
+
+@EVERY
+def test_shapes_and_finite_gradients(name):
+    model = zoo.ALL[name]()
+    params = model.init(key)
+    assert model.apply(params, jnp.ones(40)).shape == (10,)
+    gradient = jax.grad(lambda p: model.apply(p, jnp.linspace(-1, 1, 40)).sum())(params)
+    assert all(jnp.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradient))
+
+
+@EVERY
+def test_batched_equals_single(name):
+    """Values, gradients to the parameters and gradients to the input."""
+    model = zoo.ALL[name]()
+    params, x = model.init(key), jax.random.normal(key, (40, 13))
+
+    def loss(forward):
+        return jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1))
+
+    batched = loss(lambda p, x: outputs(model, p, x))(params, x)
+    single = loss(lambda p, x: jax.vmap(model.apply, (None, -1), -1)(p, x))(params, x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), batched, single)
+
+
+@EVERY
+def test_same_arguments_same_model(name):
+    """Else every call of a study would compile anew."""
+    assert zoo.ALL[name]() is zoo.ALL[name]()
+
+
+@EVERY
+def test_other_sizes(name):
+    size = {"n_outputs": 3, "length" if name in ("cnn", "gru") else "n_in": 17}
+    model = zoo.ALL[name](**size)
+    assert outputs(model, model.init(key), jnp.ones((17, 5))).shape == (3, 5)
+
+
+@EVERY
+def test_initialisation_is_pytorchs(name):
+    """Each tensor uniform in ± its bound: as wide as the module's, and as spread."""
+    ours = [np.concatenate([np.ravel(leaf) for leaf in leaves]) for leaves in zip(*(
+        jax.tree.leaves(from_torch(name, to_numpy(zoo.ALL[name]().init(jax.random.key(seed))), back=True)) for seed in range(5)
+    ), strict=True)]  # fmt: skip
+    theirs = [np.concatenate([t.detach().numpy().ravel() for t in ts]) for ts in zip(*(
+        list(torch_module(name).state_dict().values()) for _ in range(5)
+    ), strict=True)]  # fmt: skip
+    assert sorted(a.size for a in ours) == sorted(a.size for a in theirs)
+    for size in {a.size for a in ours}:
+        a, b = ([np.abs(v).max() for v in values if v.size == size] for values in (ours, theirs))
+        np.testing.assert_allclose(sorted(a), sorted(b), rtol=0.35 if size < 100 else 0.1)
+
+
+# ── PyTorch ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Mlp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden1, self.hidden2, self.output = nn.Linear(40, 100), nn.Linear(100, 100), nn.Linear(100, 10)
+
+    def forward(self, x):
+        h = self.hidden1(x).relu()
+        return self.output(h + self.hidden2(h).relu())
+
+
+class Cnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv1d(1, 25, 5, 2, 1), nn.Conv1d(25, 25, 3, 2, 1)
+        self.conv3, self.output = nn.Conv1d(25, 25, 3, 2, 1), nn.Linear(125, 10)
+
+    def forward(self, x):
+        h = self.conv2(self.conv1(x[:, None]).relu()).relu()
+        return self.output(self.conv3(h).relu().flatten(1))
+
+
+class Gru(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(1, 6, bidirectional=True, batch_first=True)
+        self.output = nn.Linear(480, 10)
+
+    def forward(self, x):
+        return self.output(self.gru(x[..., None])[0].flatten(1))
+
+
+def torch_module(name):
+    return {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru}[name]()
+
+
+def to_numpy(tree):
+    return jax.tree.map(np.asarray, tree)
+
+
+def from_torch(name, tensors, back=False):
+    """Our parameters from a state dict (or, `back`, our parameters as they are)."""
+    if back:
+        return tensors
+    t = {k: jnp.asarray(v.detach().numpy()) for k, v in tensors.items()}
+    if name == "logistic":
+        return {"w": t["weight"], "b": t["bias"]}
+    if name == "gru":
+        ends = ("l0", "l0_reverse")
+
+        def both(kind, *shape):
+            return jnp.stack([t[f"gru.{kind}_{end}"].reshape(3, 6, *shape) for end in ends])
+
+        gru = {
+            "wi": both("weight_ih"),
+            "wh": both("weight_hh", 6),
+            "bi": both("bias_ih"),
+            "bh": both("bias_hh"),
+        }
+        return {"gru": gru, "output": {"w": t["output.weight"], "b": t["output.bias"]}}
+    layers = sorted({k.partition(".")[0] for k in t})
+    return {
+        layer: {
+            "w": t[f"{layer}.weight"].transpose(0, 2, 1)
+            if layer.startswith("conv")
+            else t[f"{layer}.weight"],
+            "b": t[f"{layer}.bias"],
+        }
+        for layer in layers
+    }
+
+
+@EVERY
+def test_equals_pytorch(name, tiny):
+    """Logits and loss gradients to 1e-5; weights after 100 steps of Adam to 1e-3."""
+    torch.manual_seed(0)
+    module = torch_module(name)
+    params = from_torch(name, module.state_dict())
+    x, y = tiny.train.x[:100].astype("float32"), tiny.train.y[:100]
+    logits = module(torch.tensor(x))
+    np.testing.assert_allclose(
+        outputs(zoo.ALL[name](), params, jnp.asarray(x.T)).T, logits.detach(), atol=1e-5
+    )
+
+    objective = supervised(zoo.ALL[name]())
+    gradient = jax.grad(lambda p: objective.loss(p, Batch(jnp.asarray(x.T), jnp.asarray(y)), {}, key)[0])(
+        params
+    )
+    nn.functional.cross_entropy(logits, torch.tensor(y)).backward()
+    theirs = from_torch(name, {k: p.grad for k, p in module.named_parameters()})
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), gradient, theirs)
+
+    rate = 1e-3  # at 1e-2 the float32 rounding of one step grows past 1e-3 in a hundred
+    trained = train(objective, params, tiny, Plan(100, eval_every=100), {"learning_rate": rate}, key=key)
+    optimizer = torch.optim.Adam(module.parameters(), rate)
+    xs, ys = torch.tensor(tiny.train.x, dtype=torch.float32), torch.tensor(tiny.train.y)
+    for step in range(100):
+        at = slice(step * 100 % 200, step * 100 % 200 + 100)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(xs[at]), ys[at]).backward()
+        optimizer.step()
+    theirs = from_torch(name, module.state_dict())
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-3), trained.params, theirs)
+
+
+# ── convolutions ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "length"), [(5, 2, 1, 40), (3, 1, 0, 9), (4, 3, 2, 17), (1, 1, 0, 5)]
+)
+def test_conv1d_equals_pytorch(kernel, stride, padding, length):
+    layer = nn.Conv1d(3, 7, kernel, stride, padding)
+    x = torch.randn(3, length)
+    params = {"w": layer.weight.detach().numpy().transpose(0, 2, 1), "b": layer.bias.detach().numpy()}
+    ours = conv1d(jax.tree.map(jnp.asarray, params), jnp.asarray(x.numpy()), stride, padding)
+    np.testing.assert_allclose(ours, layer(x).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        (Conv(4, 5, 2, 1), Conv(4, 3, 2, 1), Conv(4, 3, 2, 1)),
+        (Conv(4, 3, 1, 1), Conv(5, 3, 1, 1)),
+        (Conv(4, 3, 3, 0), Conv(5, 4, 2, 3)),
+        (Conv(2, 7, 4, 2),),
+        (Conv(3, 1, 2, 0), Conv(3, 3, 1, 1), Conv(3, 2, 3, 0)),
+    ],
+)
+@pytest.mark.parametrize("length", [40, 33])
+def test_conv_stack_equals_conv1d_layer_by_layer(specs, length):
+    """Phase order changes nothing but the speed: values, and gradients to weights and signal."""
+    n_ins = [2, *(spec.channels for spec in specs)]
+    keys = jax.random.split(key, len(specs))
+    params = [conv1d_init(k, n, s.channels, s.kernel) for k, n, s in zip(keys, n_ins, specs, strict=False)]
+    x = jax.random.normal(key, (2, length, 6))
+
+    def plain(params, x):
+        for param, spec in zip(params, specs, strict=True):
+            x = jax.vmap(lambda x, p=param, s=spec: jax.nn.relu(conv1d(p, x, s.stride, s.padding)), -1, -1)(x)
+        return x
+
+    def graded(forward):
+        return jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1))(params, x)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
+        graded(lambda p, x: conv_stack(p, x, specs)), graded(plain),
+    )  # fmt: skip
+
+
+def test_conv1d_refuses_a_kernel_that_is_too_long():
+    with pytest.raises(ValueError, match="kernel=9 is longer"):
+        conv1d(conv1d_init(key, 1, 2, 9), jnp.ones((1, 5)))
+
+
+def test_linear_init_is_bounded_by_fan_in():
+    params = linear_init(key, 100, 50)
+    assert float(jnp.abs(params["w"]).max()) <= 0.1
+    assert float(jnp.abs(params["w"]).max()) > 0.099

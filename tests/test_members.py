@@ -1,0 +1,168 @@
+"""Populations: the same bits in any company, on any number of devices, in any chunking; nothing compiled twice."""
+
+import subprocess
+import sys
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+
+from flylab import members, runtime
+from flylab.data import MNIST1D, published
+from flylab.members import train_members
+from flylab.models import zoo
+from flylab.objectives import supervised
+from flylab.training import Plan
+
+key = jax.random.key(0)
+PLAN = Plan(40, 50, eval_every=15)
+EVERY = pytest.mark.parametrize("name", zoo.ALL)
+
+
+def population(name, splits, seeds, rates=(1e-2,), plan=PLAN):
+    return train_members(
+        supervised(zoo.ALL[name]()), splits, plan, {"learning_rate": list(rates), "seed": seeds}, key=key
+    )
+
+
+def same_bits(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
+    for variable in one.results:
+        np.testing.assert_array_equal(one.results[variable], other.results[variable])
+
+
+def picked(population, seeds):
+    at = [population.results.seed.values.tolist().index(seed) for seed in seeds]
+    params = jax.tree.map(lambda leaf: leaf[:, at], population.params)
+    return population._replace(params=params, results=population.results.sel(seed=seeds))
+
+
+@EVERY
+def test_a_member_is_the_same_alone_and_in_company(name, tiny):
+    together = population(name, tiny, range(5))
+    for seed in (0, 3, 4):
+        same_bits(population(name, tiny, [seed]), picked(together, [seed]))
+
+
+@EVERY
+def test_the_same_on_one_device_or_two(name, tiny, monkeypatch):
+    both = population(name, tiny, range(3))
+    one = runtime.devices()[:1]
+    monkeypatch.setattr(runtime, "devices", lambda: one)
+    same_bits(population(name, tiny, range(3)), both)
+
+
+@EVERY
+def test_the_same_in_any_chunking_and_with_other_evaluations(name, tiny, monkeypatch):
+    whole = population(name, tiny, [0, 1])
+    monkeypatch.setattr(members, "_next_chunk", lambda *_: 7)
+    same_bits(population(name, tiny, [0, 1]), whole)
+    monkeypatch.undo()
+    rare = population(name, tiny, [0, 1], plan=Plan(40, 50, eval_every=40))
+    jax.tree.map(np.testing.assert_array_equal, rare.params, whole.params)
+
+
+def test_more_seeds_compile_nothing(tiny):
+    population("mlp", tiny, range(2))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiled.append(event) if "backend_compile" in event else None
+    )
+    try:
+        population("mlp", tiny, range(7), rates=(1e-3, 3e-3))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert compiled == []
+
+
+def test_axes_and_paired_seeds(tiny):
+    result = population("logistic", tiny, [4, 9], rates=(1e-3, 1e-1)).results
+    assert dict(result.test_accuracy.sizes) == {"learning_rate": 2, "seed": 2, "step": 4}
+    assert result.step.values.tolist() == [0, 15, 30, 40]
+    np.testing.assert_array_equal(*result.test_loss.isel(step=0))  # one initialisation for both rates
+    assert (result.test_loss.isel(step=-1).diff("learning_rate") != 0).all()
+
+
+def test_fresh_data_per_seed():
+    def data(seed):
+        return published(MNIST1D(n_train=100, n_test=50, n_valid=50, seed=seed))
+
+    both = train_members(
+        supervised(zoo.logistic()), data, PLAN, {"learning_rate": [1e-2], "seed": [3, 8]}, key=key
+    )
+    alone = train_members(
+        supervised(zoo.logistic()), data(8), PLAN, {"learning_rate": [1e-2], "seed": [8]}, key=key
+    )
+    same_bits(picked(both, [8]), alone)
+
+
+def test_zero_steps_evaluates_the_initialisation(tiny):
+    result = population("logistic", tiny, [0], plan=Plan(0)).results
+    assert result.step.values.tolist() == [0]
+    assert 0 < float(result.test_accuracy.squeeze()) < 40
+
+
+@pytest.mark.parametrize(
+    ("grid", "says"), [({"seed": []}, "'seed' is empty"), ({"learning_rate": [1]}, "no axis 'seed'")]
+)
+def test_refuses_bad_grids(grid, says, tiny):
+    with pytest.raises(ValueError, match=says):
+        train_members(supervised(zoo.logistic()), tiny, PLAN, grid, key=key)
+
+
+def test_progress_counts_every_step(tiny):
+    done = []
+    grid = {"learning_rate": [1e-2], "seed": range(3)}
+    train_members(supervised(zoo.logistic()), tiny, PLAN, grid, key=key, progress=done.append)
+    assert sum(done) == 3 * 40
+
+
+@pytest.mark.slow
+def test_memory_is_bounded(tiny):
+    """A thousand CNNs in one population stay within 4 GB."""
+    code = """
+        import resource, jax
+        from flylab.data import MNIST1D, published
+        from flylab.members import train_members
+        from flylab.models import zoo
+        from flylab.objectives import supervised
+        from flylab.training import Plan
+        grid = {"learning_rate": [1e-2], "seed": range(1000)}
+        train_members(supervised(zoo.cnn()), published(), Plan(2, eval_every=2), grid, key=jax.random.key(0))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 4
+
+
+def test_works_where_jax_has_started(tmp_path):
+    """The same results, and a hint."""
+    code = """
+        import sys, warnings, jax
+        if sys.argv[1] == "started":
+            jax.numpy.zeros(1).block_until_ready()
+        from flylab.data import MNIST1D, published
+        from flylab.members import train_members
+        from flylab.models import zoo
+        from flylab.objectives import supervised
+        from flylab.training import Plan
+        splits = published(MNIST1D(n_train=100, n_test=50, n_valid=50))
+        grid = {"learning_rate": [1e-2], "seed": range(3)}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = train_members(supervised(zoo.mlp()), splits, Plan(20, 50), grid, key=jax.random.key(0))
+        print(sum("flylab.setup()" in str(w.message) for w in caught), result.params["output"]["w"].tobytes().hex())
+    """
+
+    def output(how):
+        command = [sys.executable, "-c", textwrap.dedent(code), how]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    (hints, started), (no_hints, fresh) = output("started"), output("fresh")
+    assert started == fresh
+    assert int(no_hints) == 0
+    if len(runtime.devices()) > 1:
+        assert int(hints) == 1
