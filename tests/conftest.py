@@ -1,4 +1,4 @@
-"""Shapes are checked here, and only here: every annotation of `flylab` by jaxtyping and beartype, at each call."""
+"""Shapes are checked here, and only here: jaxtyping and beartype check the array code's annotations at each call."""
 
 import os
 import warnings
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-hook = install_import_hook("flylab", "beartype.beartype")  # before anything imports flylab
+CHECKED = ("flylab.data.transforms", "flylab.keys", "flylab.models", "flylab.objectives")
+hook = install_import_hook(CHECKED, "beartype.beartype")  # before anything imports flylab
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

@@ -51,9 +51,7 @@ def imported(path: Path) -> set[str]:
                 ).is_dir()
                 found.add(whole if is_module else inner)
         elif isinstance(node, ast.Import):
-            found |= {
-                alias.name.removeprefix("flylab.") for alias in node.names if alias.name.startswith("flylab.")
-            }
+            found |= {alias.name.removeprefix("flylab.") for alias in node.names if alias.name.startswith("flylab.")}
     return found - {""}
 
 

@@ -88,12 +88,8 @@ def test_fresh_data_per_seed():
     def data(seed):
         return published(MNIST1D(n_train=100, n_test=50, n_valid=50, seed=seed))
 
-    both = train_members(
-        supervised(zoo.logistic()), data, PLAN, {"learning_rate": [1e-2], "seed": [3, 8]}, key=key
-    )
-    alone = train_members(
-        supervised(zoo.logistic()), data(8), PLAN, {"learning_rate": [1e-2], "seed": [8]}, key=key
-    )
+    both = train_members(supervised(zoo.logistic()), data, PLAN, {"learning_rate": [1e-2], "seed": [3, 8]}, key=key)
+    alone = train_members(supervised(zoo.logistic()), data(8), PLAN, {"learning_rate": [1e-2], "seed": [8]}, key=key)
     same_bits(picked(both, [8]), alone)
 
 
@@ -129,12 +125,10 @@ def test_memory_is_bounded(tiny):
         from flylab.objectives import supervised
         from flylab.training import Plan
         grid = {"learning_rate": [1e-2], "seed": range(1000)}
-        train_members(supervised(zoo.cnn()), published(), Plan(2, eval_every=2), grid, key=jax.random.key(0))
+        train_members(supervised(zoo.cnn()), published(), Plan(2, eval_every=2), grid)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 4
 
 
@@ -153,7 +147,7 @@ def test_works_where_jax_has_started(tmp_path):
         grid = {"learning_rate": [1e-2], "seed": range(3)}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            result = train_members(supervised(zoo.mlp()), splits, Plan(20, 50), grid, key=jax.random.key(0))
+            result = train_members(supervised(zoo.mlp()), splits, Plan(20, 50), grid)
         print(sum("flylab.setup()" in str(w.message) for w in caught), result.params["output"]["w"].tobytes().hex())
     """
 

@@ -34,9 +34,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = "0.1.0"
 __all__ = [
-    "MNIST1D", "Claim", "Dataset", "Model", "Objective", "Plan", "Population", "Splits", "Study", "Templates", "Trained",
-    "Verdict", "digits", "load", "n_params", "published", "run", "setup", "supervised", "train", "train_members",
-    "verdicts",
+    "MNIST1D", "Claim", "Dataset", "Model", "Objective", "Plan", "Population", "Splits", "Study", "Templates",
+    "Trained", "Verdict", "digits", "load", "n_params", "published", "run", "setup", "supervised", "train",
+    "train_members", "verdicts",
 ]  # fmt: skip
 
 

@@ -9,9 +9,7 @@ from flylab import reporting, studies
 from flylab.study import Run, Study, Watcher, execute, protocol_of
 
 
-def run(
-    study: str, preset: str = "quick", out: str | Path = "runs", force: bool = False, **changes: Any
-) -> xr.Dataset:
+def run(study: str, preset: str = "quick", out: str | Path = "runs", force: bool = False, **changes: Any) -> xr.Dataset:
     """Run a study, or find its results, and return them; figure, claims and report are in its folder under `out`.
 
     Args:
@@ -31,9 +29,7 @@ def run(
     >>> results = run("architectures", preset="smoke", n_seeds=1, n_steps=1)  # doctest: +SKIP
     """
     found = studies.find(study)
-    return run_and_publish(
-        found, preset, protocol_of(found, preset, **changes), Path(out), force=force
-    ).results
+    return run_and_publish(found, preset, protocol_of(found, preset, **changes), Path(out), force=force).results
 
 
 def run_and_publish(

@@ -113,9 +113,7 @@ def _run(words: list[str]) -> None:
 
     names = ", ".join(name.replace("_", "-") for name in studies.names())
     if not words or words[0] in ("-h", "--help"):
-        print(
-            f"usage: flylab run STUDY [OPTIONS]\n\nstudies: {names}\n\nflylab run STUDY --help explains its options."
-        )
+        print(f"usage: flylab run STUDY [OPTIONS]\n\nstudies: {names}\n\nflylab run STUDY --help explains its options.")
         return
     study = studies.find(words[0])
     preset = _value_of("--preset", words, "quick")
@@ -139,9 +137,7 @@ def _run(words: list[str]) -> None:
     from flylab.reporting import verdicts
 
     with _Bar() as watcher:
-        done = run_and_publish(
-            study, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=watcher
-        )
+        done = run_and_publish(study, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=watcher)
     console = _console()
     _print_table(console, study.table(done.results))
     _print_verdicts(console, verdicts(done.results))
@@ -211,9 +207,7 @@ def _print_verdicts(console: Console, found: "Sequence[Verdict]") -> None:
     drawn = RichTable("claim", "published", "region", "effect (95 % interval)", "verdict", "study-wide", title="Claims",
                       title_justify="left", box=None, padding=(0, 2, 0, 0))  # fmt: skip
     for one in found:
-        words = [
-            f"[{_STYLES[word]}]{word}[/]" if word else "–" for word in (one.verdict, one.verdict_adjusted)
-        ]
+        words = [f"[{_STYLES[word]}]{word}[/]" if word else "–" for word in (one.verdict, one.verdict_adjusted)]
         if one.seeds_needed is not None:
             words[0] += f" (~{one.seeds_needed} more seeds)"
         if one.verdict == "not tested":

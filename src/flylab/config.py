@@ -43,9 +43,7 @@ def to_json(config: Any) -> str:
     >>> to_json({"b": 1, "a": (1.0, None)})
     '{"a":[1.0,null],"b":1}'
     """
-    return json.dumps(
-        plain(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return json.dumps(plain(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def from_json(kind: type[T], text: str) -> T:

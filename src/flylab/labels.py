@@ -36,9 +36,7 @@ def labelled(results: xr.Dataset) -> xr.Dataset:
     results = results.copy()
     for name in results.variables:
         if label := LABELS.get(str(name)):
-            results[name].attrs |= {"long_name": label.long_name} | (
-                {"units": label.units} if label.units else {}
-            )
+            results[name].attrs |= {"long_name": label.long_name} | ({"units": label.units} if label.units else {})
     return results
 
 

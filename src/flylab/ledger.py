@@ -114,10 +114,7 @@ def judge(
     values = [_values(claim, results) for claim in claims]
     tested = sum(value is not None for value in values)
     adjusted = 1 - 0.05 / max(tested, 1)
-    return [
-        _judge_one(claim, value, results, adjusted, presets)
-        for claim, value in zip(claims, values, strict=True)
-    ]
+    return [_judge_one(claim, value, results, adjusted, presets) for claim, value in zip(claims, values, strict=True)]
 
 
 def _values(claim: Claim, results: xr.Dataset) -> np.ndarray | None:

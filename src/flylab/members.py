@@ -30,7 +30,7 @@ CHUNK_SECONDS = 0.5
 class Progress(Protocol):
     """Told of every piece of work done."""
 
-    def __call__(self, n_steps: int) -> None:
+    def __call__(self, n_steps: int, /) -> None:
         """`n_steps` more optimiser steps are done, summed over members."""
 
 
@@ -53,7 +53,7 @@ def train_members(
     plan: Plan,
     grid: Mapping[str, Sequence],
     *,
-    key: Key,
+    key: Key | int = 0,
     params: Callable[[int], Params] | None = None,
     progress: Progress | None = None,
 ) -> Population:
@@ -65,20 +65,20 @@ def train_members(
         plan: what shapes the program.
         grid: values by axis name, e.g. `{"learning_rate": [1e-3, 1e-2], "seed": range(20)}`. `seed` gives each member
             its key, `fold_in(key, seed)`; the others are knobs.
-        key: the root of all randomness.
+        key: the root of all randomness: a key, or a number to make one from. (Making a key starts JAX, and only what
+            flylab starts itself uses all cores: see `flylab.setup`.)
         params: initial parameters by seed; by default the objective's own.
         progress: called after each piece of work.
 
     Raises:
         ValueError: if an axis is empty or there is no `seed`.
 
-    >>> import jax
     >>> from flylab.data import MNIST1D, published
     >>> from flylab.models import zoo
     >>> from flylab.objectives import supervised
     >>> splits = published(MNIST1D(n_train=100, n_valid=100, n_test=100))
     >>> grid = {"learning_rate": [1e-3, 1e-2], "seed": range(3)}
-    >>> population = train_members(supervised(zoo.logistic()), splits, Plan(20), grid, key=jax.random.key(0))
+    >>> population = train_members(supervised(zoo.logistic()), splits, Plan(20), grid)
     >>> dict(population.results.test_accuracy.sizes)
     {'learning_rate': 2, 'seed': 3, 'step': 2}
     """
@@ -88,6 +88,8 @@ def train_members(
     for name, values in axes.items():
         if not values:
             raise ValueError(f"the grid's axis {name!r} is empty; give it at least one value")
+    runtime.devices()  # before anything else starts JAX
+    root = jax.random.key(key) if isinstance(key, int) else key
     if not callable(splits):
         fixed = arrays(splits)
 
@@ -97,7 +99,7 @@ def train_members(
             seed = int(knobs.pop("seed"))
             data = arrays(splits(seed)) if callable(splits) else fixed
             knobs = {name: np.float32(value) for name, value in knobs.items()}
-            yield data, Member(jax.random.fold_in(key, seed), knobs, None if params is None else params(seed))
+            yield data, Member(jax.random.fold_in(root, seed), knobs, None if params is None else params(seed))
 
     trained = list(run_members(steps(objective, plan), members(), progress=progress))
     sizes = tuple(len(values) for values in axes.values())
@@ -106,9 +108,9 @@ def train_members(
 
 
 def _labelled(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
-    variables = {
-        name: ((*axes, "step"), values) for name, values in stacked.history.items() if name != "loss"
-    } | {"prediction": ((*axes, "example"), stacked.prediction)}
+    variables = {name: ((*axes, "step"), values) for name, values in stacked.history.items() if name != "loss"} | {
+        "prediction": ((*axes, "example"), stacked.prediction)
+    }
     return xr.Dataset(variables, {**axes, "step": list(plan.evaluated)})
 
 
@@ -122,9 +124,7 @@ def run_members(
     finished: list[tuple[int, Trained]] = []  # fetched while the next group is under way
     while group := list(itertools.islice(members, n_devices)):
         n = len(group)
-        data, own = zip(
-            *group, *[group[-1]] * (n_devices - n), strict=True
-        )  # an idle device repeats the last member
+        data, own = zip(*group, *[group[-1]] * (n_devices - n), strict=True)  # an idle device repeats the last member
         if laid is None or any(new is not old for new, old in zip(data, laid_for, strict=True)):
             laid, laid_for = program.lay_out(program.put(data)), data
         stacked = program.put(own)
@@ -192,9 +192,7 @@ def _program(run: Steps, devices: tuple[jax.Device, ...]) -> _Program:
         shapes = (tree, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if shapes not in programs:
             begin = start.lower(laid, stacked)
-            state = jax.tree.map(
-                lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), begin.out_info
-            )
+            state = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), begin.out_info)
             with ThreadPoolExecutor(2) as pool:
                 both = [begin, advance.lower(laid, stacked, state, np.int32(0))]
                 first, second = pool.map(lambda lowered: lowered.compile(), both)

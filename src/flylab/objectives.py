@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from flylab.models.model import Model, outputs
 from flylab.types import Key, Knobs, Labels, Logits, Params, Scalar, Signals
@@ -55,9 +56,7 @@ def supervised(model: Model) -> Objective:
     return Objective(lambda key, knobs: model.init(key), loss, predict)
 
 
-def cross_entropy(logits: Logits, y: Labels) -> Scalar:
+def cross_entropy(logits: Logits, y: Labels) -> Float[Array, " batch"]:
     """−log softmax of the true class: outputs `(n_outputs, batch)`, labels `(batch,)` → `(batch,)`."""
-    one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(
-        logits.dtype
-    )  # a gather's gradient is a scatter
+    one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(logits.dtype)  # a gather's gradient is a scatter
     return -(jax.nn.log_softmax(logits, axis=0) * one_hot).sum(0)

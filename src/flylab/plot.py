@@ -83,15 +83,11 @@ def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:
             f"Construction of an example of class {templates.y[picked]} (value against position)", fontsize=11
         )
         for ax, title, signal in zip(above.subplots(1, len(titles)), titles, signals, strict=True):
-            ax.plot(
-                signal, color=COLOURS[0], marker="." if len(signal) < 60 else "", markersize=3, linewidth=1.2
-            )
+            ax.plot(signal, color=COLOURS[0], marker="." if len(signal) < 60 else "", markersize=3, linewidth=1.2)
             ax.set_title(title, fontsize=9)
             ax.tick_params(labelsize=7)
             ax.set_xlabel("position", fontsize=8)
-        below.suptitle(
-            f"{n_each} training examples of each class (standardised; one row a class)", fontsize=11
-        )
+        below.suptitle(f"{n_each} training examples of each class (standardised; one row a class)", fontsize=11)
         x, y = splits.train
         for row, (axes, label) in enumerate(
             zip(below.subplots(config.n_classes, n_each, squeeze=False), templates.y, strict=True)

@@ -124,23 +124,14 @@ def _paths(tree: ast.AST) -> list[tuple[str, ...]]:
 
 def _drop_docstrings(tree: ast.AST) -> None:
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            if isinstance(body[0].value.value, str):
-                body[0].value.value = ""
+        match getattr(node, "body", None):
+            case [ast.Expr(value=ast.Constant(value=str()) as text), *_]:
+                text.value = ""
 
 
 def versions() -> dict[str, str]:
     """Versions of the packages whose arithmetic results depend on."""
-    return {
-        name: importlib.import_module(name).__version__
-        for name in ("jax", "jaxlib", "numpy", "optax", "sklearn")
-    }
+    return {name: importlib.import_module(name).__version__ for name in ("jax", "jaxlib", "numpy", "optax", "sklearn")}
 
 
 def origin() -> dict[str, Any]:

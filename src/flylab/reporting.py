@@ -11,8 +11,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab import studies
+from flylab.config import plain
 from flylab.ledger import Verdict, judge
-from flylab.store import Corrupted, open_checked, write_atomic
+from flylab.plot import style
+from flylab.store import CorruptedError, open_checked, write_atomic
 from flylab.study import Study
 
 _COLOURS = {"supported": "#009E73", "refuted": "#D55E00", "undecided": "#E69F00", "not tested": "#777777"}
@@ -44,11 +46,14 @@ pre { background: #8882; padding: .6rem .8rem; overflow-x: auto; border-radius: 
 1 − 0.05/m for the m claims tested.</p>
 <div class="wide"><table><tr><th>id</th><th>statement</th><th>source</th><th>published</th><th>region</th>
 <th>effect (95 % interval)</th><th>verdict</th><th>study-wide</th></tr>
-{% for v in verdicts %}<tr><td class="n">{{ v.id }}</td><td>{{ v.statement }}{% if v.note %}<br><small>{{ v.note }}</small>{% endif %}
-{% if v.seeds_needed is not none %}<br><small>about {{ v.seeds_needed }} more seeds would settle it</small>{% endif %}</td>
+{% for v in verdicts %}<tr><td class="n">{{ v.id }}</td><td>{{ v.statement }}
+{% if v.note %}<br><small>{{ v.note }}</small>{% endif %}
+{% if v.seeds_needed is not none %}<br><small>about {{ v.seeds_needed }} more seeds would settle it</small>
+{% endif %}</td>
 <td>{{ v.source }}</td><td class="n">{{ v.published }}</td><td class="n">{{ v.region }} {{ v.unit }}</td>
 <td class="n">{{ effect(v) }}</td>
-{% for word in (v.verdict, v.verdict_adjusted) %}<td>{% if word %}<span class="v" style="background:{{ colours[word] }}">{{ word }}</span>{% else %}–{% endif %}</td>{% endfor %}</tr>
+{% for word in (v.verdict, v.verdict_adjusted) %}<td>{% if word %}
+<span class="v" style="background:{{ colours[word] }}">{{ word }}</span>{% else %}–{% endif %}</td>{% endfor %}</tr>
 {% endfor %}</table></div>
 <h2>Protocol</h2><pre>{{ protocol }}</pre>
 {% if provenance %}<h2>Provenance</h2><pre>{{ provenance }}</pre>{% endif %}
@@ -63,9 +68,7 @@ def verdicts(results: xr.Dataset) -> list[Verdict]:
         ValueError: if the results name no known study.
     """
     study = studies.find(results.attrs.get("study", "(none)"))
-    return judge(
-        study.claims, results, {name: study.cells(protocol) for name, protocol in study.presets.items()}
-    )
+    return judge(study.claims, results, {name: study.cells(protocol) for name, protocol in study.presets.items()})
 
 
 def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
@@ -93,10 +96,8 @@ def open_results(folder: Path) -> xr.Dataset:
     """
     try:
         return open_checked(folder / "results.nc")
-    except (FileNotFoundError, Corrupted) as error:
-        raise ValueError(
-            f"{error}; run the study again, which takes what is whole from {folder / 'shards'}"
-        ) from error
+    except (FileNotFoundError, CorruptedError) as error:
+        raise ValueError(f"{error}; run the study again, which takes what is whole from {folder / 'shards'}") from error
 
 
 def runs_in(out: Path) -> list[Path]:
@@ -107,9 +108,7 @@ def runs_in(out: Path) -> list[Path]:
     """
     found = sorted(path.parent for path in out.glob("*/*/results.nc"))
     if not found:
-        raise ValueError(
-            f"there are no runs in {out}; begin with: flylab run architectures --preset quick --out {out}"
-        )
+        raise ValueError(f"there are no runs in {out}; begin with: flylab run architectures --preset quick --out {out}")
     return found
 
 
@@ -130,8 +129,6 @@ def effect_text(verdict: Verdict) -> str:
 def repeat_command(attrs: dict[str, Any]) -> str:
     """The command line that makes these results, with every flag that differs from the preset."""
     study = studies.find(attrs["study"])
-    from flylab.config import plain
-
     asked, preset = json.loads(attrs["protocol"]), plain(study.presets[attrs["preset"]])
     words = ["flylab", "run", study.name.replace("_", "-"), "--preset", attrs["preset"]]
     for name, value in _flat(asked).items():
@@ -152,7 +149,8 @@ def _flat(protocol: dict[str, Any]) -> dict[str, Any]:
 
 def _image(drawn: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
-    drawn.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    with style():  # some of it counts when the file is written
+        drawn.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return buffer.getvalue()
 
 

@@ -1,5 +1,6 @@
-"""How JAX is set up for populations: one device per core, and a compilation cache that lasts. Done at first training."""
+"""How JAX is set up for populations, at first training: a device per core, and a compilation cache that lasts."""
 
+import contextlib
 import functools
 import os
 import warnings
@@ -95,10 +96,8 @@ def delete_broken(folder: Path) -> list[Path]:
                 broken.append(entry)
         except OSError:
             continue  # another process was faster, or the folder is read-only
-    try:
+    with contextlib.suppress(OSError):
         stamp.touch()
-    except OSError:
-        pass
     return broken
 
 

@@ -58,9 +58,7 @@ def _studentised(values: np.ndarray) -> np.ndarray:
     return (resampled.mean(1)[kept] - values.mean()) / errors[kept]
 
 
-def seeds_needed(
-    values, low: float, high: float, level: float = 0.95, at_most: int = 1_000_000
-) -> int | None:
+def seeds_needed(values, low: float, high: float, level: float = 0.95, at_most: int = 1_000_000) -> int | None:
     """How many more seeds would put the interval wholly inside or outside `low … high`, if mean and spread stay.
 
     None if more than `at_most` would be needed, or with fewer than two values.

@@ -1,4 +1,4 @@
-"""Results on disk: content-addressed shards with a checksum inside, written so that a crash leaves the old or the new."""
+"""Results on disk: files with a checksum inside, written so that a crash leaves the old or the new, never half."""
 
 import contextlib
 import hashlib
@@ -13,7 +13,7 @@ import xarray as xr
 _SUFFIX = ".tmp"
 
 
-class Corrupted(ValueError):
+class CorruptedError(ValueError):
     """A file whose content does not match its checksum, or that cannot be read."""
 
 
@@ -57,9 +57,7 @@ def checksum(data: xr.Dataset) -> str:
     digest = hashlib.sha256()
     for name in sorted(data.variables, key=str):
         variable = data.variables[name]
-        values = np.ascontiguousarray(
-            variable.values.astype(str) if variable.dtype.kind in "OUT" else variable.values
-        )
+        values = np.ascontiguousarray(variable.values.astype(str) if variable.dtype.kind in "OUT" else variable.values)
         kind = "text" if values.dtype.kind == "U" else values.dtype.str
         content = json.dumps(values.tolist()).encode() if kind == "text" else values.tobytes()
         digest.update(json.dumps([str(name), variable.dims, variable.shape, kind]).encode() + content)
@@ -79,7 +77,7 @@ def open_checked(path: Path) -> xr.Dataset:
 
     Raises:
         FileNotFoundError: if there is none.
-        Corrupted: if it cannot be read or its checksum differs.
+        CorruptedError: if it cannot be read or its checksum differs.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
@@ -88,9 +86,9 @@ def open_checked(path: Path) -> xr.Dataset:
             data = file.load()
         found = checksum(data)
     except Exception as error:  # truncated, overwritten or foreign: h5py raises many kinds
-        raise Corrupted(f"{path} cannot be read ({type(error).__name__})") from error
+        raise CorruptedError(f"{path} cannot be read ({type(error).__name__})") from error
     if data.attrs.get("checksum") != found:
-        raise Corrupted(f"{path} does not match its checksum")
+        raise CorruptedError(f"{path} does not match its checksum")
     return data
 
 
@@ -105,6 +103,4 @@ def writable(folder: Path) -> None:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{os.getpid()}-", suffix=_SUFFIX):
             pass
     except OSError as error:
-        raise OSError(
-            f"cannot write to {folder} ({error.strerror}); choose another folder with --out"
-        ) from error
+        raise OSError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error

@@ -98,6 +98,11 @@ class Shard(NamedTuple):
     seed: int
     path: Path
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where it stands among the results."""
+        return {**self.cell, "seed": self.seed}
+
 
 class Run(NamedTuple):
     """A finished run: its folder, its results, and how many members were trained for it just now."""
@@ -191,38 +196,32 @@ def plan(study: Study, protocol: Any, folder: Path) -> list[Shard]:
 
 def assemble(parts: Sequence[tuple[Shard, xr.Dataset]]) -> xr.Dataset:
     """One labelled data set from the shards; cells that a sparse design lacks are NaN (255 in whole numbers)."""
-    if not parts:
-        raise ValueError("no shards to assemble")
     coords: dict[str, list] = {}
     for shard, data in parts:
-        for name, value in {**shard.cell, "seed": shard.seed}.items():
-            if value not in coords.setdefault(name, []):
-                coords[name].append(value)
-        for name in data.coords:
-            if name not in shard.cell and name != "seed":
-                known = coords.setdefault(str(name), [])
-                known += [value for value in data[name].values.tolist() if value not in known]
-    axes = {name: {value: i for i, value in enumerate(values)} for name, values in coords.items()}
+        for name, values in (*((name, [value]) for name, value in shard.place.items()), *_inner(shard, data)):
+            known = coords.setdefault(name, [])
+            known += [value for value in values if value not in known]
+    index = {name: {value: i for i, value in enumerate(values)} for name, values in coords.items()}
     arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     for shard, data in parts:
-        fixed = {**shard.cell, "seed": shard.seed}
-        for name, variable in data.data_vars.items():
-            inner = tuple(str(dim) for dim in variable.dims if dim not in fixed)
+        inner = dict(_inner(shard, data))
+        for name, variable in data.squeeze("seed", drop=True).data_vars.items():
+            dims = (*shard.place, *(str(dim) for dim in variable.dims))
             if str(name) not in arrays:
-                dims = (*fixed, *inner)
-                shape = tuple(len(axes[d]) if d in axes else variable.sizes[d] for d in dims)
+                shape = [len(index[dim]) if dim in index else variable.sizes[dim] for dim in dims]
                 empty = 255 if variable.dtype.kind == "u" else np.nan
-                arrays[str(name)] = (dims, np.full(shape, empty, variable.dtype))
-            dims, values = arrays[str(name)]
-            place: list[Any] = [axes[dim][value] for dim, value in fixed.items()]
-            at = [[axes[d][v] for v in data[d].values.tolist()] if d in axes else slice(None) for d in inner]
-            squeezed = (
-                variable.squeeze([dim for dim in fixed if dim in variable.dims]).transpose(*inner).values
-            )
-            values[tuple(place)][
-                np.ix_(*[i if isinstance(i, list) else range(n) for i, n in zip(at, squeezed.shape)])
-            ] = squeezed  # noqa: B905, E501
+                arrays[str(name)] = dims, np.full(shape, empty, variable.dtype)
+            place = tuple(index[dim][value] for dim, value in shard.place.items())
+            rows = [
+                [index[dim][v] for v in inner[dim]] if dim in inner else range(n) for dim, n in variable.sizes.items()
+            ]
+            arrays[str(name)][1][place][np.ix_(*rows)] = variable.values
     return labelled(xr.Dataset(arrays, coords))
+
+
+def _inner(shard: Shard, data: xr.Dataset) -> list[tuple[str, list]]:
+    """The coordinates within a shard, e.g. its steps."""
+    return [(str(name), data[name].values.tolist()) for name in data.coords if name not in shard.place]
 
 
 def _hash(study: Study, protocol: Any) -> str:
@@ -239,7 +238,7 @@ def _sift(shards: Iterable[Shard], force: bool) -> tuple[dict[Path, xr.Dataset],
             have[shard.path] = store.open_checked(shard.path)
         except FileNotFoundError:
             missing.append(shard)
-        except store.Corrupted as error:
+        except store.CorruptedError as error:
             warnings.warn(f"{error}: training it again", stacklevel=3)
             missing.append(shard)
     return have, missing

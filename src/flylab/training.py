@@ -60,9 +60,7 @@ class Plan:
     def __post_init__(self) -> None:
         for name, least in (("n_steps", 0), ("batch_size", 1), ("eval_every", 1)):
             if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ {least}"
-                )
+                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ {least}")
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r} is not allowed: give one of {', '.join(ORDERS)}")
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
@@ -156,9 +154,7 @@ def arrays(splits: Splits) -> Arrays:
     return Arrays(*(Dataset(one.x.astype("float32"), one.y.astype("int32")) for one in sets))
 
 
-def train(
-    objective: Objective, params: Params, splits: Splits, plan: Plan, knobs: Knobs, *, key: Key
-) -> Trained:
+def train(objective: Objective, params: Params, splits: Splits, plan: Plan, knobs: Knobs, *, key: Key) -> Trained:
     """Train one network from `params`: a pure function, to jit, vmap or differentiate with respect to `knobs`.
 
     >>> import jax
@@ -193,24 +189,18 @@ def steps(objective: Objective, plan: Plan) -> Steps:
 
     def record(data: Laid, member: Member, state: State) -> State:
         values, prediction = parts.evaluate(data, member, state.params)
-        history = {
-            name: state.history[name].at[state.n_evaluated].set(value) for name, value in values.items()
-        }
-        return state._replace(
-            history=state.history | history, n_evaluated=state.n_evaluated + 1, prediction=prediction
-        )
+        history = {name: state.history[name].at[state.n_evaluated].set(value) for name, value in values.items()}
+        return state._replace(history=state.history | history, n_evaluated=state.n_evaluated + 1, prediction=prediction)
 
     def start(data: Laid, member: Member) -> State:
         state = parts.start(data, member)
         shapes, _ = jax.eval_shape(parts.evaluate, data, member, state.params)
         history = {name: jnp.zeros((len(plan.evaluated), *s.shape), s.dtype) for name, s in shapes.items()}
-        return state._replace(history=history | {"loss": jnp.zeros(plan.n_steps)})
+        return state._replace(history=history | {"loss": jnp.zeros(max(plan.n_steps, 1))})
 
     def step(data: Laid, member: Member, state: State) -> State:
         after, loss = parts.step(data, member, state)
-        return after._replace(
-            history=state.history | {"loss": state.history["loss"].at[state.step].set(loss)}
-        )
+        return after._replace(history=state.history | {"loss": state.history["loss"].at[state.step].set(loss)})
 
     def due(state: State):
         return state.step == jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)]
@@ -218,6 +208,8 @@ def steps(objective: Objective, plan: Plan) -> Steps:
     def segment(data: Laid, member: Member, state: State, stop) -> State:
         """To the next evaluation, or to `stop`. No branch within the inner loop: it would copy the state each step."""
         state = jax.lax.cond(due(state), lambda s: record(data, member, s), lambda s: s, state)
+        if plan.n_steps == 0:
+            return state
         target = jnp.minimum(stop, jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)])
         return jax.lax.while_loop(lambda s: s.step < target, lambda s: step(data, member, s), state)
 
@@ -241,9 +233,8 @@ def _parts(objective: Objective, plan: Plan) -> _Parts:
     make = OPTIMIZERS[plan.optimizer] if isinstance(plan.optimizer, str) else plan.optimizer
 
     def lay_out(data: Arrays) -> Laid:
-        x = jnp.concatenate(
-            [one.x for one in data]
-        )  # one program for all sets compiles in a third of the time
+        data = jax.tree.map(jnp.asarray, data)
+        x = jnp.concatenate([one.x for one in data])  # one program for all sets compiles in a third of the time
         return Laid(_batched(data.train, plan), _chunked(x), tuple(one.y for one in data))
 
     def start(data: Laid, member: Member) -> State:
@@ -257,9 +248,7 @@ def _parts(objective: Objective, plan: Plan) -> _Parts:
     def step(data: Laid, member: Member, state: State) -> tuple[State, jax.Array]:
         order, batch = _batch(data.train, plan, state.step, state.order, member.key)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
-        (loss, _), gradient = jax.value_and_grad(objective.loss, has_aux=True)(
-            state.params, batch, member.knobs, key
-        )
+        (loss, _), gradient = jax.value_and_grad(objective.loss, has_aux=True)(state.params, batch, member.knobs, key)
         updates, optimizer = make(member.knobs).update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         return state._replace(step=state.step + 1, params=params, optimizer=optimizer, order=order), loss

@@ -1,17 +1,26 @@
 """Aliases for the arrays that every layer passes on. Their shapes are checked at run time in the tests only."""
 
-from typing import Any
-
-from jaxtyping import Array, Float, Int
-from jaxtyping import Key as _Key
+from typing import TYPE_CHECKING, Any
 
 Params = Any  # a tree of arrays
 Knobs = dict[str, Any]  # what is swept or differentiated: a tree of arrays by name
-Key = _Key[Array, ""]  # a typed key, as from jax.random.key
-Signal = Float[Array, "*shape"]  # one example of any fixed shape
-Signals = Float[Array, "*shape batch"]  # examples side by side, the batch last
-Labels = Int[Array, " batch"]
-Logits = Float[Array, "*outputs"]  # (n_outputs,) of one example, (n_outputs, batch) of many
-Scalar = Float[Array, ""] | float
+
+if TYPE_CHECKING:  # a type checker sees arrays; only jaxtyping understands the shapes
+    from jax import Array as Key
+    from jax import Array as Labels
+    from jax import Array as Logits
+    from jax import Array as Scalar
+    from jax import Array as Signal
+    from jax import Array as Signals
+else:
+    from jaxtyping import Array, Float, Int
+    from jaxtyping import Key as _Key
+
+    Key = _Key[Array, ""]  # a typed key, as from jax.random.key
+    Signal = Float[Array, "*shape"]  # one example of any fixed shape
+    Signals = Float[Array, "*shape batch"]  # examples side by side, the batch last
+    Labels = Int[Array, " batch"]
+    Logits = Float[Array, "*outputs"]  # (n_outputs,) of one example, (n_outputs, batch) of many
+    Scalar = Float[Array, ""] | float
 
 __all__ = ["Key", "Knobs", "Labels", "Logits", "Params", "Scalar", "Signal", "Signals"]

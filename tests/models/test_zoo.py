@@ -39,7 +39,7 @@ def test_batched_equals_single(name):
     params, x = model.init(key), jax.random.normal(key, (40, 13))
 
     def loss(forward):
-        return jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1))
+        return jax.jit(jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1)))
 
     batched = loss(lambda p, x: outputs(model, p, x))(params, x)
     single = loss(lambda p, x: jax.vmap(model.apply, (None, -1), -1)(p, x))(params, x)
@@ -61,17 +61,15 @@ def test_other_sizes(name):
 
 @EVERY
 def test_initialisation_is_pytorchs(name):
-    """Each tensor uniform in ± its bound: as wide as the module's, and as spread."""
-    ours = [np.concatenate([np.ravel(leaf) for leaf in leaves]) for leaves in zip(*(
-        jax.tree.leaves(from_torch(name, to_numpy(zoo.ALL[name]().init(jax.random.key(seed))), back=True)) for seed in range(5)
-    ), strict=True)]  # fmt: skip
-    theirs = [np.concatenate([t.detach().numpy().ravel() for t in ts]) for ts in zip(*(
-        list(torch_module(name).state_dict().values()) for _ in range(5)
-    ), strict=True)]  # fmt: skip
-    assert sorted(a.size for a in ours) == sorted(a.size for a in theirs)
-    for size in {a.size for a in ours}:
-        a, b = ([np.abs(v).max() for v in values if v.size == size] for values in (ours, theirs))
-        np.testing.assert_allclose(sorted(a), sorted(b), rtol=0.35 if size < 100 else 0.1)
+    """Each tensor is uniform within the same bound: its greatest and its mean absolute value are PyTorch's."""
+    seeds = [jax.tree.leaves(zoo.ALL[name]().init(jax.random.key(seed))) for seed in range(20)]
+    torch.manual_seed(0)
+    modules = [jax.tree.leaves(from_torch(name, torch_module(name).state_dict())) for _ in range(20)]
+    for ours, theirs in zip(zip(*seeds, strict=True), zip(*modules, strict=True), strict=True):
+        ours, theirs = np.abs(np.stack(ours)), np.abs(np.stack(theirs))
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours.max(), theirs.max(), rtol=0.03)
+        np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=0.1)
 
 
 # ── PyTorch ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -112,14 +110,8 @@ def torch_module(name):
     return {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru}[name]()
 
 
-def to_numpy(tree):
-    return jax.tree.map(np.asarray, tree)
-
-
-def from_torch(name, tensors, back=False):
-    """Our parameters from a state dict (or, `back`, our parameters as they are)."""
-    if back:
-        return tensors
+def from_torch(name, tensors):
+    """Our parameters from a state dict."""
     t = {k: jnp.asarray(v.detach().numpy()) for k, v in tensors.items()}
     if name == "logistic":
         return {"w": t["weight"], "b": t["bias"]}
@@ -139,9 +131,7 @@ def from_torch(name, tensors, back=False):
     layers = sorted({k.partition(".")[0] for k in t})
     return {
         layer: {
-            "w": t[f"{layer}.weight"].transpose(0, 2, 1)
-            if layer.startswith("conv")
-            else t[f"{layer}.weight"],
+            "w": t[f"{layer}.weight"].transpose(0, 2, 1) if layer.startswith("conv") else t[f"{layer}.weight"],
             "b": t[f"{layer}.bias"],
         }
         for layer in layers
@@ -156,14 +146,10 @@ def test_equals_pytorch(name, tiny):
     params = from_torch(name, module.state_dict())
     x, y = tiny.train.x[:100].astype("float32"), tiny.train.y[:100]
     logits = module(torch.tensor(x))
-    np.testing.assert_allclose(
-        outputs(zoo.ALL[name](), params, jnp.asarray(x.T)).T, logits.detach(), atol=1e-5
-    )
+    np.testing.assert_allclose(outputs(zoo.ALL[name](), params, jnp.asarray(x.T)).T, logits.detach(), atol=1e-5)
 
     objective = supervised(zoo.ALL[name]())
-    gradient = jax.grad(lambda p: objective.loss(p, Batch(jnp.asarray(x.T), jnp.asarray(y)), {}, key)[0])(
-        params
-    )
+    gradient = jax.grad(lambda p: objective.loss(p, Batch(jnp.asarray(x.T), jnp.asarray(y)), {}, key)[0])(params)
     nn.functional.cross_entropy(logits, torch.tensor(y)).backward()
     theirs = from_torch(name, {k: p.grad for k, p in module.named_parameters()})
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), gradient, theirs)
@@ -219,7 +205,7 @@ def test_conv_stack_equals_conv1d_layer_by_layer(specs, length):
         return x
 
     def graded(forward):
-        return jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1))(params, x)
+        return jax.jit(jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1)))(params, x)
 
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),

@@ -66,11 +66,7 @@ class MNIST1D:
         _whole(self, "seed", at_least=0, at_most=2**32 - (2 if self.n_valid else 1))
         for name in ("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale"):
             value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float | np.number)
-                or not math.isfinite(value)
-            ):
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
                 _refuse(name, value, "give a finite number")
             object.__setattr__(self, name, float(value))
         if not isinstance(self.shuffle_seq, bool | np.bool_):
@@ -86,23 +82,19 @@ class MNIST1D:
         except (TypeError, ValueError):
             _refuse("padding", self.padding, "give two whole numbers, the least and the greatest")
         object.__setattr__(self, "padding", (low, high))
-        if (
-            low < 0 or high < -2
-        ):  # the reference draws low + int(u·(high − low + 1)), which must not be negative
+        if low < 0 or high < -2:  # the reference draws low + int(u·(high − low + 1)), which must not be negative
             _refuse("padding", self.padding, "the number of zeros must not be negative")
         if self.n_points < 1 + (self.final_seq_length > 1):
-            _refuse(
-                "template_len", self.template_len, f"template_len + padding[1] = {self.n_points} must be ≥ 2"
-            )
+            _refuse("template_len", self.template_len, f"template_len + padding[1] = {self.n_points} must be ≥ 2")
 
     def _check_counts(self) -> None:
         if self.n_train + self.n_test < self.n_classes:
-            _refuse(
-                "n_train", self.n_train, f"n_train + n_test must be ≥ {self.n_classes}, one of each class"
-            )
-        for what, total in (("n_train + n_test", self.n_train + self.n_test), ("n_valid", self.n_valid)):
-            if total % self.n_classes:
-                _refuse(what, total, f"give a multiple of the {self.n_classes} classes")
+            _refuse("n_train", self.n_train, f"n_train + n_test must be ≥ {self.n_classes}, one of each class")
+        if (self.n_train + self.n_test) % self.n_classes:
+            wanted = f"their sum must be a multiple of the {self.n_classes} classes"
+            _refuse("n_train + n_test", f"{self.n_train} + {self.n_test}", wanted)
+        if self.n_valid % self.n_classes:
+            _refuse("n_valid", self.n_valid, f"give a multiple of the {self.n_classes} classes")
 
     def _check_permutation(self) -> None:
         if self.permutation is None:

@@ -30,10 +30,7 @@ def published(config: MNIST1D | None = None) -> Splits:
     config = MNIST1D() if config is None else config
     rng = np.random.RandomState(config.seed)
     x, y, order = make_raw(config, config.n_train + config.n_test, rng)
-    t = (
-        resample(resample(config.patterns.arrays()[1][None], config.n_points), config.final_seq_length)[0]
-        / x.std()
-    )
+    t = resample(resample(config.patterns.arrays()[1][None], config.n_points), config.final_seq_length)[0] / x.std()
     x = _arranged(standardised(x), config)
     train = Dataset(x[: config.n_train], y[: config.n_train])
     return Splits(

@@ -1,7 +1,6 @@
 """The ten 12-point digit templates that every MNIST-1D example grows from."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -43,9 +42,7 @@ class Templates:
 
     def __post_init__(self) -> None:
         if not self.x or len(self.y) != len(self.x):
-            raise ValueError(
-                f"templates: {len(self.x)} patterns but {len(self.y)} labels; give one label each"
-            )
+            raise ValueError(f"templates: {len(self.x)} patterns but {len(self.y)} labels; give one label each")
         lengths = {len(row) for row in self.x} | {len(self.t)}
         if len(lengths) != 1 or min(lengths) < 2:
             raise ValueError(f"templates: lengths {sorted(lengths)}; all patterns and t need one length ≥ 2")
@@ -53,7 +50,7 @@ class Templates:
             raise ValueError("templates: a value is not finite; remove NaN and infinity")
 
     @classmethod
-    def of(cls, x, t=None, y=None) -> Self:
+    def of(cls, x, t=None, y=None) -> "Templates":
         """Templates from anything array-like: `x (n_classes, length)`, `t (length,)`, `y (n_classes,)`.
 
         By default `t` is the published time axis, from −5/6 to 5/6, and `y` counts from 0.
@@ -67,9 +64,7 @@ class Templates:
 
     def arrays(
         self,
-    ) -> tuple[
-        Float[np.ndarray, "n_classes length"], Float[np.ndarray, " length"], Int[np.ndarray, " n_classes"]
-    ]:
+    ) -> tuple[Float[np.ndarray, "n_classes length"], Float[np.ndarray, " length"], Int[np.ndarray, " n_classes"]]:
         """`x`, `t` and `y` as NumPy arrays."""
         return np.array(self.x), np.array(self.t), np.array(self.y)
 

@@ -47,9 +47,7 @@ def resample(x: Signals, n_points: int) -> Float[np.ndarray, "n n_points"]:
     return y
 
 
-def pad(
-    patterns: Float[np.ndarray, "classes length"], which, zeros: Int[np.ndarray, " n"], n_points: int
-) -> Signals:
+def pad(patterns: Float[np.ndarray, "classes template"], which, zeros: Int[np.ndarray, " n"], n_points: int) -> Signals:
     """Example i: pattern `which[i]`, `zeros[i]` zeros appended, stretched to `n_points`.
 
     There are few distinct (pattern, padding) pairs: each is interpolated once.
@@ -70,9 +68,7 @@ def translate(x: Signals, shift: Int[np.ndarray, " n"]) -> Signals:
     return np.take_along_axis(x, (np.arange(length) - shift) % length, 1)
 
 
-def add_noise(
-    x: Signals, noise: Float[np.ndarray, "n 2 points"], corr_scale: float, iid_scale: float
-) -> Signals:
+def add_noise(x: Signals, noise: Float[np.ndarray, "n 2 points"], corr_scale: float, iid_scale: float) -> Signals:
     """Smooth noise (Gaussian filter, σ = 2 points) where the signal is 0, and white noise everywhere."""
     noisy = np.where(x != 0, x, gaussian_filter1d(corr_scale * noise[:, 0], 2))
     noisy += iid_scale * noise[:, 1]

@@ -98,13 +98,8 @@ def _phase_order(length: int, strides: list[int]) -> list[int]:
 
 def _gather(order_in: list[int], order_out: list[int], spec: Conv) -> Gather:
     slot_of = {position: slot for slot, position in enumerate(order_in)}
-    reads = [
-        [slot_of.get(q * spec.stride + tap - spec.padding, -1) for q in order_out]
-        for tap in range(spec.kernel)
-    ]
-    readers: list[dict[int, int]] = [
-        {} for _ in order_in
-    ]  # of each input slot: tap → the output slot reading it
+    reads = [[slot_of.get(q * spec.stride + tap - spec.padding, -1) for q in order_out] for tap in range(spec.kernel)]
+    readers: list[dict[int, int]] = [{} for _ in order_in]  # of each input slot: tap → the output slot reading it
     for tap, slots in enumerate(reads):
         for out, slot in enumerate(slots):
             if slot >= 0:
@@ -134,9 +129,7 @@ def _source_runs(readers: list[dict[int, int]]) -> tuple[tuple[int, tuple[tuple[
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _take(
-    h: Float[Array, "n_in length batch"], gather: Gather
-) -> Float[Array, "kernel n_in length_out batch"]:
+def _take(h: Float[Array, "n_in length batch"], gather: Gather) -> Float[Array, "kernel n_in length_out batch"]:
     n_in, _, batch = h.shape
 
     def run(start: int, n: int):

@@ -1,8 +1,10 @@
 """A bidirectional GRU read at every step: the plain form for one signal, and a fast batched one.
 
 The batched form runs both directions in one scan, one product a step, saves the gates, and has a hand-written backward
-pass with two products a step, of which one adds up the gradients of all weights and biases. Parameters: `wi (2, 3, hidden)`, `wh (2, 3, hidden, hidden)` and biases
-`bi, bh (2, 3, hidden)`, by direction and gate (reset, update, candidate), as in `torch.nn.GRU`.
+pass with two products a step, of which one adds up the gradients of all weights and biases.
+
+Parameters: `wi (2, 3, hidden)`, `wh (2, 3, hidden, hidden)` and biases `bi, bh (2, 3, hidden)`, by direction and gate
+(reset, update, candidate), as in `torch.nn.GRU`.
 """
 
 import jax
@@ -40,8 +42,7 @@ def gru(params: Params, x: Float[Array, " length"]) -> Float[Array, "length outp
 
     p = params
     ahead, back = (
-        direction(p["wi"][d], p["wh"][d], p["bi"][d], p["bh"][d], signal)
-        for d, signal in enumerate((x, x[::-1]))
+        direction(p["wi"][d], p["wh"][d], p["bi"][d], p["bh"][d], signal) for d, signal in enumerate((x, x[::-1]))
     )
     return jnp.concatenate([ahead, back[::-1]], axis=1)
 
@@ -121,9 +122,7 @@ def _states_backward(residuals, g):
         return (dh * update + back[:, :hidden], d_packed), back[:, hidden]
 
     steps = (g, gates, recurrent, candidate, before)
-    (_, d_packed), dx = jax.lax.scan(
-        cell, (jnp.zeros_like(h[0]), jnp.zeros_like(packed)), steps, reverse=True
-    )
+    (_, d_packed), dx = jax.lax.scan(cell, (jnp.zeros_like(h[0]), jnp.zeros_like(packed)), steps, reverse=True)
     return _unpacked(d_packed), dx
 
 

@@ -90,7 +90,5 @@ def conv1d_length(length: int, kernel: int, stride: int, padding: int) -> int:
         ValueError: if the kernel is longer than the padded signal.
     """
     if length + 2 * padding < kernel:
-        raise ValueError(
-            f"kernel={kernel} is longer than the padded signal ({length} + 2·{padding}); shorten it"
-        )
+        raise ValueError(f"kernel={kernel} is longer than the padded signal ({length} + 2·{padding}); shorten it")
     return (length + 2 * padding - kernel) // stride + 1

@@ -29,9 +29,7 @@ def mlp(n_in: int = 40, width: int = 100, n_outputs: int = 10) -> Model:
     def init(key):
         keys = jax.random.split(key, 3)
         sizes = {"hidden1": (n_in, width), "hidden2": (width, width), "output": (width, n_outputs)}
-        return {
-            name: layers.linear_init(k, *size) for k, (name, size) in zip(keys, sizes.items(), strict=True)
-        }
+        return {name: layers.linear_init(k, *size) for k, (name, size) in zip(keys, sizes.items(), strict=True)}
 
     def apply(params, x):
         h = jax.nn.relu(layers.linear(params["hidden1"], x))
@@ -50,9 +48,7 @@ def mlp(n_in: int = 40, width: int = 100, n_outputs: int = 10) -> Model:
 def cnn(length: int = 40, channels: int = 25, n_outputs: int = 10) -> Model:
     """Three strided convolutions (kernels 5, 3, 3; stride 2; padding 1) and a linear layer: 5 210 parameters."""
     specs = (Conv(channels, 5, 2, 1), Conv(channels, 3, 2, 1), Conv(channels, 3, 2, 1))
-    n_positions = functools.reduce(
-        lambda n, s: layers.conv1d_length(n, s.kernel, s.stride, s.padding), specs, length
-    )
+    n_positions = functools.reduce(lambda n, s: layers.conv1d_length(n, s.kernel, s.stride, s.padding), specs, length)
 
     def init(key):
         keys = jax.random.split(key, len(specs) + 1)

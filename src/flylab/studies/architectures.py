@@ -144,9 +144,7 @@ def last(results: xr.Dataset, model: str, arrangement: str = "plain", arm: str =
     return results.test_accuracy.sel(model=model, arrangement=arrangement, arm=arm).isel(step=-1)
 
 
-def stopped(
-    results: xr.Dataset, model: str, arrangement: str = "plain", arm: str = "published"
-) -> xr.DataArray:
+def stopped(results: xr.Dataset, model: str, arrangement: str = "plain", arm: str = "published") -> xr.DataArray:
     """Test accuracy at the evaluation with the best validation accuracy (the first of several), over `seed`."""
     chosen = results.sel(model=model, arrangement=arrangement, arm=arm)
     return chosen.test_accuracy.isel(step=chosen.valid_accuracy.fillna(-1).argmax("step"))
@@ -187,7 +185,7 @@ def _interpolates(model: str) -> Claim:
     if model == "logistic":
         return Claim("interpolates-logistic", "logistic regression does not fit the training set (below 45 %)", "paper",
                      "no", "%", lambda r: fitted(r, "logistic"), below=45)  # fmt: skip
-    return Claim(f"interpolates-{model}", f"the {TITLES[model]} fits the training set (best accuracy ≥ 99.5 %)", "paper",
+    return Claim(f"interpolates-{model}", f"the {TITLES[model]} fits the training set (best ≥ 99.5 %)", "paper",
                  "yes", "%", lambda r: fitted(r, model), above=99.5)  # fmt: skip
 
 
@@ -195,7 +193,7 @@ def _untested(id_: str, statement: str, published_value: str, needs: str) -> Cla
     return Claim(id_, statement, "blog", published_value, "points", above=0, needs=needs)
 
 
-IMAGES = "needs image data, which this version does not load yet"
+IMAGES = "needs image data, not loaded yet"
 CLAIMS = (
     _accuracy("logistic", "paper", "32 ± 1", (31, 33)),
     _accuracy("mlp.paper", "paper", "68 ± 2", (66, 70)),
@@ -217,15 +215,15 @@ CLAIMS = (
     *(_interpolates(model) for model in NETWORKS[::-1]),
     _untested("discriminates", "accuracies spread at least 5 × as widely as on 28×28 MNIST", "62 vs 5", IMAGES),
     _untested("fashion-harder", "Fashion-MNIST is a bit harder than MNIST", "yes", IMAGES),
-    _untested("cifar-discriminates", "CIFAR-10 separates the MLP from the CNN better than MNIST", "yes", IMAGES),
-    _untested("sklearn-easy", "on scikit-learn's digits a linear or kernel method reaches 95 %", "often very well", IMAGES),
+    _untested("cifar-discriminates", "CIFAR-10 separates MLP from CNN better than MNIST", "yes", IMAGES),
+    _untested("sklearn-easy", "a linear or kernel method reaches 95 % on scikit-learn's digits", "very well", IMAGES),
     Claim("neighbours-knn", "10 nearest neighbours on raw signals reach 59.6 ± 2 % on fresh data", "nb", "59.6", "%",
           lambda r: last(r, "neighbours", arm="fresh"), within=(57.6, 61.6), requires={"model": "neighbours"}),
-    Claim("neighbours-logistic", "scikit-learn's logistic regression reaches 32.8 ± 2 % on fresh data", "nb", "32.8", "%",
-          lambda r: last(r, "sklearn_logistic", arm="fresh"), within=(30.8, 34.8),
+    Claim("neighbours-logistic", "scikit-learn's logistic regression reaches 32.8 ± 2 % on fresh data", "nb", "32.8",
+          "%", lambda r: last(r, "sklearn_logistic", arm="fresh"), within=(30.8, 34.8),
           requires={"model": "sklearn_logistic"}),
-    Claim("fresh-spatial-gap", "on a fresh data set per seed, too, the CNN beats the MLP by at least 20 points", "here", "–",
-          "points", lambda r: last(r, "cnn", arm="fresh") - last(r, "mlp", arm="fresh"), above=20,
+    Claim("fresh-spatial-gap", "with fresh data per seed, too, the CNN beats the MLP by at least 20 points", "here",
+          "–", "points", lambda r: last(r, "cnn", arm="fresh") - last(r, "mlp", arm="fresh"), above=20,
           requires={"model": "cnn", "arm": "fresh"}),
 )  # fmt: skip
 
@@ -254,9 +252,7 @@ def table(results: xr.Dataset) -> Table:
                 name = f"{TITLES[model]}, {arrangement}" + (", fresh data" if arm == "fresh" else "")
                 curves = model in NETWORKS
                 peak = best(*place) if curves and results.sizes["seed"] > 1 else None
-                mean, reach = PAPER.get(model, (None,) * 4)[
-                    slice(0, 2) if arrangement == "plain" else slice(2, 4)
-                ]
+                mean, reach = PAPER.get(model, (None,) * 4)[slice(0, 2) if arrangement == "plain" else slice(2, 4)]
                 rows.append((
                     name, _cell(last(*place)), _cell(stopped(*place)) if curves else "–",
                     "–" if peak is None else _cell(peak), "–" if mean is None else f"{mean} ± {reach}",
@@ -288,14 +284,10 @@ def _dots(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]) ->
         for offset, arrangement, face in ((-0.16, "plain", colours[model]), (0.16, "shuffled", "white")):
             mean, low, high, _ = interval(last(results, model, arrangement))
             reach = None if np.isnan(low) else [[mean - low], [high - mean]]
-            ax.errorbar(
-                mean, row + offset, xerr=reach, fmt="o", color=colours[model], markerfacecolor=face, capsize=3
-            )
+            ax.errorbar(mean, row + offset, xerr=reach, fmt="o", color=colours[model], markerfacecolor=face, capsize=3)
             published_mean, spread = PAPER[model][:2] if arrangement == "plain" else PAPER[model][2:]
             if published_mean is not None:
-                ax.errorbar(
-                    published_mean, row + offset + 0.12, xerr=spread, fmt="|", color="0.55", capsize=2, lw=1
-                )
+                ax.errorbar(published_mean, row + offset + 0.12, xerr=spread, fmt="|", color="0.55", capsize=2, lw=1)
     ax.errorbar([], [], fmt="o", color="0.3", label="plain")
     ax.errorbar([], [], fmt="o", color="0.3", markerfacecolor="white", label="shuffled")
     ax.errorbar([], [], xerr=[], fmt="|", color="0.55", label="published")
@@ -314,9 +306,7 @@ def _dots(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]) ->
 STUDY = Study(
     question="How much of a network's accuracy comes from knowing that positions have neighbours?",
     presets={
-        "smoke": Protocol(
-            n_seeds=2, n_steps=60, eval_every=20, data=MNIST1D(n_train=500, n_valid=100, n_test=100)
-        ),
+        "smoke": Protocol(n_seeds=2, n_steps=60, eval_every=20, data=MNIST1D(n_train=500, n_valid=100, n_test=100)),
         "quick": Protocol(n_seeds=10),
         "paper": Protocol(n_seeds=30, fresh_data=True),
     },
