@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -169,7 +170,7 @@ class _Bar:
             TextColumn("{task.fields[members]}"), TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(),
             TextColumn("left"), console=Console(stderr=True), transient=True,
         )  # fmt: skip
-        self.task = self.n_members = self.n_saved = 0
+        self.task, self.n_members, self.n_saved = TaskID(0), 0, 0
         self.begun = False
         return self
 

@@ -79,7 +79,7 @@ def override(config: T, **changes: Any) -> T:
 
 def _build(kind: Any, value: Any) -> Any:
     options = [kind, *typing.get_args(kind)]
-    target = next((option for option in options if dataclasses.is_dataclass(option)), None)
+    target: Any = next((option for option in options if dataclasses.is_dataclass(option)), None)
     if target is not None and isinstance(value, dict):
         kinds = typing.get_type_hints(target)
         if unknown := set(value) - set(kinds):

@@ -128,33 +128,24 @@ def _values(claim: Claim, results: xr.Dataset) -> np.ndarray | None:
 
 
 def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, presets) -> Verdict:
-    attributes = (results.attrs.get(name, "") for name in ("study", "preset", "run"))
-    said = (claim.id, claim.statement, claim.source, claim.published, claim.unit, claim.region)
+    def verdict(*found: Any) -> Verdict:
+        study, preset, run = (str(results.attrs.get(name, "")) for name in ("study", "preset", "run"))
+        said = (claim.id, claim.statement, claim.source, claim.published, claim.unit, claim.region)
+        return Verdict(study, preset, run, *said, *found)
+
     smoke = results.attrs.get("preset") == "smoke"
     if values is None:
         able = [name for name, cells in presets.items() if any(_has(cell, claim.requires) for cell in cells)]
         note = claim.needs or f"needs the preset {' or '.join(able) or '(none has it)'}"
         word: Word | None = None if smoke else "not tested"
-        return Verdict(*attributes, *said, None, None, None, 0, word, word, None, note)
+        return verdict(None, None, None, 0, word, word, None, note)
     wide, narrow = interval(values, adjusted), interval(values)
     low, high = (bound if math.isfinite(bound) else None for bound in (narrow.low, narrow.high))
     if smoke:
-        return Verdict(
-            *attributes, *said, narrow.mean, low, high, narrow.n, None, None, None, "smoke gives no verdicts"
-        )
+        return verdict(narrow.mean, low, high, narrow.n, None, None, None, "smoke gives no verdicts")
     word = decide(narrow.low, narrow.high, claim.bounds)
     more = seeds_needed(values, *claim.bounds) if word == "undecided" else None
-    return Verdict(
-        *attributes,
-        *said,
-        narrow.mean,
-        low,
-        high,
-        narrow.n,
-        word,
-        decide(wide.low, wide.high, claim.bounds),
-        more,
-    )
+    return verdict(narrow.mean, low, high, narrow.n, word, decide(wide.low, wide.high, claim.bounds), more)
 
 
 def _has(cell: Mapping[str, Any], requires: Mapping[str, str]) -> bool:

@@ -90,8 +90,7 @@ def train_members(
             raise ValueError(f"the grid's axis {name!r} is empty; give it at least one value")
     runtime.devices()  # before anything else starts JAX
     root = jax.random.key(key) if isinstance(key, int) else key
-    if not callable(splits):
-        fixed = arrays(splits)
+    fixed = None if callable(splits) else arrays(splits)
 
     def members() -> Iterator[tuple[Arrays, Member]]:
         for point in itertools.product(*axes.values()):
@@ -99,6 +98,7 @@ def train_members(
             seed = int(knobs.pop("seed"))
             data = arrays(splits(seed)) if callable(splits) else fixed
             knobs = {name: np.float32(value) for name, value in knobs.items()}
+            assert data is not None
             yield data, Member(jax.random.fold_in(root, seed), knobs, None if params is None else params(seed))
 
     trained = list(run_members(steps(objective, plan), members(), progress=progress))
@@ -166,7 +166,7 @@ class _Program(NamedTuple):
 
 
 @functools.cache
-def _program(run: Steps, devices: tuple[jax.Device, ...]) -> _Program:
+def _program(run: Steps, devices: tuple[Any, ...]) -> _Program:
     mesh = Mesh(np.array(devices), ("member",))
     each = PartitionSpec("member")
     sharding = NamedSharding(mesh, each)

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,9 +18,9 @@ from flylab.stats import interval
 
 # Okabe & Ito (2008): told apart by colour-blind eyes
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "axes.grid": True,
-    "axes.prop_cycle": mpl.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
@@ -76,7 +77,8 @@ def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:
     picked = min(3, config.n_classes - 1)
     with style():
         figure = Figure(figsize=(11, 2.4 + 1.0 * config.n_classes))
-        above, below = figure.subfigures(2, 1, height_ratios=(2.4, config.n_classes))
+        halves: Any = figure.subfigures(2, 1, height_ratios=(2.4, config.n_classes))
+        above, below = halves
         titles = ("template", "pad and stretch", "scale", "translate", "add noise", "shear", "resample")
         signals = (np.array(templates.x[picked]), *(stage[picked] for stage in steps))
         above.suptitle(

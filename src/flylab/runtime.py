@@ -6,6 +6,7 @@ import os
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -13,8 +14,12 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flyl
 _CHECKED = "flylab-checked"  # stamps the last look for broken entries
 
 
+def _setting(name: str) -> Any:
+    return getattr(jax.config, name)  # JAX makes these attributes as it starts, unseen by type checkers
+
+
 @functools.cache
-def devices() -> tuple[jax.Device, ...]:
+def devices() -> tuple[Any, ...]:
     """The devices that train members, one each: every core of the CPU, or the accelerators there are.
 
     Set up once per process. Where JAX has started already, the devices there are do, with the same results, and a
@@ -23,12 +28,12 @@ def devices() -> tuple[jax.Device, ...]:
     use_cache()
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        if jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]  # not set by the user
+        if _setting("jax_num_cpu_devices") < 0:  # not set by the user
             jax.config.update("jax_num_cpu_devices", n_cores)
     except RuntimeError:  # the backend runs already
         pass
     found = tuple(jax.devices())
-    if found[0].platform == "cpu" and len(found) < n_cores and jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
+    if found[0].platform == "cpu" and len(found) < n_cores and _setting("jax_num_cpu_devices") < 0:
         warnings.warn(
             f"JAX had started before flylab, with {len(found)} CPU device for {n_cores} cores: results are the same, "
             f"training is about {n_cores // len(found)}× slower. Call flylab.setup() before the first use of JAX.",
@@ -67,7 +72,7 @@ def compiler_options() -> dict[str, bool | str]:
 
 def use_cache() -> None:
     """Keep compiled programs in the user's cache folder, unless a folder is set; delete entries that cannot be read."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if _setting("jax_compilation_cache_dir") is None:
         try:
             CACHE.mkdir(parents=True, exist_ok=True)
         except OSError:
@@ -75,7 +80,7 @@ def use_cache() -> None:
         jax.config.update("jax_compilation_cache_dir", str(CACHE))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    folder = Path(str(jax.config.jax_compilation_cache_dir))
+    folder = Path(str(_setting("jax_compilation_cache_dir")))
     if folder.is_dir():
         delete_broken(folder)
 

@@ -259,7 +259,7 @@ def _parts(objective: Objective, plan: Plan) -> _Parts:
         out = jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
         y = jnp.concatenate(data.labels)
         loss, right = cross_entropy(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
-        values, begin = {}, 0
+        values, begin, rows = {}, 0, slice(0)
         for name, labels in zip(SETS, data.labels, strict=True):
             rows = slice(begin, begin := begin + len(labels))
             if len(labels):

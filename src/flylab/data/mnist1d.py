@@ -3,6 +3,7 @@
 import math
 import operator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
@@ -140,5 +141,5 @@ def _whole(config: MNIST1D, name: str, at_least: int | None = None, at_most: int
     object.__setattr__(config, name, number)
 
 
-def _refuse(name: str, value: object, remedy: str):
+def _refuse(name: str, value: object, remedy: str) -> NoReturn:
     raise ValueError(f"{name}={value} is not allowed: {remedy}")

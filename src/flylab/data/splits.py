@@ -2,17 +2,17 @@
 
 from typing import Any, NamedTuple
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
 from flylab.data.templates import Templates
 
 
 class Dataset(NamedTuple):
-    """Examples and their labels."""
+    """Examples `x (n, *shape)` and their labels `y (n,)`: NumPy arrays, or JAX's within the engine."""
 
-    x: Float[ndarray, "n *shape"]
-    y: Int[ndarray, " n"]
+    x: Any
+    y: Any
 
 
 class Splits(NamedTuple):

@@ -48,7 +48,7 @@ def conv_stack(
 def _convolve(param: Params, h: Float[Array, "n_in length batch"], gather: "Gather"):
     n_out, kernel, n_in = param["w"].shape
     batch = h.shape[-1]
-    taps = _take(h, gather).reshape(kernel * n_in, -1)
+    taps = jnp.reshape(_take(h, gather), (kernel * n_in, -1))  # pyright: ignore[reportArgumentType]
     out = affine(param["w"].reshape(n_out, kernel * n_in), param["b"], taps)
     return out.reshape(n_out, -1, batch)
 

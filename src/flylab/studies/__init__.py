@@ -27,4 +27,5 @@ def find(name: str) -> Study:
         raise ValueError(f"there is no study {name!r}; there are {', '.join(names())}")
     entries = entry_points(group="flylab.studies", name=name)
     module = next(iter(entries)).load() if entries else importlib.import_module(f"{__name__}.{name}")
-    return replace(getattr(module, "STUDY", module), name=name)
+    study: Study = getattr(module, "STUDY", module)  # an entry point may name the study itself
+    return replace(study, name=name)

@@ -59,7 +59,7 @@ class Protocol(BaseProtocol):
         Plan(self.n_steps, self.batch_size, self.eval_every)
 
 
-def cells(protocol: Protocol) -> list[Cell]:
+def cells(protocol: Protocol) -> Sequence[Cell]:
     """Networks × arrangements (× arms), slowest first, and two methods without training as references."""
     arms = ("published", "fresh") if protocol.fresh_data else ("published",)
     networks = [
@@ -264,7 +264,7 @@ def table(results: xr.Dataset) -> Table:
 def figure(results: xr.Dataset) -> Figure:
     """Learning curves, and the last accuracies beside the paper's."""
     shown = [model for model in NETWORKS[::-1] if model in results.model]
-    colours = dict(zip(shown, COLOURS, strict=False))
+    colours: dict[str, str] = dict(zip(shown, COLOURS, strict=False))
     with style():
         drawn = Figure(figsize=(10, 4.4))
         left, right = drawn.subplots(1, 2, width_ratios=(1.25, 1))
