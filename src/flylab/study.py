@@ -212,9 +212,8 @@ def assemble(parts: Sequence[tuple[Shard, xr.Dataset]]) -> xr.Dataset:
                 empty = 255 if variable.dtype.kind == "u" else np.nan
                 arrays[str(name)] = dims, np.full(shape, empty, variable.dtype)
             place = tuple(index[dim][value] for dim, value in shard.place.items())
-            rows = [
-                [index[dim][v] for v in inner[dim]] if dim in inner else range(n) for dim, n in variable.sizes.items()
-            ]
+            sizes = {str(dim): n for dim, n in variable.sizes.items()}
+            rows = [[index[dim][v] for v in inner[dim]] if dim in inner else range(n) for dim, n in sizes.items()]
             arrays[str(name)][1][place][np.ix_(*rows)] = variable.values
     return labelled(xr.Dataset(arrays, coords))
 

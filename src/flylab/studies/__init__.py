@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 from dataclasses import replace
 from importlib.metadata import entry_points
+from typing import Any
 
 from flylab.study import Study
 
@@ -27,5 +28,5 @@ def find(name: str) -> Study:
         raise ValueError(f"there is no study {name!r}; there are {', '.join(names())}")
     entries = entry_points(group="flylab.studies", name=name)
     module = next(iter(entries)).load() if entries else importlib.import_module(f"{__name__}.{name}")
-    study: Study = getattr(module, "STUDY", module)  # an entry point may name the study itself
+    study: Any = getattr(module, "STUDY", module)  # an entry point may name the study itself
     return replace(study, name=name)

@@ -1,0 +1,201 @@
+"""How fast: flylab's populations beside a plain PyTorch loop, in one run on one machine.
+
+    python bench/run.py [--quick]
+
+Each round times every contender once, in turn, so that all see the same noise; ratios are of medians over rounds.
+PyTorch runs with its better number of threads. Work is counted in FLOPs of the matrix products (two per multiply-add,
+forward and twice that backward, evaluations forward only), and set beside the machine's measured matmul peak.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from mnist1d.data import get_dataset_args, make_dataset
+
+import torch_loop
+from flylab import runtime
+from flylab.data import MNIST1D, published
+from flylab.members import train_members
+from flylab.models import Model, layers, zoo
+from flylab.objectives import supervised
+from flylab.provenance import origin
+from flylab.training import Plan
+
+EVAL_EVERY = 250
+# multiply-adds of one example forward: the published networks' matrix products
+MACS = {
+    "logistic": 40 * 10,
+    "mlp": 40 * 100 + 100 * 100 + 100 * 10,
+    "cnn": 25 * (5 * 19 + 75 * 10 + 75 * 5) + 125 * 10,
+    "gru": 2 * 40 * (18 * 1 + 18 * 6) + 480 * 10,
+}
+FIRST = {
+    "logistic": 40 * 10,
+    "mlp": 40 * 100,
+    "cnn": 25 * 5 * 19,
+    "gru": 0,
+}  # of them, needing no gradient to the input
+STEPS = {"logistic": 6000, "mlp": 2000, "cnn": 1000, "gru": 500}
+TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250}
+WANTED = {
+    "logistic": (75, 150), "mlp": (9, 14), "cnn": (14, 22), "gru": (20, 40), "table": (22, 35), "generator": (20, 30),
+    "naive mlp": (9, None), "naive cnn": (6, None),
+}  # fmt: skip
+
+
+def naive_mlp() -> Model:
+    """As a newcomer writes it: for one example, in plain JAX."""
+
+    def apply(params, x):
+        h = jax.nn.relu(params["w1"] @ x + params["b1"])
+        h = h + jax.nn.relu(params["w2"] @ h + params["b2"])
+        return params["w3"] @ h + params["b3"]
+
+    def init(key):
+        shapes = {"w1": (100, 40), "w2": (100, 100), "w3": (10, 100)}
+        keys = jax.random.split(key, 3)
+        weights = {n: layers.uniform(k, s, s[1]) for k, (n, s) in zip(keys, shapes.items(), strict=True)}
+        return weights | {"b1": jnp.zeros(100), "b2": jnp.zeros(100), "b3": jnp.zeros(10)}
+
+    return Model(init, apply)
+
+
+def naive_cnn() -> Model:
+    """The published CNN from `layers.conv1d`, for one example."""
+    return Model(zoo.cnn().init, zoo.cnn().apply)
+
+
+def flops_per_step(name: str, eval_examples: int) -> float:
+    """Of one optimiser step at batch 100, its share of the evaluations included."""
+    return 100 * 2 * (3 * MACS[name] - FIRST[name]) + 2 * MACS[name] * eval_examples / EVAL_EVERY
+
+
+def matmul_peak() -> dict[str, float]:
+    """Measured single-precision matmul rate in GFLOP/s, on one thread and on all: PyTorch's, n = 1024."""
+    rates = {}
+    a = torch.randn(1024, 1024)
+    for n_threads in sorted({1, torch.get_num_threads()}):
+        torch.set_num_threads(n_threads)
+        times = []
+        for _ in range(30):
+            begun = time.perf_counter()
+            a @ a
+            times.append(time.perf_counter() - begun)
+        rates[str(n_threads)] = 2 * 1024**3 / statistics.median(times) / 1e9
+    return rates
+
+
+def microseconds(model: Model, splits, n_steps: int) -> float:
+    """Wall time per optimiser step and member, two members per device."""
+    n = 2 * len(runtime.devices())
+    plan, grid = Plan(n_steps, eval_every=EVAL_EVERY), {"learning_rate": [1e-2], "seed": range(n)}
+    begun = time.perf_counter()
+    train_members(supervised(model), splits, plan, grid)
+    return (time.perf_counter() - begun) / n_steps / n * 1e6
+
+
+def measure(n_rounds: int, share: float) -> dict:
+    """All contenders, in turn, `n_rounds` times: microseconds per model-step by name."""
+    runtime.setup()
+    splits = published(MNIST1D())
+    models = {name: make() for name, make in zoo.ALL.items()} | {"naive mlp": naive_mlp(), "naive cnn": naive_cnn()}
+    best_threads = {}
+    times: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        times.setdefault(name, []).append(value)
+
+    for name, model in models.items():
+        microseconds(model, splits, 10)  # compile
+        print(f"compiled {name}", flush=True)
+    for name, n_steps in TORCH_STEPS.items():
+        tried = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, torch.get_num_threads())}
+        best_threads[name] = min(tried, key=lambda n, tried=tried: tried[n])
+    peaks = []
+    for round_ in range(n_rounds):
+        peaks.append(matmul_peak())
+        for name, n_steps in TORCH_STEPS.items():
+            n_steps = max(int(n_steps * share), EVAL_EVERY)
+            taken = torch_loop.seconds(name, splits, n_steps, EVAL_EVERY, best_threads[name])
+            note(f"torch {name}", taken / n_steps * 1e6)
+        for name, model in models.items():
+            n_steps = max(int(STEPS[name.removeprefix("naive ")] * share), EVAL_EVERY)
+            note(name, microseconds(model, splits, n_steps))
+        begun = time.perf_counter()
+        published(MNIST1D(n_valid=0))
+        note("generator", (time.perf_counter() - begun) * 1e3)
+        begun = time.perf_counter()
+        make_dataset(get_dataset_args())
+        note("reference generator", (time.perf_counter() - begun) * 1e3)
+        print(f"round {round_ + 1} of {n_rounds} done", flush=True)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    peak = {n: statistics.median(one[n] for one in peaks) for n in peaks[0]}
+    return {"medians": medians, "all": times, "peak_gflops": peak, "torch_threads": best_threads}
+
+
+def rows_of(found: dict) -> list[dict]:
+    """One row a contender: its time, PyTorch's, the ratio, and the share of the peak."""
+    medians, peak = found["medians"], max(found["peak_gflops"].values())
+    rows = []
+    for name in ("logistic", "mlp", "cnn", "gru", "naive mlp", "naive cnn"):
+        base = name.removeprefix("naive ")
+        work = flops_per_step(base, 6000)
+        rows.append({
+            "what": name, "flylab": medians[name], "torch": medians[f"torch {base}"], "unit": "µs/model-step",
+            "mflop": work / 1e6, "share": work / medians[name] / 1e3 / peak,
+        })  # fmt: skip
+    table = [sum(6000e-6 * 2 * medians[f"{prefix}{name}"] for name in zoo.ALL) for prefix in ("", "torch ")]
+    rows.append({"what": "table", "flylab": table[0], "torch": table[1], "unit": "s/seed"})
+    rows.append(
+        {"what": "generator", "flylab": medians["generator"], "torch": medians["reference generator"], "unit": "ms"}
+    )
+    for row in rows:
+        row["ratio"] = row["torch"] / row["flylab"]
+        row["done_at"], row["aim"] = WANTED[row["what"]]
+    return rows
+
+
+def markdown(rows: list[dict], found: dict) -> str:
+    """The table as README shows it."""
+    lines = [
+        "| | flylab | PyTorch loop | ratio | done at | aim | work | share of peak |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        share = f"{row['share']:.0%}" if "share" in row else "–"
+        work = f"{row['mflop']:.2f} MFLOP" if "mflop" in row else "–"
+        numbers = f"{row['flylab']:.4g} {row['unit']} | {row['torch']:.4g} | **{row['ratio']:.1f}×**"
+        aim = "–" if row["aim"] is None else f"{row['aim']}×"
+        lines.append(f"| {row['what']} | {numbers} | {row['done_at']}× | {aim} | {work} | {share} |")
+    peak = ", ".join(f"{rate:.0f} on {n} thread(s)" for n, rate in found["peak_gflops"].items())
+    threads = ", ".join(f"{name} {n}" for name, n in found["torch_threads"].items())
+    lines += ["", f"Matmul peak (GFLOP/s): {peak}. PyTorch's better number of threads: {threads}."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two short rounds")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.json")
+    asked = parser.parse_args()
+    found = measure(2 if asked.quick else asked.rounds, 0.25 if asked.quick else 1.0)
+    rows = rows_of(found)
+    machine = {name: value for name, value in origin().items() if name != "host"}
+    print(f"{machine['processor']}, {machine['cores']} cores, {platform.platform()}; ", end="")
+    print(f"jax {jax.__version__}, torch {torch.__version__}, numpy {np.__version__}\n")
+    print(markdown(rows, found))
+    asked.out.write_text(json.dumps({"machine": machine, "rows": rows, **found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The plain PyTorch training loop that flylab is measured against: one network at a time, as a notebook has it.
+
+The same models, data, optimiser, batches and evaluations as the `architectures` study.
+"""
+
+import time
+
+import torch
+from torch import nn
+
+
+class Mlp(nn.Module):
+    """40-100-100-10, the second layer residual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(40, 100), nn.Linear(100, 100), nn.Linear(100, 10)
+
+    def forward(self, x):
+        """(batch, 40) → (batch, 10)"""
+        h = self.a(x).relu()
+        return self.c(h + self.b(h).relu())
+
+
+class Cnn(nn.Module):
+    """Three strided convolutions of 25 channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv1d(1, 25, 5, 2, 1), nn.Conv1d(25, 25, 3, 2, 1)
+        self.c, self.d = nn.Conv1d(25, 25, 3, 2, 1), nn.Linear(125, 10)
+
+    def forward(self, x):
+        """(batch, 40) → (batch, 10)"""
+        return self.d(self.c(self.b(self.a(x[:, None]).relu()).relu()).relu().flatten(1))
+
+
+class Gru(nn.Module):
+    """Bidirectional, 6 units, read at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.out = nn.GRU(1, 6, bidirectional=True, batch_first=True), nn.Linear(480, 10)
+
+    def forward(self, x):
+        """(batch, 40) → (batch, 10)"""
+        return self.out(self.gru(x[..., None])[0].flatten(1))
+
+
+MODELS = {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru}
+
+
+def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int) -> float:
+    """Wall time of training one network for `n_steps` steps of Adam on batches of 100, evaluated along the way."""
+    torch.set_num_threads(n_threads)
+    sets = [
+        (torch.tensor(one.x, dtype=torch.float32), torch.tensor(one.y))
+        for one in (splits.train, splits.valid, splits.test)
+    ]
+    x, y = sets[0]
+    model, criterion = MODELS[name](), nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    history = []
+
+    def evaluate() -> None:
+        with torch.no_grad():
+            for inputs, labels in sets:
+                logits = model(inputs)
+                history.append((criterion(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()))
+
+    begun = time.perf_counter()
+    for step in range(n_steps):
+        if step % eval_every == 0:
+            evaluate()
+        at = step * 100 % len(x)
+        optimizer.zero_grad()
+        criterion(model(x[at : at + 100]), y[at : at + 100]).backward()
+        optimizer.step()
+    evaluate()
+    return time.perf_counter() - begun
