@@ -30,6 +30,7 @@ from flylab.provenance import origin
 from flylab.training import Plan
 
 EVAL_EVERY = 250
+N_THREADS = torch.get_num_threads()  # as PyTorch starts: all cores
 # multiply-adds of one example forward: the published networks' matrix products
 MACS = {
     "logistic": 40 * 10,
@@ -82,7 +83,7 @@ def matmul_peak() -> dict[str, float]:
     """Measured single-precision matmul rate in GFLOP/s, on one thread and on all: PyTorch's, n = 1024."""
     rates = {}
     a = torch.randn(1024, 1024)
-    for n_threads in sorted({1, torch.get_num_threads()}):
+    for n_threads in sorted({1, N_THREADS}):
         torch.set_num_threads(n_threads)
         times = []
         for _ in range(30):
@@ -117,7 +118,7 @@ def measure(n_rounds: int, share: float) -> dict:
         microseconds(model, splits, 10)  # compile
         print(f"compiled {name}", flush=True)
     for name, n_steps in TORCH_STEPS.items():
-        tried = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, torch.get_num_threads())}
+        tried = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, N_THREADS)}
         best_threads[name] = min(tried, key=lambda n, tried=tried: tried[n])
     peaks = []
     for round_ in range(n_rounds):

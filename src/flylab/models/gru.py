@@ -89,7 +89,8 @@ def _scan(p: Params, x: Float[Array, "length 2 batch"]):
         h = candidate + update * (h - candidate)
         return h, (h, gates, recurrent, candidate)
 
-    return jax.lax.scan(cell, jnp.zeros((2, hidden, x.shape[-1]), x.dtype), _with_one(x))[1]
+    nothing = jnp.zeros((2, hidden, x.shape[-1]), jnp.result_type(packed, x))
+    return jax.lax.scan(cell, nothing, _with_one(x))[1]
 
 
 @jax.custom_vjp
@@ -123,7 +124,7 @@ def _states_backward(residuals, g):
 
     steps = (g, gates, recurrent, candidate, before)
     (_, d_packed), dx = jax.lax.scan(cell, (jnp.zeros_like(h[0]), jnp.zeros_like(packed)), steps, reverse=True)
-    return _unpacked(d_packed), dx
+    return _unpacked(d_packed), dx.astype(x.dtype)
 
 
 _states.defvjp(_states_forward, _states_backward)

@@ -316,4 +316,5 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: protocol.n_steps if cell["model"] in NETWORKS else 0,
+    minutes={"smoke": 0.4, "quick": 2.7, "paper": 15},
 )
