@@ -1,6 +1,10 @@
 """The command line: `flylab list | run | claims | report | data`."""
 
+import contextlib
 import dataclasses
+import io
+import itertools
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -68,6 +72,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _parse(what: Any, **kwargs: Any) -> Any:
+    """`tyro.cli`, its complaint in one line instead of a box.
+
+    Raises:
+        ValueError: for bad input.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(what, **kwargs)
+    except SystemExit as exit_:
+        if exit_.code != 2:
+            raise
+    lines = [line.strip("│╭╮╰╯ ") for line in said.getvalue().splitlines()]
+    first = itertools.takewhile(lambda line: not line.startswith("───"), (line for line in lines if "─ " not in line))
+    message = re.sub(r"^Error parsing (protocol|config)[a-z.]*: ", "", " ".join(first).strip())
+    raise ValueError(f"{message} ({kwargs['prog']} --help explains the options)")
+
+
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     print(f"flylab: {message}", file=sys.stderr)
 
@@ -76,7 +99,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 
 def _list(words: list[str]) -> None:
-    tyro.cli(
+    _parse(
         lambda: None,
         prog="flylab list",
         description="The studies, their presets and what each takes.",
@@ -133,7 +156,7 @@ def _run(words: list[str]) -> None:
         out: The folder of all runs.
         force: Train everything again.
     """
-    asked: Any = tyro.cli(options, prog=f"flylab run {words[0]}", config=_CONFIG, args=words[1:])
+    asked: Any = _parse(options, prog=f"flylab run {words[0]}", config=_CONFIG, args=words[1:])
     from flylab.api import run_and_publish
     from flylab.reporting import verdicts
 
@@ -231,7 +254,7 @@ class _Claims:
 
 
 def _claims(words: list[str]) -> None:
-    asked = tyro.cli(_Claims, prog="flylab claims", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    asked = _parse(_Claims, prog="flylab claims", args=words, config=(tyro.conf.FlagCreatePairsOff,))
     from flylab.reporting import claims_json, open_results, runs_in, verdicts
 
     found = {folder: verdicts(open_results(folder)) for folder in runs_in(asked.out)}
@@ -253,7 +276,7 @@ class _Report:
 
 
 def _report(words: list[str]) -> None:
-    asked = tyro.cli(_Report, prog="flylab report", args=words)
+    asked = _parse(_Report, prog="flylab report", args=words)
     from flylab.reporting import publish, runs_in
 
     for folder in runs_in(asked.out):
@@ -273,9 +296,7 @@ def _data(words: list[str]) -> None:
     Attributes:
         plot: The picture to write; its ending says the format (.png, .svg, .pdf).
     """
-    asked: Any = tyro.cli(options, prog="flylab data", config=_CONFIG, args=words)
-    import io
-
+    asked: Any = _parse(options, prog="flylab data", config=_CONFIG, args=words)
     from flylab.plot import data_figure
     from flylab.store import write_atomic
 
