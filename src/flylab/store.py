@@ -4,8 +4,12 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import xarray as xr
@@ -66,10 +70,27 @@ def checksum(data: xr.Dataset) -> str:
     return digest.hexdigest()
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back for some milliseconds: within h5netcdf it would leave files half open, which complain at exit."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held and callable(before):
+            before(*held[0])
+
+
 def save(path: Path, data: xr.Dataset) -> None:
     """Write a data set as netCDF 4, its checksum among the attributes, atomically."""
     data = data.assign_attrs(checksum=checksum(data))
-    write_atomic(path, bytes(data.to_netcdf(engine="h5netcdf")))
+    with _uninterrupted():
+        write_atomic(path, bytes(data.to_netcdf(engine="h5netcdf")))
 
 
 def open_checked(path: Path) -> xr.Dataset:
@@ -82,7 +103,7 @@ def open_checked(path: Path) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as file:
+        with _uninterrupted(), xr.open_dataset(path, engine="h5netcdf") as file:
             data = file.load()
         found = checksum(data)
     except Exception as error:  # truncated, overwritten or foreign: h5py raises many kinds
