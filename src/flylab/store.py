@@ -72,7 +72,7 @@ def checksum(data: xr.Dataset) -> str:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back for some milliseconds: within h5netcdf it would leave files half open, which complain at exit."""
+    """Hold Ctrl-C back for some milliseconds: it would leave h5netcdf's file half open, which complains at exit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
