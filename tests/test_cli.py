@@ -64,6 +64,19 @@ def test_report_is_rebuilt_from_results_alone(out):
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+def test_fewer_seeds_renew_claims_and_report(out):
+    """They train nothing, but what is shown must be of the results that stand there."""
+    (folder,) = (out / "architectures").iterdir()
+
+    def n_seeds():
+        return {claim["n_seeds"] for claim in json.loads((folder / "claims.json").read_text()) if claim["n_seeds"]}
+
+    assert main(["run", "architectures", *TINY, "--n-seeds", "1", "--out", str(out)]) == 0
+    assert n_seeds() == {1}
+    assert main(["run", "architectures", *TINY, "--out", str(out)]) == 0
+    assert n_seeds() == {2}
+
+
 def test_from_python(out):
     found = flylab.run("architectures", preset="smoke", out=out, n_steps=20, data=flylab.MNIST1D(
         n_train=100, n_valid=100, n_test=100))  # fmt: skip

@@ -41,9 +41,10 @@ def run_and_publish(
     force: bool = False,
     watcher: Watcher | None = None,
 ) -> Run:
-    """`execute`, then figure, claims and report, where they are not there yet."""
+    """`execute`, then figure, claims and report, unless those there are newer than the results."""
     done = execute(study, preset, protocol, out, force=force, watcher=watcher)
-    if done.n_trained or not (done.folder / "report.html").exists():
+    report, found = done.folder / "report.html", done.folder / "results.nc"  # the report is the last that is written
+    if not report.exists() or report.stat().st_mtime_ns < found.stat().st_mtime_ns:
         reporting.publish(done.folder, done.results)
     return done
 

@@ -4,7 +4,7 @@ A strided layer reads every s-th position. If its input holds the positions of o
 tap is a few contiguous runs, and the whole layer one matrix product of long rows. So from the last layer backwards we
 choose each layer's order such that the next layer's taps are contiguous: sort position i by the mixed-radix digits
 (i mod s₁, ⌊i/s₁⌋ mod s₂, …, rest) of the strides still to come. Gathering taps is then copying runs, and so is its
-transpose, which is written by hand, because the automatic one becomes scatters and pads. Measured: a third of the time
+transpose, which is written by hand, because the automatic one becomes scatters and pads. Measured: half of the time
 of `layers.conv1d` under vmap.
 """
 
