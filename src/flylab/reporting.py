@@ -28,7 +28,8 @@ h1 { margin-bottom: 0; } .lead { font-size: 1.15rem; margin-top: .3rem; }
 img { width: 100%; height: auto; background: white; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; vertical-align: top; }
-td.n { white-space: nowrap; } .v { color: white; border-radius: .3rem; padding: .05rem .4rem; white-space: nowrap; }
+td.n { white-space: nowrap; }
+td.s { min-width: 15rem; } .v { color: white; border-radius: .3rem; padding: .05rem .4rem; white-space: nowrap; }
 pre { background: #8882; padding: .6rem .8rem; overflow-x: auto; border-radius: .3rem; } small { opacity: .75; }
 </style></head><body>
 <h1>{{ study.name | replace("_", " ") }}</h1>
@@ -46,7 +47,7 @@ pre { background: #8882; padding: .6rem .8rem; overflow-x: auto; border-radius: 
 1 − 0.05/m for the m claims tested.</p>
 <div class="wide"><table><tr><th>id</th><th>statement</th><th>source</th><th>published</th><th>region</th>
 <th>effect (95 % interval)</th><th>verdict</th><th>study-wide</th></tr>
-{% for v in verdicts %}<tr><td class="n">{{ v.id }}</td><td>{{ v.statement }}
+{% for v in verdicts %}<tr><td class="n">{{ v.id }}</td><td class="s">{{ v.statement }}
 {% if v.note %}<br><small>{{ v.note }}</small>{% endif %}
 {% if v.seeds_needed is not none %}<br><small>about {{ v.seeds_needed }} more seeds would settle it</small>
 {% endif %}</td>
@@ -155,10 +156,12 @@ def _image(drawn: Figure, kind: str) -> bytes:
 
 
 def _page(study: Study, results: xr.Dataset, found: list[Verdict], png: bytes, folder: Path) -> str:
-    provenance = folder / "provenance.json"
+    path = folder / "provenance.json"
+    provenance = json.loads(path.read_text()) if path.exists() else {}
+    provenance.pop("shards", None)  # file digests: long, and of no use to a reader
     return jinja2.Environment(autoescape=True).from_string(_PAGE).render(
         study=study, attrs=results.attrs, n_seeds=results.sizes["seed"], command=repeat_command(results.attrs),
         figure=base64.b64encode(png).decode(), table=study.table(results), verdicts=found, effect=effect_text,
         colours=_COLOURS, protocol=json.dumps(json.loads(results.attrs["protocol"]), indent=2),
-        provenance=provenance.read_text() if provenance.exists() else "",
+        provenance=json.dumps(provenance, indent=2) if provenance else "",
     )  # fmt: skip
