@@ -23,13 +23,13 @@ _PAGE = """<!doctype html>
 <title>flylab: {{ study.name }} ({{ attrs.preset }})</title>
 <style>
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } .lead { font-size: 1.15rem; margin-top: .3rem; }
 img { width: 100%; height: auto; background: white; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; vertical-align: top; }
 td.n { white-space: nowrap; }
-td.s { min-width: 15rem; } .v { color: white; border-radius: .3rem; padding: .05rem .4rem; white-space: nowrap; }
+td.s { min-width: 10rem; } .v { color: white; border-radius: .3rem; padding: .05rem .4rem; white-space: nowrap; }
 pre { background: #8882; padding: .6rem .8rem; overflow-x: auto; border-radius: .3rem; } small { opacity: .75; }
 </style></head><body>
 <h1>{{ study.name | replace("_", " ") }}</h1>
