@@ -23,6 +23,7 @@ from mnist1d.data import get_dataset_args, make_dataset
 import torch_loop
 from flylab import runtime
 from flylab.data import MNIST1D, published
+from flylab.data.generator import sample
 from flylab.members import train_members
 from flylab.models import Model, layers, zoo
 from flylab.objectives import supervised
@@ -48,6 +49,7 @@ STEPS = {"logistic": 6000, "mlp": 2000, "cnn": 1000, "gru": 500}
 TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250}
 WANTED = {
     "logistic": (75, 150), "mlp": (9, 14), "cnn": (14, 22), "gru": (20, 40), "table": (22, 35), "generator": (20, 30),
+    "generator (JAX)": (200, 400),
     "naive mlp": (9, None), "naive cnn": (6, None),
 }  # fmt: skip
 
@@ -117,6 +119,7 @@ def measure(n_rounds: int, share: float) -> dict:
     for name, model in models.items():
         microseconds(model, splits, 10)  # compile
         print(f"compiled {name}", flush=True)
+    jax.block_until_ready(sample(MNIST1D(), jax.random.key(0), 5000))
     for name, n_steps in TORCH_STEPS.items():
         tried = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, N_THREADS)}
         best_threads[name] = min(tried, key=lambda n, tried=tried: tried[n])
@@ -133,6 +136,10 @@ def measure(n_rounds: int, share: float) -> dict:
         begun = time.perf_counter()
         published(MNIST1D(n_valid=0))
         note("generator", (time.perf_counter() - begun) * 1e3)
+        for _ in range(20):
+            begun = time.perf_counter()
+            jax.block_until_ready(sample(MNIST1D(), jax.random.key(round_), 5000))
+            note("generator (JAX)", (time.perf_counter() - begun) * 1e3)
         begun = time.perf_counter()
         make_dataset(get_dataset_args())
         note("reference generator", (time.perf_counter() - begun) * 1e3)
@@ -155,9 +162,8 @@ def rows_of(found: dict) -> list[dict]:
         })  # fmt: skip
     table = [sum(6000e-6 * 2 * medians[f"{prefix}{name}"] for name in zoo.ALL) for prefix in ("", "torch ")]
     rows.append({"what": "table", "flylab": table[0], "torch": table[1], "unit": "s/seed"})
-    rows.append(
-        {"what": "generator", "flylab": medians["generator"], "torch": medians["reference generator"], "unit": "ms"}
-    )
+    for name in ("generator", "generator (JAX)"):  # 5000 examples, beside the reference package
+        rows.append({"what": name, "flylab": medians[name], "torch": medians["reference generator"], "unit": "ms"})
     for row in rows:
         row["ratio"] = row["torch"] / row["flylab"]
         row["done_at"], row["aim"] = WANTED[row["what"]]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 import flylab
@@ -88,6 +89,18 @@ def test_from_python(out):
     assert loaded.test_accuracy.sel(model="cnn", arrangement="plain", arm="published").sizes == {"seed": 2, "step": 2}
 
 
+@pytest.mark.parametrize("kind", ["npz", "parquet", "csv", "safetensors"])
+def test_data_file(kind, tmp_path, capsys):
+    from flylab.data import MNIST1D, load, published
+
+    words = ["data", "--n-train", "200", "--iid-noise-scale", "0", "--classes", "3", "5", "--format", kind, "-o"]
+    assert main([*words, str(tmp_path / "data")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "data")
+    splits, config = load(tmp_path / "data"), MNIST1D(n_train=200, iid_noise_scale=0, classes=(3, 5))
+    assert splits.config == config
+    np.testing.assert_array_equal(splits.train.x, published(config).train.x)
+
+
 def test_data_plot(tmp_path, capsys):
     picture = tmp_path / "data.png"
     assert main(["data", "--plot", str(picture), "--n-train", "200", "--iid-noise-scale", "0"]) == 0
@@ -121,6 +134,10 @@ def test_list_and_help(capsys):
         (["claims", "--out", "/nowhere"], "there are no runs in /nowhere"),
         (["report", "--out", "/nowhere"], "there are no runs in /nowhere"),
         (["data", "--plot", "picture"], "no ending"),
+        (["data"], "nothing to do"),
+        (["data", "-o", "a.xls"], "give one of npz, parquet"),
+        (["data", "-o", "/proc/no/a.npz"], "cannot write"),
+        (["data", "--format", "xls", "-o", "a"], "invalid choice"),
         (["data", "--n-train", "4001"], "multiple of the 10 classes"),
     ],
 )

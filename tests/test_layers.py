@@ -10,18 +10,22 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "flylab"
 ORDER = (
     # 0 words
-    "types", "keys", "config", "labels", "stats",
+    "types", "keys", "config", "labels", "stats", "files", "extras", "runtime",
     # 1 ingredients
-    "data.templates", "data.mnist1d", "data.transforms", "data.splits", "data.published", "data.arrangements", "data",
+    "data.templates", "data.mnist1d", "data.transforms", "data.splits", "data.published", "data.arrangements",
+    "data.generator", "data.formats", "data",
     "models.layers", "models.conv", "models.gru", "models.model", "models.zoo", "models",
     "objectives",
     # 2 engine
-    "training", "runtime", "members",
+    "training", "members",
     # 3 record
     "provenance", "store", "ledger", "plot", "study",
     # 4 studies
     "studies",
     # 5 surfaces
+    "adapters.core", "adapters",
+    "compat.pickles", "compat.mnist1d.transform", "compat.mnist1d.utils", "compat.mnist1d.cache", "compat.mnist1d.data",
+    "compat.mnist1d", "compat",
     "reporting", "api", "cli",
 )  # fmt: skip
 MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in ROOT.rglob("*.py"))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flylab.api import load, run
-    from flylab.data import MNIST1D, Dataset, Splits, Templates, digits, published
+    from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, published
+    from flylab.data.generator import endless, generated
     from flylab.ledger import Claim, Verdict
     from flylab.members import Population, train_members
     from flylab.models import Model, n_params
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api": ("load", "run"),
-    "data": ("MNIST1D", "Dataset", "Splits", "Templates", "digits", "published"),
+    "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "published"),
+    "data.generator": ("endless", "generated"),
     "ledger": ("Claim", "Verdict"),
     "members": ("Population", "train_members"),
     "models": ("Model", "n_params"),
@@ -34,9 +36,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = "0.1.0"
 __all__ = [
-    "MNIST1D", "Claim", "Dataset", "Model", "Objective", "Plan", "Population", "Splits", "Study", "Templates",
-    "Trained", "Verdict", "digits", "load", "n_params", "published", "run", "setup", "supervised", "train",
-    "train_members", "verdicts",
+    "MNIST1D", "Claim", "Dataset", "Model", "Objective", "Plan", "Population", "Source", "Splits", "Study", "Templates",
+    "Trained", "Verdict", "digits", "endless", "generated", "load", "n_params", "published", "run", "setup",
+    "supervised", "train", "train_members", "verdicts",
 ]  # fmt: skip
 
 

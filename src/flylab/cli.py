@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -36,7 +36,8 @@ commands:
   run       run a study:          flylab run architectures --preset quick --out runs
   claims    the verdicts on all claims of the runs in a folder
   report    write figure, claims and report of every run in a folder again
-  data      draw the data set:    flylab data --plot mnist1d.png
+  data      write the data set:   flylab data --n-train 20000 -o mnist1d.npz
+            or draw it:           flylab data --plot mnist1d.png
 
 Each command explains its options with --help.
 """
@@ -285,28 +286,43 @@ def _report(words: list[str]) -> None:
 
 
 def _data(words: list[str]) -> None:
-    from flylab.data import MNIST1D
+    from flylab.data import MNIST1D, formats, published
 
     options = dataclasses.make_dataclass("Options", [
-        ("plot", Path, dataclasses.field(default=Path("mnist1d.png"))),
+        ("output", Annotated[Path | None, tyro.conf.arg(aliases=["-o"])], dataclasses.field(default=None)),
+        ("format", Literal["npz", "parquet", "csv", "safetensors"] | None, dataclasses.field(default=None)),
+        ("plot", Path | None, dataclasses.field(default=None)),
         ("config", MNIST1D, dataclasses.field(default_factory=MNIST1D)),
     ])  # fmt: skip
-    options.__doc__ = """Draw ten examples of each class, and the construction of one in six steps.
+    options.__doc__ = """Write a data set to a file (-o), with its config and a checksum inside, or draw it (--plot).
 
     Attributes:
-        plot: The picture to write; its ending says the format (.png, .svg, .pdf).
+        output: The file to write; `flylab.data.load` reads it.
+        format: Of the file; by default its ending says it.
+        plot: A picture to write, of ten examples of each class and of the construction of one in six steps; its ending
+            says the format (.png, .svg, .pdf).
     """
     asked: Any = _parse(options, prog="flylab data", config=_CONFIG, args=words)
-    from flylab.plot import data_figure
-    from flylab.store import write_atomic
+    if asked.output is None and asked.plot is None:
+        raise ValueError("nothing to do: -o FILE writes the data set, --plot FILE.png draws it")
+    if asked.plot is not None:
+        _draw(asked.plot, asked.config)
+    if asked.output is not None:
+        formats.save(asked.output, published(asked.config), asked.format)
+        print(asked.output)
 
-    kind = asked.plot.suffix.lstrip(".").lower()
+
+def _draw(path: Path, config: Any) -> None:
+    from flylab.files import write_atomic
+    from flylab.plot import data_figure
+
+    kind = path.suffix.lstrip(".").lower()
     if kind not in ("png", "svg", "pdf"):
-        raise ValueError(f"--plot {asked.plot} has no ending .png, .svg or .pdf; give it one")
+        raise ValueError(f"--plot {path} has no ending .png, .svg or .pdf; give it one")
     buffer = io.BytesIO()
-    data_figure(asked.config).savefig(buffer, format=kind)
-    write_atomic(asked.plot, buffer.getvalue())
-    print(asked.plot)
+    data_figure(config).savefig(buffer, format=kind)
+    write_atomic(path, buffer.getvalue())
+    print(path)
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {

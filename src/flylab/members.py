@@ -19,7 +19,7 @@ import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from flylab import runtime
-from flylab.data.splits import Splits
+from flylab.data.splits import Source, Splits
 from flylab.objectives import Objective
 from flylab.training import Arrays, Member, Plan, Steps, Trained, arrays, steps
 from flylab.types import Key, Params
@@ -49,7 +49,7 @@ class Population(NamedTuple):
 
 def train_members(
     objective: Objective,
-    splits: Splits | Callable[[int], Splits],
+    splits: Splits | Source | Callable[[int], Splits],
     plan: Plan,
     grid: Mapping[str, Sequence],
     *,
@@ -61,7 +61,8 @@ def train_members(
 
     Args:
         objective: what to learn, e.g. `supervised(model)`.
-        splits: the data; or a function of the seed, for fresh data per seed (of one shape).
+        splits: the data; or a function of the seed, for fresh data per seed (of one shape); or a `Source`, for fresh
+            data in every step (`flylab.endless(config)`), whose knobs may then be axes of the grid.
         plan: what shapes the program.
         grid: values by axis name, e.g. `{"learning_rate": [1e-3, 1e-2], "seed": range(20)}`. `seed` gives each member
             its key, `fold_in(key, seed)`; the others are knobs.
@@ -90,18 +91,18 @@ def train_members(
             raise ValueError(f"the grid's axis {name!r} is empty; give it at least one value")
     runtime.devices()  # before anything else starts JAX
     root = jax.random.key(key) if isinstance(key, int) else key
-    fixed = None if callable(splits) else arrays(splits)
+    source = splits if isinstance(splits, Source) else None
+    fixed = arrays(splits) if isinstance(splits, Splits) else None
 
-    def members() -> Iterator[tuple[Arrays, Member]]:
+    def members() -> Iterator[tuple[Arrays | None, Member]]:
         for point in itertools.product(*axes.values()):
             knobs = dict(zip(axes, point, strict=True))
             seed = int(knobs.pop("seed"))
             data = arrays(splits(seed)) if callable(splits) else fixed
             knobs = {name: np.float32(value) for name, value in knobs.items()}
-            assert data is not None
             yield data, Member(jax.random.fold_in(root, seed), knobs, None if params is None else params(seed))
 
-    trained = list(run_members(steps(objective, plan), members(), progress=progress))
+    trained = list(run_members(steps(objective, plan, source), members(), progress=progress))
     sizes = tuple(len(values) for values in axes.values())
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
     return Population(stacked.params, _labelled(stacked, axes, plan))
@@ -115,19 +116,20 @@ def _labelled(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.
 
 
 def run_members(
-    run: Steps, members: Iterable[tuple[Arrays, Member]], *, progress: Progress | None = None
+    run: Steps, members: Iterable[tuple[Arrays | None, Member]], *, progress: Progress | None = None
 ) -> Iterator[Trained]:
     """Run each member to its end, one per device at a time, and yield its result as NumPy arrays, in order."""
     devices = runtime.devices()
     program, members, n_devices = _program(run, devices), iter(members), len(devices)
-    laid, laid_for = None, ()
+    laid, laid_for = None, []
     finished: list[tuple[int, Trained]] = []  # fetched while the next group is under way
     while group := list(itertools.islice(members, n_devices)):
         n = len(group)
         data, own = zip(*group, *[group[-1]] * (n_devices - n), strict=True)  # an idle device repeats the last member
-        if laid is None or any(new is not old for new, old in zip(data, laid_for, strict=True)):
-            laid, laid_for = program.lay_out(program.put(data)), data
         stacked = program.put(own)
+        needs = [member.knobs if one is None else one for one, member in zip(data, own, strict=True)]
+        if laid is None or any(new is not old for new, old in zip(needs, laid_for, strict=True)):
+            laid, laid_for = program.lay_out(program.put(data), stacked.knobs), needs
         start, advance = program.compiled(laid, stacked)
         state = start(laid, stacked)
         done = -1

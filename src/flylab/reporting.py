@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from flylab import studies
 from flylab.config import plain
+from flylab.files import write_atomic
 from flylab.ledger import Verdict, judge
 from flylab.plot import style
-from flylab.store import CorruptedError, open_checked, write_atomic
+from flylab.store import CorruptedError, open_checked
 from flylab.study import Study
 
 _COLOURS = {"supported": "#009E73", "refuted": "#D55E00", "undecided": "#E69F00", "not tested": "#777777"}

@@ -3,9 +3,7 @@
 import contextlib
 import hashlib
 import json
-import os
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,46 +12,11 @@ from types import FrameType
 import numpy as np
 import xarray as xr
 
-_SUFFIX = ".tmp"
+from flylab.files import write_atomic
 
 
 class CorruptedError(ValueError):
     """A file whose content does not match its checksum, or that cannot be read."""
-
-
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write to a temporary name, sync and rename: at any instant the old file or the whole new one stands there.
-
-    Raises:
-        OSError: if the folder cannot be written.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{os.getpid()}-", suffix=_SUFFIX, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself
-    finally:
-        os.close(folder)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of processes that were killed while writing."""
-    for leftover in folder.glob(f".*{_SUFFIX}"):
-        writer = leftover.name[1:].partition("-")[0]
-        if writer.isdigit() and not Path(f"/proc/{writer}").exists() and Path("/proc").exists():
-            leftover.unlink(missing_ok=True)
 
 
 def checksum(data: xr.Dataset) -> str:
@@ -111,17 +74,3 @@ def open_checked(path: Path) -> xr.Dataset:
     if data.attrs.get("checksum") != found:
         raise CorruptedError(f"{path} does not match its checksum")
     return data
-
-
-def writable(folder: Path) -> None:
-    """Make the folder and write to it, before any work.
-
-    Raises:
-        OSError: naming the folder.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{os.getpid()}-", suffix=_SUFFIX):
-            pass
-    except OSError as error:
-        raise OSError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error

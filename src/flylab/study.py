@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab import runtime, store
+from flylab import files, runtime, store
 from flylab.config import fingerprint, override, plain, to_json
 from flylab.labels import labelled
 from flylab.ledger import Claim
@@ -153,9 +153,9 @@ def execute(
     runtime.devices()  # before anything else starts JAX
     run_name = f"{preset}-{_hash(study, protocol)}"
     folder = out / study.name / run_name
-    store.writable(folder / "shards")
+    files.writable(folder / "shards")
     for place in (folder, folder / "shards"):
-        store.remove_leftovers(place)
+        files.remove_leftovers(place)
     shards = plan(study, protocol, folder)
     content = hashlib.sha256("".join(shard.path.name for shard in shards).encode()).hexdigest()[:12]
     if not force and (results := _finished(folder, content, shards)) is not None:
@@ -177,7 +177,7 @@ def execute(
         "reused": len(have) - len(missing),
     }
     provenance = origin() | made | {"shards": _digests(shards)}
-    store.write_atomic(folder / "provenance.json", json.dumps(provenance, indent=2))
+    files.write_atomic(folder / "provenance.json", json.dumps(provenance, indent=2))
     return Run(folder, results, len(missing))
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from flylab.data.splits import Dataset, Splits
+from flylab.data.splits import Dataset, Source, Splits
 from flylab.keys import stream
 from flylab.objectives import Batch, Objective, cross_entropy
 from flylab.types import Key, Knobs, Params
@@ -44,7 +44,7 @@ class Plan:
         batch_size: examples a step.
         eval_every: steps between evaluations; the start and the last step are always evaluated.
         order: "fixed" takes the examples in order, round and round, as the published notebooks do; "shuffled" draws a
-            new order for each epoch (a last incomplete batch is dropped).
+            new order for each epoch (a last incomplete batch is dropped). On a `Source` every batch is fresh.
         optimizer: "adam", "sgd", or a function from the knobs to an optax transformation.
 
     Raises:
@@ -121,7 +121,8 @@ class Member(NamedTuple):
 class Laid(NamedTuple):
     """Data laid out for the loop: done once, since XLA would do it again in every step."""
 
-    train: Dataset  # x (n_batches, *shape, batch) where the order is fixed and divides; else (n, *shape)
+    train: Any  # Dataset, x (n_batches, *shape, batch) where the order is fixed and divides, else (n, *shape);
+    # of a Source what its examples share
     evaluated: jax.Array  # all sets one after the other, in chunks: (n_chunks, *shape, chunk)
     labels: tuple[jax.Array, ...]  # of each of SETS
 
@@ -130,14 +131,15 @@ class Steps(NamedTuple):
     """A training run in pieces: pure functions.
 
     Attributes:
-        lay_out: data → the form of it that the others take.
+        lay_out: (data, knobs) → the form of the data that the others take; of a `Source`, which is not data but
+            part of the program, `(None, knobs)`.
         start: (data, member) → state before the first step.
         advance: (data, member, state, stop) → state after `stop` steps, evaluated on the way and at the end.
         n_steps: steps in all.
         options: XLA's compiler options for it.
     """
 
-    lay_out: Callable[[Arrays], Laid]
+    lay_out: Callable[[Arrays | None, Knobs], Laid]
     start: Callable[[Laid, Member], State]
     advance: Callable[[Laid, Member, State, Any], State]
     n_steps: int
@@ -157,8 +159,12 @@ def arrays(splits: Splits) -> Arrays:
     return Arrays(*(Dataset(one.x.astype("float32"), one.y.astype("int32")) for one in sets))
 
 
-def train(objective: Objective, params: Params, splits: Splits, plan: Plan, knobs: Knobs, *, key: Key) -> Trained:
+def train(
+    objective: Objective, params: Params, splits: Splits | Source, plan: Plan, knobs: Knobs, *, key: Key
+) -> Trained:
     """Train one network from `params`: a pure function, to jit, vmap or differentiate with respect to `knobs`.
+
+    On a `Source` there is no training set: the history has the validation and test set only, and `loss`.
 
     >>> import jax
     >>> from flylab.data import MNIST1D, published
@@ -170,8 +176,9 @@ def train(objective: Objective, params: Params, splits: Splits, plan: Plan, knob
     >>> trained.history["loss"].shape
     (20,)
     """
-    parts, member = _parts(objective, plan), Member(key, knobs, params)
-    data = parts.lay_out(arrays(splits))
+    source = splits if isinstance(splits, Source) else None
+    parts, member = _parts(objective, plan, source), Member(key, knobs, params)
+    data = parts.lay_out(arrays(splits) if isinstance(splits, Splits) else None, knobs)
     state = parts.start(data, member)
     losses, evaluations = [], []
     for begin, end in zip(plan.evaluated[:-1], plan.evaluated[1:], strict=True):
@@ -185,9 +192,9 @@ def train(objective: Objective, params: Params, splits: Splits, plan: Plan, knob
 
 
 @functools.cache
-def steps(objective: Objective, plan: Plan) -> Steps:
+def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Steps:
     """The same training in pieces, its history filled in as it goes. Cached: the same arguments compile once."""
-    parts = _parts(objective, plan)
+    parts = _parts(objective, plan, source)
     evaluated = np.array(plan.evaluated, np.int32)
 
     def record(data: Laid, member: Member, state: State) -> State:
@@ -222,30 +229,40 @@ def steps(objective: Objective, plan: Plan) -> Steps:
 
 
 class _Parts(NamedTuple):
-    lay_out: Callable[[Arrays], Laid]
+    lay_out: Callable[[Arrays | None, Knobs], Laid]
     start: Callable[[Laid, Member], State]
     step: Callable[[Laid, Member, State], tuple[State, jax.Array]]
     evaluate: Callable[[Laid, Member, Params], tuple[dict[str, jax.Array], jax.Array]]
 
 
-def _parts(objective: Objective, plan: Plan) -> _Parts:
+def _parts(objective: Objective, plan: Plan, source: Source | None = None) -> _Parts:
     make = OPTIMIZERS[plan.optimizer] if isinstance(plan.optimizer, str) else plan.optimizer
 
-    def lay_out(data: Arrays) -> Laid:
-        data = jax.tree.map(jnp.asarray, data)
-        x = jnp.concatenate([one.x for one in data])  # one program for all sets compiles in a third of the time
-        return Laid(_batched(data.train, plan), _chunked(x), tuple(one.y for one in data))
+    def lay_out(data: Arrays | None, knobs: Knobs) -> Laid:
+        if data is not None:
+            sets = jax.tree.map(jnp.asarray, data)
+            train = _batched(sets.train, plan)
+        else:
+            assert source is not None
+            train = source.prepare(knobs)
+            valid, test = source.evaluation(train, knobs)
+            sets = Arrays(Dataset(test.x[:0], test.y[:0]), valid, test)
+        x = jnp.concatenate([one.x for one in sets])  # one program for all sets compiles in a third of the time
+        return Laid(train, _chunked(x), tuple(one.y for one in sets))
 
     def start(data: Laid, member: Member) -> State:
         params = member.params
         if params is None:
             params = objective.init(stream(member.key, "init"), member.knobs)
-        order = jnp.zeros(len(data.train.y) if plan.order == "shuffled" else 1, jnp.int32)
+        order = jnp.zeros(len(data.train.y) if plan.order == "shuffled" and source is None else 1, jnp.int32)
         unknown = jnp.zeros(len(data.labels[-1]), jnp.uint8)
         return State(jnp.int32(0), params, make(member.knobs).init(params), order, {}, jnp.int32(0), unknown)
 
     def step(data: Laid, member: Member, state: State) -> tuple[State, jax.Array]:
-        order, batch = _batch(data.train, plan, state.step, state.order, member.key)
+        if source is None:
+            order, batch = _batch(data.train, plan, state.step, state.order, member.key)
+        else:
+            order, batch = state.order, _fresh(source, data.train, plan, state.step, member)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
         (loss, _), gradient = jax.value_and_grad(objective.loss, has_aux=True)(state.params, batch, member.knobs, key)
         updates, optimizer = make(member.knobs).update(gradient, state.optimizer, state.params)
@@ -295,6 +312,13 @@ def _batch(train: Dataset, plan: Plan, step, order, key: Key) -> tuple[jax.Array
     else:
         rows = (step * size + jnp.arange(size)) % n
     return order, Batch(jnp.moveaxis(train.x[rows], 0, -1), train.y[rows])
+
+
+def _fresh(source: Source, shared: Any, plan: Plan, step, member: Member) -> Batch:
+    """The batch of a step, batch last, made for it."""
+    key = stream(member.key, "data")
+    numbers = step * plan.batch_size + jnp.arange(plan.batch_size)
+    return Batch(*jax.vmap(lambda i: source.example(shared, member.knobs, key, i), out_axes=(-1, -1))(numbers))
 
 
 def _chunked(x) -> jax.Array:

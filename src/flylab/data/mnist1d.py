@@ -33,6 +33,11 @@ class MNIST1D:
         seed: of all random draws.
         templates: the pattern of each class; by default the ten digits.
         permutation: an order of the positions to apply at the end (see `arrangements`); by default none.
+        classes: the labels to keep, e.g. `(0, 1)`; by default all. The set is made of these classes only.
+        label_noise: share of the training labels that are redrawn uniformly from all labels.
+        label_noise_repeats: whether a redraw may give the true label again (then fewer labels end up wrong).
+        random_labels: replace every label, of all sets, by a uniform one of so many; by default none.
+        n_outputs: outputs of a network that reads the set, where they are to be more than it has labels.
 
     Raises:
         ValueError: naming the knob, its value and what is allowed.
@@ -57,6 +62,11 @@ class MNIST1D:
     seed: int = 42
     templates: Templates | None = None
     permutation: tuple[int, ...] | None = None
+    classes: tuple[int, ...] | None = None
+    label_noise: float = 0.0
+    label_noise_repeats: bool = True
+    random_labels: int | None = None
+    n_outputs: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("n_train", "n_valid", "n_test"):
@@ -65,15 +75,17 @@ class MNIST1D:
         _whole(self, "max_translation", at_least=1, at_most=2**62)
         _whole(self, "final_seq_length", at_least=1)
         _whole(self, "seed", at_least=0, at_most=2**32 - (2 if self.n_valid else 1))
-        for name in ("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale"):
+        for name in ("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale", "label_noise"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
                 _refuse(name, value, "give a finite number")
             object.__setattr__(self, name, float(value))
-        if not isinstance(self.shuffle_seq, bool | np.bool_):
-            _refuse("shuffle_seq", self.shuffle_seq, "give True or False")
-        object.__setattr__(self, "shuffle_seq", bool(self.shuffle_seq))
+        for name in ("shuffle_seq", "label_noise_repeats"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                _refuse(name, getattr(self, name), "give True or False")
+            object.__setattr__(self, name, bool(getattr(self, name)))
         self._check_padding()
+        self._check_labels()
         self._check_counts()
         self._check_permutation()
 
@@ -97,6 +109,25 @@ class MNIST1D:
         if self.n_valid % self.n_classes:
             _refuse("n_valid", self.n_valid, f"give a multiple of the {self.n_classes} classes")
 
+    def _check_labels(self) -> None:
+        if self.classes is not None:
+            known = self._all_patterns.y
+            try:
+                kept = tuple(operator.index(label) for label in self.classes)
+            except TypeError:
+                kept = ()
+            if not kept or len(set(kept)) < len(kept) or not set(kept) <= set(known):
+                _refuse("classes", self.classes, f"give some of {', '.join(map(str, known))}, each once")
+            object.__setattr__(self, "classes", kept)
+        if not 0 <= self.label_noise <= 1:
+            _refuse("label_noise", self.label_noise, "give a share between 0 and 1")
+        if self.random_labels is not None:
+            _whole(self, "random_labels", at_least=1)
+            if self.label_noise:
+                _refuse("label_noise", self.label_noise, "with random_labels no label is true; give 0")
+        if self.n_outputs is not None:
+            _whole(self, "n_outputs", at_least=max(self.labels) + 1)
+
     def _check_permutation(self) -> None:
         if self.permutation is None:
             return
@@ -109,14 +140,34 @@ class MNIST1D:
         object.__setattr__(self, "permutation", order)
 
     @property
-    def patterns(self) -> Templates:
-        """The templates in use: the given ones, or the ten digits."""
+    def _all_patterns(self) -> Templates:
         return digits() if self.templates is None else self.templates
+
+    @property
+    def patterns(self) -> Templates:
+        """The templates in use: the given ones, or the ten digits; of them, those of `classes`."""
+        found = self._all_patterns
+        if self.classes is None:
+            return found
+        rows = [found.y.index(label) for label in self.classes]
+        return Templates(tuple(found.x[row] for row in rows), found.t, self.classes)
 
     @property
     def n_classes(self) -> int:
         """Number of classes."""
+        if self.classes is not None:
+            return len(self.classes)
         return 10 if self.templates is None else len(self.templates.y)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels that examples can have."""
+        return self.patterns.y if self.random_labels is None else tuple(range(self.random_labels))
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs that a network needs: `n_outputs`, or as many as the greatest label asks for."""
+        return max(self.labels) + 1 if self.n_outputs is None else self.n_outputs
 
     @property
     def n_points(self) -> int:

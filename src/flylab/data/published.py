@@ -32,15 +32,9 @@ def published(config: MNIST1D | None = None) -> Splits:
     x, y, order = make_raw(config, config.n_train + config.n_test, rng)
     t = resample(resample(config.patterns.arrays()[1][None], config.n_points), config.final_seq_length)[0] / x.std()
     x = _arranged(standardised(x), config)
-    train = Dataset(x[: config.n_train], y[: config.n_train])
-    return Splits(
-        train,
-        _valid(config, order),
-        Dataset(x[config.n_train :], y[config.n_train :]),
-        t,
-        config.patterns,
-        config,
-    )
+    n = config.n_train
+    train, test = Dataset(x[:n], _labelled(config, "train", y[:n])), Dataset(x[n:], _labelled(config, "test", y[n:]))
+    return Splits(train, _valid(config, order), test, t, config.patterns, config)
 
 
 def make_raw(config: MNIST1D, n: int, rng: np.random.RandomState):
@@ -93,7 +87,21 @@ def _valid(config: MNIST1D, positions: Int[np.ndarray, " length"] | None) -> Dat
     rng = np.random.RandomState(config.seed + 1)
     x, y, _ = make_raw(replace(config, shuffle_seq=False), config.n_valid, rng)
     x = x if positions is None else x[:, positions]
-    return Dataset(_arranged(standardised(x), config), y)
+    return Dataset(_arranged(standardised(x), config), _labelled(config, "valid", y))
+
+
+def _labelled(config: MNIST1D, name: str, y: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """The labels of a set after label noise or randomisation, by draws of their own: the signals stay the same."""
+    rng = np.random.RandomState([config.seed, *name.encode()])
+    if config.random_labels is not None:
+        return rng.randint(config.random_labels, size=len(y))
+    if name != "train" or not config.label_noise:
+        return y
+    labels = np.array(config.labels)
+    n, chosen, drawn = len(labels), rng.random_sample(len(y)) < config.label_noise, rng.random_sample(len(y))
+    own = (y[:, None] == labels).argmax(1)
+    other = (drawn * n).astype(int) if config.label_noise_repeats else (own + 1 + (drawn * (n - 1)).astype(int)) % n
+    return np.where(chosen, labels[other], y)
 
 
 def _arranged(x: np.ndarray, config: MNIST1D) -> np.ndarray:

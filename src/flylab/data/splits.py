@@ -1,5 +1,6 @@
-"""`Dataset` and `Splits`: what every loader and generator returns."""
+"""`Dataset` and `Splits`: what every loader and generator returns. `Source`: data made while training."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxtyping import Float
@@ -24,3 +25,19 @@ class Splits(NamedTuple):
     t: Float[ndarray, " length"]
     templates: Templates | None
     config: Any
+
+
+class Source(NamedTuple):
+    """Data made within the training step, where `Splits` are made before: endless, and under knobs that are traced.
+
+    Pure JAX functions, so that a training run on it can be jitted and differentiated with respect to the knobs.
+
+    Attributes:
+        prepare: knobs → whatever all examples share, e.g. constants of standardisation. Called once per network.
+        example: (shared, knobs, key, i) → input and label of training example `i`, which depend on nothing else.
+        evaluation: (shared, knobs) → the validation and the test set, float32 and int32; either may be empty.
+    """
+
+    prepare: Callable[[Any], Any]
+    example: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+    evaluation: Callable[[Any, Any], tuple[Dataset, Dataset]]

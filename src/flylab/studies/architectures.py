@@ -89,7 +89,7 @@ def run(
 
     if cell["model"] in REFERENCES:
         return _references(protocol, REFERENCES[cell["model"]], data, seeds)
-    size = {"n_outputs": protocol.data.n_classes}
+    size = {"n_outputs": protocol.data.outputs}
     size["length" if cell["model"] in ("cnn", "gru") else "n_in"] = protocol.data.final_seq_length
     objective = supervised(zoo.ALL[cell["model"]](**size))
     plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every, optimizer="adam")

@@ -1,0 +1,42 @@
+"""MNIST-1D as a Hugging Face `datasets.DatasetDict`."""
+
+from typing import Any
+
+import numpy as np
+
+from flylab.adapters.core import SUBSETS, class_names, splits_of
+from flylab.data import MNIST1D, Splits
+from flylab.extras import need
+
+
+def dataset_dict(data: MNIST1D | Splits | None = None) -> Any:
+    """The sets as a `datasets.DatasetDict` with `train`, `validation` and `test`: features `x` and `y`.
+
+    Nothing is downloaded. `x` is a float32 sequence of fixed length, `y` a `ClassLabel`. An empty set is left out.
+
+    Args:
+        data: a config, or splits of 1-D signals; by default the published set.
+
+    Raises:
+        MissingExtraError: if `datasets` is not installed.
+
+    >>> dataset_dict()["train"].features["y"].num_classes
+    10
+    """
+    hf = need("datasets", "hf", "a Hugging Face data set")
+    splits = splits_of(data)
+    length = splits.train.x.shape[1]
+    features = hf.Features({
+        "x": hf.List(hf.Value("float32"), length=length), "y": hf.ClassLabel(names=class_names(splits)),
+    })  # fmt: skip
+    info = hf.DatasetInfo(
+        description="MNIST-1D: procedurally varied 1-D digits.",
+        citation="Greydanus and Kobak, Scaling Down Deep Learning with MNIST-1D, ICML 2024, arXiv:2011.14439",
+        homepage="https://github.com/greydanus/mnist1d",
+        features=features,
+    )
+    sets = {("validation" if name == "valid" else name): getattr(splits, name) for name in SUBSETS}
+    return hf.DatasetDict({
+        name: hf.Dataset.from_dict({"x": np.asarray(one.x, np.float32), "y": np.asarray(one.y)}, info=info.copy())
+        for name, one in sets.items() if len(one.y)
+    })  # fmt: skip

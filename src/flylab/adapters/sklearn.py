@@ -1,0 +1,79 @@
+"""MNIST-1D as scikit-learn's own data sets are loaded."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from flylab.adapters.core import class_names, splits_of, subset_of
+from flylab.data import MNIST1D, Splits
+from flylab.extras import need
+
+_DESCR = """\
+.. _mnist1d_dataset:
+
+MNIST-1D
+--------
+
+**Data Set Characteristics:**
+
+:Number of Instances: {n}
+:Number of Attributes: {length}
+:Attribute Information: value of the signal at equally spaced positions; mean 0 and standard deviation 1 over the set
+:Missing Attribute Values: None
+:Classes: {classes}
+:Creator: Sam Greydanus and Dmitry Kobak
+
+Ten 12-point digit templates, padded, scaled, translated, made noisy, sheared and resampled: small data that separate
+linear models, MLPs and CNNs. The first {n_train} examples are the published training set, the others the test set
+(`subset="all"`).
+
+.. rubric:: References
+
+- S. Greydanus and D. Kobak. Scaling Down Deep Learning with MNIST-1D. ICML 2024. arXiv:2011.14439.
+"""
+
+
+def load_mnist1d(
+    *,
+    return_X_y: bool = False,
+    as_frame: bool = False,
+    subset: str = "all",
+    config: MNIST1D | Splits | None = None,
+) -> Any:
+    """Load MNIST-1D (classification).
+
+    Args:
+        return_X_y: return `(data, target)` in place of a `Bunch`.
+        as_frame: pandas objects in place of arrays.
+        subset: "train", "valid", "test", or "all": the published 4000 + 1000 training and test examples, in this order.
+        config: knobs of the data, or splits; by default the published set.
+
+    Returns:
+        a `sklearn.utils.Bunch` with `data` (float64, `(n, length)`), `target` (`(n,)`), `frame` (where `as_frame`),
+        `feature_names`, `target_names` and `DESCR`; or `(data, target)`.
+
+    Raises:
+        ValueError: for an unknown subset.
+        MissingExtraError: for `as_frame` without pandas.
+
+    >>> X, y = load_mnist1d(return_X_y=True)
+    >>> X.shape, y.shape
+    ((5000, 40), (5000,))
+    """
+    splits = splits_of(config)
+    chosen = subset_of(splits, subset)
+    data: Any = np.array(chosen.x, dtype=np.float64).reshape(len(chosen.y), -1)
+    target: Any = np.array(chosen.y, dtype=int)
+    names, table = [f"x{i}" for i in range(data.shape[1])], None
+    if as_frame:
+        pandas = need("pandas", "data", "as_frame=True")
+        table = pandas.DataFrame(data, columns=names).assign(target=target)
+        data, target = table[names], table["target"]
+    if return_X_y:
+        return data, target
+    classes = class_names(splits)
+    about = _DESCR.format(n=len(data), length=data.shape[1], classes=len(classes), n_train=len(splits.train.y))
+    return Bunch(
+        data=data, target=target, frame=table, feature_names=names, target_names=np.array(classes), DESCR=about
+    )

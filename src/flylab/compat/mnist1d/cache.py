@@ -1,0 +1,146 @@
+"""A data set in a pickle file, and beside it, `<file>.json`, the arguments that it was made with.
+
+The rule: what is loaded is what would be made. A file that no sidecar of ours vouches for is never overwritten.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flylab.compat import pickles
+from flylab.config import plain
+
+FORMAT = "flylab mnist1d cache 1"
+ARGS = (
+    "num_samples", "train_split", "template_len", "padding", "scale_coeff", "max_translation", "corr_noise_scale",
+    "iid_noise_scale", "shear_scale", "shuffle_seq", "final_seq_length", "seed",
+)  # fmt: skip
+COMPARED = ("x", "y", "x_test", "y_test")
+TOLERANCE = 1e-9  # between two makings of one set, by whichever package
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What determines a data set: its arguments, and its templates' fingerprint."""
+
+    args: dict[str, Any]
+    templates: str
+
+    @classmethod
+    def of(cls, args: Any, template: dict[str, Any]) -> "Identity":
+        """From arguments with attributes, of which those unknown are ignored.
+
+        Raises:
+            AttributeError: for one that is missing.
+        """
+        known = plain({name: getattr(args, name) for name in ARGS}) | {"shuffle_seq": bool(args.shuffle_seq)}
+        return cls(known, _fingerprint(template))
+
+    def changes(self, other: "Identity") -> str:
+        """The arguments that differ, "old → new"; "" if none does."""
+        names = [name for name in ARGS if self.args.get(name) != other.args[name]]
+        changed = [f"{name}: {self.args.get(name)} → {other.args[name]}" for name in names]
+        return ", ".join(changed + ["other templates"] * (self.templates != other.templates))
+
+
+class Found(NamedTuple):
+    """What a path holds for someone who asks for a set."""
+
+    data: Any  # the set; None if it must be made
+    may_save: bool  # whether a set that is made may be put there
+    note: str = ""  # what the user should know
+
+
+OVERWRITE = Found(None, True)
+
+
+def look(path: Path, identity: Identity, make: Callable[[], dict[str, Any]]) -> Found:
+    """Look for the data set of `identity` at `path`; `make` makes it, for comparison.
+
+    Raises:
+        UnsafePickleError: if the file asks for more than arrays.
+    """
+    if not path.exists():
+        return OVERWRITE
+    content, sidecar = path.read_bytes(), _read(path)
+    try:
+        data = pickles.loads(content, str(path))
+    except pickles.UnreadablePickleError as error:
+        fate = "overwritten" if sidecar else "left as it is, for flylab did not write it"
+        return Found(None, bool(sidecar), f"{error}. The set is made anew, the file {fate}")
+    if sidecar and sidecar["sha256"] == _sha256(content):
+        if changes := Identity(sidecar["args"], sidecar["templates"]).changes(identity):
+            return Found(
+                None, True, f"{path} is of other arguments ({changes}): the set is made anew and overwrites it"
+            )
+        return Found(data, False)
+    if identity.args["seed"] is None or _same(data, make()):
+        return Found(data, False)
+    note = (
+        f"{path} is of unknown origin and not what these arguments make: the set is made anew, the file left as it is "
+        f"(the reference package would return it). To overwrite it give regenerate=True with download=False, to keep "
+        f"both another path, to read the file itself from_pickle({str(path)!r})"
+    )
+    return Found(None, False, note)
+
+
+def save(path: Path, identity: Identity, data: dict[str, Any]) -> str:
+    """Write the data set, then its sidecar. If `look` could not read it back, write nothing and say why.
+
+    Raises:
+        OSError: naming the path, if it cannot be written.
+    """
+    content = pickles.dumps(data)
+    if objection := pickles.objection(content):
+        return f"the set is not saved to {path}, since it could not be read back: {objection}"
+    pickles.write(path, content)
+    if path.is_file():  # no device
+        sidecar = {"format": FORMAT, "args": identity.args, "templates": identity.templates, "sha256": _sha256(content)}
+        pickles.write(_beside(path), json.dumps(sidecar, indent=1) + "\n")
+    return ""
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Our sidecar of `path`, if it is there and whole."""
+    try:
+        sidecar = json.loads(_beside(path).read_bytes())
+    except (OSError, ValueError):
+        return None
+    kinds = {"format": str, "args": dict, "templates": str, "sha256": str}
+    is_ours = isinstance(sidecar, dict) and all(isinstance(sidecar.get(name), kind) for name, kind in kinds.items())
+    return sidecar if is_ours and sidecar["format"] == FORMAT else None
+
+
+def _same(data: Any, made: dict[str, Any]) -> bool:
+    """Whether a file's content is a data set with the signals and labels of `made`."""
+    if not isinstance(data, dict) or not all(isinstance(data.get(name), np.ndarray) for name in COMPARED):
+        return False
+    for name in COMPARED:
+        are_numbers = [array[name].dtype.kind in "iuf" for array in (data, made)]
+        if data[name].shape != made[name].shape or are_numbers[0] != are_numbers[1]:
+            return False
+    signals = all(np.allclose(data[name], made[name], rtol=0, atol=TOLERANCE) for name in ("x", "x_test"))
+    return signals and all(np.array_equal(data[name], made[name]) for name in ("y", "y_test"))
+
+
+def _fingerprint(template: dict[str, Any]) -> str:
+    """SHA-256 over patterns, time axis and labels."""
+    digest = hashlib.sha256()
+    for name in ("x", "t"):
+        values = np.ascontiguousarray(template[name], float)
+        digest.update(json.dumps([name, values.shape]).encode() + values.tobytes())
+    digest.update(json.dumps(np.asarray(template["y"]).tolist(), default=repr).encode())
+    return digest.hexdigest()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,192 @@
+"""Making, saving and loading the data set, under the names of the reference package's module."""
+
+import operator
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flylab.compat.mnist1d import cache
+from flylab.compat.mnist1d.transform import transform
+from flylab.compat.mnist1d.utils import ObjectView, from_pickle, set_seed, to_pickle
+from flylab.data.mnist1d import MNIST1D
+from flylab.data.published import make_raw, standardised
+from flylab.data.templates import Templates, digits
+from flylab.data.transforms import resample
+
+__all__ = [
+    "ObjectView", "from_pickle", "get_dataset", "get_dataset_args", "get_templates", "make_dataset", "set_seed",
+    "to_pickle", "transform",
+]  # fmt: skip
+SAME_NAMED = (
+    "template_len", "padding", "scale_coeff", "max_translation", "corr_noise_scale", "iid_noise_scale", "shear_scale",
+    "final_seq_length",
+)  # fmt: skip
+
+
+def get_dataset_args(as_dict: bool = False) -> Any:
+    """The arguments of the published set, to be changed by attribute and passed on; as a dictionary if `as_dict`.
+
+    `url` is where the reference package downloads from; it has no effect here.
+
+    >>> args = get_dataset_args()
+    >>> args.num_samples = 8000
+    >>> args.seed
+    42
+    """
+    default = MNIST1D()
+    args = {"num_samples": default.n_train + default.n_test, "train_split": 0.8}
+    args |= {name: getattr(default, name) for name in SAME_NAMED[:-1]} | {"padding": list(default.padding)}
+    args |= {"shuffle_seq": False, "final_seq_length": default.final_seq_length, "seed": default.seed}
+    args |= {"url": "https://github.com/greydanus/mnist1d/raw/master/mnist1d_data.pkl"}
+    return args if as_dict else ObjectView(args)
+
+
+def get_templates() -> dict[str, np.ndarray]:
+    """The ten digits: patterns `x (10, 12)`, their time axis `t (12,)` and labels `y (10,)`.
+
+    >>> {name: array.shape for name, array in get_templates().items()}
+    {'x': (10, 12), 't': (12,), 'y': (10,)}
+    """
+    x, t, y = digits().arrays()
+    return {"x": x, "t": t, "y": y}
+
+
+def make_dataset(args: Any = None, template: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Make a data set: the reference's numbers, and its state left in the global random generators.
+
+    Args:
+        args: as `get_dataset_args()`, which is the default; what else it has is ignored. With `seed` None, each call
+            gives another set.
+        template: as `get_templates()`, which is the default: any patterns `x (n_classes, length)` with labels `y`.
+
+    Returns:
+        Dictionary of `x (n_train, final_seq_length)`, `y (n_train,)`, `x_test`, `y_test`, the time axis
+        `t (final_seq_length,)` and `templates`. `num_samples` is rounded down to a multiple of the classes; the first
+        `train_split` of them are for training.
+
+    Raises:
+        AttributeError: for an argument that is missing.
+        ValueError, TypeError: naming an argument or template that is not allowed.
+
+    >>> data = make_dataset(ObjectView(get_dataset_args(as_dict=True) | {"num_samples": 50}))
+    >>> data["x"].shape, data["y_test"].shape
+    ((40, 40), (10,))
+    """
+    args = get_dataset_args() if args is None else args
+    template = get_templates() if template is None else template
+    config = _config(args, template)
+    set_seed(args.seed)
+    return _make(config, args, template, np.random.mtrand._rand)
+
+
+def get_dataset(
+    args: Any,
+    path: str | os.PathLike[str] | None = None,
+    verbose: bool = True,
+    download: bool = True,
+    regenerate: bool = False,
+    *,
+    template: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Load the data set from a file, or make it and save it there. Nothing is ever downloaded.
+
+    A file written here has another beside it, `<path>.json`, that says of which arguments it is; a file for other
+    arguments is renewed. A file of unknown origin is compared with what the arguments make, and never overwritten.
+
+    Args:
+        args: as `get_dataset_args()`.
+        path: by default `./mnist1d_data.pkl`.
+        verbose: whether to print what is done.
+        download: give the published set, whatever `args` say. For a set of your own: False.
+        regenerate: with `download=False`, make the set and overwrite the file in any case.
+        template: as for `make_dataset`; not with `download`.
+
+    Returns:
+        As `make_dataset`. A set that is made leaves the global random generators as there, a set that is loaded or
+        published leaves them alone: both as in the reference.
+
+    Raises:
+        AssertionError: for `download` and `regenerate` together.
+        UnsafePickleError: (a ValueError) if the file asks for more than arrays; see `from_pickle`.
+        OSError: naming the path, if it cannot be written.
+
+    Warns:
+        UserWarning: if `download` is not what `args` ask for, or the file is not what it should be.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data = get_dataset(get_dataset_args(), f"{folder}/mnist1d_data.pkl", verbose=False)
+    >>> len(data["x"]), len(data["x_test"])
+    (4000, 1000)
+    """
+    if download and regenerate:
+        raise AssertionError(
+            "download=True and regenerate=True exclude each other: give download=False to make the set that args ask "
+            "for, or regenerate=False for the published one"
+        )
+    path = Path("./mnist1d_data.pkl" if path is None else path)
+    args = get_dataset_args() if args is None else args
+    if download:
+        if others := _unpublished(args, template):
+            message = f"download=True gives the published set, but another is asked for ({others}): give download=False"
+            warnings.warn(message, stacklevel=2)
+        args, template = get_dataset_args(), None
+    template = get_templates() if template is None else template
+    identity = cache.Identity.of(args, template)
+
+    def private() -> dict[str, Any]:
+        return _make(_config(args, template), args, template, np.random.RandomState(args.seed))
+
+    found = cache.OVERWRITE if regenerate else cache.look(path, identity, private)
+    if found.note:
+        warnings.warn(found.note, stacklevel=2)
+    if found.data is not None:
+        if verbose:
+            print(f"Loaded the data set from {path}")
+        return found.data
+    if verbose:
+        print(f"Making the data set{f' and saving it to {path}' if found.may_save else ''}")
+    data = private() if download else make_dataset(args, template)
+    if found.may_save and (objection := cache.save(path, identity, data)):
+        warnings.warn(objection, stacklevel=2)
+    return data
+
+
+def _unpublished(args: Any, template: dict[str, Any] | None) -> str:
+    """What is asked for and differs from the published set, in words."""
+    default = get_dataset_args(as_dict=True)
+    asked = ObjectView({name: getattr(args, name, default[name]) for name in default})
+    template = get_templates() if template is None else template
+    return cache.Identity.of(ObjectView(default), get_templates()).changes(cache.Identity.of(asked, template))
+
+
+def _config(args: Any, template: dict[str, Any]) -> MNIST1D:
+    """The arguments and patterns, checked, as a config of as many examples as there will be."""
+    n_classes = len(template["y"])
+    x = np.asarray(template["x"][:n_classes])
+    if x.dtype.kind == "f" and x.dtype.itemsize < 8:  # the reference rounds to this precision after it adds 1e-8
+        x = (x + 1e-8).astype(float) - 1e-8
+    patterns = Templates.of(x, y=np.arange(n_classes))  # labels of any kind are put in later
+    try:
+        n = operator.index(args.num_samples)
+    except TypeError:
+        raise TypeError(f"num_samples={args.num_samples!r} is not allowed: give a whole number") from None
+    if n < n_classes:
+        raise ValueError(f"num_samples={n} is not allowed: give at least {n_classes}, one for each class")
+    knobs: dict[str, Any] = {name: getattr(args, name) for name in SAME_NAMED} | {"padding": tuple(args.padding)}
+    n_train = n // n_classes * n_classes
+    shuffle = bool(args.shuffle_seq)
+    return MNIST1D(n_train, 0, 0, **knobs, shuffle_seq=shuffle, seed=0, templates=patterns)
+
+
+def _make(config: MNIST1D, args: Any, template: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
+    x, which, _ = make_raw(config, config.n_train, rng)
+    y = np.stack([template["y"][i] for i in range(config.n_classes)])[which]
+    t = resample(np.asarray(template["t"], float)[None], config.n_points)
+    t = resample(t, config.final_seq_length)[0] / x.std()
+    x = standardised(x)
+    n = int(len(y) * args.train_split)
+    return {"x": x[:n], "x_test": x[n:], "y": y[:n], "y_test": y[n:], "t": t, "templates": template}

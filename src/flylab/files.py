@@ -1,0 +1,60 @@
+"""Files written so that a crash leaves the old or the new, never half."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+_SUFFIX = ".tmp"
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write to a temporary name, sync and rename: at any instant the old file or the whole new one stands there.
+
+    Raises:
+        OSError: naming the path, if it cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{os.getpid()}-", suffix=_SUFFIX, dir=path.parent)
+    except OSError as error:
+        raise OSError(f"cannot write {path} ({error.strerror}); choose another place") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself
+    finally:
+        os.close(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files of processes that were killed while writing."""
+    for leftover in folder.glob(f".*{_SUFFIX}"):
+        writer = leftover.name[1:].partition("-")[0]
+        if writer.isdigit() and not Path(f"/proc/{writer}").exists() and Path("/proc").exists():
+            leftover.unlink(missing_ok=True)
+
+
+def writable(folder: Path) -> None:
+    """Make the folder and write to it, before any work.
+
+    Raises:
+        OSError: naming the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{os.getpid()}-", suffix=_SUFFIX):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write to {folder} ({error.strerror}); choose another folder with --out") from error
