@@ -78,8 +78,9 @@ def sample(
     for name in knobs or {}:
         if name not in KNOBS:
             raise _untraceable(name)
-    shared = constants(config) if not knobs else None
-    return _sample(_static(config), n, key, first, _knobs(config, knobs), shared)
+    if knobs:
+        return _sample(_static(config), n, key, first, _knobs(config, knobs), None)
+    return _sample(_static(config), n, key, first, *_on_device(config))
 
 
 def generated(config: MNIST1D | None = None) -> Splits:
@@ -148,8 +149,16 @@ def constants(config: MNIST1D) -> Constants:
 
 
 @functools.lru_cache(maxsize=256)
+def _on_device(config: MNIST1D) -> tuple[dict[str, Any], Constants]:
+    """Knobs and constants where they are needed: to send them again costs as much as ten examples a number."""
+    with jax.ensure_compile_time_eval():
+        return jax.tree.map(jnp.asarray, (_knobs(config), constants(config)))
+
+
+@functools.lru_cache(maxsize=256)
 def _fixed_constants(static: MNIST1D, knobs: tuple[tuple[str, float], ...]) -> Constants:
-    return Constants(*map(np.asarray, _constants(static, dict(knobs))))
+    with jax.ensure_compile_time_eval():  # though a caller be traced
+        return Constants(*map(np.asarray, _constants(static, dict(knobs))))
 
 
 @functools.lru_cache(maxsize=256)
