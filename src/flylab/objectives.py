@@ -27,17 +27,19 @@ class Objective(NamedTuple):
         loss: (parameters, batch, knobs, key) → (scalar loss, metrics: scalars by name).
         predict: (parameters, batch-last inputs, knobs, key) → outputs `(n_outputs, batch)`.
         options: XLA's compiler options that make its program fast on a CPU.
+        error: (outputs `(n_outputs, batch)`, labels) → the loss of each example `(batch,)` that evaluations report.
     """
 
     init: Callable[[Key, Knobs], Params]
     loss: Callable[[Params, Batch, Knobs, Key], tuple[Scalar, dict]]
     predict: Callable[[Params, Signals, Knobs, Key], Logits]
     options: tuple[tuple[str, bool | str], ...] = ()
+    error: Callable[[Logits, Labels], Array] = lambda logits, y: cross_entropy(logits, y)
 
 
 @functools.cache
-def supervised(model: Model) -> Objective:
-    """Classification by cross-entropy, averaged over the batch.
+def supervised(model: Model, error: Callable[[Logits, Labels], Array] | None = None) -> Objective:
+    """Classification by an error averaged over the batch: by default `cross_entropy`, or `squared_error`.
 
     >>> import jax, jax.numpy as jnp
     >>> from flylab.models import zoo
@@ -49,18 +51,26 @@ def supervised(model: Model) -> Objective:
     ()
     """
 
+    error = cross_entropy if error is None else error
+
     def predict(params, x, knobs, key):
         return outputs(model, params, x)
 
     def loss(params, batch, knobs, key):
-        return cross_entropy(outputs(model, params, batch.x), batch.y).mean(), {}
+        return error(outputs(model, params, batch.x), batch.y).mean(), {}
 
     # Derived gradients sum over the batch, which is slow with YNNPACK: without it a tenth faster.
     options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if model.apply_batch is None else ()
-    return Objective(lambda key, knobs: model.init(key), loss, predict, options)
+    return Objective(lambda key, knobs: model.init(key), loss, predict, options, error)
 
 
 def cross_entropy(logits: Logits, y: Labels) -> Float[Array, " batch"]:
     """−log softmax of the true class: outputs `(n_outputs, batch)`, labels `(batch,)` → `(batch,)`."""
     one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(logits.dtype)  # a gather's gradient is a scatter
     return -(jax.nn.log_softmax(logits, axis=0) * one_hot).sum(0)
+
+
+def squared_error(logits: Logits, y: Labels) -> Float[Array, " batch"]:
+    """Squared distance to the one-hot label, summed over outputs: `(n_outputs, batch)`, `(batch,)` → `(batch,)`."""
+    one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(logits.dtype)
+    return jnp.square(logits - one_hot).sum(0)

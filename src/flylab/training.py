@@ -16,7 +16,7 @@ import optax
 
 from flylab.data.splits import Dataset, Source, Splits
 from flylab.keys import stream
-from flylab.objectives import Batch, Objective, cross_entropy
+from flylab.objectives import Batch, Objective
 from flylab.types import Key, Knobs, Params
 
 ORDERS = ("fixed", "shuffled")
@@ -274,7 +274,7 @@ def _parts(objective: Objective, plan: Plan, source: Source | None = None) -> _P
         out = jax.lax.map(lambda x: objective.predict(params, x, member.knobs, key), data.evaluated)
         out = jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
         y = jnp.concatenate(data.labels)
-        loss, right = cross_entropy(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
+        loss, right = objective.error(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
         values, begin, rows = {}, 0, slice(0)
         for name, labels in zip(SETS, data.labels, strict=True):
             rows = slice(begin, begin := begin + len(labels))

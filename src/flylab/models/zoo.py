@@ -23,8 +23,8 @@ def logistic(n_in: int = 40, n_outputs: int = 10) -> Model:
 
 
 @functools.cache
-def mlp(n_in: int = 40, width: int = 100, n_outputs: int = 10) -> Model:
-    """Two hidden ReLU layers, the second residual: 15 210 parameters by default."""
+def mlp(n_in: int = 40, width: int = 100, n_outputs: int = 10, residual: bool = True) -> Model:
+    """Two hidden ReLU layers, the second residual (unless `residual=False`): 15 210 parameters by default."""
 
     def init(key):
         keys = jax.random.split(key, 3)
@@ -33,12 +33,12 @@ def mlp(n_in: int = 40, width: int = 100, n_outputs: int = 10) -> Model:
 
     def apply(params, x):
         h = jax.nn.relu(layers.linear(params["hidden1"], x))
-        h = h + jax.nn.relu(layers.linear(params["hidden2"], h))
+        h = (h if residual else 0.0) + jax.nn.relu(layers.linear(params["hidden2"], h))
         return layers.linear(params["output"], h)
 
     def apply_batch(params, x):
         h = jax.nn.relu(_affine(params["hidden1"], x))
-        h = h + jax.nn.relu(_affine(params["hidden2"], h))
+        h = (h if residual else 0.0) + jax.nn.relu(_affine(params["hidden2"], h))
         return _affine(params["output"], h)
 
     return Model(init, apply, apply_batch)
