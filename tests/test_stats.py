@@ -4,7 +4,14 @@ import xarray as xr
 from scipy import stats as scipy_stats
 
 from flylab.stats import (
-    cross_fitted, cross_fitted_rise, crossing, exponents, greatest_rise, interval, peak_place, seeds_needed,
+    cross_fitted,
+    cross_fitted_rise,
+    crossing,
+    exponents,
+    greatest_rise,
+    interval,
+    peak_place,
+    seeds_needed,
 )  # fmt: skip
 
 
