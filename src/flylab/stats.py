@@ -50,6 +50,20 @@ def interval(values, level: float = 0.95) -> Interval:
     return Interval(mean, mean - float(upper) * error, mean - float(lower) * error, n)
 
 
+def plus_minus(values, digits: int = 1) -> str:
+    """The mean ± half of its 95 % interval, as text; values that are missing count nowhere.
+
+    >>> plus_minus([1.0, 2.0, 3.0]), plus_minus([1.0]), plus_minus([])
+    ('2.0 ± 2.5', '1.0', '–')
+    """
+    values = np.asarray(values, float)
+    kept = values[~np.isnan(values)]
+    if kept.size == 0:
+        return "–"
+    mean, low, high, n = interval(kept)
+    return f"{mean:.{digits}f}" if n == 1 else f"{mean:.{digits}f} ± {(high - low) / 2:.{digits}f}"
+
+
 def _studentised(values: np.ndarray) -> np.ndarray:
     rng = np.random.default_rng(0)  # the same results give the same interval
     n = len(values)
