@@ -80,7 +80,11 @@ def test_seeds_without_a_value_leave_a_claim_undecided(values, effect, note):
     """The seeds that reached a threshold are no random choice of seeds."""
     asked = Claim("id", "s", "here", "1", "%", lambda r: r.x, above=0, requires={"arm": "a"})
     (verdict,) = judge([asked], results(values), {})
-    assert (verdict.effect, verdict.verdict, verdict.verdict_adjusted, verdict.note) == (effect, *["undecided"] * 2, note)
+    assert (verdict.effect, verdict.verdict, verdict.verdict_adjusted, verdict.note) == (
+        effect,
+        *["undecided"] * 2,
+        note,
+    )
 
 
 def test_an_arm_that_is_missing_is_not_tested():

@@ -24,7 +24,14 @@ def test_plan_evaluates_start_and_end():
 
 @pytest.mark.parametrize(
     "change",
-    [{"n_steps": -1}, {"batch_size": 0}, {"eval_every": 0}, {"eval_every": (0,)}, {"order": "random"}, {"optimizer": "magic"}],
+    [
+        {"n_steps": -1},
+        {"batch_size": 0},
+        {"eval_every": 0},
+        {"eval_every": (0,)},
+        {"order": "random"},
+        {"optimizer": "magic"},
+    ],
 )
 def test_plan_refuses(change):
     (name, value), *_ = change.items()

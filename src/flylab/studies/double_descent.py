@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from flylab.data import MNIST1D, Splits, published
 from flylab.keys import stream
@@ -427,8 +428,18 @@ def _against_width(ax: Axes, results: xr.Dataset, arms: Sequence[str]) -> None:
     ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
     ax.axvline(np.nan, color="0.4", linestyle=":", label="training error < 1 %")
     unit = "channels" if ARMS[arms[0]].network is CNN else "hidden units"
-    ax.set(xscale="log", ylim=(0, None), xlabel=f"width ({unit})", ylabel="error (%)", title="Error against width")
+    name = ARMS[arms[0]].title.partition(",")[0]
+    ax.set(xscale="log", ylim=(0, None), xlabel=f"width ({unit})", ylabel="error (%)")
+    ax.set_title(f"{name}: error against width")
+    _plain_ticks(ax)
     ax.legend(fontsize=8)
+
+
+def _plain_ticks(ax: Axes) -> None:
+    """2, 5, 10, … on a logarithmic axis of counts."""
+    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def _against_steps(ax: Axes, results: xr.Dataset, arms: Sequence[str]) -> None:
@@ -442,7 +453,7 @@ def _against_steps(ax: Axes, results: xr.Dataset, arms: Sequence[str]) -> None:
             band(ax, chosen.test_error.sel(width=width), label=ARMS[arm].title, color=colour, linewidth=1.6)
             band(ax, chosen.train_error.sel(width=width), color=colour, linestyle="--", linewidth=1.1)
     ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
-    ax.set(xscale="log", ylim=(0, None), ylabel="error (%)", title=f"Error against steps, {width} hidden units")
+    ax.set(xscale="log", ylim=(0, None), ylabel="error (%)", title=f"MLP of {width} hidden units: error against steps")
     ax.legend(fontsize=8)
 
 
@@ -453,16 +464,16 @@ def _against_examples(ax: Axes, results: xr.Dataset) -> None:
     for width, colour in zip(curves.width.values, itertools.cycle(COLOURS)):
         band(ax, curves.sel(width=width), label=str(width), color=colour, linewidth=1.6)
     ax.set(xscale="log", title="MLP, label noise: error against examples")
-    ax.set_xticks(sizes, [str(n) for n in sizes], minor=False)
-    ax.minorticks_off()
+    _plain_ticks(ax)
     ax.legend(fontsize=8, title="hidden units", title_fontsize=8, ncols=2)
 
 
 def _thresholds(ax: Axes, results: xr.Dataset, arm: str) -> None:
     """By the peak, geometric means over seeds, where every seed has one; dashed: what the essay says."""
     places, law = threshold(results, arm, "peak"), "n·K" if arm.endswith("mse") else "n"
-    for (n_outputs, one), colour in zip(places.groupby("n_outputs", squeeze=False), COLOURS, strict=False):
-        logs = np.log(one.squeeze("n_outputs").transpose("seed", "n_train").dropna("n_train"))
+    for n_outputs, colour in zip(places.n_outputs.values, COLOURS, strict=False):
+        one = places.sel(n_outputs=n_outputs).transpose("seed", "n_train").dropna("n_train")
+        logs = one.copy(data=np.log(one.values))
         found = [np.exp(interval(column)[:3]) for column in logs.values.T]
         mean, low, high = np.reshape(found, (-1, 3)).T
         reach = np.nan_to_num([mean - low, high - mean])
@@ -474,8 +485,7 @@ def _thresholds(ax: Axes, results: xr.Dataset, arm: str) -> None:
     title = ARMS[arm].title[0].upper() + ARMS[arm].title[1:]
     ax.set(xscale="log", yscale="log", title=f"{title}\nn to the power {powers[0]}, K to the power {powers[1]}")
     ax.set(xlabel="training examples n", ylabel="threshold (parameters)")
-    ax.set_xticks(places.n_train.values, [str(n) for n in places.n_train.values], minor=False)
-    ax.xaxis.minorticks_off()
+    _plain_ticks(ax)
     ax.legend(fontsize=8)
 
 
