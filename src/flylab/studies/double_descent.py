@@ -500,7 +500,7 @@ STUDY = Study(
         "quick": Protocol(arms=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 135, 300)),
         "paper": Protocol(sample_sizes=(1000, 2000, 8000)),
         "threshold": Protocol(
-            n_seeds=4, arms=THRESHOLDS, widths=(3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),
+            n_seeds=4, arms=THRESHOLDS, widths=(2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),
             data=MNIST1D(n_valid=0, n_test=4000, label_noise=0.15),
         ),
     },
