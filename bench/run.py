@@ -124,7 +124,7 @@ def sweep_minutes(name: str, n_steps: int) -> float:
 
 
 def torch_sweep_minutes(name: str, n_steps: int, n_threads: int) -> float:
-    """The same by PyTorch, one network after the other: from two thirds of the steps, with 2 evaluations instead of 3."""
+    """The same by PyTorch, one network after the other: two thirds of the steps, 2 evaluations instead of 3."""
     splits, n_steps = published(sweep.PROTOCOL.data), 2 * sweep.shortened(n_steps).n_steps // 3
     taken = sum(torch_loop.seconds(name, splits, n_steps, n_steps, n_threads, width) for width in sweep.WIDTHS[name])
     return taken * sweep.PROTOCOL.n_steps / n_steps * sweep.N_SEEDS / 60
