@@ -32,7 +32,7 @@ def cells(protocol):
     return [{"model": "one", "arm": "a"}, {"model": "two", "arm": "b"}]
 
 
-def run(protocol, cell, seeds, *, key, inputs, progress):
+def run(protocol, cell, seeds, *, key, inputs, progress, checkpoint=None):
     """Values that name their cell and seed."""
     log.trained.extend((cell["model"], seed) for seed in seeds)
     base = {"one": 100.0, "two": 200.0}[cell["model"]]

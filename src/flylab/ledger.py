@@ -136,7 +136,11 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
 
     smoke = results.attrs.get("preset") == "smoke"
     if values is None:
-        able = [name for name, cells in presets.items() if any(_has(cell, claim.requires) for cell in cells)]
+        able = [
+            name
+            for name, cells in presets.items()
+            if name != "smoke" and any(_has(cell, claim.requires) for cell in cells)
+        ]
         note = claim.needs or f"needs the preset {' or '.join(able) or '(none has it)'}"
         word: Word | None = None if smoke else "not tested"
         return verdict(None, None, None, 0, word, word, None, note)

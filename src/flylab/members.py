@@ -143,7 +143,7 @@ def run_members(
             if progress is not None:
                 progress((stop - done) * n)
             done = stop
-        finished = [(n, Trained(state.params, state.history, state.prediction))]
+        finished = [(n, Trained(state.params, state.history, state.prediction, state.kept))]
     yield from _fetched(finished)
 
 

@@ -38,8 +38,13 @@ class Objective(NamedTuple):
 
 
 @functools.cache
-def supervised(model: Model, error: Callable[[Logits, Labels], Array] | None = None) -> Objective:
+def supervised(
+    model: Model | Callable[[Knobs], Model], error: Callable[[Logits, Labels], Array] | None = None
+) -> Objective:
     """Classification by an error averaged over the batch: by default `cross_entropy`, or `squared_error`.
+
+    Where knobs are part of the network (a mask, an activation's weights), `model` is a function from knobs to the
+    network. Cached: the same arguments give the same `Objective`, so that training twice compiles once.
 
     >>> import jax, jax.numpy as jnp
     >>> from flylab.models import zoo
@@ -53,15 +58,19 @@ def supervised(model: Model, error: Callable[[Logits, Labels], Array] | None = N
 
     error = cross_entropy if error is None else error
 
+    def built(knobs: Knobs) -> Model:
+        return model if isinstance(model, Model) else model(knobs)
+
     def predict(params, x, knobs, key):
-        return outputs(model, params, x)
+        return outputs(built(knobs), params, x)
 
     def loss(params, batch, knobs, key):
-        return error(outputs(model, params, batch.x), batch.y).mean(), {}
+        return error(outputs(built(knobs), params, batch.x), batch.y).mean(), {}
 
     # Derived gradients sum over the batch, which is slow with YNNPACK: without it a tenth faster.
-    options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if model.apply_batch is None else ()
-    return Objective(lambda key, knobs: model.init(key), loss, predict, options, error)
+    derived = not isinstance(model, Model) or model.apply_batch is None
+    options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if derived else ()
+    return Objective(lambda key, knobs: built(knobs).init(key), loss, predict, options, error)
 
 
 def cross_entropy(logits: Logits, y: Labels) -> Float[Array, " batch"]:

@@ -1,5 +1,6 @@
 """`Study`: a question, its protocol, what to run, the claims and the figure. `execute` runs it, shard by shard."""
 
+import contextlib
 import hashlib
 import json
 import time
@@ -52,7 +53,8 @@ class Study:
         question: in one sentence.
         presets: protocols by name, "smoke", "quick" and "paper".
         cells: protocol → the cells of its static axes, e.g. `[{"model": "cnn"}, …]`.
-        run: (protocol, cell, seeds, *, key, inputs, progress) → results of one cell over `seed`; pure.
+        run: (protocol, cell, seeds, *, key, inputs, progress, checkpoint) → results of one cell over `seed`; pure.
+            A long one saves what it has half done in `checkpoint`, by seed, and goes on from there.
         claims: to test on the results.
         figure: results → matplotlib figure.
         table: results → what the terminal shows.
@@ -102,6 +104,30 @@ class Shard(NamedTuple):
     def place(self) -> dict[str, Any]:
         """Where it stands among the results."""
         return {**self.cell, "seed": self.seed}
+
+
+class Checkpoint:
+    """What a run has half done, by seed, on disk: to go on from after a crash. Gone once the seed is finished."""
+
+    def __init__(self, paths: Mapping[int, Path]) -> None:
+        self._paths = paths
+
+    def load(self, seed: int) -> xr.Dataset | None:
+        """What was saved last; None if there is nothing, or nothing that can be read."""
+        try:
+            return store.open_checked(self._paths[seed])
+        except (FileNotFoundError, store.CorruptedError):
+            return None
+
+    def save(self, seed: int, data: xr.Dataset) -> None:
+        """Keep this in place of what was saved before."""
+        store.save(self._paths[seed], data)
+
+    def forget(self, seed: int) -> None:
+        """Delete what was saved."""
+        self._paths[seed].unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there may be others
+            self._paths[seed].parent.rmdir()
 
 
 class Run(NamedTuple):
@@ -161,6 +187,8 @@ def execute(
     if not force and (results := _finished(folder, content, shards)) is not None:
         return Run(folder, results, 0)
     have, missing = _sift(shards, force)
+    for shard in missing if force else ():
+        _checkpoint([shard]).forget(shard.seed)
     if watcher is not None:
         watcher.begin(len(missing), sum(study.work(protocol, shard.cell) for shard in missing))
     for shard, data in _train(study, protocol, missing, watcher):
@@ -258,15 +286,21 @@ def _train(study: Study, protocol: Any, missing: Sequence[Shard], watcher: Watch
             begun = time.perf_counter()
             seeds = [shard.seed for shard in group]
             progress = watcher.steps if watcher is not None else None
-            results = study.run(protocol, cell, seeds, key=key, inputs=inputs, progress=progress)
+            checkpoint = _checkpoint(group)
+            results = study.run(protocol, cell, seeds, key=key, inputs=inputs, progress=progress, checkpoint=checkpoint)
             for shard in group:
                 one = results.sel(seed=[shard.seed])
                 store.save(shard.path, one)
+                checkpoint.forget(shard.seed)
                 yield shard, one
             if watcher is not None:
                 watcher.saved(len(group))
             if time.perf_counter() - begun < GROUP_SECONDS / 2:
                 n = max(2 * n // n_devices, 1) * n_devices
+
+
+def _checkpoint(group: Sequence[Shard]) -> Checkpoint:
+    return Checkpoint({shard.seed: shard.path.parents[1] / "partial" / shard.path.name for shard in group})
 
 
 def _finished(folder: Path, content: str, shards: Sequence[Shard]) -> xr.Dataset | None:

@@ -46,6 +46,7 @@ class Plan:
         order: "fixed" takes the examples in order, round and round, as the published notebooks do; "shuffled" draws a
             new order for each epoch (a last incomplete batch is dropped). On a `Source` every batch is fresh.
         optimizer: "adam", "sgd", or a function from the knobs to an optax transformation.
+        keep: steps after which the parameters are kept (and the network evaluated), in ascending order.
 
     Raises:
         ValueError: naming the field, its value and what is allowed.
@@ -56,6 +57,7 @@ class Plan:
     eval_every: int | tuple[int, ...] = 250
     order: str = "fixed"
     optimizer: str | Callable[[Knobs], optax.GradientTransformation] = "adam"
+    keep: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("n_steps", 0), ("batch_size", 1), ("eval_every", 1)):
@@ -64,6 +66,8 @@ class Plan:
                 raise ValueError(f"{name}={value} is not allowed: give a whole number ≥ {least}")
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r} is not allowed: give one of {', '.join(ORDERS)}")
+        if list(self.keep) != sorted(set(self.keep)) or not all(0 <= step <= self.n_steps for step in self.keep):
+            raise ValueError(f"keep={self.keep} is not allowed: give steps from 0 to {self.n_steps} in ascending order")
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
             raise ValueError(
                 f"optimizer={self.optimizer!r} is not allowed: give one of {', '.join(OPTIMIZERS)}, or a function"
@@ -71,10 +75,10 @@ class Plan:
 
     @property
     def evaluated(self) -> tuple[int, ...]:
-        """The steps after which the network is evaluated, 0 and `n_steps` among them."""
+        """The steps after which the network is evaluated, 0, `n_steps` and those of `keep` among them."""
         every = self.eval_every
         steps = every if isinstance(every, tuple) else range(0, self.n_steps, every)
-        return tuple(sorted({0, *(step for step in steps if step < self.n_steps), self.n_steps}))
+        return tuple(sorted({0, *(step for step in steps if step < self.n_steps), *self.keep, self.n_steps}))
 
 
 class Trained(NamedTuple):
@@ -86,11 +90,13 @@ class Trained(NamedTuple):
             `train` also `loss (n_steps,)`, of each step's batch before the step. (Populations leave it out: to keep it
             costs the smallest networks a tenth of their time.)
         prediction: the predicted class of every test example after the last step, `(n_test,)` uint8.
+        kept: the parameters after each step of the plan's `keep`, one tree each.
     """
 
     params: Params
     history: dict[str, jax.Array]
     prediction: jax.Array
+    kept: tuple[Params, ...] = ()
 
 
 class State(NamedTuple):
@@ -103,6 +109,7 @@ class State(NamedTuple):
     history: dict[str, jax.Array]
     n_evaluated: jax.Array
     prediction: jax.Array  # of the test examples, at the last evaluation
+    kept: tuple[Params, ...] = ()
 
 
 class Arrays(NamedTuple):
@@ -183,15 +190,17 @@ def train(
     parts, member = _parts(objective, plan, source), Member(key, knobs, params)
     data = parts.lay_out(arrays(splits) if isinstance(splits, Splits) else None, knobs)
     state = parts.start(data, member)
-    losses, evaluations = [], []
+    losses, evaluations, kept = [], [], []
     for begin, end in zip(plan.evaluated[:-1], plan.evaluated[1:], strict=True):
         evaluations.append(parts.evaluate(data, member, state.params)[0])
+        kept += [state.params] * (begin in plan.keep)
         state, loss = jax.lax.scan(lambda s, _: parts.step(data, member, s), state, length=end - begin)
         losses.append(loss)
     last, prediction = parts.evaluate(data, member, state.params)
+    kept += [state.params] * (plan.n_steps in plan.keep)
     history = jax.tree.map(lambda *values: jnp.stack(values), *evaluations, last)
     history["loss"] = jnp.concatenate(losses) if losses else jnp.zeros(0)
-    return Trained(state.params, history, prediction)
+    return Trained(state.params, history, prediction, tuple(kept))
 
 
 @functools.cache
@@ -203,13 +212,19 @@ def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Ste
     def record(data: Laid, member: Member, state: State) -> State:
         values, prediction = parts.evaluate(data, member, state.params)
         history = {name: state.history[name].at[state.n_evaluated].set(value) for name, value in values.items()}
-        return state._replace(history=state.history | history, n_evaluated=state.n_evaluated + 1, prediction=prediction)
+        kept = tuple(
+            jax.lax.cond(state.step == step, lambda: state.params, lambda one=one: one)
+            for step, one in zip(plan.keep, state.kept, strict=True)
+        )
+        return state._replace(
+            history=state.history | history, n_evaluated=state.n_evaluated + 1, prediction=prediction, kept=kept
+        )
 
     def start(data: Laid, member: Member) -> State:
         state = parts.start(data, member)
         shapes, _ = jax.eval_shape(parts.evaluate, data, member, state.params)
         history = {name: jnp.zeros((len(plan.evaluated), *s.shape), s.dtype) for name, s in shapes.items()}
-        return state._replace(history=history)
+        return state._replace(history=history, kept=(jax.tree.map(jnp.zeros_like, state.params),) * len(plan.keep))
 
     def due(state: State):
         return state.step == jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)]

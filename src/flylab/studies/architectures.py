@@ -79,6 +79,7 @@ def run(
     key,
     inputs=None,
     progress: Progress | None = None,
+    checkpoint=None,
 ) -> xr.Dataset:
     """Train one cell for all seeds: Adam, batches in fixed order, accuracy on all three sets along the way."""
 

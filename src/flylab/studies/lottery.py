@@ -1,0 +1,641 @@
+"""Lottery tickets: are there sparse networks, found by pruning, that learn better than the dense one, and why?
+
+An MLP is trained, its smallest weights are pruned, the survivors are set back to their initial values, and so on
+(Frankle & Carbin 2019); beside it, random masks of the same sparsity. Then the ticket at one sparsity is trained on
+fresh data, plain and rearranged, and its first layer is searched for locality (Greydanus & Kobak 2024, section 4.1).
+"""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flylab import store
+from flylab.config import from_json
+from flylab.data import MNIST1D, exchanged, published, reversed_, shuffled
+from flylab.keys import stream
+from flylab.ledger import Claim
+from flylab.members import Progress, run_members
+from flylab.models import Model, zoo
+from flylab.models.masks import Mask, adjacency, applied, first_layer, full, masked, pack, prune, random_mask, unpack
+from flylab.objectives import Objective, supervised
+from flylab.plot import COLOURS, band, style
+from flylab.stats import interval
+from flylab.study import BaseProtocol, Cell, Checkpoint, Study, Table
+from flylab.training import Arrays, Member, Plan, Trained, arrays, steps
+
+ARMS = ("dense", "random", "ticket", "reinitialised")
+CRITERIA = ("ticket", "random")
+RUN_LENGTHS = (2, 3, 4)
+ARRANGEMENTS = {
+    "plain": lambda length: None,
+    "shuffled": functools.partial(shuffled, seed=0),
+    "reversed": reversed_,
+    "exchanged": exchanged,
+}
+COLOUR = {"ticket": COLOURS[1], "random": COLOURS[0], "dense": "0.35", "reinitialised": COLOURS[2]}
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """Iterative magnitude pruning with rewinding, and the analysis of its tickets (Greydanus & Kobak 2024)."""
+
+    n_rounds: int = 100
+    """Rounds of pruning, the first of them dense."""
+    schedule: str = "linear"
+    """Sparsity over rounds: "linear", from 0 to 1 as published, or "geometric", the same share of survivors a round."""
+    prune_rate: float = 0.2
+    """Of the geometric schedule: share of the survivors that a round prunes."""
+    one_shot: bool = False
+    """Prune each sparsity from the dense network at once, in place of round by round."""
+    scope: str = "layer"
+    """Rank the weights within each "layer" (its biases among them), or "global"."""
+    prune_biases: bool = True
+    """Prune biases like weights; otherwise all stay."""
+    rewind_to: int = 0
+    """Step of the dense training whose weights the survivors are set back to; 0: the initial ones."""
+    n_steps: int = 1500
+    """Optimiser steps of a round."""
+    score_at: int = 1000
+    """The step whose weights are ranked."""
+    random_every: int = 1
+    """Rounds between random controls."""
+    batch_size: int = 100
+    """Examples per step of the search, in fixed order."""
+    learning_rate: float = 2e-2
+    """Of Adam."""
+    model: str = "mlp"
+    """A network of the zoo."""
+    width: int = 500
+    """Its hidden units or channels, where it has any to choose."""
+    analysed: float = 0.92
+    """Sparsity of the ticket that is analysed: the nearest there is."""
+    analysis_steps: int = 6000
+    """Optimiser steps of the analysis."""
+    analysis_batch: int = 500
+    """Examples per step of the analysis."""
+    analysis_every: int = 250
+    """Steps between evaluations in the analysis."""
+    arrangements: tuple[str, ...] = tuple(ARRANGEMENTS)
+    """Of the fresh data: all arms are trained on the plain ones, dense network and ticket on the others."""
+    data: MNIST1D = field(default_factory=MNIST1D)
+    """The data of the search. The analysis has fresh data, of generator seed 1000 + 2·seed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks = {
+            "n_rounds": self.n_rounds >= 2, "random_every": self.random_every >= 1, "width": self.width >= 1,
+            "prune_rate": 0 < self.prune_rate < 1, "analysed": 0 < self.analysed < 1, "learning_rate":
+            self.learning_rate > 0, "n_steps": self.n_steps >= 1, "analysis_steps": self.analysis_steps >= 1,
+            "score_at": 0 <= self.score_at <= self.n_steps, "rewind_to": 0 <= self.rewind_to <= self.n_steps,
+            "schedule": self.schedule in ("linear", "geometric"), "scope": self.scope in ("layer", "global"),
+            "model": self.model in zoo.ALL, "arrangements": "plain" in self.arrangements
+            and set(self.arrangements) <= set(ARRANGEMENTS),
+        }  # fmt: skip
+        for name, is_good in checks.items():
+            if not is_good:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not allowed: see flylab run lottery --help")
+        Plan(self.n_steps, self.batch_size)
+        Plan(self.analysis_steps, self.analysis_batch, self.analysis_every)
+
+    @property
+    def sparsities(self) -> tuple[float, ...]:
+        """The share that is pruned in each round."""
+        if self.schedule == "linear":
+            return tuple(np.linspace(0, 1, self.n_rounds).tolist())
+        return tuple(1 - (1 - self.prune_rate) ** i for i in range(self.n_rounds))
+
+    @property
+    def analysed_round(self) -> int:
+        """The round whose ticket is analysed."""
+        return int(np.argmin(np.abs(np.array(self.sparsities) - self.analysed)))
+
+
+def cells(protocol: Protocol) -> Sequence[Cell]:
+    """One: a seed is a search with both criteria, and the analysis of what it finds."""
+    return [{"model": protocol.model}]
+
+
+# ── the search ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@functools.cache
+def model_of(name: str, width: int, length: int, n_outputs: int) -> Model:
+    """The network of the zoo under study."""
+    size = {"length" if name in ("cnn", "gru") else "n_in": length, "n_outputs": n_outputs}
+    size |= {"mlp": {"width": width}, "cnn": {"channels": width}, "gru": {"hidden": width}}.get(name, {})
+    return zoo.ALL[name](**size)
+
+
+@functools.cache
+def objective_of(model: Model) -> Objective:
+    """Classification by the network under the mask that stands among the knobs."""
+    return supervised(lambda knobs: masked(model, knobs["mask"]))
+
+
+def _model(protocol: Protocol) -> Model:
+    return model_of(protocol.model, protocol.width, protocol.data.final_seq_length, protocol.data.outputs)
+
+
+class Search(NamedTuple):
+    """The search of one seed, between two rounds."""
+
+    round: int  # next
+    mask: Mask  # of the next round's ticket
+    rewound: Any  # the weights that survivors are set back to
+    scores: Any  # the weights that are ranked: of the last round, or of the dense network if one-shot
+    found: dict[str, np.ndarray]  # metrics (criterion, sparsity), masks (sparsity, byte), adjacency
+
+
+def run(
+    protocol: Protocol, cell: Cell, seeds: Sequence[int], *, key, inputs=None, progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> xr.Dataset:  # fmt: skip
+    """The search, round by round for all seeds side by side, then the analysis."""
+    model, keys = _model(protocol), {seed: jax.random.fold_in(key, seed) for seed in seeds}
+    searches = {seed: _begun(protocol, model, keys[seed], seed, checkpoint, progress) for seed in seeds}
+    for number in range(min(one.round for one in searches.values()), protocol.n_rounds):
+        due = [seed for seed in seeds if searches[seed].round == number]
+        for seed, search in _round(protocol, model, keys, {seed: searches[seed] for seed in due}, number, progress):
+            searches[seed] = search
+            if checkpoint is not None:
+                checkpoint.save(seed, _packed(search))
+    parts = []
+    for seed, analysis in _analysis(protocol, model, keys, searches, progress):
+        parts.append(xr.merge([_search_results(protocol, searches[seed], seed), analysis], join="outer"))
+    return xr.concat(parts, "seed")
+
+
+def _begun(protocol: Protocol, model: Model, key, seed: int, checkpoint, progress: Progress | None) -> Search:
+    """The search at its start, or where the checkpoint has it."""
+    initial = jax.device_get(model.init(stream(key, "init")))
+    shape = len(CRITERIA), protocol.n_rounds
+    found = {name: np.full(shape, np.nan, np.float32) for name in ("loss", "accuracy", "best", "train_accuracy")}
+    found["adjacency"] = np.full((*shape, len(RUN_LENGTHS)), np.nan, np.float32)
+    found["mask"] = np.zeros((protocol.n_rounds, len(pack(full(initial)))), np.uint8)
+    fresh = Search(0, full(initial), initial, initial, found)
+    saved = checkpoint.load(seed) if checkpoint is not None else None
+    if saved is None:
+        return fresh
+    search = _unpacked(saved, fresh)
+    if progress is not None:
+        progress(_search_steps(protocol, search.round))
+    return search
+
+
+def _search_steps(protocol: Protocol, n_rounds: int) -> int:
+    """Optimiser steps of the first rounds of one seed."""
+    return protocol.n_steps * (n_rounds + len(range(0, n_rounds, protocol.random_every)))
+
+
+def _round(
+    protocol: Protocol, model: Model, keys: Mapping[int, Any], searches: Mapping[int, Search], number: int,
+    progress: Progress | None,
+) -> Iterator[tuple[int, Search]]:  # fmt: skip
+    """One round of pruning, training and scoring for every seed."""
+    sparsity = protocol.sparsities[number]
+    ranking: dict[str, Any] = {"scope": protocol.scope, "prune_biases": protocol.prune_biases}
+    masks: dict[tuple[int, str], Mask] = {}
+    for seed, search in searches.items():
+        masks[seed, "ticket"] = prune(search.scores, search.mask, sparsity, **ranking) if number else search.mask
+        if number % protocol.random_every == 0:
+            masks[seed, "random"] = _by_chance(protocol, search.rewound, seed, number)
+    rewinds = number == 0 and protocol.rewind_to > 0
+    keep = tuple(sorted({protocol.score_at, protocol.rewind_to} if rewinds else {protocol.score_at}))
+    plan = Plan(protocol.n_steps, protocol.batch_size, keep=keep)
+    data = arrays(_made(protocol.data))
+    rate = np.float32(protocol.learning_rate)
+    members: Iterator[tuple[Arrays, Member]] = (
+        (data, Member(keys[seed], {"learning_rate": rate, "mask": mask}, applied_to(searches[seed].rewound, mask)))
+        for (seed, _), mask in masks.items()
+    )
+    trained = dict(zip(masks, run_members(steps(objective_of(model), plan), members, progress=progress), strict=True))
+    for seed, search in searches.items():
+        for i, criterion in enumerate(CRITERIA):
+            if (seed, criterion) in trained:
+                _note(search.found, i, number, masks[seed, criterion], trained[seed, criterion])
+        search.found["mask"][number] = pack(masks[seed, "ticket"])
+        kept = dict(zip(keep, trained[seed, "ticket"].kept, strict=True))
+        yield (
+            seed,
+            Search(
+                number + 1,
+                search.mask if protocol.one_shot else masks[seed, "ticket"],
+                kept[protocol.rewind_to] if rewinds else search.rewound,
+                search.scores if protocol.one_shot and number else kept[protocol.score_at],
+                search.found,
+            ),
+        )
+
+
+def _by_chance(protocol: Protocol, like, seed: int, number: int) -> Mask:
+    """The random control of a seed and round: independent of all others."""
+    rng = np.random.default_rng([seed, number])
+    ranking: dict[str, Any] = {"scope": protocol.scope, "prune_biases": protocol.prune_biases}
+    return random_mask(like, protocol.sparsities[number], rng, **ranking)
+
+
+def applied_to(params, mask: Mask):
+    """The parameters under the mask, as NumPy arrays."""
+    return jax.device_get(applied(mask, params))
+
+
+def _note(found: dict[str, np.ndarray], i: int, number: int, mask: Mask, trained: Trained) -> None:
+    history = trained.history
+    found["loss"][i, number] = history["test_loss"][-1]
+    found["accuracy"][i, number] = history["test_accuracy"][-1]
+    found["best"][i, number] = history["test_accuracy"].max()
+    found["train_accuracy"][i, number] = history["train_accuracy"][-1]
+    found["adjacency"][i, number] = [adjacency(first_layer(mask), n) for n in RUN_LENGTHS]
+
+
+@functools.lru_cache(maxsize=4)
+def _made(config: MNIST1D):
+    return published(config)
+
+
+def _packed(search: Search) -> xr.Dataset:
+    """A search as a file holds it; its masks are among what it has found."""
+    arrays_ = {name: (tuple(f"{name}_{i}" for i in range(v.ndim)), v) for name, v in search.found.items()}
+    for name in ("rewound", "scores"):
+        leaves = jax.tree.leaves(getattr(search, name))
+        arrays_ |= {f"{name}{i}": (tuple(f"{name}{i}_{j}" for j in range(v.ndim)), v) for i, v in enumerate(leaves)}
+    arrays_["next_mask"] = (("byte",), pack(search.mask))
+    return xr.Dataset(arrays_, attrs={"round": search.round})
+
+
+def _unpacked(data: xr.Dataset, like: Search) -> Search:
+    tree = jax.tree.structure(like.rewound)
+
+    def leaves(name: str):
+        return tree.unflatten([data[f"{name}{i}"].values for i in range(tree.num_leaves)])
+
+    found = {name: data[name].values for name in like.found}
+    mask = unpack(data["next_mask"].values, like.rewound)
+    return Search(int(data.attrs["round"]), mask, leaves("rewound"), leaves("scores"), found)
+
+
+# ── the analysis ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def analyses(protocol: Protocol) -> list[tuple[str, str]]:
+    """Arms × arrangements of the analysis: all arms on plain data, dense network and ticket on rearranged ones."""
+    return [
+        (arm, arrangement)
+        for arrangement in protocol.arrangements
+        for arm in ARMS
+        if arrangement == "plain" or arm in ("dense", "ticket")
+    ]
+
+
+def _analysis(
+    protocol: Protocol, model: Model, keys: Mapping[int, Any], searches: Mapping[int, Search],
+    progress: Progress | None,
+) -> Iterator[tuple[int, xr.Dataset]]:  # fmt: skip
+    """Train every arm of every seed on fresh data."""
+    cells_ = analyses(protocol)
+    plan = Plan(protocol.analysis_steps, protocol.analysis_batch, protocol.analysis_every)
+    number = protocol.analysed_round
+
+    def members() -> Iterator[tuple[Arrays, Member]]:
+        for seed, search in searches.items():
+            made = arrays(_made(replace(protocol.data, seed=1000 + 2 * seed)))
+            ticket = unpack(search.found["mask"][number], search.rewound)
+            other = jax.device_get(model.init(stream(keys[seed], "reinitialised")))
+            arms = {
+                "dense": (search.rewound, full(search.rewound)),
+                "random": (search.rewound, _by_chance(protocol, search.rewound, seed, number)),
+                "ticket": (search.rewound, ticket), "reinitialised": (other, ticket),
+            }  # fmt: skip
+            rate = np.float32(protocol.learning_rate)
+            for arm, arrangement in cells_:
+                params, mask = arms[arm]
+                knobs = {"learning_rate": rate, "mask": mask}
+                yield _arranged(made, arrangement), Member(keys[seed], knobs, applied_to(params, mask))
+
+    def told(n: int) -> None:
+        if progress is not None:
+            progress(n * protocol.analysis_batch // protocol.batch_size)
+
+    done = run_members(steps(objective_of(model), plan), members(), progress=told)
+    for seed in searches:
+        yield seed, _analysis_results(plan, cells_, [next(done) for _ in cells_], seed)
+
+
+def _arranged(data: Arrays, arrangement: str) -> Arrays:
+    order = ARRANGEMENTS[arrangement](data.train.x.shape[1])
+    return data if order is None else Arrays(*(one._replace(x=one.x[:, list(order)]) for one in data))
+
+
+def _search_results(protocol: Protocol, search: Search, seed: int) -> xr.Dataset:
+    found, dims = search.found, ("seed", "criterion", "sparsity")
+    return xr.Dataset(
+        {
+            "search_loss": (dims, found["loss"][None]),
+            "search_accuracy": (dims, found["accuracy"][None]),
+            "search_best_accuracy": (dims, found["best"][None]),
+            "search_train_accuracy": (dims, found["train_accuracy"][None]),
+            "adjacency": ((*dims, "run_length"), found["adjacency"][None]),
+            "mask": (("seed", "sparsity", "byte"), found["mask"][None]),
+        },
+        {
+            "seed": [seed], "criterion": list(CRITERIA), "run_length": list(RUN_LENGTHS),
+            "sparsity": [100 * value for value in protocol.sparsities],
+        },
+    )  # fmt: skip
+
+
+def _analysis_results(plan: Plan, cells_: list[tuple[str, str]], trained: list[Trained], seed: int) -> xr.Dataset:
+    arrangements = list(dict.fromkeys(arrangement for _, arrangement in cells_))
+    shape = 1, len(ARMS), len(arrangements), len(plan.evaluated)
+    variables = {name: np.full(shape, np.nan, np.float32) for name in ("test_loss", "test_accuracy", "train_accuracy")}
+    for (arm, arrangement), one in zip(cells_, trained, strict=True):
+        for name, values in variables.items():
+            values[0, ARMS.index(arm), arrangements.index(arrangement)] = one.history[name]
+    dims = ("seed", "arm", "arrangement", "step")
+    coords = {"seed": [seed], "arm": list(ARMS), "arrangement": arrangements, "step": list(plan.evaluated)}
+    return xr.Dataset({name: (dims, values) for name, values in variables.items()}, coords)
+
+
+# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def protocol_in(results: xr.Dataset) -> Protocol:
+    """The protocol that made the results."""
+    return from_json(Protocol, results.attrs["protocol"])
+
+
+def mask(results: xr.Dataset, *, seed: int = 0, sparsity: float | None = None) -> Mask:
+    """A ticket: a tree of booleans like the model's parameters, to go on with.
+
+    Args:
+        results: of this study.
+        seed: whose.
+        sparsity: in percent, the nearest there is; by default the analysed one.
+    """
+    protocol = protocol_in(results)
+    wanted = _analysed(results) if sparsity is None else sparsity
+    bits = results["mask"].isel(model=0).sel(seed=seed).sel(sparsity=wanted, method="nearest").values
+    return unpack(bits, _shapes(protocol))
+
+
+def _shapes(protocol: Protocol):
+    return jax.eval_shape(_model(protocol).init, jax.random.key(0))
+
+
+def searched(results: xr.Dataset, variable: str, criterion: str, sparsity: float) -> xr.DataArray:
+    """A metric of the search at the round nearest to a sparsity in percent, over `seed`; NaN if none is within 2."""
+    chosen = (
+        results[f"search_{variable}"].isel(model=0).sel(criterion=criterion).sel(sparsity=sparsity, method="nearest")
+    )
+    return chosen.where(abs(chosen.sparsity - sparsity) <= 2)
+
+
+def gain_in_search(results: xr.Dataset, sparsity: float, variable: str = "accuracy") -> xr.DataArray:
+    """Ticket − dense network in the search, over `seed`."""
+    return searched(results, variable, "ticket", sparsity) - searched(results, variable, "ticket", 0)
+
+
+def last(results: xr.Dataset, arm: str, arrangement: str = "plain") -> xr.DataArray:
+    """Test accuracy on fresh data after the last step, over `seed`."""
+    return results.test_accuracy.isel(model=0, step=-1).sel(arm=arm, arrangement=arrangement)
+
+
+def advantage(results: xr.Dataset, arrangement: str = "plain", arm: str = "ticket") -> xr.DataArray:
+    """Of an arm over the dense network on fresh data, over `seed`."""
+    return last(results, arm, arrangement) - last(results, "dense", arrangement)
+
+
+def locality(results: xr.Dataset, n: int, criterion: str = "ticket") -> xr.DataArray:
+    """Runs of n adjacent survivors relative to chance, at the analysed sparsity, over `seed`."""
+    chosen = results.adjacency.isel(model=0).sel(criterion=criterion, run_length=n)
+    return chosen.sel(sparsity=_analysed(results), method="nearest")
+
+
+def _analysed(results: xr.Dataset) -> float:
+    """The analysed ticket's sparsity in percent."""
+    protocol = protocol_in(results)
+    return 100 * protocol.sparsities[protocol.analysed_round]
+
+
+# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _on(arrangement: str) -> dict[str, str]:
+    return {"arrangement": arrangement}
+
+
+def _adjacent(n: int) -> Claim:
+    says = f"runs of {n} adjacent survivors in the first layer are more frequent than by chance"
+    return Claim(f"adjacency-{n}", says,
+                 "paper", "yes", "× chance", lambda r: locality(r, n), above=1)  # fmt: skip
+
+
+CLAIMS = (
+    Claim("beats-dense-search", "in the search, the ticket at 92 % beats the dense network by at least 3 points", "nb",
+          "75.0 vs 61–66", "points", lambda r: gain_in_search(r, _analysed(r)), above=3),
+    Claim("beats-dense-fresh", "on fresh data the ticket beats the dense network by at least 3 points", "blog, nb-old",
+          "70.6 vs 63.6; 65.9 vs 64.2", "points", advantage, above=3),
+    Claim("beats-random", "on fresh data the ticket beats a random mask by at least 5 points", "nb-old", "71 vs 58",
+          "points", lambda r: last(r, "ticket") - last(r, "random"), above=5),
+    Claim("very-sparse", "in the search, the ticket at 96 % still beats the dense network", "paper", "yes", "points",
+          lambda r: gain_in_search(r, 96), above=0),
+    Claim("loss-search", "in the search, the ticket's last test loss is below the dense network's", "nb", "yes", "nats",
+          lambda r: gain_in_search(r, _analysed(r), "loss"), below=0),
+    Claim("rewind-matters", "the ticket with its own initial weights beats the ticket with fresh ones", "here",
+          "70.6 vs 67.3; 65.9 vs 65.5", "points", lambda r: last(r, "ticket") - last(r, "reinitialised"), above=0),
+    Claim("reinit", "the ticket with fresh weights beats the dense network", "paper, nb", "67.3 vs 64.0; 65.5 vs 63.8",
+          "points", lambda r: advantage(r, arm="reinitialised"), above=0),
+    Claim("shuffled", "on shuffled data the ticket is no better than the dense network (by 0.5 points at most)",
+          "paper, nb", "62.8 vs 64.6; 62.8 vs 63.8", "points", lambda r: advantage(r, "shuffled"), below=0.5,
+          requires=_on("shuffled")),
+    Claim("flipped", "on reversed signals the ticket keeps at least half of its advantage", "paper",
+          "68.8 vs 64.6; 62.8 vs 63.1", "points", lambda r: advantage(r, "reversed") - 0.5 * advantage(r), above=0,
+          requires=_on("reversed")),
+    Claim("chunks-above-shuffled", "with halves exchanged the ticket's advantage is greater than on shuffled data",
+          "nb-old", "66.2 vs 64.5; 61.9 vs 64.1", "points",
+          lambda r: advantage(r, "exchanged") - advantage(r, "shuffled"), above=0, requires=_on("exchanged")),
+    Claim("chunks-below-plain", "with halves exchanged the ticket's advantage is smaller than on plain data", "nb-old",
+          "66.2 vs 64.5; 61.9 vs 64.1", "points", lambda r: advantage(r) - advantage(r, "exchanged"), above=0,
+          requires=_on("exchanged")),
+    *(_adjacent(n) for n in RUN_LENGTHS),
+)  # fmt: skip
+
+
+# ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def table(results: xr.Dataset) -> Table:
+    """The arms of the analysis on every arrangement, and the search at the same sparsity."""
+
+    def cell(values: xr.DataArray) -> str:
+        mean, low, high, _ = interval(values)
+        return "–" if np.isnan(mean) else f"{mean:.1f}" + ("" if np.isnan(low) else f" ± {(high - low) / 2:.1f}")
+
+    arrangements = results.arrangement.values.tolist()
+    at = _analysed(results)
+    in_search = {
+        "dense": searched(results, "accuracy", "ticket", 0), "ticket": searched(results, "accuracy", "ticket", at),
+        "random": searched(results, "accuracy", "random", at),
+    }  # fmt: skip
+    rows = [
+        [
+            arm,
+            cell(in_search[arm]) if arm in in_search else "–",
+            *(cell(last(results, arm, one)) for one in arrangements),
+        ]
+        for arm in ARMS
+    ]
+    title = (
+        f"Test accuracy (%) at {at:.1f} % sparsity: in the search, and on fresh data; mean ± half of the 95 % interval"
+    )
+    return Table(title, ["network", "search", *arrangements], rows)
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """The search over sparsity, the analysis of its ticket, and the ticket's first layer."""
+    with style():
+        drawn = Figure(figsize=(13, 11))
+        rows: Any = drawn.subfigures(3, 1, height_ratios=(1, 1, 1.05))
+        _draw_search(rows[0].subplots(1, 3), results)
+        _draw_analysis(rows[1].subplots(1, 2, width_ratios=(1.2, 1)), results)
+        _draw_masks(rows[2].subplots(1, 4, width_ratios=(1, 1, 0.8, 1.2)), results)
+    return drawn
+
+
+def _draw_search(axes, results: xr.Dataset) -> None:
+    shown = {
+        "search_accuracy": ("After the last step", "test accuracy (%)"),
+        "search_best_accuracy": ("Best evaluation of a round", "test accuracy (%)"),
+        "search_loss": ("After the last step", "test loss (nats)"),
+    }
+    at = _analysed(results)
+    for ax, (name, (title, label)) in zip(axes, shown.items(), strict=True):
+        for criterion in CRITERIA:
+            curve = results[name].isel(model=0).sel(criterion=criterion).dropna("sparsity", how="all")
+            band(ax, curve.sel(sparsity=curve.sparsity < 99.9), label=criterion, color=COLOUR[criterion])
+        dense = float(results[name].isel(model=0).sel(criterion="ticket").sel(sparsity=0, method="nearest").mean())
+        ax.axhline(dense, color=COLOUR["dense"], linestyle="--", linewidth=1, label="dense")
+        ax.axvline(at, color="0.7", linestyle=":", linewidth=1)
+        ax.set(title=f"Search: {title[0].lower()}{title[1:]}", ylabel=label)
+    axes[0].legend(fontsize=8)
+
+
+def _draw_analysis(axes, results: xr.Dataset) -> None:
+    left, right = axes
+    for arm in ARMS:
+        curve = results.test_accuracy.isel(model=0).sel(arm=arm, arrangement="plain")
+        band(left, curve, label=arm, color=COLOUR[arm])
+    left.set(title="Fresh data: learning curves (mean and 95 % interval)")
+    left.legend(fontsize=8, loc="lower right", ncols=2)
+    arrangements = results.arrangement.values.tolist()
+    for row, arrangement in enumerate(arrangements):
+        for offset, arm in zip((-0.15, 0.15), ("dense", "ticket"), strict=True):
+            _dot(right, last(results, arm, arrangement), row + offset, COLOUR[arm], arm if row == 0 else "")
+    right.set(yticks=range(len(arrangements)), yticklabels=arrangements, ylim=(len(arrangements) - 0.4, -0.6),
+              xlabel="test accuracy (%)", title="Fresh data: after the last step, by arrangement")  # fmt: skip
+    right.legend(fontsize=8)
+
+
+def _dot(ax, values: xr.DataArray, row: float, colour: str, label: str = "", vertical: bool = False) -> None:
+    mean, low, high, _ = interval(values)
+    reach = None if np.isnan(low) else [[mean - low], [high - mean]]
+    if vertical:
+        ax.errorbar(row, mean, yerr=reach, fmt="o", color=colour, capsize=3, label=label)
+    else:
+        ax.errorbar(mean, row, xerr=reach, fmt="o", color=colour, capsize=3, label=label)
+
+
+def _draw_masks(axes, results: xr.Dataset) -> None:
+    protocol, seed = protocol_in(results), int(results.seed[0])
+    at = protocol.analysed_round
+    pictures = {"ticket": mask(results, seed=seed), "random": _by_chance(protocol, _shapes(protocol), seed, at)}
+    for ax, (name, one) in zip(axes, pictures.items(), strict=False):
+        layer = first_layer(one)
+        order = np.argsort(-layer.sum(1), kind="stable")
+        ax.imshow(layer[order], aspect="auto", cmap="gray_r", interpolation="nearest")
+        ax.set(title=f"First layer: {name} mask (seed {seed})", xlabel="input position", ylabel="unit, by survivors")
+        ax.yaxis.get_major_locator().set_params(integer=True)
+        ax.grid(False)
+    bars, curves = axes[2:]
+    for offset, criterion in zip((-0.12, 0.12), CRITERIA, strict=True):
+        for i, n in enumerate(RUN_LENGTHS):
+            label = criterion if i == 0 else ""
+            _dot(bars, locality(results, n, criterion), i + offset, COLOUR[criterion], label, vertical=True)
+    for n, line in zip(RUN_LENGTHS, ("-", "--", ":"), strict=True):
+        curve = results.adjacency.isel(model=0).sel(criterion="ticket", run_length=n).dropna("sparsity", how="any")
+        band(curves, curve, label=f"{n} adjacent", color=COLOUR["ticket"], linestyle=line)
+    for ax in (bars, curves):
+        ax.axhline(1, color="0.5", linewidth=1)
+        ax.set(ylabel="runs of adjacent survivors (× chance)")
+        ax.legend(fontsize=8)
+    bars.set(title="Locality", xticks=range(len(RUN_LENGTHS)), xticklabels=RUN_LENGTHS, xlabel="adjacent survivors",
+             xlim=(-0.5, len(RUN_LENGTHS) - 0.5))  # fmt: skip
+    curves.set(title="… over the search")
+
+
+# ── the ticket as an artifact ────────────────────────────────────────────────────────────────────────────────────────
+
+TICKET = Path(__file__).parents[1] / "artifacts" / "ticket.nc"
+
+
+class Ticket(NamedTuple):
+    """A ticket for other studies: the network it belongs to, its mask, and where it comes from."""
+
+    model: Model
+    mask: Mask
+    provenance: dict[str, Any]
+
+
+def save_ticket(results: xr.Dataset, provenance: Mapping[str, Any], path: Path, *, seed: int = 0) -> None:
+    """Write the analysed ticket of one seed as packed bits, with its protocol and provenance.
+
+    Its own initial weights are `model.init(stream(fold_in(key(0), seed), "init"))` under the mask.
+    """
+    origin = {"run": results.attrs["run"], "seed": seed, **provenance}
+    bits = xr.Dataset({"mask": (("byte",), pack(mask(results, seed=seed)))})
+    bits.attrs = {"protocol": results.attrs["protocol"], "provenance": json.dumps(origin, sort_keys=True)}
+    store.save(path, bits)
+
+
+def load_ticket(path: Path = TICKET) -> Ticket:
+    """A ticket that `save_ticket` wrote; by default the committed one.
+
+    >>> sum(leaf.sum() for leaf in jax.tree.leaves(load_ticket().mask)) > 0
+    True
+    """
+    bits = store.open_checked(path)
+    protocol = from_json(Protocol, bits.attrs["protocol"])
+    model = _model(protocol)
+    return Ticket(model, unpack(bits["mask"].values, _shapes(protocol)), json.loads(bits.attrs["provenance"]))
+
+
+def _work(protocol: Protocol, cell: Cell) -> int:
+    per_step = protocol.analysis_batch // protocol.batch_size
+    return _search_steps(protocol, protocol.n_rounds) + len(analyses(protocol)) * protocol.analysis_steps * per_step
+
+
+_TINY = MNIST1D(n_train=200, n_valid=100, n_test=100)
+STUDY = Study(
+    question="Are there sparse networks that learn better than the dense one they were found in, and why?",
+    presets={
+        "smoke": Protocol(n_seeds=2, n_rounds=3, schedule="geometric", prune_rate=0.6, n_steps=30, score_at=20,
+                          width=20, analysis_steps=20, analysis_batch=200, analysis_every=10, data=_TINY),
+        "quick": Protocol(n_seeds=5, n_rounds=16, schedule="geometric", prune_rate=0.2232, random_every=5,
+                          analysis_steps=1000, analysis_every=100, arrangements=("plain", "shuffled")),
+        "paper": Protocol(n_seeds=2),
+    },
+    cells=cells,
+    run=run,
+    claims=CLAIMS,
+    figure=figure,
+    table=table,
+    work=_work,
+)  # fmt: skip

@@ -1,0 +1,175 @@
+"""The lottery study: its protocol, that it goes on where it stopped, and what its effects measure."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab.config import to_json
+from flylab.keys import stream
+from flylab.models.masks import sparsity_of
+from flylab.studies import lottery
+from flylab.studies.lottery import ARMS, Protocol
+
+TINY = replace(lottery.STUDY.presets["smoke"], arrangements=("plain", "reversed"))
+KEY = jax.random.key(0)
+
+
+class Memory:
+    """A checkpoint in memory that stops the run after so many saves."""
+
+    def __init__(self, stop_after=None):
+        self.saved, self.left = {}, stop_after
+
+    def load(self, seed):
+        return self.saved.get(seed)
+
+    def save(self, seed, data):
+        self.saved[seed] = data.copy(deep=True)
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+
+def run(protocol=TINY, seeds=(0, 1), checkpoint=None):
+    results = lottery.run(protocol, {"model": protocol.model}, list(seeds), key=KEY, checkpoint=checkpoint)
+    results = results.expand_dims(model=[protocol.model])
+    return results.assign_attrs(protocol=to_json(protocol))
+
+
+@pytest.fixture(scope="module")
+def results():
+    return run()
+
+
+def test_goes_on_where_it_stopped(results):
+    """After each number of saved rounds, across two seeds, the same bits."""
+    for n in (1, 2, 5):
+        memory = Memory(n)
+        with pytest.raises(KeyboardInterrupt):
+            run(checkpoint=memory)
+        memory.left = None
+        xr.testing.assert_identical(run(checkpoint=memory), results)
+
+
+def test_a_seed_is_the_same_alone(results):
+    xr.testing.assert_identical(run(seeds=[1]).sel(seed=1), results.sel(seed=1))
+
+
+def test_masks_are_nested_and_as_sparse_as_said(results):
+    before = None
+    for sparsity in results.sparsity.values:
+        mask = lottery.mask(results, seed=1, sparsity=sparsity)
+        assert abs(100 * sparsity_of(mask) - sparsity) < 1
+        if before is not None:
+            jax.tree.map(lambda new, old: np.testing.assert_array_equal(new & ~old, False), mask, before)
+        before = mask
+
+
+def test_the_search_ranks_the_weights_at_the_step_that_is_asked_for(results):
+    """The first pruned mask keeps the largest of the dense network's weights at step `score_at`, layer by layer."""
+    from flylab.models.masks import full, prune
+    from flylab.objectives import supervised
+    from flylab.training import Plan, train
+
+    model, key = lottery._model(TINY), jax.random.fold_in(KEY, 0)
+    plan = Plan(TINY.score_at, TINY.batch_size)
+    knobs = {"learning_rate": TINY.learning_rate}
+    initial = model.init(stream(key, "init"))
+    trained = jax.device_get(train(supervised(model), initial, lottery._made(TINY.data), plan, knobs, key=key).params)
+    want = prune(trained, full(trained), TINY.sparsities[1])
+    got = lottery.mask(results, seed=0, sparsity=100 * TINY.sparsities[1])
+    share = [np.mean(a != b) for a, b in zip(jax.tree.leaves(want), jax.tree.leaves(got), strict=True)]
+    assert max(share) < 0.02  # rounding may swap weights of nearly the same size
+
+
+SLOW = pytest.mark.slow
+OPTIONS = [
+    {"one_shot": True}, {"scope": "global"}, {"rewind_to": 10}, {"prune_biases": False}, {"model": "logistic"},
+    {"schedule": "linear"}, {"random_every": 2}, pytest.param({"model": "cnn", "width": 5}, marks=SLOW),
+    pytest.param({"model": "gru", "width": 2}, marks=SLOW),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", OPTIONS, ids=str)
+def test_every_option_runs(changes, results):
+    other = run(replace(TINY, n_steps=20, analysis_steps=2, **changes), seeds=[0])
+    accuracy = other.search_accuracy.isel(model=0)
+    assert np.isfinite(accuracy.sel(criterion="ticket")).all()
+    assert int(np.isfinite(accuracy.sel(criterion="random")).sum()) == (2 if "random_every" in changes else 3)
+    if "prune_biases" in changes:
+        assert all(layer["b"].all() for layer in lottery.mask(other).values())
+
+
+def test_one_shot_masks_come_from_the_dense_network():
+    one, step = (run(replace(TINY, one_shot=o, analysis_steps=1), seeds=[0]) for o in (True, False))
+    second = [lottery.mask(r, sparsity=100 * TINY.sparsities[2]) for r in (one, step)]
+    assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, second), strict=True))
+    first = [lottery.mask(r, sparsity=100 * TINY.sparsities[1]) for r in (one, step)]
+    assert all((a == b).all() for a, b in zip(*map(jax.tree.leaves, first), strict=True))
+
+
+def test_published_protocol():
+    paper = lottery.STUDY.presets["paper"]
+    assert paper.analysed_round == 91
+    assert paper.sparsities == tuple(np.linspace(0, 1, 100))
+    quick = lottery.STUDY.presets["quick"]
+    assert abs(quick.sparsities[quick.analysed_round] - 0.92) < 0.001
+    assert min(abs(s - 0.96) for s in quick.sparsities) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n_rounds", 1), ("schedule", "sudden"), ("scope", "unit"), ("score_at", 1501), ("rewind_to", -1),
+        ("model", "resnet"), ("arrangements", ("shuffled",)), ("arrangements", ("plain", "sorted")), ("analysed", 92.0),
+        ("batch_size", 0), ("prune_rate", 1.0),
+    ],
+)  # fmt: skip
+def test_refuses(field, value):
+    with pytest.raises(ValueError, match=f"{field}="):
+        Protocol(**{field: value})
+
+
+def made_up(**accuracies):
+    """Results in which each (arm, arrangement) has the accuracy that is given, ± by seed."""
+    protocol = Protocol(n_seeds=2, analysis_steps=10)
+    arrangements = list(protocol.arrangements)
+    values = np.zeros((1, 2, len(ARMS), 4, 2))
+    for name, value in accuracies.items():
+        arm, arrangement = name.split("_")
+        values[0, :, ARMS.index(arm), arrangements.index(arrangement)] = value
+    coords = {"model": ["mlp"], "seed": [0, 1], "arm": list(ARMS), "arrangement": arrangements, "step": [0, 10]}
+    data = xr.Dataset({"test_accuracy": (tuple(coords), values)}, coords)
+    return data.assign_attrs(protocol=to_json(protocol))
+
+
+def effect(id_, results):
+    return next(claim for claim in lottery.CLAIMS if claim.id == id_).effect(results).values
+
+
+def test_effects():
+    results = made_up(ticket_plain=70, dense_plain=64, reinitialised_plain=67, random_plain=60, ticket_reversed=68,
+                      dense_reversed=64, ticket_shuffled=62, dense_shuffled=64, ticket_exchanged=66,
+                      dense_exchanged=65)  # fmt: skip
+    for id_, value in {
+        "beats-dense-fresh": 6, "beats-random": 10, "rewind-matters": 3, "reinit": 3, "shuffled": -2, "flipped": 1,
+        "chunks-above-shuffled": 3, "chunks-below-plain": 5,
+    }.items():  # fmt: skip
+        np.testing.assert_allclose(effect(id_, results), value)
+
+
+def test_very_sparse_is_not_measured_elsewhere(results):
+    assert np.isnan(effect("very-sparse", results)).all()  # the tiny protocol has no round near 96 %
+    assert np.isfinite(effect("adjacency-2", results)).all()
+
+
+def test_ticket_round_trip(results, tmp_path):
+    lottery.save_ticket(results.assign_attrs(run="smoke"), {"commit": "abc"}, tmp_path / "t.nc", seed=1)
+    ticket = lottery.load_ticket(tmp_path / "t.nc")
+    jax.tree.map(np.testing.assert_array_equal, ticket.mask, lottery.mask(results, seed=1))
+    assert ticket.provenance == {"commit": "abc", "run": "smoke", "seed": 1}
+    assert ticket.model is lottery._model(TINY)
