@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from flylab.data import MNIST1D, Splits, published
 from flylab.keys import stream
@@ -347,16 +347,16 @@ def _threshold_claims(loss: str) -> list[Claim]:
 CLAIMS = (
     _claim("mlp-peak", "with label noise the MLP's test error rises by at least 3 points from its dip to a peak",
            "47 → 54", "mlp-noise", _peak, above=3),
-    _claim("mlp-descent", "… and falls again by at least 5 points to the widest network", "54 → 45", "mlp-noise",
-           _descent, above=5),
+    _claim("mlp-descent", "with label noise the MLP's test error falls by ≥ 5 points from its peak to the widest",
+           "54 → 45", "mlp-noise", _descent, above=5),
     _claim("mlp-peak-place", "the MLP's peak lies at 35 to 70 hidden units", "~50", "mlp-noise", peak_width,
            "hidden units", "paper", within=(35, 70)),
     _claim("no-noise", "without label noise the MLP's test error rises by less than 3 points", "~0", "mlp-clean", _peak,
            below=3),
     _claim("cnn-peak", "with label noise the CNN's test error rises by at least 5 points from its dip to a peak",
            "19 → 33", "cnn-noise", _peak, above=5),
-    _claim("cnn-descent", "… and falls again by at least 3 points to the widest network", "33 → 27", "cnn-noise",
-           _descent, above=3),
+    _claim("cnn-descent", "with label noise the CNN's test error falls by ≥ 3 points from its peak to the widest",
+           "33 → 27", "cnn-noise", _descent, above=3),
     _claim("zero-after-peak-mlp", "the MLP's training error vanishes (< 1 %) at 1 to 1.5 times the peak's width",
            "61/47", "mlp-noise", _zero_after_peak, "×", within=(1, 1.5)),
     _claim("zero-after-peak-cnn", "the CNN's training error vanishes (< 1 %) at 1 to 1.5 times the peak's width",
@@ -379,6 +379,10 @@ def _sizes(results: xr.Dataset, arm: str) -> list[int]:
     return sorted(results.n_train.values[n_widths > 1].tolist())
 
 
+def _cell(values: xr.DataArray, digits: int = 1) -> str:
+    return "–" if values.isnull().any() else plus_minus(values, digits)  # the seeds left would be no random choice
+
+
 def table(results: xr.Dataset) -> Table:
     """Dips, peaks and ends of the curves; of a design of thresholds alone, their powers and levels."""
     n = results.sizes["seed"]
@@ -386,14 +390,14 @@ def table(results: xr.Dataset) -> Table:
     for arm, n_train in ((one, size) for one in arms for size in _sizes(results, one)):
         heights, place = rise(results, arm, n_train), (results, arm, n_train)
         name = f"{ARMS[arm].title}, {n_train} examples"
-        cells_ = [plus_minus(heights[part]) for part in ("dip", "peak", "end")]
-        rows.append((name, *cells_, plus_minus(peak_width(*place)), plus_minus(zero_width(*place))))
+        cells_ = [_cell(heights[part]) for part in ("dip", "peak", "end")]
+        rows.append((name, *cells_, _cell(peak_width(*place)), _cell(zero_width(*place))))
     if arms:
         columns = ("test error (%)", "dip", "peak", "widest", "peak's width", "training error < 1 % from width")
         return Table(f"Mean over {n} seeds ± half of the 95 % interval; heights cross-fitted", columns, rows)
     for arm, measure in itertools.product(_present(results, THRESHOLDS), MEASURES):
-        powers = [plus_minus(power(results, arm, measure, of), 2) for of in ("n_train", "n_outputs")]
-        levels = [plus_minus(level(results, arm, measure, outputs_count), 2) for outputs_count in (False, True)]
+        powers = [_cell(power(results, arm, measure, of), 2) for of in ("n_train", "n_outputs")]
+        levels = [_cell(level(results, arm, measure, outputs_count), 2) for outputs_count in (False, True)]
         reached = f"{int(threshold(results, arm, measure).notnull().sum())}/{threshold(results, arm, measure).size}"
         rows.append((f"{ARMS[arm].title}: {MEASURES[measure]}", *powers, *levels, reached))
     columns = ("threshold p*", "power of n", "power of K", "log₂ p*/n", "log₂ p*/(n·K)", "reached")
@@ -435,9 +439,9 @@ def _against_width(ax: Axes, results: xr.Dataset, arms: Sequence[str]) -> None:
     ax.legend(fontsize=8)
 
 
-def _plain_ticks(ax: Axes) -> None:
-    """2, 5, 10, … on a logarithmic axis of counts."""
-    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+def _plain_ticks(ax: Axes, at: Sequence[int] | None = None) -> None:
+    """Plain numbers on a logarithmic axis of counts: 2, 5, 10, …, or those given."""
+    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if at is None else FixedLocator(at))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_locator(NullLocator())
 
@@ -464,7 +468,7 @@ def _against_examples(ax: Axes, results: xr.Dataset) -> None:
     for width, colour in zip(curves.width.values, itertools.cycle(COLOURS)):
         band(ax, curves.sel(width=width), label=str(width), color=colour, linewidth=1.6)
     ax.set(xscale="log", title="MLP, label noise: error against examples")
-    _plain_ticks(ax)
+    _plain_ticks(ax, sizes)
     ax.legend(fontsize=8, title="hidden units", title_fontsize=8, ncols=2)
 
 
@@ -481,11 +485,11 @@ def _thresholds(ax: Axes, results: xr.Dataset, arm: str) -> None:
         expected = places.n_train * (n_outputs if law == "n·K" else 1)
         ax.plot(places.n_train, expected, color=colour if law == "n·K" else "0.4", linestyle="--", linewidth=1)
     ax.plot([], [], color="0.4", linestyle="--", linewidth=1, label=f"{law} parameters")
-    powers = [plus_minus(power(results, arm, "peak", of), 2) for of in ("n_train", "n_outputs")]
+    powers = [_cell(power(results, arm, "peak", of), 2) for of in ("n_train", "n_outputs")]
     title = ARMS[arm].title[0].upper() + ARMS[arm].title[1:]
-    ax.set(xscale="log", yscale="log", title=f"{title}\nn to the power {powers[0]}, K to the power {powers[1]}")
+    ax.set(xscale="log", yscale="log", title=f"{title}\npower of n {powers[0]}, of K {powers[1]}")
     ax.set(xlabel="training examples n", ylabel="threshold (parameters)")
-    _plain_ticks(ax)
+    _plain_ticks(ax, places.n_train.values.tolist())
     ax.legend(fontsize=8)
 
 
