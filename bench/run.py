@@ -9,8 +9,12 @@ forward and twice that backward, evaluations forward only), and set beside the m
 
 import argparse
 import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +24,7 @@ import numpy as np
 import torch
 from mnist1d.data import get_dataset_args, make_dataset
 
+import sweep
 import torch_loop
 from flylab import runtime
 from flylab.data import MNIST1D, published
@@ -45,11 +50,12 @@ FIRST = {
     "cnn": 25 * 5 * 19,
     "gru": 0,
 }  # of them, needing no gradient to the input
+SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 2000, "cnn": 1000}, 3
 STEPS = {"logistic": 6000, "mlp": 2000, "cnn": 1000, "gru": 500}
 TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250}
 WANTED = {
     "logistic": (75, 150), "mlp": (9, 14), "cnn": (14, 22), "gru": (20, 40), "table": (22, 35), "generator": (20, 30),
-    "generator (JAX)": (200, 400),
+    "generator (JAX)": (200, 400), "mlp sweep": (7, 12), "cnn sweep": (15, 30),
     "naive mlp": (9, None), "naive cnn": (6, None),
 }  # fmt: skip
 
@@ -105,6 +111,24 @@ def microseconds(model: Model, splits, n_steps: int) -> float:
     return (time.perf_counter() - begun) / n_steps / n * 1e6
 
 
+def sweep_minutes(name: str, n_steps: int) -> float:
+    """All widths and seeds of a double-descent sweep with flylab, in a new process that has nothing compiled."""
+    with tempfile.TemporaryDirectory() as empty:
+        known = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}
+        command = [sys.executable, str(Path(__file__).parent / "sweep.py"), name, str(n_steps)]
+        done = subprocess.run(
+            command, env=known | {"XDG_CACHE_HOME": empty}, capture_output=True, text=True, check=True
+        )
+    return float(done.stdout.split()[0])
+
+
+def torch_sweep_minutes(name: str, n_steps: int, n_threads: int) -> float:
+    """The same by PyTorch, one network after the other: two thirds of the steps, 2 evaluations instead of 3."""
+    splits, n_steps = published(sweep.PROTOCOL.data), 2 * sweep.shortened(n_steps).n_steps // 3
+    taken = sum(torch_loop.seconds(name, splits, n_steps, n_steps, n_threads, width) for width in sweep.WIDTHS[name])
+    return taken * sweep.PROTOCOL.n_steps / n_steps * sweep.N_SEEDS / 60
+
+
 def measure(n_rounds: int, share: float) -> dict:
     """All contenders, in turn, `n_rounds` times: microseconds per model-step by name."""
     runtime.setup()
@@ -133,6 +157,10 @@ def measure(n_rounds: int, share: float) -> dict:
         for name, model in models.items():
             n_steps = max(int(STEPS[name.removeprefix("naive ")] * share), EVAL_EVERY)
             note(name, microseconds(model, splits, n_steps))
+        for name, n_steps in SWEEP_STEPS.items() if round_ < SWEEP_ROUNDS else ():
+            n_steps = max(int(n_steps * share), 60)
+            note(f"{name} sweep", sweep_minutes(name, n_steps))
+            note(f"torch {name} sweep", min(torch_sweep_minutes(name, n_steps, n) for n in {1, N_THREADS}))
         begun = time.perf_counter()
         published(MNIST1D(n_valid=0))
         note("generator", (time.perf_counter() - begun) * 1e3)
@@ -162,6 +190,8 @@ def rows_of(found: dict) -> list[dict]:
         })  # fmt: skip
     table = [sum(6000e-6 * 2 * medians[f"{prefix}{name}"] for name in zoo.ALL) for prefix in ("", "torch ")]
     rows.append({"what": "table", "flylab": table[0], "torch": table[1], "unit": "s/seed"})
+    for name in ("mlp sweep", "cnn sweep"):  # of double descent, compilation included
+        rows.append({"what": name, "flylab": medians[name], "torch": medians[f"torch {name}"], "unit": "min/sweep"})
     for name in ("generator", "generator (JAX)"):  # 5000 examples, beside the reference package
         rows.append({"what": name, "flylab": medians[name], "torch": medians["reference generator"], "unit": "ms"})
     for row in rows:

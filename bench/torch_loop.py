@@ -1,12 +1,18 @@
 """The plain PyTorch training loop that flylab is measured against: one network at a time, as a notebook has it.
 
-The same models, data, optimiser, batches and evaluations as the `architectures` study.
+The same models, data, optimiser, batches and evaluations as the `architectures` and the `double_descent` study.
 """
 
 import time
 
 import torch
 from torch import nn
+
+
+def plain_mlp(width: int) -> nn.Module:
+    """40-width-width-10, as in the notebook on double descent."""
+    layers = (nn.Linear(40, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+    return nn.Sequential(*layers)
 
 
 class Mlp(nn.Module):
@@ -23,12 +29,12 @@ class Mlp(nn.Module):
 
 
 class Cnn(nn.Module):
-    """Three strided convolutions of 25 channels."""
+    """Three strided convolutions, of 25 channels by default."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 25) -> None:
         super().__init__()
-        self.a, self.b = nn.Conv1d(1, 25, 5, 2, 1), nn.Conv1d(25, 25, 3, 2, 1)
-        self.c, self.d = nn.Conv1d(25, 25, 3, 2, 1), nn.Linear(125, 10)
+        self.a, self.b = nn.Conv1d(1, channels, 5, 2, 1), nn.Conv1d(channels, channels, 3, 2, 1)
+        self.c, self.d = nn.Conv1d(channels, channels, 3, 2, 1), nn.Linear(5 * channels, 10)
 
     def forward(self, x):
         """(batch, 40) → (batch, 10)"""
@@ -48,18 +54,27 @@ class Gru(nn.Module):
 
 
 MODELS = {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru}
+SWEEPS = {"mlp": plain_mlp, "cnn": Cnn}
 
 
-def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int) -> float:
-    """Wall time of training one network for `n_steps` steps of Adam on batches of 100, evaluated along the way."""
+def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int, width: int | None = None) -> float:
+    """Wall time of training one network for `n_steps` steps on batches of 100, evaluated along the way.
+
+    The published networks with Adam, batches in fixed order; one of a sweep, given its width, with SGD and momentum,
+    reshuffled in every epoch.
+    """
     torch.set_num_threads(n_threads)
     sets = [
         (torch.tensor(one.x, dtype=torch.float32), torch.tensor(one.y))
         for one in (splits.train, splits.valid, splits.test)
+        if len(one.y)
     ]
     x, y = sets[0]
-    model, criterion = MODELS[name](), nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    model, criterion = MODELS[name]() if width is None else SWEEPS[name](width), nn.CrossEntropyLoss()
+    if width is None:
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    else:
+        optimizer = torch.optim.SGD(model.parameters(), 1e-2, momentum=0.9)
     history = []
 
     def evaluate() -> None:
@@ -73,6 +88,9 @@ def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int) ->
         if step % eval_every == 0:
             evaluate()
         at = step * 100 % len(x)
+        if width is not None and at == 0:
+            order = torch.randperm(len(sets[0][1]))
+            x, y = sets[0][0][order], sets[0][1][order]
         optimizer.zero_grad()
         criterion(model(x[at : at + 100]), y[at : at + 100]).backward()
         optimizer.step()

@@ -14,7 +14,8 @@ ORDER = (
     # 1 ingredients
     "data.templates", "data.mnist1d", "data.transforms", "data.splits", "data.published", "data.arrangements",
     "data.generator", "data.formats", "data",
-    "models.layers", "models.conv", "models.gru", "models.model", "models.zoo", "models.masks", "models",
+    "models.layers", "models.conv", "models.gru", "models.model", "models.padding", "models.zoo", "models.masks",
+    "models",
     "objectives",
     # 2 engine
     "training", "members",

@@ -70,3 +70,23 @@ def test_a_claim_has_one_region():
         claim(above=1, below=2)
     with pytest.raises(ValueError, match="exactly one"):
         claim()
+
+
+@pytest.mark.parametrize(
+    ("values", "effect", "note"),
+    [([5, 6, np.nan], 5.5, "1 of 3 seeds gave no value"), ([np.nan] * 3, None, "none of 3 seeds gave a value")],
+)
+def test_seeds_without_a_value_leave_a_claim_undecided(values, effect, note):
+    """The seeds that reached a threshold are no random choice of seeds."""
+    asked = Claim("id", "s", "here", "1", "%", lambda r: r.x, above=0, requires={"arm": "a"})
+    (verdict,) = judge([asked], results(values), {})
+    assert (verdict.effect, verdict.verdict, verdict.verdict_adjusted, verdict.note) == (
+        effect,
+        *["undecided"] * 2,
+        note,
+    )
+
+
+def test_an_arm_that_is_missing_is_not_tested():
+    (verdict,) = judge([claim(above=0)], results([np.nan, np.nan]), {})
+    assert verdict.verdict == "not tested"

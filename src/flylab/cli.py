@@ -235,7 +235,7 @@ def _print_verdicts(console: Console, found: "Sequence[Verdict]") -> None:
         words = [f"[{_STYLES[word]}]{word}[/]" if word else "–" for word in (one.verdict, one.verdict_adjusted)]
         if one.seeds_needed is not None:
             words[0] += f" (~{one.seeds_needed} more seeds)"
-        if one.verdict == "not tested":
+        if one.verdict and one.note:
             words[0] += f" [dim]({one.note})[/]"
         drawn.add_row(one.id, one.published, f"{one.region} {one.unit}", effect_text(one), *words)
     console.print(drawn)

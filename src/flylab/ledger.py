@@ -23,7 +23,8 @@ class Claim:
         source: where it was published: "paper", "blog", "nb" (the authors' notebooks) or "here".
         published: the published value, as printed.
         unit: of the effect.
-        effect: results → one value per seed (a DataArray over `seed`); paired: both arms share keys and data.
+        effect: results → one value per seed (a DataArray over `seed`); paired: both arms share keys and data. NaN is
+            a seed without a value, e.g. where a threshold was not reached; then the claim stays undecided.
         above, below, within: the region of the effect in which the statement holds; exactly one of them.
         requires: coordinates that the results must have, e.g. `{"arm": "fresh"}`.
         needs: where no preset can test it yet, what is missing.
@@ -112,7 +113,7 @@ def judge(
         presets: the cells of each preset, to say which of them can test what this one cannot.
     """
     values = [_values(claim, results) for claim in claims]
-    tested = sum(value is not None for value in values)
+    tested = sum(value is not None and not np.isnan(value).all() for value in values)
     adjusted = 1 - 0.05 / max(tested, 1)
     return [_judge_one(claim, value, results, adjusted, presets) for claim, value in zip(claims, values, strict=True)]
 
@@ -123,8 +124,8 @@ def _values(claim: Claim, results: xr.Dataset) -> np.ndarray | None:
     if any(dim not in results.dims or value not in results[dim] for dim, value in claim.requires.items()):
         return None
     values = claim.effect(results).values.astype(float)
-    values = values[~np.isnan(values)]
-    return values if values.size else None
+    lacking = np.isnan(values).all() and not claim.requires  # of a sparse design
+    return None if lacking else values
 
 
 def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, presets) -> Verdict:
@@ -135,14 +136,25 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
 
     smoke = results.attrs.get("preset") == "smoke"
     if values is None:
-        able = [name for name, cells in presets.items() if any(_has(cell, claim.requires) for cell in cells)]
+        able = [
+            name
+            for name, cells in presets.items()
+            if name != "smoke" and any(_has(cell, claim.requires) for cell in cells)
+        ]
         note = claim.needs or f"needs the preset {' or '.join(able) or '(none has it)'}"
         word: Word | None = None if smoke else "not tested"
         return verdict(None, None, None, 0, word, word, None, note)
+    n_seeds, values = len(values), values[~np.isnan(values)]
+    if not values.size:
+        note = f"none of {n_seeds} seeds gave a value"
+        return verdict(None, None, None, 0, *([None] * 2 if smoke else ["undecided"] * 2), None, note)
     wide, narrow = interval(values, adjusted), interval(values)
     low, high = (bound if math.isfinite(bound) else None for bound in (narrow.low, narrow.high))
     if smoke:
         return verdict(narrow.mean, low, high, narrow.n, None, None, None, "smoke gives no verdicts")
+    if values.size < n_seeds:  # those left are no random choice
+        note = f"{n_seeds - values.size} of {n_seeds} seeds gave no value"
+        return verdict(narrow.mean, low, high, narrow.n, "undecided", "undecided", None, note)
     word = decide(narrow.low, narrow.high, claim.bounds)
     more = seeds_needed(values, *claim.bounds) if word == "undecided" else None
     return verdict(narrow.mean, low, high, narrow.n, word, decide(wide.low, wide.high, claim.bounds), more)

@@ -242,7 +242,7 @@ def assemble(parts: Sequence[tuple[Shard, xr.Dataset]]) -> xr.Dataset:
             place = tuple(index[dim][value] for dim, value in shard.place.items())
             sizes = {str(dim): n for dim, n in variable.sizes.items()}
             rows = [[index[dim][v] for v in inner[dim]] if dim in inner else range(n) for dim, n in sizes.items()]
-            arrays[str(name)][1][place][np.ix_(*rows)] = variable.values
+            arrays[str(name)][1][(*place, *np.ix_(*rows))] = variable.values
     return labelled(xr.Dataset(arrays, coords))
 
 

@@ -41,7 +41,7 @@ class Plan:
     Attributes:
         n_steps: optimiser steps.
         batch_size: examples a step.
-        eval_every: steps between evaluations; the start and the last step are always evaluated.
+        eval_every: steps between evaluations, or the steps to evaluate after; the start and the last step always are.
         order: "fixed" takes the examples in order, round and round, as the published notebooks do; "shuffled" draws a
             new order for each epoch (a last incomplete batch is dropped). On a `Source` every batch is fresh.
         optimizer: "adam", "sgd", or a function from the knobs to an optax transformation.
@@ -53,15 +53,16 @@ class Plan:
 
     n_steps: int
     batch_size: int = 100
-    eval_every: int = 250
+    eval_every: int | tuple[int, ...] = 250
     order: str = "fixed"
     optimizer: str | Callable[[Knobs], optax.GradientTransformation] = "adam"
     keep: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("n_steps", 0), ("batch_size", 1), ("eval_every", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ {least}")
+            value = getattr(self, name)
+            if min(value, default=least) < least if isinstance(value, tuple) else value < least:
+                raise ValueError(f"{name}={value} is not allowed: give a whole number ≥ {least}")
         if self.order not in ORDERS:
             raise ValueError(f"order={self.order!r} is not allowed: give one of {', '.join(ORDERS)}")
         if list(self.keep) != sorted(set(self.keep)) or not all(0 <= step <= self.n_steps for step in self.keep):
@@ -74,7 +75,9 @@ class Plan:
     @property
     def evaluated(self) -> tuple[int, ...]:
         """The steps after which the network is evaluated, 0, `n_steps` and those of `keep` among them."""
-        return tuple(sorted({*range(0, self.n_steps, self.eval_every), *self.keep, self.n_steps}))
+        every = self.eval_every
+        steps = every if isinstance(every, tuple) else range(0, self.n_steps, every)
+        return tuple(sorted({0, *(step for step in steps if step < self.n_steps), *self.keep, self.n_steps}))
 
 
 class Trained(NamedTuple):

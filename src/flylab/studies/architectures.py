@@ -20,7 +20,7 @@ from flylab.members import Progress, train_members
 from flylab.models import zoo
 from flylab.objectives import supervised
 from flylab.plot import COLOURS, band, style
-from flylab.stats import cross_fitted, interval
+from flylab.stats import cross_fitted, interval, plus_minus
 from flylab.study import BaseProtocol, Cell, Study, Table
 from flylab.training import Plan
 
@@ -232,14 +232,6 @@ CLAIMS = (
 # ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _cell(values: xr.DataArray) -> str:
-    kept = values.values[~np.isnan(values.values)]
-    if kept.size == 0:
-        return "–"
-    mean, low, high, n = interval(kept)
-    return f"{mean:.1f}" if n == 1 else f"{mean:.1f} ± {(high - low) / 2:.1f}"
-
-
 def table(results: xr.Dataset) -> Table:
     """Test accuracy by network and arrangement, beside the paper's."""
     columns = ("", "last step", "stopped by validation", "best (cross-fitted)", "paper")
@@ -255,8 +247,8 @@ def table(results: xr.Dataset) -> Table:
                 peak = best(*place) if curves and results.sizes["seed"] > 1 else None
                 mean, reach = PAPER.get(model, (None,) * 4)[slice(0, 2) if arrangement == "plain" else slice(2, 4)]
                 rows.append((
-                    name, _cell(last(*place)), _cell(stopped(*place)) if curves else "–",
-                    "–" if peak is None else _cell(peak), "–" if mean is None else f"{mean} ± {reach}",
+                    name, plus_minus(last(*place)), plus_minus(stopped(*place)) if curves else "–",
+                    "–" if peak is None else plus_minus(peak), "–" if mean is None else f"{mean} ± {reach}",
                 ))  # fmt: skip
     n = results.sizes["seed"]
     return Table(f"Test accuracy in percent: mean over {n} seeds ± half of the 95 % interval", columns, rows)

@@ -1,0 +1,517 @@
+"""Deep double descent: does test error fall, rise, and fall again as a network grows, and where is the threshold?
+
+MLPs and CNNs of growing width learn MNIST-1D with and without noise on the training labels (Greydanus & Kobak 2024;
+the authors' notebook `deep-double-descent`). A second design measures the interpolation threshold itself: whether it
+lies at as many parameters as there are examples (cross-entropy), or as examples times outputs (squared error).
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
+
+from flylab.data import MNIST1D, Splits, published
+from flylab.keys import stream
+from flylab.ledger import Claim
+from flylab.members import Progress, train_members
+from flylab.models import Model, n_params, zoo
+from flylab.models.padding import padded
+from flylab.objectives import squared_error, supervised
+from flylab.plot import COLOURS, band, style
+from flylab.stats import cross_fitted_rise, crossing, exponents, greatest_rise, interval, peak_place, plus_minus
+from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.training import Plan
+
+WIDTHS = tuple(np.unique(np.geomspace(2, 300, 20, dtype=int)).tolist())
+CHANNELS = (*range(2, 30, 2), *range(30, 101, 5))
+
+
+# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _mlp(width: int, n_outputs: int, length: int) -> Model:
+    return zoo.mlp(n_in=length, width=width, n_outputs=n_outputs, residual=False)
+
+
+def _cnn(width: int, n_outputs: int, length: int) -> Model:
+    return zoo.cnn(length=length, channels=width, n_outputs=n_outputs)
+
+
+class Network(NamedTuple):
+    """A network by width, outputs and length; widths up to the last bucket share the next bucket's program."""
+
+    make: Callable[[int, int, int], Model]
+    buckets: tuple[int, ...]
+
+
+MLP = Network(_mlp, (8, 16, 32, 64, 112))
+CNN = Network(_cnn, (8, 16, 24, 32))
+
+
+def _as_given(data: MNIST1D, n_outputs: int) -> MNIST1D:
+    return data
+
+
+def _clean(data: MNIST1D, n_outputs: int) -> MNIST1D:
+    return replace(data, label_noise=0.0)
+
+
+def _strict(data: MNIST1D, n_outputs: int) -> MNIST1D:
+    return replace(data, label_noise_repeats=False)
+
+
+def _random(data: MNIST1D, n_outputs: int) -> MNIST1D:
+    return replace(data, label_noise=0.0, random_labels=n_outputs)
+
+
+def _two_class(data: MNIST1D, n_outputs: int) -> MNIST1D:
+    """Digits 0 and 1 read by more outputs; of two labels a redraw that could repeat would halve the noise."""
+    return replace(data, classes=(0, 1), n_outputs=n_outputs, label_noise_repeats=False)
+
+
+class Arm(NamedTuple):
+    """Networks of growing width on one kind of labels: (data's config, outputs) → config."""
+
+    title: str
+    network: Network
+    labels: Callable[[MNIST1D, int], MNIST1D]
+    error: Callable | None = None
+
+
+ARMS = {
+    "mlp-noise": Arm("MLP, label noise", MLP, _as_given),
+    "mlp-clean": Arm("MLP, no label noise", MLP, _clean),
+    "mlp-strict": Arm("MLP, label noise without repeats", MLP, _strict),
+    "cnn-noise": Arm("CNN, label noise", CNN, _as_given),
+    "random-nll": Arm("cross-entropy, random labels", MLP, _random),
+    "two-class-nll": Arm("cross-entropy, two classes", MLP, _two_class),
+    "random-mse": Arm("squared error, random labels", MLP, _random, squared_error),
+    "two-class-mse": Arm("squared error, two classes", MLP, _two_class, squared_error),
+}
+CURVES, THRESHOLDS = tuple(ARMS)[:4], tuple(ARMS)[4:]
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """The notebook's protocol, on fresh data per seed: SGD with momentum, batches reshuffled in each epoch."""
+
+    n_seeds: int = 6
+    """Seeds: independent repetitions."""
+    arms: tuple[str, ...] = CURVES
+    """What to train: mlp-noise, mlp-clean, mlp-strict, cnn-noise; random- and two-class- with -nll and -mse."""
+    widths: tuple[int, ...] = WIDTHS
+    """Hidden units of the MLPs."""
+    channels: tuple[int, ...] = CHANNELS
+    """Channels of the CNNs."""
+    sample_sizes: tuple[int, ...] = ()
+    """More sizes of the training set for mlp-noise."""
+    sample_widths: tuple[int, ...] = (21, 27, 36, 47, 61, 80)
+    """Hidden units of the MLPs at those sizes."""
+    threshold_sizes: tuple[int, ...] = (500, 1000, 2000, 4000)
+    """Sizes of the training set for random- and two-class-."""
+    threshold_outputs: tuple[int, ...] = (2, 5, 10)
+    """Numbers of outputs for random- and two-class-."""
+    n_epochs: int = 500
+    """Epochs of `n_train` examples; networks on fewer or more examples train for as many steps."""
+    batch_size: int = 100
+    """Examples per step."""
+    learning_rate: float = 1e-2
+    """Of SGD."""
+    momentum: float = 0.9
+    """Of SGD."""
+    n_evaluations: int = 24
+    """Evaluations, at steps in a geometric series from the end of the first epoch on."""
+    fresh_data: bool = True
+    """A new data set per seed (generator seed 1000 + 2·seed), else the published one: its noise is one draw only."""
+    data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=12000, label_noise=0.15))
+    """The data set."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("n_epochs", "n_evaluations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
+        if unknown := set(self.arms) - set(ARMS):
+            raise ValueError(f"arms={', '.join(sorted(unknown))} is not allowed: give some of {', '.join(ARMS)}")
+        for name in ("widths", "channels", "sample_sizes", "sample_widths", "threshold_sizes", "threshold_outputs"):
+            if min(getattr(self, name), default=1) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give whole numbers ≥ 1")
+        Plan(self.n_steps, self.batch_size)
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of every network."""
+        return self.n_epochs * self.epoch
+
+    @property
+    def epoch(self) -> int:
+        """Optimiser steps of an epoch of `n_train` examples."""
+        return max(self.data.n_train // self.batch_size, 1)
+
+
+def cells(protocol: Protocol) -> Sequence[Cell]:
+    """Arms × sizes of the training set × outputs × widths."""
+    usual = (protocol.data.n_train, protocol.data.outputs)
+
+    def of(arm: str, sizes, widths: Sequence[int]) -> list[Cell]:
+        return [{"arm": arm, "n_train": n, "n_outputs": k, "width": width} for n, k in sizes for width in widths]
+
+    found = []
+    for arm in protocol.arms:
+        sizes = itertools.product(protocol.threshold_sizes, protocol.threshold_outputs)
+        widths = protocol.channels if ARMS[arm].network is CNN else protocol.widths
+        found += of(arm, sizes if arm in THRESHOLDS else [usual], widths)
+        if arm == "mlp-noise":
+            found += of(arm, [(n, usual[1]) for n in protocol.sample_sizes if n != usual[0]], protocol.sample_widths)
+    return found
+
+
+def run(
+    protocol: Protocol,
+    cell: Cell,
+    seeds: Sequence[int],
+    *,
+    key,
+    inputs=None,
+    progress: Progress | None = None,
+    checkpoint=None,
+) -> xr.Dataset:
+    """Train one network for all seeds, by the program of its bucket; errors and losses along the way."""
+    arm = ARMS[cell["arm"]]
+    config = replace(arm.labels(protocol.data, cell["n_outputs"]), n_train=cell["n_train"])
+    bucket = next((bucket for bucket in arm.network.buckets if cell["width"] <= bucket), cell["width"])
+    own, like = (arm.network.make(n, cell["n_outputs"], config.final_seq_length) for n in (cell["width"], bucket))
+    network = padded(own, like)
+
+    def data(seed: int) -> Splits:
+        return _made(replace(config, seed=1000 + 2 * seed) if protocol.fresh_data else config)
+
+    def params(seed: int):
+        return jax.device_get(network.init(stream(jax.random.fold_in(key, seed), "init")))
+
+    steps = np.geomspace(protocol.epoch, protocol.n_steps, protocol.n_evaluations).round().astype(int)
+    plan = Plan(protocol.n_steps, protocol.batch_size, tuple(steps.tolist()), order="shuffled", optimizer="sgd")
+    grid = {"learning_rate": [protocol.learning_rate], "momentum": [protocol.momentum], "seed": seeds}
+    objective = supervised(like, arm.error)
+    found = train_members(objective, data, plan, grid, key=key, params=params, progress=progress).results
+    found = found.squeeze(("learning_rate", "momentum"), drop=True)
+    results = {f"{name}_error": 100 - found[f"{name}_accuracy"] for name in ("train", "test")}
+    results |= {name: found[name] for name in ("train_loss", "test_loss")}
+    return xr.Dataset(results).assign(n_params=("seed", np.full(len(seeds), n_params(own), np.float32)))
+
+
+@functools.lru_cache(maxsize=16)
+def _made(config: MNIST1D) -> Splits:
+    return published(config)
+
+
+# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def networks(results: xr.Dataset, arm: str, n_train: int | None = None) -> xr.Dataset:
+    """An arm's results over `seed, width, step`; by default at the size of the training set that has most widths."""
+    found = results.sel(arm=arm)
+    most = found.n_params.notnull().all("seed").sum("width").argmax(("n_train", "n_outputs"))
+    found = found.isel(n_outputs=most["n_outputs"])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    found = found.isel(n_train=most["n_train"]) if n_train is None else found.sel(n_train=n_train)
+    return found.dropna("width", subset=["n_params"]).sortby("width")
+
+
+def curve(results: xr.Dataset, arm: str, variable: str = "test_error", n_train: int | None = None) -> xr.DataArray:
+    """A variable after the last step over `seed` and `width`."""
+    return networks(results, arm, n_train)[variable].isel(step=-1).transpose("seed", "width")
+
+
+def rise(results: xr.Dataset, arm: str, n_train: int | None = None) -> xr.Dataset:
+    """Test error at the dip, at the peak and at the widest over `seed`, cross-fitted; NaN with one seed."""
+    errors = curve(results, arm, n_train=n_train)
+    if errors.sizes["seed"] < 2 or errors.sizes["width"] < 2:
+        nothing = xr.full_like(errors.seed, np.nan, float)
+        return xr.Dataset(dict.fromkeys(("dip", "peak", "end"), nothing))
+    return cross_fitted_rise(errors, "width")
+
+
+def peak_width(results: xr.Dataset, arm: str, n_train: int | None = None) -> xr.DataArray:
+    """The width at which each seed's own test error peaks (a place, unlike a height, needs no cross-fitting)."""
+    errors = curve(results, arm, n_train=n_train)
+    if errors.sizes["width"] < 2:
+        return xr.full_like(errors.seed, np.nan, float)
+    return errors.seed.copy(data=[float(errors.width[greatest_rise(one).peak]) for one in errors.values])
+
+
+def zero_width(results: xr.Dataset, arm: str, n_train: int | None = None) -> xr.DataArray:
+    """The first width with a training error below 1 % over `seed`, NaN if none (the notebook's errors: whole, cut)."""
+    below = curve(results, arm, "train_error", n_train) < 1
+    return below.width.where(below).min("width")
+
+
+MEASURES = {
+    "peak": "peak of the test error",
+    "error": "training error < 1 %",
+    "loss": "training loss < 1 % of its start",
+}
+
+
+def threshold(results: xr.Dataset, arm: str, measure: str) -> xr.DataArray:
+    """The interpolation threshold in parameters over `seed, n_train, n_outputs`; NaN where none lies within the widths.
+
+    By the test-error peak (with random labels, where test error is at chance, the test loss's), whose rise and fall are
+    each to be a twentieth of the dip's value, or by one of the training set's measures, see `MEASURES`.
+    """
+    chosen = results.sel(arm=arm).sortby("width")
+    if measure == "peak":
+        values = chosen.test_loss if arm.startswith("random") else chosen.test_error
+    else:
+        values = chosen.train_error if measure == "error" else 100 * chosen.train_loss / chosen.train_loss.isel(step=0)
+
+    def place(sizes, values):
+        there = ~np.isnan(sizes)  # widths of this design
+        sizes, values = sizes[there], values[there]
+        return peak_place(sizes, values, 0.05) if measure == "peak" else crossing(sizes, values, 1.0)
+
+    widths = (("width",), ("width",))
+    found = xr.apply_ufunc(place, chosen.n_params, values.isel(step=-1), input_core_dims=widths, vectorize=True)
+    designed = chosen.n_params.notnull().any(("seed", "width"))
+    return found.isel(n_train=designed.any("n_outputs").values, n_outputs=designed.any("n_train").values)
+
+
+def power(results: xr.Dataset, arm: str, measure: str, of: str) -> xr.DataArray:
+    """The power of `of` (n_train or n_outputs) by which the threshold grows, over `seed`; NaN if one is not reached."""
+    places = threshold(results, arm, measure).stack(setting=("n_train", "n_outputs"))
+    factors = {name: places[name].values for name in ("n_train", "n_outputs") if len(set(places[name].values)) > 1}
+    return places.seed.copy(data=[exponents(one, **factors).get(of, np.nan) for one in places.values])
+
+
+def level(results: xr.Dataset, arm: str, measure: str, outputs_count: bool) -> xr.DataArray:
+    """log₂ of the threshold over n (or n·K) parameters, the mean over the design, over `seed`; NaN as in `power`."""
+    places = threshold(results, arm, measure)
+    expected = places.n_train * (places.n_outputs if outputs_count else 1)
+    return np.log2(places / expected).mean(("n_train", "n_outputs"), skipna=False)
+
+
+# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _claim(
+    id_: str, statement: str, published_value: str, arm: str, effect: Callable, unit="points", source="nb", **region
+):
+    return Claim(
+        id_, statement, source, published_value, unit, lambda r: effect(r, arm), requires={"arm": arm}, **region
+    )
+
+
+def _peak(results: xr.Dataset, arm: str) -> xr.DataArray:
+    heights = rise(results, arm)
+    return heights.peak - heights.dip
+
+
+def _descent(results: xr.Dataset, arm: str) -> xr.DataArray:
+    heights = rise(results, arm)
+    return heights.peak - heights.end
+
+
+def _zero_after_peak(results: xr.Dataset, arm: str) -> xr.DataArray:
+    return zero_width(results, arm) / peak_width(results, arm)
+
+
+def _threshold_claims(loss: str) -> list[Claim]:
+    """By the primary measure, the peak, for both ways of varying the number of outputs K."""
+    counts = loss == "mse"
+    law, outputs = ("n·K", (0.75, 1.25)) if counts else ("n", (-0.25, 0.25))
+    claims = []
+    for way in ("random", "two-class"):
+        arm = f"{way}-{loss}"
+        says = f"{ARMS[arm].title}: the threshold (by the peak of the test {'loss' if way == 'random' else 'error'})"
+        claims += [
+            _claim(f"{loss}-threshold.{way}.n", f"{says} grows with the number of examples n to the power of 0.75–1.25",
+                   law, arm, lambda r, a: power(r, a, "peak", "n_train"), "", "blog", within=(0.75, 1.25)),
+            _claim(f"{loss}-threshold.{way}.k", f"{says} grows with the number of outputs K to the power of "
+                   f"{outputs[0]:g}–{outputs[1]:g}".replace("-0.25–0.25", "0 ± 0.25"), law, arm,
+                   lambda r, a: power(r, a, "peak", "n_outputs"), "", "blog", within=outputs),
+            _claim(f"{loss}-threshold.{way}.level", f"{says} lies within a factor of 2 of {law} parameters", law, arm,
+                   lambda r, a: level(r, a, "peak", counts), "log₂", "blog", within=(-1, 1)),
+        ]  # fmt: skip
+    return claims
+
+
+CLAIMS = (
+    _claim("mlp-peak", "with label noise the MLP's test error rises by at least 3 points from its dip to a peak",
+           "47 → 54", "mlp-noise", _peak, above=3),
+    _claim("mlp-descent", "with label noise the MLP's test error falls by ≥ 5 points from its peak to the widest",
+           "54 → 45", "mlp-noise", _descent, above=5),
+    _claim("mlp-peak-place", "the MLP's peak lies at 35 to 70 hidden units", "~50", "mlp-noise", peak_width,
+           "hidden units", "paper", within=(35, 70)),
+    _claim("no-noise", "without label noise the MLP's test error rises by less than 3 points", "~0", "mlp-clean", _peak,
+           below=3),
+    _claim("cnn-peak", "with label noise the CNN's test error rises by at least 5 points from its dip to a peak",
+           "19 → 33", "cnn-noise", _peak, above=5),
+    _claim("cnn-descent", "with label noise the CNN's test error falls by ≥ 3 points from its peak to the widest",
+           "33 → 27", "cnn-noise", _descent, above=3),
+    _claim("zero-after-peak-mlp", "the MLP's training error vanishes (< 1 %) at 1 to 1.5 times the peak's width",
+           "61/47", "mlp-noise", _zero_after_peak, "×", within=(1, 1.5)),
+    _claim("zero-after-peak-cnn", "the CNN's training error vanishes (< 1 %) at 1 to 1.5 times the peak's width",
+           "24/18", "cnn-noise", _zero_after_peak, "×", within=(1, 1.5)),
+    *_threshold_claims("nll"),
+    *_threshold_claims("mse"),
+)  # fmt: skip
+
+
+# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _present(results: xr.Dataset, arms: Sequence[str]) -> list[str]:
+    return [arm for arm in arms if arm in results.arm]
+
+
+def _sizes(results: xr.Dataset, arm: str) -> list[int]:
+    """The sizes of the training set that an arm was trained on at more than one width."""
+    n_widths = results.n_params.sel(arm=arm).notnull().any(("seed", "n_outputs")).sum("width")
+    return sorted(results.n_train.values[n_widths > 1].tolist())
+
+
+def _cell(values: xr.DataArray, digits: int = 1) -> str:
+    return "–" if values.isnull().any() else plus_minus(values, digits)  # the seeds left would be no random choice
+
+
+def table(results: xr.Dataset) -> Table:
+    """Dips, peaks and ends of the curves; of a design of thresholds alone, their powers and levels."""
+    n = results.sizes["seed"]
+    rows, arms = [], _present(results, CURVES)
+    for arm, n_train in ((one, size) for one in arms for size in _sizes(results, one)):
+        heights, place = rise(results, arm, n_train), (results, arm, n_train)
+        name = f"{ARMS[arm].title}, {n_train} examples"
+        cells_ = [_cell(heights[part]) for part in ("dip", "peak", "end")]
+        rows.append((name, *cells_, _cell(peak_width(*place)), _cell(zero_width(*place))))
+    if arms:
+        columns = ("test error (%)", "dip", "peak", "widest", "peak's width", "training error < 1 % from width")
+        return Table(f"Mean over {n} seeds ± half of the 95 % interval; heights cross-fitted", columns, rows)
+    for arm, measure in itertools.product(_present(results, THRESHOLDS), MEASURES):
+        powers = [_cell(power(results, arm, measure, of), 2) for of in ("n_train", "n_outputs")]
+        levels = [_cell(level(results, arm, measure, outputs_count), 2) for outputs_count in (False, True)]
+        reached = f"{int(threshold(results, arm, measure).notnull().sum())}/{threshold(results, arm, measure).size}"
+        rows.append((f"{ARMS[arm].title}: {MEASURES[measure]}", *powers, *levels, reached))
+    columns = ("threshold p*", "power of n", "power of K", "log₂ p*/n", "log₂ p*/(n·K)", "reached")
+    return Table(f"Mean over {n} seeds ± half of the 95 % interval", columns, rows)
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Error against width, steps and examples, and the thresholds, as far as the results have them."""
+    mlps, cnns = (_present(results, CURVES[:3]), _present(results, CURVES[3:]))
+    panels = [functools.partial(_against_width, arms=arms) for arms in (mlps, cnns) if arms]
+    if "mlp-noise" in mlps:
+        panels.append(functools.partial(_against_steps, arms=_present(results, CURVES[:2])))
+        panels += [_against_examples] if len(_sizes(results, "mlp-noise")) > 1 else []
+    panels += [functools.partial(_thresholds, arm=arm) for arm in _present(results, THRESHOLDS)]
+    n_columns = 2 if len(panels) <= 4 else 3
+    n_rows = -(-len(panels) // n_columns)
+    with style():
+        drawn = Figure(figsize=(5.2 * n_columns, 4.1 * n_rows))
+        axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
+        for panel, ax in itertools.zip_longest(panels, axes):
+            ax.axis("off") if panel is None else panel(ax, results)
+    return drawn
+
+
+def _against_width(ax: Axes, results: xr.Dataset, arms: Sequence[str]) -> None:
+    for arm, colour in zip(arms, COLOURS, strict=False):
+        band(ax, curve(results, arm), label=ARMS[arm].title, color=colour, linewidth=1.6)
+        band(ax, curve(results, arm, "train_error"), color=colour, linestyle="--", linewidth=1.1)
+        zero = zero_width(results, arm)
+        if zero.notnull().all():
+            ax.axvline(float(np.exp(np.log(zero).mean())), color=colour, linestyle=":", linewidth=1.2)
+    ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
+    ax.axvline(np.nan, color="0.4", linestyle=":", label="training error < 1 %")
+    unit = "channels" if ARMS[arms[0]].network is CNN else "hidden units"
+    name = ARMS[arms[0]].title.partition(",")[0]
+    ax.set(xscale="log", ylim=(0, None), xlabel=f"width ({unit})", ylabel="error (%)")
+    ax.set_title(f"{name}: error against width")
+    _plain_ticks(ax)
+    ax.legend(fontsize=8)
+
+
+def _plain_ticks(ax: Axes, at: Sequence[int] | None = None) -> None:
+    """Plain numbers on a logarithmic axis of counts: 2, 5, 10, …, or those given."""
+    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if at is None else FixedLocator(at))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _against_steps(ax: Axes, results: xr.Dataset, arms: Sequence[str]) -> None:
+    """At the least width whose mean training error is below 1 % with label noise, or the widest."""
+    errors = curve(results, arms[0], "train_error").mean("seed")
+    fits = errors.width.values[errors.values < 1]
+    width = fits[0] if fits.size else errors.width.values[-1]
+    for arm, colour in zip(arms, COLOURS, strict=False):
+        chosen = networks(results, arm).isel(step=slice(1, None))
+        if width in chosen.width:
+            band(ax, chosen.test_error.sel(width=width), label=ARMS[arm].title, color=colour, linewidth=1.6)
+            band(ax, chosen.train_error.sel(width=width), color=colour, linestyle="--", linewidth=1.1)
+    ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
+    ax.set(xscale="log", ylim=(0, None), ylabel="error (%)", title=f"MLP of {width} hidden units: error against steps")
+    ax.legend(fontsize=8)
+
+
+def _against_examples(ax: Axes, results: xr.Dataset) -> None:
+    sizes = _sizes(results, "mlp-noise")
+    curves = xr.concat([curve(results, "mlp-noise", n_train=n) for n in sizes], "n_train", join="inner")
+    curves = curves.assign_coords(n_train=("n_train", sizes, results.n_train.attrs))
+    for width, colour in zip(curves.width.values, itertools.cycle(COLOURS)):
+        band(ax, curves.sel(width=width), label=str(width), color=colour, linewidth=1.6)
+    ax.set(xscale="log", title="MLP, label noise: error against examples")
+    _plain_ticks(ax, sizes)
+    ax.legend(fontsize=8, title="hidden units", title_fontsize=8, ncols=2)
+
+
+def _thresholds(ax: Axes, results: xr.Dataset, arm: str) -> None:
+    """By the peak, geometric means over seeds, where every seed has one; dashed: what the essay says."""
+    places, law = threshold(results, arm, "peak"), "n·K" if arm.endswith("mse") else "n"
+    for n_outputs, colour in zip(places.n_outputs.values, COLOURS, strict=False):
+        one = places.sel(n_outputs=n_outputs).transpose("seed", "n_train").dropna("n_train")
+        logs = one.copy(data=np.log(one.values))
+        found = [np.exp(interval(column)[:3]) for column in logs.values.T]
+        mean, low, high = np.reshape(found, (-1, 3)).T
+        reach = np.nan_to_num([mean - low, high - mean])
+        ax.errorbar(logs.n_train, mean, reach, fmt="o-", color=colour, capsize=3, label=f"{n_outputs} outputs")
+        expected = places.n_train * (n_outputs if law == "n·K" else 1)
+        ax.plot(places.n_train, expected, color=colour if law == "n·K" else "0.4", linestyle="--", linewidth=1)
+    ax.plot([], [], color="0.4", linestyle="--", linewidth=1, label=f"{law} parameters")
+    powers = [_cell(power(results, arm, "peak", of), 2) for of in ("n_train", "n_outputs")]
+    title = ARMS[arm].title[0].upper() + ARMS[arm].title[1:]
+    ax.set(xscale="log", yscale="log", title=f"{title}\npower of n {powers[0]}, of K {powers[1]}")
+    ax.set(xlabel="training examples n", ylabel="threshold (parameters)")
+    _plain_ticks(ax, places.n_train.values.tolist())
+    ax.legend(fontsize=8)
+
+
+STUDY = Study(
+    question="Does test error fall, rise and fall again as a network grows, and where is the threshold?",
+    presets={
+        "smoke": Protocol(
+            n_seeds=2, arms=("mlp-noise", "mlp-clean", "cnn-noise", *THRESHOLDS), widths=(2, 4, 8), channels=(2, 4, 8),
+            sample_sizes=(100,), sample_widths=(2, 8), threshold_sizes=(100, 200), threshold_outputs=(10,),
+            n_epochs=10, n_evaluations=4, data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
+        ),
+        "quick": Protocol(arms=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 135, 300)),
+        "paper": Protocol(sample_sizes=(1000, 2000, 8000)),
+        "threshold": Protocol(
+            n_seeds=4, arms=THRESHOLDS, widths=(2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),
+            data=MNIST1D(n_valid=0, n_test=4000, label_noise=0.15),
+        ),
+    },
+    cells=cells,
+    run=run,
+    claims=CLAIMS,
+    figure=figure,
+    table=table,
+    work=lambda protocol, cell: protocol.n_steps,
+)  # fmt: skip

@@ -1,0 +1,77 @@
+"""Padding never changes what a network computes or learns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flylab.models import outputs, zoo
+from flylab.models.padding import padded
+from flylab.objectives import squared_error, supervised
+from flylab.training import Plan, train
+
+key = jax.random.key(0)
+PAIRS = {
+    "mlp": (zoo.mlp(width=5, residual=False), zoo.mlp(width=8, residual=False)),
+    "residual mlp": (zoo.mlp(width=3), zoo.mlp(width=8)),
+    "cnn": (zoo.cnn(channels=3), zoo.cnn(channels=8)),
+}
+EVERY = pytest.mark.parametrize(("model", "like"), PAIRS.values(), ids=PAIRS)
+
+
+def cut(params, shapes):
+    """The real part of padded parameters."""
+    return jax.tree.map(lambda leaf, s: leaf[tuple(slice(n) for n in s.shape)], params, shapes)
+
+
+def rest(params, shapes):
+    """Everything but the real part: it is to stay zero."""
+    return jax.tree.map(lambda leaf, s: jnp.asarray(leaf).at[tuple(slice(n) for n in s.shape)].set(0.0), params, shapes)
+
+
+@EVERY
+def test_values_and_gradients_equal_the_unpadded(model, like):
+    wide = padded(model, like)
+    params, x = model.init(key), jax.random.normal(key, (40, 13))
+    filled = wide.init(key)
+    jax.tree.map(np.testing.assert_array_equal, cut(filled, params), params)
+
+    def value_and_gradients(network, weights):
+        def loss(weights, x):
+            return jnp.sin(outputs(network, weights, x)).sum()
+
+        return jax.value_and_grad(loss, argnums=(0, 1))(weights, x)
+
+    value, (to_params, to_x) = value_and_gradients(model, params)
+    wide_value, (wide_to_params, wide_to_x) = value_and_gradients(wide, filled)
+    np.testing.assert_allclose(wide_value, value, rtol=1e-5)
+    np.testing.assert_allclose(wide_to_x, to_x, rtol=1e-4, atol=1e-6)
+    real = cut(wide_to_params, params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), real, to_params)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(rest(wide_to_params, params)))
+    np.testing.assert_allclose(wide.apply(filled, x[:, 0]), model.apply(params, x[:, 0]), rtol=1e-4, atol=1e-6)
+
+
+@EVERY
+@pytest.mark.parametrize("error", [None, squared_error])
+def test_trained_alike_and_padding_stays_exactly_zero(model, like, error, tiny):
+    knobs, plan = {"learning_rate": 1e-2, "momentum": 0.9}, Plan(60, 50, 60, order="shuffled", optimizer="sgd")
+    wide = padded(model, like)
+    alone, filled = (train(supervised(one, error), one.init(key), tiny, plan, knobs, key=key) for one in (model, wide))
+    real = cut(filled.params, alone.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-4), real, alone.params)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(rest(filled.params, alone.params)))
+
+
+def test_one_program_for_all_widths():
+    like = zoo.mlp(width=8, residual=False)
+    one, other = (padded(zoo.mlp(width=n, residual=False), like) for n in (3, 5))
+    assert one.apply_batch is other.apply_batch is like.apply_batch
+    assert padded(zoo.mlp(width=3, residual=False), like) is one
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match="do not fit"):
+        padded(zoo.mlp(width=8), zoo.mlp(width=5))
+    with pytest.raises(ValueError, match="different layers"):
+        padded(zoo.mlp(width=3), zoo.cnn(channels=8))

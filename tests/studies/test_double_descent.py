@@ -1,0 +1,176 @@
+"""Double descent: what its effects make of curves with known peaks, and a short run of all of it."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab import labels
+from flylab.data import published
+from flylab.ledger import judge
+from flylab.studies import double_descent as dd
+from flylab.studies import find
+from flylab.study import execute, protocol_of
+
+STUDY = find("double_descent")
+WIDTHS = np.array(dd.WIDTHS)
+
+
+def results_of(arm, test_error, train_error, test_loss=None, n_train=(4000,), n_outputs=(10,), n_seeds=4):
+    """Made-up results: functions of (number of parameters or width, n, k, seed), at a first and a last step."""
+    sizes = (1, len(n_train), len(n_outputs), len(WIDTHS), n_seeds, 2)
+    values = {name: np.full(sizes, 90.0) for name in ("test_error", "train_error", "test_loss", "train_loss")}
+    params = np.empty(sizes[:-1])
+    for i, n in enumerate(n_train):
+        for j, k in enumerate(n_outputs):
+            params[0, i, j] = (WIDTHS * (41 + WIDTHS + 1 + k) + k)[:, None]
+            for seed in range(n_seeds):
+                at = (0, i, j, slice(None), seed, 1)
+                p = params[0, i, j, :, seed]
+                values["test_error"][at] = test_error(p, n, k, seed)
+                values["train_error"][at] = values["train_loss"][at] = train_error(p, n, k, seed)
+                values["test_loss"][at] = test_loss(p, n, k, seed) if test_loss else 1.0
+    dims = ("arm", "n_train", "n_outputs", "width", "seed", "step")
+    coords = {"arm": [arm], "n_train": list(n_train), "n_outputs": list(n_outputs), "width": WIDTHS}
+    data = {name: (dims, value) for name, value in values.items()} | {"n_params": (dims[:-1], params)}
+    found = xr.Dataset(data, coords | {"seed": range(n_seeds), "step": [0, 20000]})
+    return labels.labelled(found).assign_attrs(preset="paper", study="double_descent", run="r")
+
+
+def hill(p, place, base=45.0, height=9.0):
+    """Falls, rises to `base + height` at `place` parameters, and falls again."""
+    return base + 40 * np.exp(-p / 60) + height * np.exp(-(np.log(p / place) ** 2))
+
+
+def fit(p, place):
+    """A training error of 1 % at `place` parameters."""
+    return np.minimum(90, (place / p) ** 3)
+
+
+def verdicts(results):
+    return {verdict.id: verdict for verdict in judge(STUDY.claims, results, {"paper": [], "quick": []})}
+
+
+def test_widths_are_the_notebooks():
+    assert dd.WIDTHS == (2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 47, 61, 80, 104, 135, 177, 230, 300)
+    assert len(dd.CHANNELS) == 29
+    assert dd.CHANNELS[13:15] == (28, 30)
+
+
+def test_curve_claims_on_a_known_curve():
+    p47, p61 = (w * (52 + w) + 10 for w in (47, 61))
+    results = results_of("mlp-noise", lambda p, n, k, s: hill(p, p47) + 0.1 * s, lambda p, n, k, s: fit(p, 0.99 * p61))
+    found = verdicts(results)
+    assert found["mlp-peak"].verdict == found["mlp-descent"].verdict == found["mlp-peak-place"].verdict == "supported"
+    assert found["mlp-peak-place"].effect == 47
+    assert found["zero-after-peak-mlp"].effect == pytest.approx(61 / 47)
+    assert found["cnn-peak"].verdict == "not tested"
+    rise = dd.rise(results, "mlp-noise")
+    assert float(rise.peak.mean()) == pytest.approx(54.15, abs=0.1)
+
+
+def test_without_a_rise_there_is_no_peak():
+    rng = np.random.default_rng(0)
+
+    def falls(p, n, k, seed):
+        return 80 - 4 * np.log(p) + rng.normal(0, 0.2, len(p))
+
+    found = verdicts(results_of("mlp-clean", falls, lambda p, n, k, s: 20.0))
+    assert found["no-noise"].verdict == "supported"
+    found = verdicts(results_of("mlp-noise", falls, lambda p, n, k, s: 20.0))
+    assert found["mlp-peak"].verdict == "refuted"
+    assert found["zero-after-peak-mlp"].verdict == "undecided"  # never fitted: no value
+    assert found["zero-after-peak-mlp"].note == "none of 4 seeds gave a value"
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_few_seeds(n_seeds):
+    results = results_of(
+        "mlp-noise", lambda p, n, k, s: hill(p, 4000), lambda p, n, k, s: fit(p, 5000), n_seeds=n_seeds
+    )
+    assert np.isnan(dd.rise(results, "mlp-noise").peak).all() == (n_seeds == 1)
+    assert STUDY.table(results).rows
+    assert STUDY.figure(results).axes
+
+
+DESIGN = {"n_train": (500, 1000, 2000, 4000), "n_outputs": (2, 5, 10)}
+
+
+@pytest.mark.parametrize(("way", "curve"), [("random", "test_loss"), ("two-class", "test_error")])
+@pytest.mark.parametrize(("loss", "law"), [("nll", lambda n, k: 1.2 * n), ("mse", lambda n, k: 0.8 * n * k)])
+def test_threshold_claims_recover_a_known_law(way, curve, loss, law):
+    peak = {curve: lambda p, n, k, s: hill(p, law(n, k) * (1 + 0.02 * s))}
+    test_error, test_loss = peak.get("test_error", lambda p, n, k, s: 90.0), peak.get("test_loss")
+    arm = f"{way}-{loss}"
+    results = results_of(arm, test_error, lambda p, n, k, s: fit(p, 2 * law(n, k)), test_loss, **DESIGN)
+    found = {name: one for name, one in verdicts(results).items() if name.startswith(f"{loss}-threshold.{way}.")}
+    assert len(found) == 3
+    assert {one.verdict for one in found.values()} == {"supported"}
+    by_error = dd.threshold(results, arm, "error")
+    assert float(by_error.sel(n_train=1000, n_outputs=5, seed=0)) == pytest.approx(2 * law(1000, 5), rel=0.1)
+    assert float(dd.power(results, arm, "error", "n_train").mean()) == pytest.approx(1, abs=0.05)
+    assert float(dd.power(results, arm, "loss", "n_train").mean()) == pytest.approx(1, abs=0.05)
+    assert STUDY.figure(results).axes
+    assert len(STUDY.table(results).rows) == 3
+
+
+def test_a_threshold_beyond_the_widths_leaves_the_claims_undecided():
+    results = results_of("random-mse", lambda p, n, k, s: 90.0, lambda p, n, k, s: fit(p, n * k),
+                         lambda p, n, k, s: hill(p, 5 * n * k), **DESIGN)  # fmt: skip
+    assert np.isnan(dd.threshold(results, "random-mse", "peak").sel(n_train=4000, n_outputs=10)).all()
+    assert not np.isnan(dd.threshold(results, "random-mse", "peak").sel(n_train=500, n_outputs=2)).any()
+    found = verdicts(results)["mse-threshold.random.n"]
+    assert (found.verdict, found.note) == ("undecided", "none of 4 seeds gave a value")
+
+
+def test_cells_and_labels_of_the_arms():
+    paper, threshold = STUDY.presets["paper"], STUDY.presets["threshold"]
+    cells = dd.cells(paper)
+    assert len(cells) == 3 * 19 + 29 + 3 * len(paper.sample_widths)
+    assert len({tuple(cell.items()) for cell in cells}) == len(cells)
+    assert len(dd.cells(threshold)) == 4 * 4 * 3 * len(threshold.widths)
+    assert paper.n_steps == threshold.n_steps == 20000
+    small = STUDY.presets["smoke"].data
+    random, two = (published(dd.ARMS[f"{way}-nll"].labels(small, 5)) for way in ("random", "two-class"))
+    assert set(random.train.y) == set(random.test.y) == set(range(5))
+    assert set(two.train.y) == set(two.test.y) == {0, 1}
+    assert two.config.outputs == 5
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match="arms=mlp is not allowed: give some of mlp-noise"):
+        protocol_of(STUDY, "smoke", arms=("mlp",))
+    with pytest.raises(ValueError, match="n_epochs=0"):
+        protocol_of(STUDY, "smoke", n_epochs=0)
+    with pytest.raises(ValueError, match="widths=\\(0, 2\\)"):
+        protocol_of(STUDY, "smoke", widths=(0, 2))
+
+
+def test_a_padded_width_trains_as_alone(monkeypatch):
+    """The bucket is a matter of speed only; the initialisation is the width's own."""
+    protocol = protocol_of(STUDY, "smoke", n_epochs=2)
+    cell = {"arm": "mlp-noise", "n_train": 200, "n_outputs": 10, "width": 5}
+
+    def trained():
+        import jax
+
+        return dd.run(protocol, cell, [0, 3], key=jax.random.key(0))
+
+    padded = trained()
+    monkeypatch.setitem(dd.ARMS, "mlp-noise", dd.ARMS["mlp-noise"]._replace(network=dd.MLP._replace(buckets=())))
+    alone = trained()
+    xr.testing.assert_allclose(padded, alone, rtol=1e-4)
+    assert set(padded.n_params.values) == {5 * (40 + 5 + 1 + 10 + 1) + 10}
+
+
+@pytest.mark.slow
+def test_smoke_runs_every_claim(tmp_path):
+    done = execute(STUDY, "smoke", STUDY.presets["smoke"], tmp_path)
+    results = done.results
+    assert set(results.test_error.dims) == {"arm", "n_train", "n_outputs", "width", "seed", "step"}
+    assert results.test_error.attrs == {"long_name": "test error", "units": "%"}
+    assert "prediction" not in results
+    found = judge(STUDY.claims, results, {})
+    assert len(found) == 20
+    assert all(verdict.verdict is None for verdict in found)
+    assert STUDY.figure(results).axes
+    assert len(STUDY.table(results).rows) == 4
