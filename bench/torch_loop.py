@@ -16,11 +16,11 @@ def plain_mlp(width: int) -> nn.Module:
 
 
 class Mlp(nn.Module):
-    """40-100-100-10, the second layer residual."""
+    """Two hidden layers, by default of 100 units, the second residual."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 100) -> None:
         super().__init__()
-        self.a, self.b, self.c = nn.Linear(40, 100), nn.Linear(100, 100), nn.Linear(100, 10)
+        self.a, self.b, self.c = nn.Linear(40, width), nn.Linear(width, width), nn.Linear(width, 10)
 
     def forward(self, x):
         """(batch, 40) → (batch, 10)"""
@@ -53,7 +53,8 @@ class Gru(nn.Module):
         return self.out(self.gru(x[..., None])[0].flatten(1))
 
 
-MODELS = {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru}
+MODELS = {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru, "masked mlp": lambda: Mlp(500)}
+SURVIVORS = {"masked mlp": 0.08}  # share of the weights, of a lottery ticket's mask
 SWEEPS = {"mlp": plain_mlp, "cnn": Cnn}
 
 
@@ -75,6 +76,8 @@ def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int, wi
         optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     else:
         optimizer = torch.optim.SGD(model.parameters(), 1e-2, momentum=0.9)
+    share = SURVIVORS.get(name, 1.0)
+    masks = [(p, (torch.rand_like(p) < share).float()) for p in model.parameters()] if share < 1 else []
     history = []
 
     def evaluate() -> None:
@@ -94,5 +97,8 @@ def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int, wi
         optimizer.zero_grad()
         criterion(model(x[at : at + 100]), y[at : at + 100]).backward()
         optimizer.step()
+        with torch.no_grad():
+            for parameter, mask in masks:
+                parameter.mul_(mask)
     evaluate()
     return time.perf_counter() - begun
