@@ -160,3 +160,29 @@ def test_works_where_jax_has_started(tmp_path):
     assert int(no_hints) == 0
     if len(runtime.devices()) > 1:
         assert int(hints) == 1
+
+
+def test_a_knob_that_nothing_reads_is_refused(tiny):
+    for axis in ({"learning_rte": [0.1]}, {"iid_noise_scale": [0.0, 5.0]}, {"momentum": [0.9]}):
+        with pytest.raises(ValueError, match=f"{next(iter(axis))!r} is read by nothing"):
+            train_members(supervised(zoo.logistic()), tiny, Plan(2), {"learning_rate": [0.1], **axis, "seed": [0]})
+
+
+def test_labels_beyond_the_outputs_are_refused():
+    splits = published(MNIST1D(n_train=100, n_test=50, n_valid=50, random_labels=20))
+    with pytest.raises(ValueError, match="label 19 in the train set, but the network has 10 outputs"):
+        train_members(supervised(zoo.logistic()), splits, Plan(2), {"learning_rate": [0.1], "seed": [0]})
+
+
+def test_one_task_read_by_more_outputs_trains():
+    config = MNIST1D(n_train=200, n_test=50, n_valid=0, classes=(0, 1), n_outputs=5)
+    model = zoo.logistic(n_outputs=config.outputs)
+    population = train_members(supervised(model), published(config), Plan(50), {"learning_rate": [0.1], "seed": [0]})
+    assert population.results.train_accuracy.isel(step=-1).item() > 60
+    assert population.params["w"].shape == (1, 1, 5, 40)
+
+
+@pytest.mark.parametrize("data", [MNIST1D(), None, [1, 2]])
+def test_what_is_no_data_is_refused(data):
+    with pytest.raises(TypeError, match="is no data to train on"):
+        train_members(supervised(zoo.logistic()), data, Plan(2), {"learning_rate": [0.1], "seed": [0]})

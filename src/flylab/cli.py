@@ -305,6 +305,11 @@ def _data(words: list[str]) -> None:
     asked: Any = _parse(options, prog="flylab data", config=_CONFIG, args=words)
     if asked.output is None and asked.plot is None:
         raise ValueError("nothing to do: -o FILE writes the data set, --plot FILE.png draws it")
+    for path, check in ((asked.plot, _picture_of), (asked.output, lambda path: formats.format_of(path, asked.format))):
+        if path is not None:  # before any work
+            check(path)
+            if path.is_dir():
+                raise ValueError(f"{path} is a folder: give the name of a file in it")
     if asked.plot is not None:
         _draw(asked.plot, asked.config)
     if asked.output is not None:
@@ -312,15 +317,19 @@ def _data(words: list[str]) -> None:
         print(asked.output)
 
 
+def _picture_of(path: Path) -> str:
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in ("png", "svg", "pdf"):
+        raise ValueError(f"--plot {path} has no ending .png, .svg or .pdf; give it one")
+    return kind
+
+
 def _draw(path: Path, config: Any) -> None:
     from flylab.files import write_atomic
     from flylab.plot import data_figure
 
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in ("png", "svg", "pdf"):
-        raise ValueError(f"--plot {path} has no ending .png, .svg or .pdf; give it one")
     buffer = io.BytesIO()
-    data_figure(config).savefig(buffer, format=kind)
+    data_figure(config).savefig(buffer, format=_picture_of(path))
     write_atomic(path, buffer.getvalue())
     print(path)
 

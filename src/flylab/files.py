@@ -15,21 +15,22 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         OSError: naming the path, if it cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{os.getpid()}-", suffix=_SUFFIX, dir=path.parent)
-    except OSError as error:
-        raise OSError(f"cannot write {path} ({error.strerror}); choose another place") from error
-    try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):  # it names the temporary file, if any
+            raise type(error)(f"cannot write {path} ({error.strerror or error}); choose another place") from error
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -21,7 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from flylab import runtime
 from flylab.data.splits import Source, Splits
 from flylab.objectives import Objective
-from flylab.training import Arrays, Member, Plan, Steps, Trained, arrays, steps
+from flylab.training import Arrays, Member, Plan, Steps, Trained, arrays, check, not_data, steps
 from flylab.types import Key, Params
 
 CHUNK_SECONDS = 0.5
@@ -72,7 +72,8 @@ def train_members(
         progress: called after each piece of work.
 
     Raises:
-        ValueError: if an axis is empty or there is no `seed`.
+        ValueError: if an axis is empty or read by nothing, there is no `seed`, or a label exceeds the outputs.
+        TypeError: if `splits` is none of the three.
 
     >>> from flylab.data import MNIST1D, published
     >>> from flylab.models import zoo
@@ -89,6 +90,8 @@ def train_members(
     for name, values in axes.items():
         if not values:
             raise ValueError(f"the grid's axis {name!r} is empty; give it at least one value")
+    if not (isinstance(splits, Splits | Source) or callable(splits)):
+        raise not_data(splits)
     runtime.devices()  # before anything else starts JAX
     root = jax.random.key(key) if isinstance(key, int) else key
     source = splits if isinstance(splits, Source) else None
@@ -102,6 +105,13 @@ def train_members(
             knobs = {name: np.float32(value) for name, value in knobs.items()}
             yield data, Member(jax.random.fold_in(root, seed), knobs, None if params is None else params(seed))
 
+    first, member = next(members())
+    data = first if source is None else source
+    assert data is not None
+    check(objective, plan, data, member)
+    if source is not None:
+        for point in itertools.product(*axes.values()):
+            source.check({name: value for name, value in zip(axes, point, strict=True) if name != "seed"})
     trained = list(run_members(steps(objective, plan, source), members(), progress=progress))
     sizes = tuple(len(values) for values in axes.values())
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)

@@ -14,13 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from flylab.data.splits import Dataset, Source, Splits
+from flylab.data.splits import SETS, Dataset, Source, Splits
 from flylab.keys import stream
 from flylab.objectives import Batch, Objective
 from flylab.types import Key, Knobs, Params
 
 ORDERS = ("fixed", "shuffled")
-SETS = ("train", "valid", "test")
 EVALUATION_CHUNK = 1000  # examples evaluated at once: more would fall out of the cache
 
 
@@ -156,6 +155,14 @@ class Steps(NamedTuple):
     options: tuple[tuple[str, bool | str], ...]
 
 
+def not_data(given: Any) -> TypeError:
+    """The error for what is neither splits nor a source."""
+    return TypeError(
+        f"{type(given).__name__} is no data to train on: give splits, as from published(config), or a source, as from "
+        "endless(config)"
+    )
+
+
 def arrays(splits: Splits) -> Arrays:
     """A `Splits` as float32 inputs and int32 labels (NumPy: nothing goes to a device yet).
 
@@ -167,6 +174,38 @@ def arrays(splits: Splits) -> Arrays:
         if len(one.y) == 0 and name != "valid":
             raise ValueError(f"n_{name}=0: training needs at least one {name} example")
     return Arrays(*(Dataset(one.x.astype("float32"), one.y.astype("int32")) for one in sets))
+
+
+def check(objective: Objective, plan: Plan, data: Arrays | Source, member: Member) -> None:
+    """Refuse knobs that nothing reads and labels beyond the network's outputs: both would train in silence.
+
+    Raises:
+        ValueError: naming the knob, or the label.
+    """
+    source, sets = (data, None) if isinstance(data, Source) else (None, data)
+    parts = _parts(objective, plan, source)
+    if source is not None:
+        source.check(member.knobs)
+
+    def once(knobs: Knobs):
+        own = member._replace(knobs=knobs)
+        laid = parts.lay_out(sets, knobs)
+        state = parts.start(laid, own)
+        key = stream(member.key, "predict")
+        return parts.step(laid, own, state)[1], objective.predict(state.params, laid.evaluated[0], knobs, key)
+
+    traced, (_, out) = jax.make_jaxpr(once, return_shape=True)(member.knobs)
+    read = {id(variable) for equation in traced.jaxpr.eqns for variable in equation.invars}
+    paths = jax.tree.flatten_with_path(member.knobs)[0]
+    for (path, _), variable in zip(paths, traced.jaxpr.invars, strict=True):
+        if id(variable) not in read:
+            raise ValueError(f"the knob {path[0].key!r} is read by nothing in this training: is it spelt right?")
+    for name, one in zip(SETS, sets or (), strict=False):
+        if len(one.y) and not 0 <= one.y.min() <= one.y.max() < out.shape[0]:
+            wrong = one.y.min() if one.y.min() < 0 else one.y.max()
+            raise ValueError(
+                f"label {wrong} in the {name} set, but the network has {out.shape[0]} outputs: give it more"
+            )
 
 
 def train(
@@ -187,6 +226,8 @@ def train(
     (20,)
     """
     source = splits if isinstance(splits, Source) else None
+    if not isinstance(splits, Splits | Source):
+        raise not_data(splits)
     parts, member = _parts(objective, plan, source), Member(key, knobs, params)
     data = parts.lay_out(arrays(splits) if isinstance(splits, Splits) else None, knobs)
     state = parts.start(data, member)
@@ -264,6 +305,8 @@ def _parts(objective: Objective, plan: Plan, source: Source | None = None) -> _P
             assert source is not None
             train = source.prepare(knobs)
             valid, test = source.evaluation(train, knobs)
+            if len(test.y) == 0:
+                raise ValueError("the source's test set is empty (n_test=0): training needs at least one test example")
             sets = Arrays(Dataset(test.x[:0], test.y[:0]), valid, test)
         x = jnp.concatenate([one.x for one in sets])  # one program for all sets compiles in a third of the time
         return Laid(train, _chunked(x), tuple(one.y for one in sets))

@@ -76,12 +76,28 @@ def test_endless_is_the_generators_and_goes_on():
     from flylab.data.generator import sample
 
     want = sample(SMALL, jax.random.key(7), 60)
-    data = Endless(SMALL, seed=7, block=25, channel_dim=True)
+    data = Endless(SMALL, seed=7, block=30, channel_dim=True)
     loader = DataLoader(data, batch_size=10)
     got = [batch for _ in range(2) for batch in islice(loader, 3)]  # a second iteration goes on
     assert data.n_drawn == 60
     np.testing.assert_array_equal(torch.cat([x for x, _ in got])[:, 0], want.x)
     np.testing.assert_array_equal(torch.cat([y for _, y in got]), want.y)
+
+
+def test_no_example_comes_twice_though_iterated_side_by_side():
+    data = Endless(SMALL, block=10)
+    one, two = iter(data), iter(data)
+    seen = [next(it)[0] for it in (one, two, one) for _ in range(15)]
+    assert len(torch.unique(torch.stack(seen), dim=0)) == 45
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "says"),
+    [({"block": 0}, "block=0"), ({"seed": None}, "seed=None"), ({"config": published(SMALL)}, "is not a config")],
+)
+def test_endless_refuses(kwargs, says):
+    with pytest.raises((ValueError, TypeError), match=says):
+        Endless(**kwargs)
 
 
 def test_endless_transforms():

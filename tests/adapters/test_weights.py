@@ -38,6 +38,7 @@ def test_same_logits_in_pytorch(name, tmp_path, rng):
         ({"w": np.ones((2, 3, 4, 5)), "b": np.ones(3)}, "of one network"),
         ({"w": np.ones((2, 3, 4)), "b": np.ones((2, 3))}, "of one network"),  # a population's
         ({"b": np.ones(3)}, "no linear layer"),
+        (jax.tree.map(lambda leaf: np.stack([leaf, leaf]), zoo.bidirectional_gru().init(jax.random.key(0))), "gru"),
     ],
 )  # fmt: skip
 def test_refuses_what_is_no_layer(params, says):

@@ -213,7 +213,7 @@ def test_folders_are_made(tmp_path, args):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, args):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"cannot write .*file/x\.pkl .*; give a path"):
+    with pytest.raises(OSError, match=r"cannot write .*file/x\.pkl .*; choose another place"):
         own(args, tmp_path / "file" / "x.pkl")
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError):
@@ -456,3 +456,21 @@ def test_download_and_regenerate_exclude_each_other(path, args):
 def test_unknown_options_are_refused(path, args):
     with pytest.raises(TypeError, match="templates"):
         own(args, path, templates=None)
+
+
+def test_a_set_that_cannot_be_made_again_is_kept(path):
+    own(small(seed=None), path)
+    content = path.read_bytes()
+    with pytest.warns(UserWarning, match="has no seed: it is left as it is"):
+        own(small(), path)
+    assert path.read_bytes() == content
+    own(small(), path, regenerate=True)
+    assert path.read_bytes() != content
+
+
+def test_somebody_elses_json_is_kept(path, args):
+    beside(path).write_text('{"mine": 1}')
+    with pytest.warns(UserWarning, match="is not flylab's and is left as it is"):
+        own(args, path)
+    assert beside(path).read_text() == '{"mine": 1}'
+    np.testing.assert_array_equal(own(args, path)["x"], make(args)["x"])  # found again, by its content

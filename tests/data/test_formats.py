@@ -9,6 +9,7 @@ import pytest
 from flylab import extras
 from flylab.data import MNIST1D, DataFileError, Dataset, Templates, formats, load, published, save
 from flylab.data.generator import generated
+from flylab.data.splits import SETS
 
 SMALL = MNIST1D(n_train=30, n_valid=10, n_test=20)
 EVERY = pytest.mark.parametrize("kind", formats.FORMATS)
@@ -99,7 +100,7 @@ def test_changed_value_fails_the_checksum(tmp_path):
 def test_other_version(tmp_path):
     path = save(tmp_path / "data.csv", published(SMALL))
     path.write_text(path.read_text().replace("flylab data 1", "flylab data 2"))
-    with pytest.raises(DataFileError, match="version 2, this flylab reads version 1"):
+    with pytest.raises(DataFileError, match="version 2, this flylab reads 1"):
         load(path)
 
 
@@ -117,7 +118,7 @@ def test_other_version(tmp_path):
 )
 def test_foreign(content, tmp_path):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(DataFileError, match="damaged, or not a data file of flylab"):
+    with pytest.raises(DataFileError, match="not a data file of flylab"):
         load(tmp_path / "file")
 
 
@@ -127,6 +128,38 @@ def test_foreign_npz(tmp_path):
     for name in ("a.npz", "b.npz"):
         with pytest.raises(DataFileError):
             load(tmp_path / name)
+
+
+def test_sets_that_a_file_cannot_hold(tmp_path):
+    splits = published(SMALL)
+    for bad in (
+        splits._replace(test=Dataset(splits.test.x.astype("f4"), splits.test.y)),
+        splits._replace(test=Dataset(splits.test.x, splits.test.y.astype("u1"))),
+        *(splits._replace(**{name: Dataset(getattr(splits, name).x, getattr(splits, name).y.astype(str))
+                             for name in ("train", "valid", "test")}),),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="give one type of numbers"):
+            save(tmp_path / "a.csv", bad)
+    with pytest.raises(ValueError, match="cannot be stored"):
+        save(tmp_path / "a.csv", splits._replace(config={"my": 1}))
+    assert not list(tmp_path.iterdir())
+
+
+@EVERY
+def test_other_byte_order(kind, tmp_path):
+    splits = published(SMALL)
+    swapped = splits._replace(**{
+        name: Dataset(getattr(splits, name).x.astype(">f8"), getattr(splits, name).y) for name in SETS
+    })  # fmt: skip
+    np.testing.assert_array_equal(load(save(tmp_path / f"a.{kind}", swapped)).train.x, splits.train.x)
+
+
+@pytest.mark.parametrize(("old", "new"), [('"config": {', '"config": {"brand_new": 1, '), ('"checksum"', '"sum"')])
+def test_config_of_a_newer_version(old, new, tmp_path):
+    path = save(tmp_path / "data.csv", published(SMALL))
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(DataFileError, match=str(path)):
+        load(path)
 
 
 def test_bad_places_and_formats(tmp_path):

@@ -22,6 +22,7 @@ CONFIGS = {
     "default": MNIST1D(),
     "other knobs": MNIST1D(padding=(5, 30), scale_coeff=1.2, max_translation=100, corr_noise_scale=0.5,
                            iid_noise_scale=0.3, shear_scale=0.1, final_seq_length=25),
+    "padding that falls": MNIST1D(padding=(20, 11), iid_noise_scale=0.2),
     "more points than before": MNIST1D(padding=(0, 9), template_len=10, final_seq_length=30, iid_noise_scale=0.2),
 }  # fmt: skip
 
@@ -89,7 +90,7 @@ def test_example_depends_on_key_and_number_only():
 
 @pytest.mark.parametrize("knob", CONTINUOUS)
 def test_gradient_equals_finite_differences(knob):
-    """With the constants of standardisation held, as the gradient holds them."""
+    """Of single examples, the constants of standardisation held."""
     shared = constants(MNIST1D())
     config = MNIST1D()
 
@@ -105,6 +106,19 @@ def test_gradient_equals_finite_differences(knob):
     np.testing.assert_allclose(analytic, numeric, rtol=1e-2, atol=1e-2)
     np.testing.assert_allclose(analytic, forward, rtol=1e-4, atol=1e-4)
     assert abs(float(analytic)) > 1e-3
+
+
+@pytest.mark.parametrize("knob", CONTINUOUS)
+def test_gradient_of_sample_is_its_derivative(knob):
+    """Constants of standardisation included: they follow the knob."""
+
+    def roughness(value):
+        return jax.numpy.square(jnp.diff(sample(MNIST1D(), KEY, 200, knobs={knob: value}).x)).mean()
+
+    value, h = {"iid_noise_scale": 0.2}.get(knob, getattr(MNIST1D(), knob)), 2e-2
+    roughness = jax.jit(roughness)
+    numeric = (roughness(value + h) - roughness(value - h)) / (2 * h)
+    np.testing.assert_allclose(jax.grad(roughness)(value), numeric, rtol=3e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("knob", KNOBS)
@@ -219,6 +233,27 @@ def test_training_is_differentiable_in_a_knob_of_the_data():
     assert float(slope) != 0
 
 
+@pytest.mark.parametrize(
+    ("axis", "says"),
+    [
+        ({"iid_noise": [0.1]}, "'iid_noise' is read by nothing"), ({"n_train": [9]}, "'n_train' cannot be traced"),
+        ({"max_translation": [5, 0]}, "max_translation=0"), ({"label_noise": [0.1, 7.0]}, "label_noise=7.0"),
+    ],
+)  # fmt: skip
+def test_wrong_knobs_of_the_data_are_refused(axis, says):
+    with pytest.raises(ValueError, match=says):
+        train_members(OBJECTIVE, endless(SMALL), Plan(2), {"learning_rate": [1e-2], **axis, "seed": [0]})
+
+
+def test_empty_test_set_is_refused():
+    with pytest.raises(ValueError, match=r"test set is empty"):
+        train_members(OBJECTIVE, endless(replace(SMALL, n_test=0)), Plan(2), {"learning_rate": [1e-2], "seed": [0]})
+
+
+def test_keys_of_another_kind():
+    assert sample(MNIST1D(), jax.random.key(0, impl="rbg"), 5).x.shape == (5, 40)
+
+
 def test_without_validation_set():
     source = endless(replace(SMALL, n_valid=0))
     results = train_members(OBJECTIVE, source, Plan(5), {"learning_rate": [1e-2], "seed": [0]}).results
@@ -228,5 +263,5 @@ def test_without_validation_set():
 def test_refuses_a_knob_that_shapes():
     with pytest.raises(ValueError, match=r"'final_seq_length' cannot be traced.*iid_noise_scale"):
         sample(MNIST1D(), KEY, 3, knobs={"final_seq_length": 20})
-    with pytest.raises(ValueError, match=r"'n_train' cannot be traced"):
-        train_members(OBJECTIVE, endless(SMALL), Plan(2), {"learning_rate": [1e-2], "n_train": [9], "seed": [0]})
+    with pytest.raises(ValueError, match=r"label_noise=3\.0"):
+        sample(MNIST1D(), KEY, 3, knobs={"label_noise": 3.0})

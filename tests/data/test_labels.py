@@ -58,6 +58,16 @@ def test_one_task_read_by_more_outputs():
     assert MNIST1D().outputs == 10
 
 
+def test_patterns_that_share_a_label():
+    both = Templates.of([[0, 1, 2, 1], [1, 0, 1, 0], [2, 1, 1, 0]], y=[4, 4, 2])
+    config = MNIST1D(n_train=300, n_valid=0, n_test=0, templates=both, label_noise=1.0, label_noise_repeats=False)
+    clean = published(replace(config, label_noise=0.0)).train
+    np.testing.assert_array_equal(published(config).train.y, 6 - clean.y)
+    assert config.labels == (4, 2)
+    kept = replace(config, classes=(4,))
+    assert (kept.n_classes, kept.patterns.x) == (2, both.x[:2])
+
+
 @pytest.mark.parametrize(
     ("knobs", "says"),
     [

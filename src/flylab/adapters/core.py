@@ -5,8 +5,7 @@ import functools
 import numpy as np
 
 from flylab.data import MNIST1D, Dataset, Splits, published
-
-SUBSETS = ("train", "valid", "test")
+from flylab.data.splits import SETS as SUBSETS
 
 
 def splits_of(data: MNIST1D | Splits | None) -> Splits:

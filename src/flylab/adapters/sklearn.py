@@ -25,8 +25,7 @@ MNIST-1D
 :Creator: Sam Greydanus and Dmitry Kobak
 
 Ten 12-point digit templates, padded, scaled, translated, made noisy, sheared and resampled: small data that separate
-linear models, MLPs and CNNs. The first {n_train} examples are the published training set, the others the test set
-(`subset="all"`).
+linear models, MLPs and CNNs. {subset}
 
 .. rubric:: References
 
@@ -63,7 +62,7 @@ def load_mnist1d(
     """
     splits = splits_of(config)
     chosen = subset_of(splits, subset)
-    data: Any = np.array(chosen.x, dtype=np.float64).reshape(len(chosen.y), -1)
+    data: Any = np.array(chosen.x, dtype=np.float64).reshape(len(chosen.y), int(np.prod(chosen.x.shape[1:])))
     target: Any = np.array(chosen.y, dtype=int)
     names, table = [f"x{i}" for i in range(data.shape[1])], None
     if as_frame:
@@ -73,7 +72,10 @@ def load_mnist1d(
     if return_X_y:
         return data, target
     classes = class_names(splits)
-    about = _DESCR.format(n=len(data), length=data.shape[1], classes=len(classes), n_train=len(splits.train.y))
+    which = {"all": f"The first {len(splits.train.y)} examples are the training set, the others the test set."}
+    about = _DESCR.format(
+        n=len(data), length=data.shape[1], classes=len(classes), subset=which.get(subset, f"This is the {subset} set.")
+    )
     return Bunch(
         data=data, target=target, frame=table, feature_names=names, target_names=np.array(classes), DESCR=about
     )

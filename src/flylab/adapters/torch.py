@@ -1,18 +1,22 @@
 """MNIST-1D as PyTorch data sets: `MNIST1D`, in torchvision's manner, and `Endless`, fresh examples without end."""
 
-import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from flylab.adapters.core import class_names, splits_of
-from flylab.data import MNIST1D as Config  # noqa: N811
-from flylab.data import Splits
+from flylab.extras import need
+
+need("torch", "torch", "flylab.adapters.torch")  # before it is imported: a clear error
+
+import torch  # noqa: E402
+from torch.utils.data import Dataset, IterableDataset, get_worker_info  # noqa: E402
+
+from flylab.adapters.core import class_names, splits_of  # noqa: E402
+from flylab.data import MNIST1D as Config  # noqa: E402, N811
+from flylab.data import Splits  # noqa: E402
 
 _HERE = os.getpid()  # where this was imported: a process that runs it without having imported it is a fork
 
@@ -68,10 +72,10 @@ class MNIST1D(Dataset):
 class Endless(IterableDataset):
     """Fresh MNIST-1D examples without end, from the JAX generator, as a `torch.utils.data.IterableDataset`.
 
-    Example *i* depends on `seed` and *i* only; iterating again goes on where the last iteration stopped. Making
-    examples costs less than sending them between processes, so `DataLoader(num_workers=0)` is fastest. With workers,
-    each has its own examples, drawn from the loader's seed (`torch.manual_seed`); JAX does not survive a fork, so they
-    have to be spawned: `multiprocessing_context="spawn"`.
+    Example *i* depends on `seed` and *i* only; iterating again goes on with the next block. Making examples
+    costs less than sending them between processes, so `DataLoader(num_workers=0)` is fastest. With workers, each has
+    its own examples, drawn from the loader's seed (`torch.manual_seed`); JAX does not survive a fork, so they have to
+    be spawned: `multiprocessing_context="spawn"`.
 
     Args:
         config: knobs of the data.
@@ -82,6 +86,7 @@ class Endless(IterableDataset):
         block: examples made at once.
 
     Raises:
+        TypeError, ValueError: for a config, seed or block that is not allowed.
         RuntimeError: when iterated in a forked process.
 
     >>> from torch.utils.data import DataLoader
@@ -99,6 +104,11 @@ class Endless(IterableDataset):
         channel_dim: bool = False,
         block: int = 1000,
     ) -> None:
+        if not isinstance(config, Config | None):
+            raise TypeError(f"config={config!r} is not a config: give flylab.MNIST1D(…)")
+        for name, value, least in (("seed", seed, 0), ("block", block, 1)):
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name}={value!r} is not allowed: give a whole number ≥ {least}")
         self.config, self.seed, self.block = Config() if config is None else config, seed, block
         self.transform, self.target_transform, self.channel_dim = transform, target_transform, channel_dim
         self.n_drawn = 0
@@ -119,12 +129,11 @@ class Endless(IterableDataset):
         if (worker := get_worker_info()) is not None:
             key = jax.random.fold_in(key, worker.seed % 2**32)
         while True:
-            first = self.n_drawn - self.n_drawn % self.block
+            first, self.n_drawn = self.n_drawn, self.n_drawn + self.block  # whoever iterates beside us gets others
             made = sample(self.config, key, self.block, first=first)
             signals, labels = torch.tensor(np.asarray(made.x)), np.asarray(made.y).tolist()
             signals = signals[:, None] if self.channel_dim else signals
-            for signal, label in itertools.islice(zip(signals, labels, strict=True), self.n_drawn - first, None):
-                self.n_drawn += 1
+            for signal, label in zip(signals, labels, strict=True):
                 yield _transformed(self, signal, label)
 
 

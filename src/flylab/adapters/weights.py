@@ -54,14 +54,15 @@ def _collect(tree: Params, place: str, found: dict[str, np.ndarray]) -> None:
     own = {name: np.asarray(value) for name, value in tree.items() if name not in inner}
     for name, value in inner.items():
         _collect(value, f"{place}{name}.", found)
-    if set(own) == set(_GRU):
+    if set(own) == set(_GRU) and own["bi"].ndim == 3:
         hidden = own["bi"].shape[-1]
         for direction, ending in enumerate(("", "_reverse")):
             for name, theirs in _GRU.items():
                 shape = {"wi": (3 * hidden, -1), "wh": (3 * hidden, hidden)}.get(name, (3 * hidden,))
                 found[f"{place}{theirs}_l0{ending}"] = own[name][direction].reshape(shape)
     elif own:
-        if not {"w"} <= set(own) <= {"w", "b"} or own["w"].ndim not in (2, 3) or own.get("b", np.ones(1)).ndim != 1:
+        is_layer = {"w"} <= set(own) <= {"w", "b"}
+        if not is_layer or own["w"].ndim not in (2, 3) or own.get("b", np.ones(1)).ndim != 1:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in own.items())
             raise ValueError(f"{place or 'params'} has {shapes}: no linear layer, convolution or GRU of one network")
         found[f"{place}weight"] = own["w"].transpose(0, 2, 1) if own["w"].ndim == 3 else own["w"]

@@ -112,14 +112,10 @@ def write(path: str | os.PathLike[str], content: bytes | str) -> None:
         OSError: naming the path and what to do.
     """
     target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():  # os.replace would put a file in the place of /dev/null
-            target.write_bytes(content.encode() if isinstance(content, str) else content)
-        else:
-            write_atomic(target, content)
-    except OSError as error:
-        message = f"cannot write {path} ({error.strerror}); give a path in a folder that can be written to"
-        raise OSError(error.errno, message) from error
+    if target.exists() and not target.is_file() and not target.is_dir():  # os.replace would replace /dev/null by a file
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
+    else:
+        write_atomic(target, content)
 
 
 class _Writer(pickle.Pickler):

@@ -16,17 +16,21 @@ import numpy as np
 
 from flylab.config import from_json, to_json
 from flylab.data.mnist1d import MNIST1D
-from flylab.data.splits import Dataset, Splits
+from flylab.data.splits import SETS, Dataset, Splits
 from flylab.extras import need
 from flylab.files import write_atomic
 
 VERSION = 1
-SETS = ("train", "valid", "test")
 _MARK = "flylab data"
 
 
 class DataFileError(ValueError):
     """A file that is not a data set of ours, is damaged, or was written by another version."""
+
+
+class _Unpacked(NamedTuple):
+    about: dict[str, Any]
+    arrays: Callable[[], dict[str, np.ndarray]]  # read once it is known that we can
 
 
 class _Packed(NamedTuple):
@@ -46,7 +50,7 @@ def save(path: str | Path, splits: Splits, format: str | None = None) -> Path:  
         the path.
 
     Raises:
-        ValueError: for an unknown format, or one whose package is not installed.
+        ValueError: for an unknown format, one whose package is not installed, or sets that a file cannot hold.
         OSError: if the path cannot be written.
 
     >>> import tempfile
@@ -57,17 +61,39 @@ def save(path: str | Path, splits: Splits, format: str | None = None) -> Path:  
     10
     """
     path = Path(path)
+    kind = format_of(path, format)
+    if not isinstance(splits.config, MNIST1D | None):
+        raise ValueError(f"config={splits.config!r} cannot be stored: give an MNIST1D, or None")
+    config = None if splits.config is None else json.loads(to_json(splits.config))
+    arrays = {
+        f"{axis}_{name}": _native(getattr(getattr(splits, name), axis)) for name in SETS for axis in ("x", "y")
+    } | {"t": _native(splits.t)}
+    for axis, kinds in (("x", "iuf"), ("y", "iu")):
+        types = {arrays[f"{axis}_{name}"].dtype for name in SETS}
+        if len(types) > 1 or types.pop().kind not in kinds:
+            found = ", ".join(f"{name}: {arrays[f'{axis}_{name}'].dtype}" for name in SETS)
+            raise ValueError(f"{axis} of the three sets has types {found}: give one type of numbers")
+    about = {"format": f"{_MARK} {VERSION}", "config": config, "checksum": _checksum(config, arrays)}
+    write_atomic(path, FORMATS[kind].pack(_Packed(about, arrays)))
+    return path
+
+
+def format_of(path: Path, format: str | None = None) -> str:  # noqa: A002
+    """The format of a file to be written: the given one, or what the ending says.
+
+    Raises:
+        ValueError: for an unknown one.
+    """
     kind = path.suffix.lstrip(".").lower() if format is None else format
     if kind not in FORMATS:
         what = f"the ending of {path}" if format is None else f"format={format!r}"
         raise ValueError(f"{what} is not a format of data files: give one of {', '.join(FORMATS)}")
-    config = None if splits.config is None else json.loads(to_json(splits.config))
-    arrays = {
-        f"{axis}_{name}": np.asarray(getattr(getattr(splits, name), axis)) for name in SETS for axis in ("x", "y")
-    } | {"t": np.asarray(splits.t)}
-    about = {"format": f"{_MARK} {VERSION}", "config": config, "checksum": _checksum(config, arrays)}
-    write_atomic(path, FORMATS[kind].pack(_Packed(about, arrays)))
-    return path
+    return kind
+
+
+def _native(values: Any) -> np.ndarray:
+    values = np.asarray(values)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def load(path: str | Path) -> Splits:
@@ -81,18 +107,25 @@ def load(path: str | Path) -> Splits:
     content = path.read_bytes()
     kind = next((kind for kind, one in FORMATS.items() if content.startswith(one.begins)), "safetensors")
     try:
-        about, arrays = FORMATS[kind].unpack(content)
-        mark, _, version = about["format"].rpartition(" ")
-        if mark != _MARK:
-            raise KeyError(mark)
-    except ImportError:  # which package is missing, and how to get it
+        return _splits(path, *FORMATS[kind].unpack(content))
+    except (ImportError, DataFileError):  # which package is missing, and how to get it; or what is wrong
         raise
     except Exception as error:  # whatever the readers raise at a truncated or foreign file
         raise DataFileError(
-            f"{path} cannot be read as {kind} ({type(error).__name__}): it is damaged, or not a data file of flylab"
+            f"{path} cannot be read as {kind} ({type(error).__name__}): it is damaged, not a data file of flylab, or "
+            "of a newer one"
         ) from error
+
+
+def _splits(path: Path, about: dict[str, Any], read: Callable[[], dict[str, np.ndarray]]) -> Splits:
+    mark, _, version = about["format"].rpartition(" ")
+    if mark != _MARK:
+        raise DataFileError(f"{path} is not a data file of flylab")
     if version != str(VERSION):
-        raise DataFileError(f"{path} has version {version}, this flylab reads version {VERSION}: install a newer one")
+        raise DataFileError(
+            f"{path} has version {version}, this flylab reads {VERSION}: read it with the one that wrote it"
+        )
+    arrays = read()
     if about["checksum"] != _checksum(about["config"], arrays):
         raise DataFileError(f"{path} does not match its checksum: it was changed or damaged; write it again")
     config = None if about["config"] is None else from_json(MNIST1D, json.dumps(about["config"]))
@@ -117,10 +150,9 @@ def _to_npz(packed: _Packed) -> bytes:
     return buffer.getvalue()
 
 
-def _from_npz(content: bytes) -> _Packed:
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        arrays = dict(file)
-    return _Packed(json.loads(str(arrays.pop("flylab"))), arrays)
+def _from_npz(content: bytes) -> _Unpacked:
+    file = np.load(io.BytesIO(content), allow_pickle=False)
+    return _Unpacked(json.loads(str(file["flylab"])), lambda: {name: file[name] for name in file if name != "flylab"})
 
 
 def _to_safetensors(packed: _Packed) -> bytes:
@@ -128,10 +160,10 @@ def _to_safetensors(packed: _Packed) -> bytes:
     return _safetensors().save(arrays, {"flylab": json.dumps(packed.about)})
 
 
-def _from_safetensors(content: bytes) -> _Packed:
+def _from_safetensors(content: bytes) -> _Unpacked:
     length = int.from_bytes(content[:8], "little")
     about = json.loads(content[8 : 8 + length])["__metadata__"]["flylab"]  # `load` gives the arrays only
-    return _Packed(json.loads(about), _safetensors().load(content))
+    return _Unpacked(json.loads(about), lambda: _safetensors().load(content))
 
 
 def _safetensors() -> Any:
@@ -163,14 +195,14 @@ def _to_table(packed: _Packed) -> _Table:
     )
 
 
-def _from_table(table: _Table) -> _Packed:
+def _from_table(table: _Table) -> dict[str, np.ndarray]:
     about, split = table.about, np.array(table.split, dtype=str)
     x = table.x.reshape(-1, *about["shape"]).astype(about["x"])
     y = table.label.astype(about["y"])
     arrays = {"t": np.array(about["t"], about["t_type"])}
     for name in SETS:
         arrays |= {f"x_{name}": x[split == name], f"y_{name}": y[split == name]}
-    return _Packed(about, arrays)
+    return arrays
 
 
 def _to_csv(packed: _Packed) -> bytes:
@@ -182,15 +214,20 @@ def _to_csv(packed: _Packed) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _from_csv(content: bytes) -> _Packed:
+def _from_csv(content: bytes) -> _Unpacked:
     first, header, *lines = content.decode().splitlines()
-    split, numbers = [], []
-    for line in lines:
-        name, _, rest = line.partition(",")
-        split.append(name)
-        numbers.append(rest)
-    values = np.loadtxt(numbers, delimiter=",", ndmin=2) if numbers else np.zeros((0, header.count(",")))
-    return _from_table(_Table(json.loads(first.removeprefix("# flylab ")), split, values[:, 0], values[:, 1:]))
+    about = json.loads(first.removeprefix("# flylab "))
+
+    def arrays() -> dict[str, np.ndarray]:
+        split, numbers = [], []
+        for line in lines:
+            name, _, rest = line.partition(",")
+            split.append(name)
+            numbers.append(rest)
+        values = np.loadtxt(numbers, delimiter=",", ndmin=2) if numbers else np.zeros((0, header.count(",")))
+        return _from_table(_Table(about, split, values[:, 0], values[:, 1:]))
+
+    return _Unpacked(about, arrays)
 
 
 def _to_parquet(packed: _Packed) -> bytes:
@@ -203,16 +240,16 @@ def _to_parquet(packed: _Packed) -> bytes:
     return buffer.getvalue()
 
 
-def _from_parquet(content: bytes) -> _Packed:
+def _from_parquet(content: bytes) -> _Unpacked:
     _, parquet = _arrow()
     read = parquet.read_table(io.BytesIO(content))
-    x = [read[name].to_numpy() for name in read.column_names[2:]]
-    return _from_table(
-        _Table(
-            json.loads(read.schema.metadata[b"flylab"]), read["split"].to_pylist(), read["label"].to_numpy(),
-            np.stack(x, axis=1),
-        )
-    )  # fmt: skip
+    about = json.loads(read.schema.metadata[b"flylab"])
+
+    def arrays() -> dict[str, np.ndarray]:
+        x = [read[name].to_numpy() for name in read.column_names[2:]]
+        return _from_table(_Table(about, read["split"].to_pylist(), read["label"].to_numpy(), np.stack(x, axis=1)))
+
+    return _Unpacked(about, arrays)
 
 
 def _arrow() -> tuple[Any, Any]:
@@ -225,7 +262,7 @@ def _columns(x: np.ndarray) -> list[str]:
 
 class _Format(NamedTuple):
     pack: Callable[[_Packed], bytes]
-    unpack: Callable[[bytes], _Packed]
+    unpack: Callable[[bytes], _Unpacked]
     begins: bytes  # a file of it
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend.random import threefry_2x32
 from scipy.ndimage import gaussian_filter1d
 
@@ -20,6 +21,7 @@ from flylab import runtime
 from flylab.data import transforms
 from flylab.data.arrangements import shuffled
 from flylab.data.mnist1d import MNIST1D
+from flylab.data.published import time_axis
 from flylab.data.splits import Dataset, Source, Splits
 from flylab.keys import stream
 
@@ -65,19 +67,19 @@ def sample(
         n: number of examples.
         first: the first example's number.
         knobs: values in place of the config's, traced ones among them: any of `KNOBS`. The signal is differentiable
-            in `CONTINUOUS`. The constants of standardisation follow the knobs, but no gradient flows through them.
+            in `CONTINUOUS`, the constants of standardisation, which follow the knobs, included.
 
     Raises:
-        ValueError: for a knob that cannot be traced.
+        ValueError: for a knob that cannot be traced, or a value that the config would refuse.
 
     >>> import jax
     >>> data = sample(MNIST1D(), jax.random.key(0), 5)
     >>> bool((data.x[3] == sample(MNIST1D(), jax.random.key(0), 1, first=3).x[0]).all())
     True
     """
-    for name in knobs or {}:
-        if name not in KNOBS:
-            raise _untraceable(name)
+    _check(config, knobs or {})
+    if unknown := set(knobs or {}) - set(KNOBS):
+        raise _untraceable(min(unknown))
     if knobs:
         return _sample(_static(config), n, key, first, _knobs(config, knobs), None)
     return _sample(_static(config), n, key, first, *_on_device(config))
@@ -99,8 +101,7 @@ def generated(config: MNIST1D | None = None) -> Splits:
         for name, one, n in (("train", config, config.n_train), ("valid", clean, config.n_valid),
                              ("test", clean, config.n_test))
     )  # fmt: skip
-    t = transforms.resample(config.patterns.arrays()[1][None], config.n_points)
-    t = transforms.resample(t, config.final_seq_length)[0] / float(constants(config).scale)
+    t = time_axis(config.patterns.arrays()[1], config) / float(constants(config).scale)
     return Splits(train, valid, test, t, config.patterns, config)
 
 
@@ -120,9 +121,6 @@ def endless(config: MNIST1D | None = None) -> Source:
     static = _static(config)
 
     def own(knobs) -> dict[str, Any]:
-        for name in knobs:
-            if hasattr(config, name) and name not in KNOBS:
-                raise _untraceable(name)
         return _knobs(config, {name: knobs[name] for name in KNOBS if name in knobs})
 
     def prepare(knobs) -> Constants:
@@ -136,7 +134,17 @@ def endless(config: MNIST1D | None = None) -> Source:
         valid = _sample(static, config.n_valid, stream(key, "valid"), 0, clean, shared)
         return valid, _sample(static, config.n_test, stream(key, "test"), 0, clean, shared)
 
-    return Source(prepare, example, evaluation)
+    return Source(prepare, example, evaluation, lambda knobs: _check(config, knobs))
+
+
+def _check(config: MNIST1D, knobs: Mapping[str, Any]) -> None:
+    """Refuse fields of the config that cannot be traced, and values (where they are known) that it would refuse."""
+    for name, value in knobs.items():
+        if hasattr(config, name) and name not in KNOBS:
+            raise _untraceable(name)
+        if name in KNOBS and not isinstance(value, Tracer) and np.ndim(value) == 0:
+            number = np.asarray(value).item()
+            replace(config, **{name: int(number) if name == "max_translation" and number == int(number) else number})
 
 
 def _untraceable(name: str) -> ValueError:
@@ -177,7 +185,8 @@ def _knobs(config: MNIST1D, others: Mapping[str, Any] | None = None) -> dict[str
 def _tables(config: MNIST1D) -> _Tables:
     patterns, _, labels = config.patterns.arrays()
     low, high = config.padding
-    zeros = np.repeat(np.arange(low, max(high, low) + 1), len(patterns))
+    width = high - low + 1  # may be negative, as published: then fewer zeros than `low`
+    zeros = np.repeat(low + np.sign(width) * np.arange(max(abs(width), 1)), len(patterns))
     which = np.tile(np.arange(len(patterns)), len(zeros) // len(patterns))
     rows = transforms.pad(patterns + 1e-8, which, zeros, config.n_points)
     resample = transforms.resample(np.eye(config.n_points), config.final_seq_length).T
@@ -222,7 +231,8 @@ def _raw(config: MNIST1D, key: jax.Array, i, knobs: Mapping[str, Any]):
     n_points, n_smooth = tables.smooth.shape
     n_words = len(_UNIFORMS) + n_smooth + tables.white.shape[1]
     words = jnp.arange(n_words + n_words % 2, dtype=jnp.uint32)  # in pairs: the cipher makes two at once
-    bits = threefry_2x32(jax.random.key_data(jax.random.fold_in(key, i)), words)[:n_words]
+    own = jax.random.key_data(jax.random.fold_in(key, i))[:2]  # of an "rbg" key: the first of two such
+    bits = threefry_2x32(own, words)[:n_words]
     u: dict[str, Any] = dict(zip(_UNIFORMS, _uniform(bits[: len(_UNIFORMS)]), strict=True))
     smooth, white = jnp.split(_normal(bits[len(_UNIFORMS) :]), [n_smooth])
 
@@ -239,12 +249,13 @@ def _raw(config: MNIST1D, key: jax.Array, i, knobs: Mapping[str, Any]):
     return x, _label(config, tables.labels, which, u, knobs["label_noise"])
 
 
-def _label(config: MNIST1D, labels: np.ndarray, which, u: Mapping[str, Any], noise):
+def _label(config: MNIST1D, of_pattern: np.ndarray, which, u: Mapping[str, Any], noise):
     if config.random_labels is not None:
         return _whole(u["redraw"], config.random_labels)
-    n = len(labels)
-    other = _whole(u["redraw"], n) if config.label_noise_repeats else (which + 1 + _whole(u["redraw"], n - 1)) % n
-    return jnp.asarray(labels)[jnp.where(u["is_redrawn"] < noise, other, which)]
+    labels = np.array(config.labels, np.int32)  # several patterns may share one
+    n, own = len(labels), jnp.asarray((of_pattern[:, None] == labels).argmax(1))[which]
+    other = _whole(u["redraw"], n) if config.label_noise_repeats else (own + 1 + _whole(u["redraw"], n - 1)) % n
+    return jnp.asarray(labels)[jnp.where(u["is_redrawn"] < noise, other, own)]
 
 
 def _whole(uniform, n):
@@ -256,7 +267,7 @@ def _whole(uniform, n):
 def _constants(config: MNIST1D, knobs: Mapping[str, Any]) -> Constants:
     key = jax.random.key(0)
     x, _ = jax.vmap(lambda i: _raw(config, key, i, knobs))(jnp.arange(_N_CONSTANTS))
-    return jax.lax.stop_gradient(Constants(x.mean(), x.std()))
+    return Constants(x.mean(), x.std())
 
 
 def _example(config: MNIST1D, key: jax.Array, i, knobs: Mapping[str, Any], shared: Constants):

@@ -117,7 +117,8 @@ class MNIST1D:
             except TypeError:
                 kept = ()
             if not kept or len(set(kept)) < len(kept) or not set(kept) <= set(known):
-                _refuse("classes", self.classes, f"give some of {', '.join(map(str, known))}, each once")
+                names = ", ".join(map(str, dict.fromkeys(known)))
+                _refuse("classes", self.classes, f"give some of {names}, each once")
             object.__setattr__(self, "classes", kept)
         if not 0 <= self.label_noise <= 1:
             _refuse("label_noise", self.label_noise, "give a share between 0 and 1")
@@ -149,20 +150,20 @@ class MNIST1D:
         found = self._all_patterns
         if self.classes is None:
             return found
-        rows = [found.y.index(label) for label in self.classes]
-        return Templates(tuple(found.x[row] for row in rows), found.t, self.classes)
+        rows = [row for label in self.classes for row, own in enumerate(found.y) if own == label]
+        return Templates(tuple(found.x[row] for row in rows), found.t, tuple(found.y[row] for row in rows))
 
     @property
     def n_classes(self) -> int:
-        """Number of classes."""
-        if self.classes is not None:
-            return len(self.classes)
-        return 10 if self.templates is None else len(self.templates.y)
+        """Number of patterns, one a class."""
+        if self.templates is None:
+            return 10 if self.classes is None else len(self.classes)
+        return len(self.patterns.y)
 
     @property
     def labels(self) -> tuple[int, ...]:
         """The labels that examples can have."""
-        return self.patterns.y if self.random_labels is None else tuple(range(self.random_labels))
+        return tuple(dict.fromkeys(self.patterns.y) if self.random_labels is None else range(self.random_labels))
 
     @property
     def outputs(self) -> int:

@@ -30,11 +30,16 @@ def published(config: MNIST1D | None = None) -> Splits:
     config = MNIST1D() if config is None else config
     rng = np.random.RandomState(config.seed)
     x, y, order = make_raw(config, config.n_train + config.n_test, rng)
-    t = resample(resample(config.patterns.arrays()[1][None], config.n_points), config.final_seq_length)[0] / x.std()
+    t = time_axis(config.patterns.arrays()[1], config) / x.std()
     x = _arranged(standardised(x), config)
     n = config.n_train
     train, test = Dataset(x[:n], _labelled(config, "train", y[:n])), Dataset(x[n:], _labelled(config, "test", y[n:]))
     return Splits(train, _valid(config, order), test, t, config.patterns, config)
+
+
+def time_axis(t: Float[np.ndarray, " template"], config: MNIST1D) -> Float[np.ndarray, " length"]:
+    """The templates' time axis after resampling. (The reference divides it by the signals' deviation.)"""
+    return resample(resample(t[None], config.n_points), config.final_seq_length)[0]
 
 
 def make_raw(config: MNIST1D, n: int, rng: np.random.RandomState):

@@ -8,6 +8,8 @@ from numpy import ndarray
 
 from flylab.data.templates import Templates
 
+SETS = ("train", "valid", "test")
+
 
 class Dataset(NamedTuple):
     """Examples `x (n, *shape)` and their labels `y (n,)`: NumPy arrays, or JAX's within the engine."""
@@ -35,9 +37,11 @@ class Source(NamedTuple):
     Attributes:
         prepare: knobs → whatever all examples share, e.g. constants of standardisation. Called once per network.
         example: (shared, knobs, key, i) → input and label of training example `i`, which depend on nothing else.
-        evaluation: (shared, knobs) → the validation and the test set, float32 and int32; either may be empty.
+        evaluation: (shared, knobs) → the validation and the test set, float32 and int32; the former may be empty.
+        check: knobs of one network, before anything is traced → ValueError for one that is not allowed.
     """
 
     prepare: Callable[[Any], Any]
     example: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
     evaluation: Callable[[Any, Any], tuple[Dataset, Dataset]]
+    check: Callable[[Any], None] = lambda knobs: None

@@ -167,7 +167,7 @@ def run(
             searches[seed] = search
             if checkpoint is not None:
                 checkpoint.save(seed, _packed(search))
-    parts = []
+    parts: list[xr.Dataset] = []
     for seed, analysis in _analysis(protocol, model, keys, searches, progress):
         parts.append(xr.merge([_search_results(protocol, searches[seed], seed), analysis], join="outer"))
     return xr.concat(parts, "seed")
@@ -177,7 +177,9 @@ def _begun(protocol: Protocol, model: Model, key, seed: int, checkpoint, progres
     """The search at its start, or where the checkpoint has it."""
     initial = jax.device_get(model.init(stream(key, "init")))
     shape = len(CRITERIA), protocol.n_rounds
-    found = {name: np.full(shape, np.nan, np.float32) for name in ("loss", "accuracy", "best", "train_accuracy")}
+    found: dict[str, np.ndarray] = {
+        name: np.full(shape, np.nan, np.float32) for name in ("loss", "accuracy", "best", "train_accuracy")
+    }
     found["adjacency"] = np.full((*shape, len(RUN_LENGTHS)), np.nan, np.float32)
     found["mask"] = np.zeros((protocol.n_rounds, len(pack(full(initial)))), np.uint8)
     fresh = Search(0, full(initial), initial, initial, found)

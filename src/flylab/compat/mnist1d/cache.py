@@ -75,6 +75,10 @@ def look(path: Path, identity: Identity, make: Callable[[], dict[str, Any]]) -> 
         return Found(None, bool(sidecar), f"{error}. The set is made anew, the file {fate}")
     if sidecar and sidecar["sha256"] == _sha256(content):
         if changes := Identity(sidecar["args"], sidecar["templates"]).changes(identity):
+            if sidecar["args"].get("seed") is None:  # nobody can make that one again
+                return Found(
+                    None, False, f"{path} is of other arguments ({changes}) and has no seed: it is left as it is"
+                )
             return Found(
                 None, True, f"{path} is of other arguments ({changes}): the set is made anew and overwrites it"
             )
@@ -99,6 +103,8 @@ def save(path: Path, identity: Identity, data: dict[str, Any]) -> str:
     if objection := pickles.objection(content):
         return f"the set is not saved to {path}, since it could not be read back: {objection}"
     pickles.write(path, content)
+    if _beside(path).exists() and _read(path) is None:
+        return f"{_beside(path)} is not flylab's and is left as it is: the arguments of {path} are not noted"
     if path.is_file():  # no device
         sidecar = {"format": FORMAT, "args": identity.args, "templates": identity.templates, "sha256": _sha256(content)}
         pickles.write(_beside(path), json.dumps(sidecar, indent=1) + "\n")

@@ -12,9 +12,8 @@ from flylab.compat.mnist1d import cache
 from flylab.compat.mnist1d.transform import transform
 from flylab.compat.mnist1d.utils import ObjectView, from_pickle, set_seed, to_pickle
 from flylab.data.mnist1d import MNIST1D
-from flylab.data.published import make_raw, standardised
+from flylab.data.published import make_raw, standardised, time_axis
 from flylab.data.templates import Templates, digits
-from flylab.data.transforms import resample
 
 __all__ = [
     "ObjectView", "from_pickle", "get_dataset", "get_dataset_args", "get_templates", "make_dataset", "set_seed",
@@ -185,8 +184,7 @@ def _config(args: Any, template: dict[str, Any]) -> MNIST1D:
 def _make(config: MNIST1D, args: Any, template: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
     x, which, _ = make_raw(config, config.n_train, rng)
     y = np.stack([template["y"][i] for i in range(config.n_classes)])[which]
-    t = resample(np.asarray(template["t"], float)[None], config.n_points)
-    t = resample(t, config.final_seq_length)[0] / x.std()
+    t = time_axis(np.asarray(template["t"], float), config) / x.std()
     x = standardised(x)
     n = int(len(y) * args.train_split)
     return {"x": x[:n], "x_test": x[n:], "y": y[:n], "y_test": y[n:], "t": t, "templates": template}
