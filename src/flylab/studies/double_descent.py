@@ -514,4 +514,5 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: protocol.n_steps,
+    minutes={"smoke": 0.5, "quick": 5, "paper": 95, "threshold": 110},
 )  # fmt: skip
