@@ -11,7 +11,7 @@ import pytest
 from flylab.data import Dataset
 from flylab.models import Model, zoo
 from flylab.objectives import cross_entropy, supervised
-from flylab.training import Plan, arrays, train
+from flylab.training import Plan, _shuffled, arrays, train
 
 key = jax.random.key(0)
 
@@ -89,6 +89,22 @@ def test_shuffled_order_takes_every_example_once_an_epoch(tiny):
     loss = train(objective, {"p": jnp.zeros(10)}, tiny, plan, {"learning_rate": 0.1}, key=key).history["loss"]
     np.testing.assert_allclose(loss.reshape(2, 4).sum(1), tiny.train.y.sum())
     assert not np.array_equal(loss[:4], loss[4:])  # a new order each epoch
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 4000, 20000])
+def test_orders_are_random_permutations(n):
+    """Every number stands at every place, and before every other, equally often."""
+    keys = jax.random.split(jax.random.key(3), 500 if n < 100 else 20)
+    orders = np.asarray(jax.vmap(lambda key: _shuffled(key, n))(keys))
+    assert (np.sort(orders, 1) == np.arange(n)).all()
+    places = orders.argsort(1)
+    if n < 100:
+        assert places.mean(0) == pytest.approx(np.full(n, (n - 1) / 2), abs=0.25)
+        before = (places[:, :, None] < places[:, None, :]).mean(0)
+        assert before[~np.eye(n, dtype=bool)] == pytest.approx(0.5, abs=0.1)
+    else:
+        assert abs(np.corrcoef(places[:-1].ravel(), places[1:].ravel())[0, 1]) < 0.02
+        assert abs(np.corrcoef(orders.ravel(), np.tile(np.arange(n), len(orders)))[0, 1]) < 0.02
 
 
 def test_differentiable_in_the_knobs(tiny):

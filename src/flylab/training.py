@@ -366,13 +366,29 @@ def _batch(train: Dataset, plan: Plan, step, order, key: Key) -> tuple[jax.Array
         drawn = stream(key, "order")
         order = jax.lax.cond(
             i == 0,
-            lambda: jax.random.permutation(jax.random.fold_in(drawn, epoch), n).astype(jnp.int32),
+            lambda: _shuffled(jax.random.fold_in(drawn, epoch), n),
             lambda: order,
         )
         rows = jax.lax.dynamic_slice_in_dim(order, i * size, min(size, n))
     else:
         rows = (step * size + jnp.arange(size)) % n
     return order, Batch(jnp.moveaxis(train.x[rows], 0, -1), train.y[rows])
+
+
+def _shuffled(key: Key, n: int) -> jax.Array:
+    """0 … n − 1 in random order, nine times as fast as `jax.random.permutation`, which costs more than a small network.
+
+    One sort of single words: random bits above, the number below. Of the few whose random bits are equal, either comes
+    first as often as the other, since all numbers are masked by the same random bits.
+    """
+    n_bits = max(n - 1, 1).bit_length()
+    if n_bits > 14:  # too few random bits would be left
+        return jax.random.permutation(key, n).astype(jnp.int32)
+    low = jnp.uint32((1 << n_bits) - 1)
+    bits = jax.random.bits(key, (n + 1,))
+    mask = bits[n] & low
+    ordered = jnp.sort((bits[:n] & ~low) | (jnp.arange(n, dtype=jnp.uint32) ^ mask))
+    return ((ordered & low) ^ mask).astype(jnp.int32)
 
 
 def _fresh(source: Source, shared: Any, plan: Plan, step, member: Member) -> Batch:

@@ -501,7 +501,7 @@ STUDY = Study(
             sample_sizes=(100,), sample_widths=(2, 8), threshold_sizes=(100, 200), threshold_outputs=(10,),
             n_epochs=10, n_evaluations=4, data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
         ),
-        "quick": Protocol(arms=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 135, 300)),
+        "quick": Protocol(n_seeds=10, arms=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 300)),
         "paper": Protocol(sample_sizes=(1000, 2000, 8000)),
         "threshold": Protocol(
             n_seeds=4, arms=THRESHOLDS, widths=(2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),
@@ -514,4 +514,5 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: protocol.n_steps,
+    minutes={"smoke": 0.5, "quick": 5, "paper": 95, "threshold": 110},
 )  # fmt: skip
