@@ -632,7 +632,7 @@ STUDY = Study(
     presets={
         "smoke": Protocol(n_seeds=2, n_rounds=3, schedule="geometric", prune_rate=0.6, n_steps=30, score_at=20,
                           width=20, analysis_steps=20, analysis_batch=200, analysis_every=10, data=_TINY),
-        "quick": Protocol(n_seeds=5, n_rounds=16, schedule="geometric", prune_rate=0.2232, random_every=5,
+        "quick": Protocol(n_seeds=6, n_rounds=14, schedule="geometric", prune_rate=0.2232, random_every=5,
                           analysis_steps=1000, analysis_every=100, arrangements=("plain", "shuffled")),
         "paper": Protocol(n_seeds=2),
     },
