@@ -53,7 +53,7 @@ FIRST = {
     "cnn": 25 * 5 * 19,
     "gru": 0,
 }  # of them, needing no gradient to the input
-SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 2000, "cnn": 1000}, 3
+SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 2000, "cnn": 1000}, 1  # a sweep is a sum over 19 networks already
 STEPS = {"logistic": 6000, "mlp": 2000, "cnn": 1000, "gru": 500, "masked mlp": 500}
 TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250, "masked mlp": 500}
 WANTED = {

@@ -183,29 +183,39 @@ def check(objective: Objective, plan: Plan, data: Arrays | Source, member: Membe
         ValueError: naming the knob, or the label.
     """
     source, sets = (data, None) if isinstance(data, Source) else (None, data)
-    parts = _parts(objective, plan, source)
     if source is not None:
         source.check(member.knobs)
+    leaves, tree = jax.tree.flatten((sets, member))
+    shapes = tuple(jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+    unread, n_outputs = _looked_through(objective, plan, source, tree, shapes)
+    if unread:
+        raise ValueError(f"the knob {unread[0]!r} is read by nothing in this training: is it spelt right?")
+    for name, one in zip(SETS, sets or (), strict=False):
+        if len(one.y) and not 0 <= one.y.min() <= one.y.max() < n_outputs:
+            wrong = one.y.min() if one.y.min() < 0 else one.y.max()
+            raise ValueError(f"label {wrong} in the {name} set, but the network has {n_outputs} outputs: give it more")
 
-    def once(knobs: Knobs):
+
+@functools.lru_cache(maxsize=64)
+def _looked_through(
+    objective: Objective, plan: Plan, source: Source | None, tree: Any, shapes: tuple[Any, ...]
+) -> tuple[tuple[str, ...], int]:
+    """The knobs that one step and its evaluation do not read, and the number of outputs. Traced once per program."""
+    parts = _parts(objective, plan, source)
+    sets, member = tree.unflatten(shapes)
+
+    def once(knobs: Knobs, sets: Arrays | None, member: Member):
         own = member._replace(knobs=knobs)
         laid = parts.lay_out(sets, knobs)
         state = parts.start(laid, own)
         key = stream(member.key, "predict")
         return parts.step(laid, own, state)[1], objective.predict(state.params, laid.evaluated[0], knobs, key)
 
-    traced, (_, out) = jax.make_jaxpr(once, return_shape=True)(member.knobs)
+    traced, (_, out) = jax.make_jaxpr(once, return_shape=True)(member.knobs, sets, member._replace(knobs={}))
     read = {id(variable) for equation in traced.jaxpr.eqns for variable in equation.invars}
     paths = jax.tree.flatten_with_path(member.knobs)[0]
-    for (path, _), variable in zip(paths, traced.jaxpr.invars, strict=True):
-        if id(variable) not in read:
-            raise ValueError(f"the knob {path[0].key!r} is read by nothing in this training: is it spelt right?")
-    for name, one in zip(SETS, sets or (), strict=False):
-        if len(one.y) and not 0 <= one.y.min() <= one.y.max() < out.shape[0]:
-            wrong = one.y.min() if one.y.min() < 0 else one.y.max()
-            raise ValueError(
-                f"label {wrong} in the {name} set, but the network has {out.shape[0]} outputs: give it more"
-            )
+    names = [path[0].key for (path, _), v in zip(paths, traced.jaxpr.invars, strict=False) if id(v) not in read]
+    return tuple(dict.fromkeys(names)), out.shape[0]
 
 
 def train(
