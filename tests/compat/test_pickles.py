@@ -447,7 +447,7 @@ def test_write_makes_folders(tmp_path):
 
 def test_an_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"cannot write .*file/x\.pkl .*give a path"):
+    with pytest.raises(OSError, match=r"cannot write .*file/x\.pkl .*choose another place"):
         pickles.write(tmp_path / "file" / "x.pkl", b"")
     with pytest.raises(IsADirectoryError, match="cannot write"):
         pickles.write(tmp_path, b"")
