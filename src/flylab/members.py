@@ -108,10 +108,11 @@ def train_members(
     first, member = next(members())
     data = first if source is None else source
     assert data is not None
-    check(objective, plan, data, member)
     if source is not None:
-        for point in itertools.product(*axes.values()):
-            source.check({name: value for name, value in zip(axes, point, strict=True) if name != "seed"})
+        swept = {name: values for name, values in axes.items() if name != "seed"}
+        for point in itertools.product(*swept.values()):
+            source.check(dict(zip(swept, point, strict=True)))
+    check(objective, plan, data, member)
     trained = list(run_members(steps(objective, plan, source), members(), progress=progress))
     sizes = tuple(len(values) for values in axes.values())
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)

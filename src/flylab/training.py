@@ -183,8 +183,6 @@ def check(objective: Objective, plan: Plan, data: Arrays | Source, member: Membe
         ValueError: naming the knob, or the label.
     """
     source, sets = (data, None) if isinstance(data, Source) else (None, data)
-    if source is not None:
-        source.check(member.knobs)
     leaves, tree = jax.tree.flatten((sets, member))
     shapes = tuple(jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
     unread, n_outputs = _looked_through(objective, plan, source, tree, shapes)
@@ -386,7 +384,7 @@ def _batch(train: Dataset, plan: Plan, step, order, key: Key) -> tuple[jax.Array
 
 
 def _shuffled(key: Key, n: int) -> jax.Array:
-    """0 … n − 1 in random order, nine times as fast as `jax.random.permutation`, which costs more than a small network.
+    """0 … n − 1 in random order, much faster than `jax.random.permutation`, which costs more than a small network.
 
     One sort of single words: random bits above, the number below. Of the few whose random bits are equal, either comes
     first as often as the other, since all numbers are masked by the same random bits.
