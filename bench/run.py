@@ -29,12 +29,13 @@ import torch_loop
 from flylab import runtime
 from flylab.data import MNIST1D, published
 from flylab.data.generator import sample
+from flylab.loop import Member, Plan, arrays
 from flylab.members import run_members, train_members
 from flylab.models import Model, layers, masks, zoo
 from flylab.objectives import supervised
 from flylab.provenance import origin
 from flylab.studies import lottery
-from flylab.training import Member, Plan, arrays, steps
+from flylab.training import steps
 
 EVAL_EVERY = 250
 N_THREADS = torch.get_num_threads()  # as PyTorch starts: all cores

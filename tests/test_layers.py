@@ -16,9 +16,9 @@ ORDER = (
     "data.generator", "data.formats", "data",
     "models.layers", "models.conv", "models.gru", "models.model", "models.padding", "models.zoo", "models.masks",
     "models",
-    "objectives",
+    "activations", "objectives",
     # 2 engine
-    "training", "members",
+    "loop", "training", "members", "meta",
     # 3 record
     "provenance", "store", "ledger", "plot", "study",
     # 4 studies

@@ -10,10 +10,10 @@ import pytest
 
 from flylab import members, runtime
 from flylab.data import MNIST1D, published
+from flylab.loop import Plan
 from flylab.members import train_members
 from flylab.models import zoo
 from flylab.objectives import supervised
-from flylab.training import Plan
 
 key = jax.random.key(0)
 PLAN = Plan(40, 50, eval_every=15)
@@ -123,7 +123,7 @@ def test_memory_is_bounded(tiny):
         from flylab.members import train_members
         from flylab.models import zoo
         from flylab.objectives import supervised
-        from flylab.training import Plan
+        from flylab.loop import Plan
         grid = {"learning_rate": [1e-2], "seed": range(1000)}
         train_members(supervised(zoo.cnn()), published(), Plan(2, eval_every=2), grid)
         status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
@@ -143,7 +143,7 @@ def test_works_where_jax_has_started(tmp_path):
         from flylab.members import train_members
         from flylab.models import zoo
         from flylab.objectives import supervised
-        from flylab.training import Plan
+        from flylab.loop import Plan
         splits = published(MNIST1D(n_train=100, n_test=50, n_valid=50))
         grid = {"learning_rate": [1e-2], "seed": range(3)}
         with warnings.catch_warnings(record=True) as caught:

@@ -9,9 +9,10 @@ import optax
 import pytest
 
 from flylab.data import Dataset
+from flylab.loop import Plan, _shuffled, arrays
 from flylab.models import Model, zoo
 from flylab.objectives import cross_entropy, supervised
-from flylab.training import Plan, _shuffled, arrays, train
+from flylab.training import train
 
 key = jax.random.key(0)
 
@@ -74,7 +75,7 @@ def test_evaluation_covers_every_example_once(tiny, monkeypatch):
     """Chunks that do not divide the sets change nothing."""
     objective = supervised(zoo.logistic())
     whole = train(objective, objective.init(key, {}), tiny, Plan(0), {"learning_rate": 0.1}, key=key)
-    monkeypatch.setattr("flylab.training.EVALUATION_CHUNK", 37)
+    monkeypatch.setattr("flylab.loop.EVALUATION_CHUNK", 37)
     chunked = train(objective, objective.init(key, {}), tiny, Plan(0), {"learning_rate": 0.1}, key=key)
     for name in whole.history:
         np.testing.assert_allclose(chunked.history[name], whole.history[name], rtol=1e-5)

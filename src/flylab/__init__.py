@@ -11,26 +11,28 @@ if TYPE_CHECKING:
     from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, published
     from flylab.data.generator import endless, generated
     from flylab.ledger import Claim, Verdict
+    from flylab.loop import Plan
     from flylab.members import Population, train_members
     from flylab.models import Model, n_params
     from flylab.objectives import Objective, supervised
     from flylab.reporting import verdicts
     from flylab.runtime import setup
     from flylab.study import Study
-    from flylab.training import Plan, Trained, train
+    from flylab.training import Trained, train
 
 _HOMES = {
     "api": ("load", "run"),
     "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "published"),
     "data.generator": ("endless", "generated"),
     "ledger": ("Claim", "Verdict"),
+    "loop": ("Plan",),
     "members": ("Population", "train_members"),
     "models": ("Model", "n_params"),
     "objectives": ("Objective", "supervised"),
     "reporting": ("verdicts",),
     "runtime": ("setup",),
     "study": ("Study",),
-    "training": ("Plan", "Trained", "train"),
+    "training": ("Trained", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -42,6 +42,8 @@ LABELS: dict[str, Label] = {
     "train_loss": Label("training loss", "nats"),
     "valid_loss": Label("validation loss", "nats"),
     "test_loss": Label("test loss", "nats"),
+    "loss": Label("loss of a step's batch", "nats"),
+    "update": Label("optimiser step"),
     "prediction": Label("predicted class after the last step"),
     "label": Label("true class"),
 }

@@ -20,8 +20,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from flylab import runtime
 from flylab.data.splits import Source, Splits
+from flylab.loop import Arrays, Member, Plan, arrays, not_data
 from flylab.objectives import Objective
-from flylab.training import Arrays, Member, Plan, Steps, Trained, arrays, check, not_data, steps
+from flylab.training import Steps, Trained, check, steps
 from flylab.types import Key, Params
 
 CHUNK_SECONDS = 0.5
@@ -40,7 +41,7 @@ class Population(NamedTuple):
     Attributes:
         params: the last parameters, as NumPy arrays with the grid's axes in front.
         results: metrics with the grid's named axes: `{train,valid,test}_{loss,accuracy}` over `step`, and
-            `prediction` over `example`.
+            `prediction` over `example`; with the plan's `losses` also `loss` over `update`.
     """
 
     params: Params
@@ -120,9 +121,11 @@ def train_members(
 
 
 def _labelled(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
-    variables = {name: ((*axes, "step"), values) for name, values in stacked.history.items()} | {
-        "prediction": ((*axes, "example"), stacked.prediction)
-    }
+    history = dict(stacked.history)
+    variables = {"prediction": ((*axes, "example"), stacked.prediction)}
+    if plan.losses:
+        variables["loss"] = ((*axes, "update"), history.pop("loss"))
+    variables |= {name: ((*axes, "step"), values) for name, values in history.items()}
     return xr.Dataset(variables, {**axes, "step": list(plan.evaluated)})
 
 

@@ -57,7 +57,7 @@ class _Walk:
             self.visit((value.func, value.args, value.keywords), place)
         elif isinstance(value, types.FunctionType | type) or hasattr(value, "__wrapped__"):
             self._visit_definition(inspect.unwrap(value))
-            for part in ("fwd", "bwd"):  # of a jax.custom_vjp
+            for part in ("fwd", "bwd", "jvp"):  # of a jax.custom_vjp or custom_jvp
                 if part_value := getattr(value, part, None):
                     self.visit(part_value)
         elif isinstance(value, Mapping):

@@ -10,10 +10,11 @@ from scipy.stats import ks_2samp
 
 from flylab.data import MNIST1D, Templates, published, shuffled
 from flylab.data.generator import CONTINUOUS, KNOBS, constants, endless, generated, sample
+from flylab.loop import Plan
 from flylab.members import train_members
 from flylab.models import zoo
 from flylab.objectives import supervised
-from flylab.training import Plan, train
+from flylab.training import train
 
 KEY = jax.random.key(1)
 SMALL = MNIST1D(n_train=50, n_valid=50, n_test=50)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flylab.data import MNIST1D, published
+from flylab.loop import Plan
 from flylab.members import train_members
 from flylab.models import outputs, zoo
 from flylab.models.masks import (
@@ -23,7 +24,6 @@ from flylab.models.masks import (
     unpack,
 )  # fmt: skip
 from flylab.objectives import Batch, supervised
-from flylab.training import Plan
 
 KEY = jax.random.key(0)
 EVERY = pytest.mark.parametrize("name", zoo.ALL)

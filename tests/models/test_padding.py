@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from flylab.loop import Plan
 from flylab.models import outputs, zoo
 from flylab.models.padding import padded
 from flylab.objectives import squared_error, supervised
-from flylab.training import Plan, train
+from flylab.training import train
 
 key = jax.random.key(0)
 PAIRS = {

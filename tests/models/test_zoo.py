@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from flylab.loop import Plan
 from flylab.models import n_params, outputs, zoo
 from flylab.models.conv import Conv, conv_stack
 from flylab.models.layers import conv1d, conv1d_init, linear_init
 from flylab.objectives import Batch, supervised
-from flylab.training import Plan, train
+from flylab.training import train
 
 SIZES = {"logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134}
 key = jax.random.key(0)

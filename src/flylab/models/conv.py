@@ -130,6 +130,10 @@ def _source_runs(readers: list[dict[int, int]]) -> tuple[tuple[int, tuple[tuple[
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _take(h: Float[Array, "n_in length batch"], gather: Gather) -> Float[Array, "kernel n_in length_out batch"]:
+    return _taken(h, gather)
+
+
+def _taken(h, gather: Gather):
     n_in, _, batch = h.shape
 
     def run(start: int, n: int):
@@ -139,7 +143,7 @@ def _take(h: Float[Array, "n_in length batch"], gather: Gather) -> Float[Array, 
 
 
 def _take_forward(h, gather: Gather):
-    return _take(h, gather), None
+    return _taken(h, gather), None
 
 
 def _take_backward(gather: Gather, _, g: Float[Array, "kernel n_in length_out batch"]):

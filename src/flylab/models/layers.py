@@ -36,6 +36,10 @@ def affine(
 
     Never vmap this over its weights.
     """
+    return _affine(w, b, x)
+
+
+def _affine(w, b, x):
     return w @ x + b[:, None]
 
 
@@ -45,7 +49,7 @@ def _product(a, b, contracted: tuple[int, int]):
 
 
 def _affine_forward(w, b, x):
-    return affine(w, b, x), (w, x)
+    return _affine(w, b, x), (w, x)  # in plain operations: forward mode may differentiate through it
 
 
 def _affine_backward(residuals, g):

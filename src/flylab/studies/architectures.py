@@ -16,13 +16,13 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from flylab.data import MNIST1D, Splits, published, shuffled
 from flylab.ledger import Claim
+from flylab.loop import Plan
 from flylab.members import Progress, train_members
 from flylab.models import zoo
 from flylab.objectives import supervised
 from flylab.plot import COLOURS, band, style
 from flylab.stats import cross_fitted, interval, plus_minus
 from flylab.study import BaseProtocol, Cell, Study, Table
-from flylab.training import Plan
 
 NETWORKS = tuple(zoo.ALL)
 TITLES = {

@@ -21,6 +21,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 from flylab.data import MNIST1D, Splits, published
 from flylab.keys import stream
 from flylab.ledger import Claim
+from flylab.loop import Plan
 from flylab.members import Progress, train_members
 from flylab.models import Model, n_params, zoo
 from flylab.models.padding import padded
@@ -28,7 +29,6 @@ from flylab.objectives import squared_error, supervised
 from flylab.plot import COLOURS, band, style
 from flylab.stats import cross_fitted_rise, crossing, exponents, greatest_rise, interval, peak_place, plus_minus
 from flylab.study import BaseProtocol, Cell, Study, Table
-from flylab.training import Plan
 
 WIDTHS = tuple(np.unique(np.geomspace(2, 300, 20, dtype=int)).tolist())
 CHANNELS = (*range(2, 30, 2), *range(30, 101, 5))

@@ -22,6 +22,7 @@ from flylab.config import from_json
 from flylab.data import MNIST1D, exchanged, published, reversed_, shuffled
 from flylab.keys import stream
 from flylab.ledger import Claim
+from flylab.loop import Arrays, Member, Plan, arrays
 from flylab.members import Progress, run_members
 from flylab.models import Model, zoo
 from flylab.models.masks import Mask, adjacency, applied, first_layer, full, masked, pack, prune, random_mask, unpack
@@ -29,7 +30,7 @@ from flylab.objectives import Objective, supervised
 from flylab.plot import COLOURS, band, style
 from flylab.stats import interval
 from flylab.study import BaseProtocol, Cell, Checkpoint, Study, Table
-from flylab.training import Arrays, Member, Plan, Trained, arrays, steps
+from flylab.training import Trained, steps
 
 ARMS = ("dense", "random", "ticket", "reinitialised")
 CRITERIA = ("ticket", "random")
