@@ -218,7 +218,7 @@ def _program(run: Steps, devices: tuple[Any, ...]) -> _Program:
     def put(group: Sequence):
         return jax.device_put(jax.tree.map(lambda *leaves: _stack(leaves), *group), sharding)
 
-    return _Program(put, on_each(run.lay_out), compiled, [25])
+    return _Program(put, on_each(run.lay_out), compiled, [run.first_chunk])
 
 
 def _stack(leaves):

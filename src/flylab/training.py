@@ -50,6 +50,7 @@ class Steps(NamedTuple):
         advance: (data, member, state, stop) → state after `stop` steps, evaluated on the way and at the end.
         n_steps: steps in all.
         options: XLA's compiler options for it.
+        first_chunk: steps of the first dispatch, from whose time the number for the next is learnt.
     """
 
     lay_out: Callable[[Arrays | None, Knobs], Laid]
@@ -57,6 +58,7 @@ class Steps(NamedTuple):
     advance: Callable[[Laid, Member, State, Any], State]
     n_steps: int
     options: tuple[tuple[str, bool | str], ...]
+    first_chunk: int = 25
 
 
 def check(objective: Objective, plan: Plan, data: Arrays | Source, member: Member) -> None:

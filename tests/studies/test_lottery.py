@@ -71,10 +71,10 @@ def test_masks_are_nested_and_as_sparse_as_said(results):
 
 def test_the_search_ranks_the_weights_at_the_step_that_is_asked_for(results):
     """The first pruned mask keeps the largest of the dense network's weights at step `score_at`, layer by layer."""
+    from flylab.loop import Plan
     from flylab.models.masks import full, prune
     from flylab.objectives import supervised
-    from flylab.loop import Plan
-from flylab.training import train
+    from flylab.training import train
 
     model, key = lottery._model(TINY), jax.random.fold_in(KEY, 0)
     plan = Plan(TINY.score_at, TINY.batch_size)

@@ -1,0 +1,254 @@
+"""Metalearning a learning rate: does gradient descent on the rate itself find the best one, wherever it starts?
+
+The mean training loss of a whole run of 200 steps is differentiated with respect to its learning rate, and descended
+(Greydanus & Kobak 2024, section 3.3; Maclaurin et al. 2015). The dense grid of rates shows what there was to find.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import optax
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flylab.data import MNIST1D, Splits, published
+from flylab.ledger import Claim
+from flylab.loop import Plan
+from flylab.members import Progress, train_members
+from flylab.meta import MetaPlan, metalearn
+from flylab.models import zoo
+from flylab.objectives import Objective, supervised
+from flylab.plot import COLOURS, band, style
+from flylab.stats import interval, plus_minus
+from flylab.study import BaseProtocol, Cell, Study, Table
+
+PUBLISHED_STARTS = (1.5, 0.15)
+STARTS = (*PUBLISHED_STARTS, 0.05, 0.09, 0.25, 0.45, 0.75, 1.0, 2.0, 3.0)
+RATES = tuple(round(float(rate), 4) for rate in np.geomspace(0.05, 3, 60))
+
+
+# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """The published protocol: a tanh MLP 40-50-10, gradient descent without momentum, batches in fixed order."""
+
+    starts: tuple[float, ...] = STARTS
+    """Learning rates to start from; the published ones are 1.5 and 0.15."""
+    n_outer_steps: int = 50
+    """Steps of gradient descent on the learning rate."""
+    outer_rate: float = 0.3
+    """The rate of that descent."""
+    n_steps: int = 200
+    """Inner steps: optimiser steps of each training run."""
+    batch_size: int = 50
+    """Examples per inner step."""
+    width: int = 50
+    """Hidden units."""
+    rates: tuple[float, ...] = RATES
+    """The grid of learning rates that metalearning is compared with."""
+    fresh_start: bool = False
+    """New initial weights in each outer step, else a seed's own: then each outer step meets a new landscape."""
+    fresh_data: bool = False
+    """A new data set per seed (generator seed 1000 + 2·seed), else the published one."""
+    data: MNIST1D = field(default_factory=MNIST1D)
+    """The data set."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("n_outer_steps", "n_steps", "width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
+        for name in ("starts", "rates"):
+            if not getattr(self, name) or min(getattr(self, name)) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give numbers > 0")
+        if not self.outer_rate > 0:
+            raise ValueError(f"outer_rate={self.outer_rate} is not allowed: give a number > 0")
+        self.plan()
+
+    def plan(self, losses: bool = False) -> Plan:
+        """Of an inner run; evaluated at both ends only."""
+        return Plan(self.n_steps, self.batch_size, self.n_steps, optimizer="sgd", losses=losses)
+
+
+def cells(protocol: Protocol) -> Sequence[Cell]:
+    """Metalearning from all starts, and the grid."""
+    return [{"arm": "metalearned"}, {"arm": "grid"}]
+
+
+def run(
+    protocol: Protocol,
+    cell: Cell,
+    seeds: Sequence[int],
+    *,
+    key,
+    inputs=None,
+    progress: Progress | None = None,
+    checkpoint=None,
+) -> xr.Dataset:
+    """Rate and losses along the outer descent from each start; or the same losses at each rate of the grid."""
+
+    def fresh(seed: int) -> Splits:
+        return _made(replace(protocol.data, seed=1000 + 2 * seed))
+
+    splits = fresh if protocol.fresh_data else _made(protocol.data)
+    return RUNS[cell["arm"]](protocol, splits, seeds, key, progress)
+
+
+def _metalearned(protocol: Protocol, splits: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
+    starts = [{"learning_rate": start} for start in protocol.starts]
+    found = metalearn(_objective(protocol), splits, _outer(protocol), starts, seeds, key=key, progress=progress)
+    rates = found.kept["learning_rate"]  # (start, seed, outer_step)
+    return found.results.assign(rate=(("start", "seed", "outer_step"), rates)).assign_coords(start=[*protocol.starts])
+
+
+def _grid(protocol: Protocol, splits: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
+    grid, plan = {"learning_rate": protocol.rates, "seed": seeds}, protocol.plan(losses=True)
+    losses = train_members(_objective(protocol), splits, plan, grid, key=key, progress=progress).results.loss
+    return xr.Dataset({"grid_loss": losses.mean("update"), "grid_last_loss": losses.isel(update=-1)})
+
+
+RUNS = {"metalearned": _metalearned, "grid": _grid}
+
+
+def _objective(protocol: Protocol) -> Objective:
+    return supervised(zoo.shallow(protocol.data.final_seq_length, protocol.width, protocol.data.outputs))
+
+
+@functools.cache
+def _outer(protocol: Protocol) -> MetaPlan:
+    """One outer step more than asked for: each shows the rate and the loss before it."""
+    n = protocol.n_outer_steps + 1
+    descent, keep = optax.sgd(protocol.outer_rate), tuple(range(n))
+    return MetaPlan(protocol.plan(), n, descent, fresh_start=protocol.fresh_start, keep=keep)
+
+
+@functools.lru_cache(maxsize=4)
+def _made(config: MNIST1D) -> Splits:
+    return published(config)
+
+
+# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def final(results: xr.Dataset, start: float | None = None) -> xr.DataArray:
+    """The metalearned rate over `seed`, from one start; by default the mean of both published starts."""
+    rates = results.rate.sel(arm="metalearned").isel(outer_step=-1)
+    if start is not None:
+        return rates.sel(start=start)
+    known = [one for one in PUBLISHED_STARTS if one in rates.start.values]
+    return rates.sel(start=known).mean("start")
+
+
+def best_rate(results: xr.Dataset) -> xr.DataArray:
+    """The rate of least loss over `seed`: a parabola in log rate through the grid's lowest point and its neighbours."""
+    losses = results.grid_loss.sel(arm="grid").transpose("seed", "learning_rate").sortby("learning_rate")
+    logs, found = np.log(losses.learning_rate.values), []
+    for curve in losses.values:
+        lowest = int(np.nanargmin(curve))
+        around = slice(max(lowest - 1, 0), lowest + 2)
+        place = logs[lowest]
+        if len(curve[around]) == 3:
+            curved, slope, _ = np.polyfit(logs[around] - place, curve[around], 2)
+            place += -slope / (2 * curved) if curved > 0 else 0.0
+        found.append(float(np.exp(place)))
+    return losses.seed.copy(data=found)
+
+
+# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _farthest(results: xr.Dataset) -> xr.DataArray:
+    """How far the farthest start ends from the published ones' mean, over `seed`."""
+    return np.abs(results.rate.sel(arm="metalearned").isel(outer_step=-1) - final(results)).max("start")
+
+
+CLAIMS = (
+    Claim("converges", "started from 1.5 and from 0.15, the rate ends within 0.05 of the same value", "paper, nb",
+          "0.62", "", lambda r: final(r, 1.5) - final(r, 0.15), within=(-0.05, 0.05)),
+    Claim("value", "the metalearned rate is 0.62 ± 0.06", "paper, nb", "0.62", "", final, within=(0.56, 0.68)),
+    Claim("is-optimal", "a dense grid of rates has its minimum within ± 0.1 of the metalearned rate", "here", "–", "",
+          lambda r: final(r) - best_rate(r), within=(-0.1, 0.1)),
+    Claim("converges-everywhere", "from each of ten starts between 0.05 and 3 it ends within 0.1 of there", "here",
+          "–", "", _farthest, below=0.1),
+)  # fmt: skip
+
+
+# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def table(results: xr.Dataset) -> Table:
+    """Where each start ended, and what the grid says."""
+    learned, rows = results.sel(arm="metalearned"), []
+    for start in sorted(learned.start.values):
+        one = learned.sel(start=start)
+        first, last = (plus_minus(one.outer_loss.isel(outer_step=i), 3) for i in (0, -1))
+        rows.append((f"start {start:g}", plus_minus(one.rate.isel(outer_step=-1), 3), first, last))
+    least = results.grid_loss.sel(arm="grid").min("learning_rate")
+    rows.append(("grid's minimum", plus_minus(best_rate(results), 3), "–", plus_minus(least, 3)))
+    columns = ("", "rate", "mean inner loss before", "after")
+    return Table(f"Mean over {results.sizes['seed']} seeds ± half of the 95 % interval", columns, rows)
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Outer objective, last inner loss and rate along the outer descent; the landscape, and where descent ends."""
+    learned = results.sel(arm="metalearned")
+    with style():
+        drawn = Figure(figsize=(10.4, 7.6))
+        (above_left, above_right), (below_left, below_right) = drawn.subplots(2, 2)
+        panels = (
+            (above_left, "outer_loss", "Outer objective: mean inner loss"),
+            (above_right, "last_loss", "Loss of the last inner step"),
+            (below_left, "rate", "Learning rate"),
+        )
+        for ax, name, title in panels:
+            for start in sorted(learned.start.values):
+                known = start in PUBLISHED_STARTS
+                colour = COLOURS[PUBLISHED_STARTS.index(start)] if known else "0.6"
+                label = f"from {start:g} (published)" if known else ""
+                band(ax, learned[name].sel(start=start), label=label, color=colour, linewidth=1.6 if known else 0.9)
+            ax.plot([], [], color="0.6", linewidth=0.9, label="from other starts")
+            ax.set(title=title)
+            ax.legend(fontsize=8)
+        below_left.set(yscale="log")
+        below_left.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2, 3], ["0.05", "0.1", "0.2", "0.5", "1", "2", "3"])
+        below_left.minorticks_off()
+        _landscape(below_right, results)
+    return drawn
+
+
+def _landscape(ax, results: xr.Dataset) -> None:
+    band(ax, results.grid_loss.sel(arm="grid").sortby("learning_rate"), color=COLOURS[2], label="mean inner loss")
+    mean, low, high, _ = interval(final(results))
+    ax.axvline(mean, color=COLOURS[0], linewidth=1.4, label=f"metalearned: {plus_minus(final(results), 2)}")
+    if not np.isnan(low):
+        ax.axvspan(low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
+    best = best_rate(results)
+    ax.axvline(float(best.mean()), color="0.3", linestyle="--", linewidth=1.1, label=f"best: {plus_minus(best, 2)}")
+    ax.set(xscale="log", title="The landscape, and where descent ends", ylabel="mean inner loss (nats)")
+    ax.set_xticks([0.05, 0.1, 0.2, 0.5, 1, 2, 3], ["0.05", "0.1", "0.2", "0.5", "1", "2", "3"])
+    ax.minorticks_off()
+    ax.legend(fontsize=8)
+
+
+STUDY = Study(
+    question="Does gradient descent on the learning rate find the best one, wherever it starts?",
+    presets={
+        "smoke": Protocol(n_seeds=2, starts=(1.5, 0.15, 0.5), n_outer_steps=3, n_steps=20, rates=(0.1, 0.3, 1.0, 2.0),
+                          data=MNIST1D(n_train=500, n_valid=0, n_test=100)),
+        "quick": Protocol(n_seeds=10),
+        "paper": Protocol(n_seeds=30),
+    },
+    cells=cells,
+    run=run,
+    claims=CLAIMS,
+    figure=figure,
+    table=table,
+    work=lambda protocol, cell: protocol.n_steps * (
+        len(protocol.rates) if cell["arm"] == "grid" else len(protocol.starts) * (protocol.n_outer_steps + 1)
+    ),
+    minutes={"smoke": 0.2, "quick": 0.8, "paper": 2.2},
+)  # fmt: skip
