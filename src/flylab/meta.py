@@ -226,7 +226,7 @@ def metalearn(
     objective: Objective,
     splits: Splits | Source | Callable[[int], Splits],
     plan: MetaPlan,
-    starts: Sequence[Knobs],
+    starts: Sequence[Knobs | Callable[[int], Knobs]],
     seeds: Sequence[int] = (0,),
     *,
     fixed: Knobs | None = None,
@@ -240,7 +240,7 @@ def metalearn(
         objective: what the inner runs learn.
         splits: the data; or a function of the seed; or a `Source`.
         plan: what shapes the program.
-        starts: knobs to start from, trees of one shape.
+        starts: knobs to start from, trees of one shape; or functions of the seed.
         seeds: repetitions; each gives the inner runs their key, `fold_in(key, seed)`.
         fixed: knobs that are not learned.
         key: the root of all randomness: a key, or a number to make one from.
@@ -273,8 +273,9 @@ def metalearn(
     def data(seed: int) -> Arrays | None:
         return arrays(splits(seed)) if callable(splits) else given
 
-    def member(start: Knobs, seed: int) -> Member:
-        own = jax.tree.map(np.float32, {"learned": start, "fixed": fixed or {}})
+    def member(start: Knobs | Callable[[int], Knobs], seed: int) -> Member:
+        learned = start(seed) if callable(start) else start
+        own = jax.tree.map(np.float32, {"learned": learned, "fixed": fixed or {}})
         return Member(jax.random.fold_in(root, int(seed)), own, None if params is None else params(seed))
 
     first = member(starts[0], seeds[0])
