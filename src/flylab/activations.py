@@ -4,14 +4,17 @@ import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
+from scipy.optimize import least_squares
 
+from flylab.extras import need
+from flylab.files import write_atomic
 from flylab.models.layers import uniform
 from flylab.types import Key, Params
 
@@ -26,6 +29,7 @@ ALL: dict[str, Callable] = {
     "mish": jax.nn.mish,
 }
 SHARE = 0.2  # of the network in a learnable activation (the published one's)
+_NAMES = ("w", "b", "v", "c")
 ARTIFACT = Path(__file__).parent / "artifacts" / "activation.json"
 
 
@@ -59,25 +63,90 @@ def learnable(params: Params, x: Float[Array, "*shape"]) -> Float[Array, "*shape
     return jax.nn.elu(x) + SHARE * network(params, x)
 
 
+class ClosedForm(NamedTuple):
+    """A formula for a learned activation: its text, its numbers, and the largest deviation on [−5, 5]."""
+
+    text: str
+    numbers: dict[str, float]
+    error: float
+
+
+def closed_form(weights: Params) -> ClosedForm:
+    """ELU plus two tanh terms and a constant, fitted to a learned activation on [−5, 5] by least squares."""
+    p = {name: np.asarray(leaf, np.float64) for name, leaf in weights.items()}
+    x = np.linspace(-5, 5, 1001)
+    want = SHARE * (np.tanh(x[:, None] * p["w"] + p["b"]) @ p["v"] + p["c"])
+
+    def difference(numbers):
+        a, b, c, d, e, f, g = numbers
+        return a * np.tanh(b * x + c) + d * np.tanh(e * x + f) + g - want
+
+    starts = np.random.default_rng(0).normal(size=(30, 7))
+    best = min((least_squares(difference, start) for start in starts), key=lambda fit: fit.cost)
+    numbers = {name: float(number) for name, number in zip("abcdefg", best.x, strict=True)}
+    return ClosedForm("elu(x) + a tanh(b x + c) + d tanh(e x + f) + g", numbers, float(np.abs(best.fun).max()))
+
+
+def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any]) -> Path:
+    """Write a learned activation: as JSON with its values on a grid and a closed form, or as safetensors.
+
+    Args:
+        path: ending in .json or .safetensors.
+        weights: `w, b, v (n_units,)` and `c ()`.
+        provenance: where it comes from; any JSON.
+
+    Raises:
+        ValueError: for another ending, or if `safetensors` is needed and not installed.
+        OSError: if the path cannot be written.
+    """
+    path, arrays = Path(path), {name: np.asarray(weights[name], np.float32) for name in _NAMES}
+    form = "elu(x) + 0.2 (sum_k v[k] tanh(w[k] x + b[k]) + c)"
+    if path.suffix == ".safetensors":
+        metadata = {"form": form, "provenance": json.dumps(provenance, sort_keys=True)}
+        write_atomic(path, need("safetensors.numpy", "data", "save_weights").save(arrays, metadata))
+    elif path.suffix == ".json":
+        x = np.linspace(-5, 5, 201)
+        grid = {"x": x.round(4).tolist(), "y": np.asarray(learnable(arrays, x.astype(np.float32))).tolist()}
+        numbers = {name: leaf.tolist() for name, leaf in arrays.items()}
+        fit = closed_form(arrays)._asdict()
+        content = {"form": form, "weights": numbers, "closed_form": fit, "grid": grid, "provenance": provenance}
+        write_atomic(path, json.dumps(content, indent=1) + "\n")
+    else:
+        raise ValueError(f"{path} ends in neither .json nor .safetensors: choose one of them")
+    return path
+
+
 @functools.cache
-def _artifact(path: Path = ARTIFACT) -> Mapping[str, Any]:
-    return json.loads(path.read_text())
+def _loaded(path: Path, changed: int) -> Mapping[str, np.ndarray]:
+    try:
+        if path.suffix == ".safetensors":
+            given = need("safetensors.numpy", "data", "load_weights").load(path.read_bytes())
+        else:
+            given = json.loads(path.read_text())["weights"]
+        found = {name: np.asarray(given[name], np.float32) for name in _NAMES}
+    except OSError:
+        raise
+    except Exception as error:
+        raise _no_activation(path, repr(error)) from None
+    if len({found[name].shape for name in "wbv"}) > 1 or found["w"].ndim != 1 or found["c"].ndim:
+        raise _no_activation(path, "the weights' shapes do not fit together")
+    if not all(np.isfinite(leaf).all() for leaf in found.values()):
+        raise _no_activation(path, "a weight is not finite")
+    return found
 
 
-def load_weights(path: Path = ARTIFACT) -> Params:
-    """The weights of a learned activation that the study `activation` has saved, as NumPy arrays.
+def _no_activation(path: Path, why: str) -> ValueError:
+    return ValueError(f"{path} holds no learned activation ({why}): give a file that save_weights has written")
+
+
+def load_weights(path: str | Path = ARTIFACT) -> Params:
+    """The weights of a learned activation that `save_weights` wrote, as NumPy arrays; by default the committed ones.
 
     Raises:
         ValueError: if the file holds none.
         OSError: if it cannot be read.
     """
-    try:
-        found = {name: np.asarray(_artifact(path)["weights"][name], np.float32) for name in ("w", "b", "v", "c")}
-        if len({found[name].shape for name in ("w", "b", "v")}) > 1 or found["w"].ndim != 1 or found["c"].ndim:
-            raise ValueError("shapes differ")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} holds no learned activation ({error}); make one by flylab run activation") from None
-    return found
+    return dict(_loaded(Path(path), Path(path).stat().st_mtime_ns))
 
 
 def learned(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

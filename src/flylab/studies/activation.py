@@ -33,7 +33,7 @@ from flylab.training import steps
 
 USUAL = tuple(activations.ALL)
 TITLES = {"relu": "ReLU", "elu": "ELU", "swish": "Swish", "gelu": "GELU", "mish": "Mish"}
-RATES = (1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 3e-2, 5e-2)
+RATES = (2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
 X = np.linspace(-5, 5, 401)
 UNSEEN = 100_000  # seeds from here on: data and initial weights that metalearning never saw
 
@@ -71,7 +71,7 @@ class Protocol(BaseProtocol):
     """Of its second moment, which starts at 1."""
     rates: tuple[float, ...] = RATES
     """Learning rates among which each usual function has its best, by validation accuracy."""
-    n_tests: int = 5
+    n_tests: int = 3
     """Networks of each seed and function that are tested, each on its own unseen data."""
     fresh_start: bool = False
     """New initial weights in each outer step (the fairer test), else a seed's own."""
@@ -167,7 +167,7 @@ def _metalearned(protocol: Protocol, seeds: Sequence[int], key, progress) -> tup
 
 def _tested(protocol: Protocol, name: str, weights: dict, rates: Sequence[float], seeds, key, progress) -> xr.Dataset:
     """Networks with this activation, on data and with initial weights that are the same for every activation."""
-    plan, objective = protocol.plan(n_evaluations=6), _objective(name, protocol)
+    plan, objective = protocol.plan(n_evaluations=3), _objective(name, protocol)
 
     def members() -> Iterator[tuple[Arrays, Member]]:
         for i, seed in enumerate(seeds):
@@ -275,6 +275,12 @@ def n_extrema(results: xr.Dataset) -> xr.DataArray:
     return slope.isel(x=0).copy(data=(np.diff(np.sign(slope.values)) != 0).sum(1).astype(float))
 
 
+def weights(results: xr.Dataset, seed: int = 0) -> dict[str, np.ndarray]:
+    """The learned function's weights of one seed, for `activations.learnable` and `activations.save_weights`."""
+    one = results.sel(activation="learned", seed=seed)
+    return {name: one[f"weight_{name}"].values for name in ("w", "b", "v", "c")}
+
+
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -373,6 +379,7 @@ def _against_usual(ax, results: xr.Dataset) -> None:
         best = float(accuracy(results, name, own_rate=True).mean())
         ax.plot(last * (1.04 + 0.025 * i), best, "o", color=colour, markersize=4, clip_on=False)
     ax.plot([], [], "o", color="0.4", markersize=4, label="at its own best rate")
+    ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= last])
     ax.set(title=f"Test accuracy on unseen data, rate {_fixed_rate(results):g}", xlabel="inner steps")
     ax.legend(fontsize=7, ncols=2)
 
@@ -382,7 +389,7 @@ STUDY = Study(
     presets={
         "smoke": Protocol(n_seeds=2, n_outer_steps=3, n_steps=12, window=6, width=8, n_units=5, n_tests=1,
                           rates=(1e-2, 3e-2), data=MNIST1D(n_train=300, n_valid=50, n_test=50)),
-        "quick": Protocol(n_seeds=5, n_outer_steps=60),
+        "quick": Protocol(n_seeds=6, n_outer_steps=60),
         "paper": Protocol(n_seeds=6),
     },
     cells=cells,

@@ -1,0 +1,152 @@
+"""Metagradients: how fast beside PyTorch, how much memory, and how they grow with the inner run's length.
+
+    python bench/meta.py [--memory] [--growth docs/images/metagradient.png]
+
+Without options it times an outer step of both metalearning studies, in turn with PyTorch loops written as the published
+notebooks are; `bench/run.py` puts the same rows into its table.
+"""
+
+import argparse
+import resource
+import statistics
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import torch
+
+import torch_meta
+from flylab import runtime
+from flylab.data import MNIST1D, published
+from flylab.loop import Plan
+from flylab.meta import MetaPlan, metalearn
+from flylab.models import zoo
+from flylab.objectives import supervised
+from flylab.studies import activation, learning_rate
+from flylab.training import train
+
+N_THREADS = torch.get_num_threads()
+TORCH_STEPS = 60  # inner steps of the activation that PyTorch is timed for: its graph of all 301 would not fit
+
+
+def rate_seconds(n_outer: int) -> float:
+    """Wall time of an outer step on the learning rate, per member, two members per device."""
+    protocol, n = learning_rate.STUDY.presets["quick"], 2 * len(runtime.devices())
+    plan = replace(learning_rate._outer(protocol), n_steps=n_outer, keep=())
+    begun = time.perf_counter()
+    metalearn(learning_rate._objective(protocol), published(), plan, [{"learning_rate": 0.15}], range(n))
+    return (time.perf_counter() - begun) / n_outer / n
+
+
+def activation_seconds(n_outer: int) -> float:
+    """Wall time of an outer step on the activation, per member, one member per device."""
+    protocol, n = replace(activation.STUDY.presets["quick"], n_outer_steps=n_outer), len(runtime.devices())
+    begun = time.perf_counter()
+    activation._metalearned(protocol, range(n), jax.random.key(0), None)
+    return (time.perf_counter() - begun) / n_outer / n
+
+
+def measure(n_rounds: int) -> dict[str, list[float]]:
+    """Seconds per outer step of all contenders, in turn, `n_rounds` times."""
+    splits, found = published(MNIST1D(n_train=8000)), {}
+    rate_seconds(1)  # compile
+    activation_seconds(1)
+    for _ in range(n_rounds):
+        times = {
+            "torch learning rate": min(torch_meta.learning_rate_seconds(splits, 3, n) for n in {1, N_THREADS}),
+            "learning rate": rate_seconds(50),
+            "torch activation": min(
+                torch_meta.activation_seconds(splits, n, TORCH_STEPS) * 301 / TORCH_STEPS for n in {1, N_THREADS}
+            ),
+            "activation": activation_seconds(4),
+        }
+        for name, value in times.items():
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def memory(n_steps: int = 10_000) -> None:
+    """Of a reverse-mode metagradient through the MLP of 15 210 parameters: the compiler's plan, and the process."""
+    objective, splits = supervised(zoo.mlp()), published()
+    plan, params = Plan(n_steps, eval_every=n_steps, optimizer=scheduled), objective.init(jax.random.key(0), {})
+
+    def value(schedule, checkpoint):
+        knobs = {"schedule": schedule}
+        trained = train(objective, params, splits, plan, knobs, key=jax.random.key(0), checkpoint=checkpoint)
+        return trained.history["loss"].mean()
+
+    schedule = np.full(n_steps, 0.05, np.float32)
+    for checkpoint in (False, True):
+        compiled = jax.jit(jax.grad(value), static_argnums=1).lower(schedule, checkpoint).compile()
+        planned = compiled.memory_analysis().temp_size_in_bytes / 1e9
+        print(f"{n_steps} inner steps, checkpoint={checkpoint}: {planned:.2f} GB planned")
+    begun = time.perf_counter()
+    norm = np.linalg.norm(compiled(schedule))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(
+        f"run with checkpoints: {time.perf_counter() - begun:.1f} s, peak of the process {peak:.2f} GB, norm {norm:.3g}"
+    )
+
+
+def scheduled(knobs):
+    """Gradient descent with a rate for every step."""
+    return optax.sgd(lambda step: knobs["schedule"][step])
+
+
+def growth(path: Path) -> None:
+    """Draw the norm of the metagradient by the learning rate against the number of inner steps."""
+    from matplotlib.figure import Figure
+
+    from flylab.plot import COLOURS, style
+
+    lengths, rates = np.unique(np.geomspace(5, 2000, 14, dtype=int)), (0.1, 0.5, 1.0, 2.0, 4.0)
+    objective, splits, seeds = supervised(zoo.shallow()), published(), range(5)
+    norms = np.empty((len(lengths), len(rates), len(seeds)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the metagradient")
+        for i, n_steps in enumerate(lengths):
+            inner = Plan(int(n_steps), 50, eval_every=int(n_steps), optimizer="sgd")
+            plan = MetaPlan(inner, 1, optax.sgd(0.0), outer=last_loss)
+            found = metalearn(objective, splits, plan, [{"learning_rate": rate} for rate in rates], seeds)
+            norms[i] = found.results.gradient_norm.isel(outer_step=0).values
+    with style():
+        figure = Figure(figsize=(6.4, 4))
+        ax = figure.subplots()
+        for j, rate in enumerate(rates):
+            ax.plot(lengths, np.median(norms[:, j], -1), "o-", color=COLOURS[j], markersize=3, label=f"{rate:g}")
+            ax.fill_between(lengths, norms[:, j].min(-1), norms[:, j].max(-1), color=COLOURS[j], alpha=0.15, lw=0)
+        ax.set(xscale="log", yscale="log", xlabel="inner steps", ylabel="|d last loss / d learning rate|")
+        ax.set_title("Norm of the metagradient: median and range of 5 seeds")
+        ax.legend(title="learning rate", fontsize=8, title_fontsize=8)
+        figure.savefig(path)
+
+
+def last_loss(history):
+    """Of the last inner step's batch."""
+    return history["loss"][-1]
+
+
+def main() -> None:
+    """Measure what is asked for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--growth", type=Path)
+    asked = parser.parse_args()
+    runtime.setup()
+    if asked.memory:
+        memory()
+    if asked.growth:
+        growth(asked.growth)
+    if not asked.memory and not asked.growth:
+        medians = {name: statistics.median(values) for name, values in measure(3).items()}
+        for name in ("learning rate", "activation"):
+            ours, theirs = medians[name], medians[f"torch {name}"]
+            print(f"{name}: {ours * 1e3:.1f} ms an outer step, PyTorch {theirs * 1e3:.0f} ms, {theirs / ours:.1f}×")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Metalearning a learning rate: descent and grid see one landscape; what the effects make of a known one."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab.ledger import judge
+from flylab.studies import find
+from flylab.studies import learning_rate as study
+from flylab.study import execute, protocol_of
+
+STUDY = find("learning_rate")
+TINY = replace(STUDY.presets["smoke"], n_steps=6, n_outer_steps=2, starts=(1.5, 0.15))
+KEY = jax.random.key(0)
+
+
+def made_up(ends, optimum, n_seeds=4):
+    """Each start goes to its end; the landscape is a parabola in log rate."""
+    rates = np.geomspace(0.05, 3, 30)
+    noise = 1 + 0.001 * np.arange(n_seeds)[:, None]
+    rate = np.stack([np.array(list(ends)), np.array(list(ends.values()))], -1)[None] * noise[..., None]
+    losses = 1 + np.log(rates / optimum) ** 2 * noise
+    arms = ["metalearned", "grid"]
+    blank = np.full_like(rate, np.nan)
+    variables = {
+        "rate": (("arm", "seed", "start", "outer_step"), np.stack([rate, blank])),
+        "grid_loss": (("arm", "seed", "learning_rate"), np.stack([np.full_like(losses, np.nan), losses])),
+    }
+    coords = {"arm": arms, "seed": range(n_seeds), "start": list(ends), "learning_rate": rates}
+    return xr.Dataset(variables, coords).assign_attrs(preset="quick", study="learning_rate", run="r")
+
+
+def verdicts(results):
+    return {one.id: one.verdict for one in judge(STUDY.claims, results, {"quick": []})}
+
+
+def test_claims_on_a_known_landscape():
+    found = made_up({1.5: 0.63, 0.15: 0.61, 3.0: 0.65}, 0.62)
+    np.testing.assert_allclose(study.best_rate(found), 0.62, rtol=1e-3)
+    assert set(verdicts(found).values()) == {"supported"}
+    found = made_up({1.5: 0.9, 0.15: 0.61, 3.0: 2.5}, 0.4)
+    assert set(verdicts(found).values()) == {"refuted"}
+
+
+def test_descent_and_grid_see_one_landscape():
+    """At the rate that it starts from, the outer loss is the grid's, seed by seed."""
+    protocol = replace(TINY, rates=(0.15, 1.5))
+    learned, grid = (study.run(protocol, {"arm": arm}, [0, 3], key=KEY) for arm in ("metalearned", "grid"))
+    first = learned.outer_loss.isel(outer_step=0).rename(start="learning_rate")
+    xr.testing.assert_allclose(first, grid.grid_loss.transpose(*first.dims).sel(learning_rate=[1.5, 0.15]), rtol=1e-5)
+    assert learned.rate.isel(outer_step=0).sel(start=1.5).values.tolist() == [1.5, 1.5]
+    assert learned.sizes["outer_step"] == protocol.n_outer_steps + 1
+
+
+def test_a_seed_is_the_same_alone_and_fresh_data_differ():
+    both = study.run(TINY, {"arm": "metalearned"}, [0, 1], key=KEY)
+    alone = study.run(TINY, {"arm": "metalearned"}, [1], key=KEY)
+    xr.testing.assert_identical(alone.sel(seed=1), both.sel(seed=1))
+    fresh = study.run(replace(TINY, fresh_data=True), {"arm": "metalearned"}, [1], key=KEY)
+    assert (fresh.outer_loss != alone.outer_loss).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"starts": ()}, "starts="),
+        ({"rates": (0.1, 0.0)}, "rates="),
+        ({"n_outer_steps": 0}, "n_outer_steps=0"),
+        ({"outer_rate": -1.0}, "outer_rate=-1"),
+        ({"batch_size": 0}, "batch_size=0"),
+    ],
+)
+def test_bad_values_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        protocol_of(STUDY, "smoke", **changes)
+
+
+def test_smoke_runs_every_claim(tmp_path):
+    run = execute(STUDY, "smoke", STUDY.presets["smoke"], tmp_path)
+    assert [one.verdict for one in judge(STUDY.claims, run.results, {})] == [None] * len(STUDY.claims)
+    assert len(STUDY.table(run.results).rows) == 4
+    STUDY.figure(run.results).savefig(tmp_path / "figure.png")

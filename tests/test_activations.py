@@ -1,0 +1,118 @@
+"""Activations: the usual ones equal PyTorch's; the network's hand-made derivatives equal JAX's own."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from flylab import activations
+
+TORCH = {"swish": functional.silu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+PARAMS = activations.network_init(jax.random.key(0), 7)
+x = jnp.linspace(-3, 3, 22).reshape(2, 11)
+
+
+def plain(p, x):
+    return (p["v"] * jnp.tanh(x[..., None] * p["w"] + p["b"])).sum(-1) + p["c"]
+
+
+@pytest.mark.parametrize("name", activations.ALL)
+def test_usual_functions_equal_pytorchs(name):
+    values = np.linspace(-8, 8, 101, dtype=np.float32)
+    want = TORCH.get(name, getattr(functional, name, None))(torch.tensor(values))
+    np.testing.assert_allclose(activations.ALL[name](values), want, rtol=1e-5, atol=1e-6)
+
+
+def test_initial_weights_are_those_of_pytorchs_linear_layers():
+    p = activations.network_init(jax.random.key(0), 10_000)
+    assert p["w"].shape == p["b"].shape == p["v"].shape == (10_000,)
+    for name, bound in (("w", 1.0), ("b", 1.0), ("v", 0.01)):
+        assert 0.999 * bound < jnp.abs(p[name]).max() <= bound
+
+
+def test_network_equals_the_plain_form_in_every_derivative():
+    """Values; gradients to weights and input; the weights' gradient of a function of the slope; forward mode."""
+    np.testing.assert_allclose(activations.network(PARAMS, x), plain(PARAMS, x), rtol=1e-5, atol=1e-6)
+
+    def derivatives(f):
+        def of_slope(p, x):
+            return jnp.sin(3 * jax.grad(lambda x: jnp.cos(f(p, x)).sum())(x)).sum()
+
+        first = jax.grad(lambda p, x: jnp.sin(f(p, x)).sum(), (0, 1))(PARAMS, x)
+        second = jax.grad(of_slope, (0, 1))(PARAMS, x)
+        tangent = jax.tree.map(jnp.ones_like, (PARAMS, x))
+        return first, second, jax.jvp(f, (PARAMS, x), tangent), jax.jvp(of_slope, (PARAMS, x), tangent)
+
+    got, want = derivatives(activations.network), derivatives(plain)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), got, want)
+
+
+def test_batched_equals_single():
+    got = jax.vmap(jax.vmap(lambda one: activations.network(PARAMS, one)))(x)
+    np.testing.assert_allclose(got, activations.network(PARAMS, x), rtol=1e-6, atol=1e-6)
+
+
+def test_a_learnable_activation_begins_near_elu():
+    got = activations.learnable(PARAMS, x) - jax.nn.elu(x)
+    np.testing.assert_allclose(got, 0.2 * plain(PARAMS, x), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "{}",
+        '{"weights": {"w": [NaN], "b": [1], "v": [1], "c": 0}}',
+        '{"weights": {"w": [1], "b": [1], "v": [1, 2], "c": 0}}',
+        '{"weights": {"w": "x"}}',
+        "no JSON",
+    ],
+)
+def test_a_file_without_an_activation_is_refused(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"a.json holds no learned activation"):
+        activations.load_weights(path)
+
+
+@pytest.mark.parametrize("ending", ["json", "safetensors"])
+def test_weights_survive_their_file(tmp_path, ending):
+    weights = jax.tree.map(np.asarray, PARAMS)
+    path = activations.save_weights(tmp_path / f"a.{ending}", weights, {"run": "r"})
+    jax.tree.map(np.testing.assert_array_equal, activations.load_weights(path), weights)
+    if ending == "json":
+        content = json.loads(path.read_text())
+        grid = {name: np.array(values) for name, values in content["grid"].items()}
+        np.testing.assert_allclose(jax.nn.elu(grid["x"]) + 0.2 * plain(weights, grid["x"]), grid["y"], atol=1e-5)
+        assert content["provenance"] == {"run": "r"}
+    with pytest.raises(ValueError, match="ends in neither"):
+        activations.save_weights(tmp_path / "a.pkl", weights, {})
+
+
+def test_closed_form_finds_the_terms_it_is_made_of():
+    """Of a network with two units; its error is that of the numbers it gives."""
+    weights = {"w": np.array([1.3, -0.4]), "b": np.array([0.5, 0.2]), "v": np.array([2.0, -3.0]), "c": np.array(0.7)}
+    text, numbers, error = activations.closed_form(weights)
+    assert error < 1e-6
+    x = np.linspace(-5, 5, 31)
+    a, b, c, d, e, f, g = numbers.values()
+    got = a * np.tanh(b * x + c) + d * np.tanh(e * x + f) + g
+    np.testing.assert_allclose(got, 0.2 * plain(weights, x), atol=1e-5)
+    assert text == "elu(x) + a tanh(b x + c) + d tanh(e x + f) + g"
+
+
+def test_the_committed_activation():
+    """It is finite, differs from ELU, and its closed form is as near as the file says."""
+    content = json.loads(activations.ARTIFACT.read_text())
+    x = np.linspace(-5, 5, 201, dtype=np.float32)
+    y = activations.learned(x)
+    np.testing.assert_allclose(y, content["grid"]["y"], atol=1e-4)
+    assert np.abs(y - jax.nn.elu(x)).max() > 0.5
+    a, b, c, d, e, f, g = content["closed_form"]["numbers"].values()
+    fit = jax.nn.elu(x) + a * np.tanh(b * x + c) + d * np.tanh(e * x + f) + g
+    assert np.abs(y - fit).max() <= content["closed_form"]["error"] + 1e-4
+    assert content["provenance"]["run"].startswith("paper-")
