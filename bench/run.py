@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from mnist1d.data import get_dataset_args, make_dataset
 
+import metagradients
 import sweep
 import torch_loop
 from flylab import runtime
@@ -60,7 +61,8 @@ TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250, "masked ml
 WANTED = {
     "logistic": (75, 150), "mlp": (9, 14), "cnn": (14, 22), "gru": (20, 40), "table": (22, 35), "generator": (20, 30),
     "generator (JAX)": (200, 400), "mlp sweep": (7, 12), "cnn sweep": (15, 30),
-    "naive mlp": (9, None), "naive cnn": (6, None), "masked mlp": (3.5, 5),
+    "naive mlp": (9, None), "naive cnn": (6, None), "masked mlp": (3.5, 5), "learning rate": (12, 22),
+    "activation": (15, 30),
 }  # fmt: skip
 
 
@@ -161,6 +163,8 @@ def measure(n_rounds: int, share: float) -> dict:
         print(f"compiled {name}", flush=True)
     masked_microseconds(splits, 10)
     jax.block_until_ready(sample(MNIST1D(), jax.random.key(0), 5000))
+    metagradients.warm_up()
+    larger = published(MNIST1D(n_train=8000))
     for name, n_steps in TORCH_STEPS.items():
         tried = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, N_THREADS)}
         best_threads[name] = min(tried, key=lambda n, tried=tried: tried[n])
@@ -179,6 +183,8 @@ def measure(n_rounds: int, share: float) -> dict:
             n_steps = max(int(n_steps * share), 60)
             note(f"{name} sweep", sweep_minutes(name, n_steps))
             note(f"torch {name} sweep", min(torch_sweep_minutes(name, n_steps, n) for n in {1, N_THREADS}))
+        for name, outer_step in metagradients.CONTENDERS.items():
+            note(name, outer_step(larger) * 1e3)
         begun = time.perf_counter()
         published(MNIST1D(n_valid=0))
         note("generator", (time.perf_counter() - begun) * 1e3)
@@ -210,6 +216,8 @@ def rows_of(found: dict) -> list[dict]:
     rows.append({"what": "table", "flylab": table[0], "torch": table[1], "unit": "s/seed"})
     for name in ("mlp sweep", "cnn sweep"):  # of double descent, compilation included
         rows.append({"what": name, "flylab": medians[name], "torch": medians[f"torch {name}"], "unit": "min/sweep"})
+    for name in ("learning rate", "activation"):  # metalearning
+        rows.append({"what": name, "flylab": medians[name], "torch": medians[f"torch {name}"], "unit": "ms/outer step"})
     for name in ("generator", "generator (JAX)"):  # 5000 examples, beside the reference package
         rows.append({"what": name, "flylab": medians[name], "torch": medians["reference generator"], "unit": "ms"})
     for row in rows:

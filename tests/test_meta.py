@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from flylab import activations
 from flylab.data import MNIST1D, published
@@ -85,7 +86,7 @@ def test_equals_central_differences_in_double_precision(case):
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), START)
         knobs = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), case.knobs)
-        flat, restored = jax.flatten_util.ravel_pytree(knobs)
+        flat, restored = ravel_pytree(knobs)
 
         @jax.jit
         def value(flat):
@@ -104,7 +105,7 @@ def test_equals_central_differences_in_double_precision(case):
             direction *= 1e-4 * np.maximum(np.abs(flat), 0.01)
             want = (value(flat + direction) - value(flat - direction)) / 2
             for one in found:
-                gradient = jax.flatten_util.ravel_pytree(one.gradient)[0]
+                gradient = ravel_pytree(one.gradient)[0]
                 scale = np.linalg.norm(gradient * direction)
                 assert abs(gradient @ direction - want) <= 1e-6 * scale
                 np.testing.assert_allclose(one.value, value(flat), rtol=1e-12)

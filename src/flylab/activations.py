@@ -106,7 +106,7 @@ def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any
         write_atomic(path, need("safetensors.numpy", "data", "save_weights").save(arrays, metadata))
     elif path.suffix == ".json":
         x = np.linspace(-5, 5, 201)
-        grid = {"x": x.round(4).tolist(), "y": np.asarray(learnable(arrays, x.astype(np.float32))).tolist()}
+        grid = {"x": x.round(4).tolist(), "y": np.asarray(learnable(arrays, jnp.asarray(x, jnp.float32))).tolist()}
         numbers = {name: leaf.tolist() for name, leaf in arrays.items()}
         fit = closed_form(arrays)._asdict()
         content = {"form": form, "weights": numbers, "closed_form": fit, "grid": grid, "provenance": provenance}

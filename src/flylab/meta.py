@@ -19,6 +19,7 @@ import numpy as np
 import optax
 import xarray as xr
 from jax.core import Tracer
+from jax.flatten_util import ravel_pytree
 
 from flylab import runtime
 from flylab.data.splits import Source, Splits
@@ -148,7 +149,8 @@ def metagradient(
     source, data = (splits, None) if isinstance(splits, Source) else (None, arrays(splits))
     member = Member(key, dict(fixed or {}), params)
     knobs = jax.tree.map(lambda knob: jnp.asarray(knob, float), knobs)
-    check(objective, plan, splits if data is None else data, member._replace(knobs=member.knobs | knobs))
+    given = splits if data is None else data
+    check(objective, plan, given, member._replace(knobs=member.knobs | knobs))  # pyright: ignore[reportArgumentType]
     found = _program(objective, plan, outer, mode, source)(data, member, knobs)
     if not isinstance(found.value, Tracer):
         _warn_if_exploded(found.value, optax.tree.norm(found.gradient), plan)
@@ -177,17 +179,18 @@ def _differentiated(objective: Objective, plan: Plan, outer: Callable, mode: str
         history = whole(parts, plan, data, Member(member.key, every, params), checkpoint=not forward).history
         return outer(history), history["loss"]
 
-    def reverse(*given) -> Metagradient:
-        *rest, knobs = given
-        (value, losses), gradient = jax.value_and_grad(lambda one: run(False, *rest, one), has_aux=True)(knobs)
+    def reverse(laid: Laid | None, member: Member, start: Key, knobs: Knobs) -> Metagradient:
+        value_and_grad = jax.value_and_grad(lambda one: run(False, laid, member, start, one), has_aux=True)
+        (value, losses), gradient = value_and_grad(knobs)
         return Metagradient(value, gradient, losses)
 
-    def forward(*given) -> Metagradient:
-        *rest, knobs = given
-        flat, restored = jax.flatten_util.ravel_pytree(knobs)
+    def forward(laid: Laid | None, member: Member, start: Key, knobs: Knobs) -> Metagradient:
+        flat, restored = ravel_pytree(knobs)
 
         def along(direction):
-            return jax.jvp(lambda one: run(True, *rest, restored(one)), (flat,), (direction,), has_aux=True)
+            return jax.jvp(
+                lambda one: run(True, laid, member, start, restored(one)), (flat,), (direction,), has_aux=True
+            )
 
         if flat.size == 1:
             value, slopes, losses = along(jnp.ones_like(flat))
@@ -196,16 +199,16 @@ def _differentiated(objective: Objective, plan: Plan, outer: Callable, mode: str
             value, slopes, losses = jax.vmap(along, out_axes=(None, 0, None))(jnp.eye(flat.size, dtype=flat.dtype))
         return Metagradient(value, restored(slopes), losses)
 
-    def differentiate(*given) -> Metagradient:
-        few = sum(jnp.size(leaf) for leaf in jax.tree.leaves(given[-1])) <= FEW
+    def differentiate(laid: Laid | None, member: Member, start: Key, knobs: Knobs) -> Metagradient:
+        few = sum(jnp.size(leaf) for leaf in jax.tree.leaves(knobs)) <= FEW
         if mode == "reverse" or (mode == "auto" and not few):
-            return reverse(*given)
+            return reverse(laid, member, start, knobs)
         try:
-            return forward(*given)
+            return forward(laid, member, start, knobs)
         except TypeError as error:  # a gradient written by hand, within one
             if mode == "forward" or "custom_vjp" not in str(error):
                 raise
-            return reverse(*given)
+            return reverse(laid, member, start, knobs)
 
     return differentiate
 

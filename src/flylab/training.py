@@ -53,9 +53,9 @@ class Steps(NamedTuple):
         first_chunk: steps of the first dispatch, from whose time the number for the next is learnt.
     """
 
-    lay_out: Callable[[Arrays | None, Knobs], Laid]
-    start: Callable[[Laid, Member], State]
-    advance: Callable[[Laid, Member, State, Any], State]
+    lay_out: Callable[[Arrays | None, Knobs], Any]
+    start: Callable[[Any, Member], State]
+    advance: Callable[[Any, Member, State, Any], State]
     n_steps: int
     options: tuple[tuple[str, bool | str], ...]
     first_chunk: int = 25

@@ -1,6 +1,6 @@
 """Metagradients: how fast beside PyTorch, how much memory, and how they grow with the inner run's length.
 
-    python bench/meta.py [--memory] [--growth docs/images/metagradient.png]
+    python bench/metagradients.py [--memory] [--growth docs/images/metagradient.png]
 
 Without options it times an outer step of both metalearning studies, in turn with PyTorch loops written as the published
 notebooks are; `bench/run.py` puts the same rows into its table.
@@ -13,6 +13,7 @@ import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -50,23 +51,29 @@ def activation_seconds(n_outer: int) -> float:
     return (time.perf_counter() - begun) / n_outer / n
 
 
+CONTENDERS = {
+    "torch learning rate": lambda splits: min(torch_meta.learning_rate_seconds(splits, 3, n) for n in {1, N_THREADS}),
+    "learning rate": lambda splits: rate_seconds(50),
+    "torch activation": lambda splits: min(
+        torch_meta.activation_seconds(splits, n, TORCH_STEPS) * 301 / TORCH_STEPS for n in {1, N_THREADS}
+    ),
+    "activation": lambda splits: activation_seconds(4),
+}
+
+
+def warm_up() -> None:
+    """Compile what is to be timed."""
+    rate_seconds(1)
+    rate_seconds(50)
+    activation_seconds(4)
+
+
 def measure(n_rounds: int) -> dict[str, list[float]]:
     """Seconds per outer step of all contenders, in turn, `n_rounds` times."""
-    splits, found = published(MNIST1D(n_train=8000)), {}
-    rate_seconds(1)  # compile
-    activation_seconds(1)
-    for _ in range(n_rounds):
-        times = {
-            "torch learning rate": min(torch_meta.learning_rate_seconds(splits, 3, n) for n in {1, N_THREADS}),
-            "learning rate": rate_seconds(50),
-            "torch activation": min(
-                torch_meta.activation_seconds(splits, n, TORCH_STEPS) * 301 / TORCH_STEPS for n in {1, N_THREADS}
-            ),
-            "activation": activation_seconds(4),
-        }
-        for name, value in times.items():
-            found.setdefault(name, []).append(value)
-    return found
+    splits = published(MNIST1D(n_train=8000))
+    warm_up()
+    rounds = [{name: seconds(splits) for name, seconds in CONTENDERS.items()} for _ in range(n_rounds)]
+    return {name: [one[name] for one in rounds] for name in CONTENDERS}
 
 
 def memory(n_steps: int = 10_000) -> None:
@@ -82,7 +89,8 @@ def memory(n_steps: int = 10_000) -> None:
     schedule = np.full(n_steps, 0.05, np.float32)
     for checkpoint in (False, True):
         compiled = jax.jit(jax.grad(value), static_argnums=1).lower(schedule, checkpoint).compile()
-        planned = compiled.memory_analysis().temp_size_in_bytes / 1e9
+        analysis: Any = compiled.memory_analysis()
+        planned = analysis.temp_size_in_bytes / 1e9
         print(f"{n_steps} inner steps, checkpoint={checkpoint}: {planned:.2f} GB planned")
     begun = time.perf_counter()
     norm = np.linalg.norm(compiled(schedule))

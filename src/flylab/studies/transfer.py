@@ -1,0 +1,215 @@
+"""Does an activation function that was metalearned on MNIST-1D help a convolutional network on images?
+
+A small CNN learns images with the learned activation and with eight usual ones: first its training loss over the first
+epoch, then its test loss at the end (Greydanus 2020, on MNIST and CIFAR-10; by default, since nothing need be
+downloaded, scikit-learn's digits). The learned function comes from the study `activation`, as a file.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flylab import activations
+from flylab.data import Images, Splits, load_images
+from flylab.data.images import digest
+from flylab.ledger import Claim
+from flylab.loop import Plan
+from flylab.members import Progress, train_members
+from flylab.models import zoo
+from flylab.objectives import supervised
+from flylab.plot import COLOURS, band, style
+from flylab.stats import interval, plus_minus
+from flylab.study import BaseProtocol, Cell, Study, Table
+
+NAMES = ("learned", *activations.ALL)
+TITLES = {"relu": "ReLU", "elu": "ELU", "swish": "Swish", "gelu": "GELU", "mish": "Mish"}
+
+
+# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """A CNN of three strided 3×3 convolutions; Adam at its usual rate, batches reshuffled in each epoch."""
+
+    dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10"] = "digits"
+    """The images."""
+    data_dir: str | None = None
+    """A folder with the images' files, in <dataset>/. By default they are downloaded; digits need no files."""
+    n_train: int | None = None
+    """Training images. By default all but the validation set."""
+    channels: int = 16
+    """Of each convolution."""
+    n_epochs: int = 20
+    """Epochs of all training images."""
+    batch_size: int = 50
+    """Examples per step."""
+    learning_rate: float = 1e-3
+    """Of Adam."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("channels", "n_epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
+        self.images(0)
+
+    def images(self, seed: int) -> Images:
+        """Each seed divides the images anew: the published test sets stay, digits have none."""
+        return Images(self.dataset, n_train=self.n_train, seed=seed, data_dir=self.data_dir)
+
+
+def cells(protocol: Protocol) -> Sequence[Cell]:
+    """One per activation function."""
+    return [{"activation": name} for name in NAMES]
+
+
+def reads(protocol: Protocol) -> Callable[[Cell], str | None]:
+    """The digest of the images. To have it, they are read: what is missing is refused at once."""
+    images = digest(protocol.images(0))
+    return lambda cell: images
+
+
+def run(
+    protocol: Protocol,
+    cell: Cell,
+    seeds: Sequence[int],
+    *,
+    key,
+    inputs,
+    progress: Progress | None = None,
+    checkpoint=None,
+) -> xr.Dataset:
+    """Train one network per seed with one activation; the loss of every step, and the test set at each epoch's end."""
+    shape = _loaded(protocol.images(0)).train.x.shape
+    function = _function(cell["activation"], Path(inputs["activation"]))
+    objective = supervised(zoo.cnn2d(shape[1:], protocol.channels, activation=function))
+    epoch = max(shape[0] // protocol.batch_size, 1)
+    plan = Plan(protocol.n_epochs * epoch, protocol.batch_size, epoch, order="shuffled", losses=True)
+    grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
+    found = train_members(
+        objective, lambda seed: _loaded(protocol.images(seed)), plan, grid, key=key, progress=progress
+    ).results.squeeze("learning_rate", drop=True)
+    results = found[["train_loss", "test_loss", "test_accuracy"]].assign(
+        first_epoch_loss=found.loss.isel(update=slice(epoch)).mean("update")
+    )
+    return results.assign_coords(step=found.step / epoch).rename(step="epoch")
+
+
+def _function(name: str, learned: Path) -> Callable:
+    return _learned(learned, learned.stat().st_mtime_ns) if name == "learned" else activations.ALL[name]
+
+
+@functools.cache
+def _learned(path: Path, changed: int) -> Callable:
+    return functools.partial(activations.learnable, activations.load_weights(path))
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(config: Images) -> Splits:
+    return load_images(config)
+
+
+# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ranks(results: xr.Dataset, variable: str) -> xr.DataArray:
+    """The place of each activation by a loss over `activation, seed`: 1 is the lowest."""
+    losses = results[variable] if variable == "first_epoch_loss" else results[variable].isel(epoch=-1)
+    return losses.transpose("activation", "seed").rank("activation")
+
+
+def _learned_rank(results: xr.Dataset, variable: str) -> xr.DataArray:
+    return ranks(results, variable).sel(activation="learned")
+
+
+CLAIMS = (
+    Claim("transfer-early", "of nine activations the learned one has the lowest or second-lowest mean training loss "
+          "over the first epoch", "blog", "yes", "rank", lambda r: _learned_rank(r, "first_epoch_loss"), below=2),
+    Claim("transfer-final", "by final test loss it has a middle rank, 3 to 7 of nine", "blog", "yes", "rank",
+          lambda r: _learned_rank(r, "test_loss"), within=(3, 7)),
+)  # fmt: skip
+
+
+# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name)
+
+
+def table(results: xr.Dataset) -> Table:
+    """Losses, ranks and accuracies of every activation, in the order of the first epoch."""
+    early, final = ranks(results, "first_epoch_loss"), ranks(results, "test_loss")
+    rows = []
+    for name in early.activation.values[np.argsort(early.mean("seed").values, kind="stable")]:
+        one, last = results.sel(activation=name), results.sel(activation=name).isel(epoch=-1)
+        cells_ = (plus_minus(one.first_epoch_loss, 3), plus_minus(early.sel(activation=name)))
+        cells_ += (
+            plus_minus(last.test_loss, 3),
+            plus_minus(final.sel(activation=name)),
+            plus_minus(last.test_accuracy),
+        )
+        rows.append((_title(name), *cells_))
+    columns = ("", "training loss, first epoch", "rank", "test loss at the end", "rank", "test accuracy (%)")
+    return Table(f"Mean over {results.sizes['seed']} seeds ± half of the 95 % interval", columns, rows)
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Test loss over epochs; training loss of the first epoch and test loss of the last, in order, with ranks."""
+    with style():
+        drawn = Figure(figsize=(12, 4.4))
+        curves, early, final = drawn.subplots(1, 3)
+        for i, name in enumerate(results.activation.values[::-1]):
+            learned = name == "learned"
+            colour, width = (COLOURS[0], 2.2) if learned else ((*COLOURS[1:], "#8c564b")[i % 7], 1.1)
+            line = "-" if learned or i < 7 else "--"
+            one = results.test_loss.sel(activation=name)
+            band(curves, one, label=_title(name), color=colour, linewidth=width, linestyle=line)
+        curves.set(title="Test loss", yscale="log")
+        curves.legend(fontsize=7, ncols=2)
+        _in_order(early, results, "first_epoch_loss", "Training loss over the first epoch")
+        _in_order(final, results, "test_loss", "Test loss at the end")
+    return drawn
+
+
+def _in_order(ax, results: xr.Dataset, variable: str, title: str) -> None:
+    losses = results[variable] if variable == "first_epoch_loss" else results[variable].isel(epoch=-1)
+    places = ranks(results, variable)
+    order = losses.activation.values[np.argsort(losses.mean("seed").values)]
+    for row, name in enumerate(order):
+        mean, low, high, _ = interval(losses.sel(activation=name))
+        reach = None if np.isnan(low) else [[mean - low], [high - mean]]
+        colour = COLOURS[0] if name == "learned" else "0.45"
+        ax.errorbar(mean, row, xerr=reach, fmt="o", color=colour, capsize=3)
+    titles = [f"{_title(name)} ({plus_minus(places.sel(activation=name))})" for name in order]
+    ax.set(yticks=range(len(order)), yticklabels=titles, title=title, xlabel="loss (nats)")
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    ax.set_ylabel("activation (rank)")
+
+
+STUDY = Study(
+    question="Does an activation that was metalearned on MNIST-1D help a convolutional network on images?",
+    presets={
+        "smoke": Protocol(n_seeds=2, n_train=100, channels=4, n_epochs=2),
+        "quick": Protocol(n_seeds=10),
+        "paper": Protocol(n_seeds=30),
+    },
+    cells=cells,
+    run=run,
+    claims=CLAIMS,
+    figure=figure,
+    table=table,
+    work=lambda protocol, cell: protocol.n_epochs * 24,
+    minutes={"smoke": 0.4, "quick": 2, "paper": 6},
+    inputs={"activation": activations.ARTIFACT},
+    reads=reads,
+)  # fmt: skip
