@@ -13,7 +13,7 @@ ORDER = (
     "types", "keys", "config", "labels", "stats", "files", "extras", "runtime",
     # 1 ingredients
     "data.templates", "data.mnist1d", "data.transforms", "data.splits", "data.published", "data.arrangements",
-    "data.generator", "data.formats", "data",
+    "data.generator", "data.formats", "data.downloads", "data.imagefiles", "data.images", "data",
     "models.layers", "models.conv", "models.gru", "models.model", "models.padding", "models.zoo", "models.masks",
     "models",
     "activations", "objectives",
@@ -78,7 +78,8 @@ def test_studies_do_not_import_each_other():
 @pytest.mark.parametrize("module", ["flylab", "flylab.data"])
 def test_light_imports(module):
     """Whoever only wants the data waits for neither JAX nor matplotlib."""
-    code = f"import sys, {module}; print([m for m in ('jax', 'matplotlib', 'xarray', 'torch') if m in sys.modules])"
+    heavy = ("jax", "matplotlib", "xarray", "torch", "sklearn", "pooch", "requests")
+    code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
 

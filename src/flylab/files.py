@@ -8,6 +8,11 @@ from pathlib import Path
 _SUFFIX = ".tmp"
 
 
+def user_cache(name: str) -> Path:
+    """The folder `name` of flylab's in the user's cache; it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flylab" / name
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write to a temporary name, sync and rename: at any instant the old file or the whole new one stands there.
 

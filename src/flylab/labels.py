@@ -14,6 +14,7 @@ class Label(NamedTuple):
 
 LABELS: dict[str, Label] = {
     "seed": Label("seed"),
+    "dataset": Label("data set"),
     "model": Label("model"),
     "arrangement": Label("arrangement of positions"),
     "arm": Label("arm"),

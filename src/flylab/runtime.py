@@ -10,7 +10,9 @@ from typing import Any
 
 import jax
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flylab" / "jax"
+from flylab.files import user_cache
+
+CACHE = user_cache("jax")
 _CHECKED = "flylab-checked"  # stamps the last look for broken entries
 
 

@@ -61,6 +61,8 @@ class Study:
         work: (protocol, cell) → optimiser steps of one seed, for the progress bar.
         minutes: preset → expected minutes on two cores, for the list of studies.
         inputs: artifacts of other studies by name.
+        reads: protocol → cell → what identifies the files that the cell reads, e.g. their digest, or None. Called
+            before anything is trained, so this is where missing files are refused.
         name: the module's name; set on discovery.
     """
 
@@ -74,6 +76,7 @@ class Study:
     work: Callable[[Any, Cell], int] = lambda protocol, cell: 0
     minutes: Mapping[str, float] = field(default_factory=dict)
     inputs: Mapping[str, Path] = field(default_factory=dict)
+    reads: Callable[[Any], Callable[[Cell], str | None]] = lambda protocol: lambda cell: None
     name: str = ""
 
 
@@ -174,15 +177,16 @@ def execute(
 
     Raises:
         OSError: if the folder cannot be written.
+        OSError, ValueError: if files that the study reads are missing or damaged.
     """
     begun = time.time()
     runtime.devices()  # before anything else starts JAX
     run_name = f"{preset}-{_hash(study, protocol)}"
     folder = out / study.name / run_name
+    shards = plan(study, protocol, folder)  # first: it may refuse
     files.writable(folder / "shards")
     for place in (folder, folder / "shards"):
         files.remove_leftovers(place)
-    shards = plan(study, protocol, folder)
     content = hashlib.sha256("".join(shard.path.name for shard in shards).encode()).hexdigest()[:12]
     if not force and (results := _finished(folder, content, shards)) is not None:
         return Run(folder, results, 0)
@@ -213,22 +217,30 @@ def plan(study: Study, protocol: Any, folder: Path) -> list[Shard]:
     """The shards of a protocol, and the files that hold them."""
     inputs = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.inputs.items()}
     common = {"protocol": _hash(study, protocol), "versions": versions(), "inputs": inputs}
-    shards = []
+    shards, read_by = [], study.reads(protocol)
     for cell in study.cells(protocol):
-        code = code_fingerprint(study.run, cell)
+        determined = {**common, "cell": dict(cell), "code": code_fingerprint(study.run, cell)}
+        if (read := read_by(cell)) is not None:
+            determined["read"] = read
         for seed in range(protocol.n_seeds):
-            name = fingerprint({**common, "cell": dict(cell), "code": code, "seed": seed}, 24)
+            name = fingerprint({**determined, "seed": seed}, 24)
             shards.append(Shard(cell, seed, folder / "shards" / f"{name}.nc"))
     return shards
 
 
 def assemble(parts: Sequence[tuple[Shard, xr.Dataset]]) -> xr.Dataset:
-    """One labelled data set from the shards; cells that a sparse design lacks are NaN (255 in whole numbers)."""
+    """One labelled data set from the shards; cells that a sparse design lacks are NaN (255 in whole numbers).
+
+    Likewise what a cell lacks where another one is longer, e.g. in test examples.
+    """
     coords: dict[str, list] = {}
+    longest: dict[str, int] = {}
     for shard, data in parts:
         for name, values in (*((name, [value]) for name, value in shard.place.items()), *_inner(shard, data)):
             known = coords.setdefault(name, [])
             known += [value for value in values if value not in known]
+        for dim, n in data.sizes.items():
+            longest[str(dim)] = max(n, longest.get(str(dim), 0))
     index = {name: {value: i for i, value in enumerate(values)} for name, values in coords.items()}
     arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     for shard, data in parts:
@@ -236,7 +248,7 @@ def assemble(parts: Sequence[tuple[Shard, xr.Dataset]]) -> xr.Dataset:
         for name, variable in data.squeeze("seed", drop=True).data_vars.items():
             dims = (*shard.place, *(str(dim) for dim in variable.dims))
             if str(name) not in arrays:
-                shape = [len(index[dim]) if dim in index else variable.sizes[dim] for dim in dims]
+                shape = [len(index[dim]) if dim in index else longest[dim] for dim in dims]
                 empty = 255 if variable.dtype.kind == "u" else np.nan
                 arrays[str(name)] = dims, np.full(shape, empty, variable.dtype)
             place = tuple(index[dim][value] for dim, value in shard.place.items())

@@ -1,13 +1,16 @@
-"""MNIST-1D in NumPy. Importing this imports neither JAX nor matplotlib (`flylab.data.generator` is the one in JAX)."""
+"""MNIST-1D in NumPy, and images to compare it with. Importing this imports neither JAX nor matplotlib, scikit-learn nor
+pooch (`flylab.data.generator` is the generator in JAX)."""
 
 from flylab.data.arrangements import exchanged, reversed_, shuffled
+from flylab.data.downloads import MissingImagesError
 from flylab.data.formats import DataFileError, load, save
+from flylab.data.images import Images, load_images
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
 from flylab.data.splits import Dataset, Source, Splits
 from flylab.data.templates import Templates, digits
 
 __all__ = [
-    "MNIST1D", "DataFileError", "Dataset", "Source", "Splits", "Templates", "digits", "exchanged", "load", "published",
-    "reversed_", "save", "shuffled", "stages",
+    "MNIST1D", "DataFileError", "Dataset", "Images", "MissingImagesError", "Source", "Splits", "Templates", "digits",
+    "exchanged", "load", "load_images", "published", "reversed_", "save", "shuffled", "stages",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Layers for one example: linear, and a 1-D convolution. PyTorch's default initialisation throughout.
+"""Layers for one example: linear, 1-D and 2-D convolution. PyTorch's default initialisation throughout.
 
 Batched and differentiated, `conv1d` here is several times faster on a CPU than `jax.lax.conv_general_dilated`, which
 under `vmap` over the weights becomes a grouped convolution, the slowest of all forms (see DESIGN.md).
@@ -92,8 +92,37 @@ def conv1d(
     return (jnp.concatenate(taps, axis=1) @ w.reshape(n_out, kernel * n_in).T + params["b"]).T
 
 
+def conv2d_init(key: Key, n_in: int, n_out: int, kernel: int) -> Params:
+    """Weights `w (n_out, kernel, kernel, n_in)` and bias `b (n_out,)`, initialised as `torch.nn.Conv2d`."""
+    w, b = jax.random.split(key)
+    fan_in = n_in * kernel**2
+    return {"w": uniform(w, (n_out, kernel, kernel, n_in), fan_in), "b": uniform(b, (n_out,), fan_in)}
+
+
+def conv2d(
+    params: Params, x: Float[Array, "height width n_in"], stride: int = 1, padding: int = 0
+) -> Float[Array, "height_out width_out n_out"]:
+    """Cross-correlation of one image, channels last, with every filter, zero-padded, as `torch.nn.Conv2d` computes it.
+
+    >>> import jax, jax.numpy as jnp
+    >>> conv2d(conv2d_init(jax.random.key(0), 3, 16, 3), jnp.ones((32, 32, 3)), stride=2, padding=1).shape
+    (16, 16, 16)
+    """
+    w = params["w"]
+    n_out, kernel, _, n_in = w.shape
+    height, width = (conv1d_length(n, kernel, stride, padding) for n in x.shape[:2])
+    x = jnp.pad(x, ((padding, padding), (padding, padding), (0, 0)))
+    down, right = stride * (height - 1) + 1, stride * (width - 1) + 1
+    taps = [
+        jax.lax.slice(x, (row, column, 0), (row + down, column + right, n_in), (stride, stride, 1))
+        for row in range(kernel)
+        for column in range(kernel)
+    ]
+    return jnp.concatenate(taps, axis=2) @ w.reshape(n_out, kernel**2 * n_in).T + params["b"]
+
+
 def conv1d_length(length: int, kernel: int, stride: int, padding: int) -> int:
-    """Positions that a convolution yields from `length`.
+    """Positions that a convolution yields from `length`, along one dimension.
 
     Raises:
         ValueError: if the kernel is longer than the padded signal.

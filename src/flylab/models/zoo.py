@@ -1,5 +1,8 @@
-"""The published networks at their published sizes (Greydanus & Kobak 2024). The constructors cache, so that two calls
-with the same arguments give the same `Model`, and training it twice compiles once."""
+"""The published networks at their published sizes (Greydanus & Kobak 2024), and a CNN for images.
+
+The constructors cache, so that two calls with the same arguments give the same `Model`, and training it twice compiles
+once.
+"""
 
 import functools
 from collections.abc import Callable
@@ -112,6 +115,37 @@ def bidirectional_gru(length: int = 40, hidden: int = 6, n_outputs: int = 10) ->
         return _affine(params["output"], h.reshape(-1, h.shape[-1]))
 
     return Model(init, apply, apply_batch)
+
+
+@functools.cache
+def cnn2d(
+    shape: tuple[int, int, int] = (8, 8, 1),
+    channels: int = 16,
+    n_outputs: int = 10,
+    activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
+) -> Model:
+    """Three strided 3×3 convolutions (stride 2, padding 1) and a linear layer, for images `(height, width, channels)`.
+
+    4 970 parameters for 8×8 images, 7 370 for 28×28. The zoo's `cnn` in two dimensions; written for one example only.
+    `activation` is elementwise, of any sort; a new function is a new network, and compiles anew.
+    """
+    n_ins = (shape[2], channels, channels)
+    n_positions = 1
+    for length in shape[:2]:
+        n_positions *= functools.reduce(lambda n, _: layers.conv1d_length(n, 3, 2, 1), n_ins, length)
+
+    def init(key):
+        *keys, output = jax.random.split(key, len(n_ins) + 1)
+        convolutions = zip(keys, n_ins, strict=True)
+        params = {f"conv{i + 1}": layers.conv2d_init(k, n_in, channels, 3) for i, (k, n_in) in enumerate(convolutions)}
+        return params | {"output": layers.linear_init(output, channels * n_positions, n_outputs)}
+
+    def apply(params, x):
+        for i in range(len(n_ins)):
+            x = activation(layers.conv2d(params[f"conv{i + 1}"], x, stride=2, padding=1))
+        return layers.linear(params["output"], x.ravel())
+
+    return Model(init, apply)
 
 
 ALL: dict[str, Callable[..., Model]] = {
