@@ -48,6 +48,8 @@ LABELS: dict[str, Label] = {
     "activation": Label("activation function"),
     "repeat": Label("network"),
     "stage": Label("outer steps"),
+    "epoch": Label("epochs"),
+    "first_epoch_loss": Label("training loss, mean of the first epoch", "nats"),
     "x": Label("input"),
     "value": Label("activation"),
     "slope": Label("slope of the activation"),

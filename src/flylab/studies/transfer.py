@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from scipy.stats import rankdata
 
 from flylab import activations
 from flylab.data import Images, Splits, load_images
@@ -124,7 +125,8 @@ def _loaded(config: Images) -> Splits:
 def ranks(results: xr.Dataset, variable: str) -> xr.DataArray:
     """The place of each activation by a loss over `activation, seed`: 1 is the lowest."""
     losses = results[variable] if variable == "first_epoch_loss" else results[variable].isel(epoch=-1)
-    return losses.transpose("activation", "seed").rank("activation")
+    losses = losses.transpose("activation", "seed")
+    return losses.copy(data=rankdata(losses.values, axis=0))
 
 
 def _learned_rank(results: xr.Dataset, variable: str) -> xr.DataArray:
