@@ -106,8 +106,9 @@ def cnn2d(
     """Three strided 3×3 convolutions (stride 2, padding 1) and a linear layer, for images `(height, width, channels)`.
 
     4 970 parameters for 8×8 images, 7 370 for 28×28. The zoo's `cnn` in two dimensions; written for one example only.
-    It takes flat pixels, too, and large sets should be given so: where their last axis has but one entry, XLA copies the
-    whole set at every dispatch. `activation` is elementwise, of any sort; a new function is a new network, and compiles anew.
+    It takes flat pixels, too, and large sets should be given so: where their last axis has one entry, XLA copies the
+    whole set at every dispatch. `activation` is any elementwise function; another one is another network, and compiles
+    anew.
     """
     n_ins = (shape[2], channels, channels)
     n_positions = 1
