@@ -88,12 +88,13 @@ def test_reaches_the_engine_and_the_model():
     from flylab.provenance import _packages, _Walk
     from flylab.studies import architectures
 
-    walk = _Walk({"cnn", "plain"}, _packages(architectures.run))
+    walk = _Walk({"mnist1d", "cnn", "plain"}, _packages(architectures.run))
     walk.visit(architectures.run)
     reached = " ".join(walk.found)
     for name in ("zoo.cnn", "conv.conv_stack", "conv._take_backward", "training.steps", "members.run_members",
                  "published.draw", "transforms.resample", "objectives.cross_entropy",
                  "layers._affine_backward"):  # fmt: skip
         assert name in reached, name
-    for name in ("gru", "architectures.CLAIMS", "architectures.figure", "flylab.plot", "flylab.labels"):
+    for name in ("gru", "cnn2d", "load_images", "architectures.CLAIMS", "architectures.figure", "flylab.plot",
+                 "flylab.labels"):  # fmt: skip
         assert name not in reached, name

@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -196,3 +197,37 @@ def test_assemble_keeps_types(tmp_path):
     shard = plan(STUDY, Counting(n_seeds=1), tmp_path)[0]
     data = run(Counting(), shard.cell, [0], key=None, inputs={}, progress=None)
     assert assemble([(shard, data)])["count"].dtype == np.uint8
+
+
+def test_assemble_pads_what_is_shorter():
+    """Test sets of data sets, say: 255 in whole numbers, NaN in others."""
+    parts = []
+    for shard, n in zip(plan(STUDY, Counting(n_seeds=1), Path("anywhere")), (2, 5), strict=True):
+        values = {"guess": (("seed", "example"), np.ones((1, n), "u1")), "odds": (("seed", "example"), np.ones((1, n)))}
+        parts.append((shard, xr.Dataset(values, {"seed": [0]})))
+    for order in (parts, parts[::-1]):
+        found = assemble(order)
+        one, two = found.sel(model="one", arm="a"), found.sel(model="two", arm="b")
+        assert one.guess.values.tolist() == [[1, 1, 255, 255, 255]]
+        assert two.guess.values.tolist() == [[1, 1, 1, 1, 1]]
+        assert np.isnan(one.odds).values.tolist() == [[False, False, True, True, True]]
+
+
+def test_what_is_read_names_its_cells_shards_and_is_asked_for_first(tmp_path):
+    def reads(content):
+        return lambda protocol: lambda cell: content if cell["model"] == "two" else None
+
+    def names(study):
+        return [shard.path.name for shard in plan(study, Counting(n_seeds=1), tmp_path)]
+
+    def missing(protocol):
+        raise FileNotFoundError("no such data")
+
+    without, one, other = (
+        names(s) for s in (STUDY, replace(STUDY, reads=reads("1")), replace(STUDY, reads=reads("2")))
+    )
+    assert without[0] == one[0] == other[0]
+    assert len({without[1], one[1], other[1]}) == 3
+    with pytest.raises(FileNotFoundError, match="no such data"):
+        execute(replace(STUDY, reads=missing), "quick", Counting(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

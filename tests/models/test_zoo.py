@@ -321,6 +321,7 @@ def test_cnn2d_batched_equals_single_and_has_finite_gradients(shape, activation)
     single = jnp.stack([model.apply(params, x[..., i]) for i in range(6)], axis=-1)
     assert batched.shape == (3, 6)
     np.testing.assert_allclose(batched, single, rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(model, params, x.reshape(-1, 6)), batched, rtol=2e-4, atol=1e-5)  # flat pixels
     gradient = jax.grad(lambda p: outputs(model, p, x).sum())(params)
     assert all(jnp.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradient))
 

@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 
 from flylab.data.downloads import files_of
 from flylab.data.formats import DataFileError
 from flylab.data.imagefiles import read_cifar10, read_idx_pair
 from flylab.data.splits import Dataset, Splits
 
-N_VALID = {"digits": 200, "mnist": 5000, "fashion_mnist": 5000, "cifar10": 5000}
-N_TEST_DIGITS = 397  # leaves 1200 + 200
+NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
+N_VALID = 5000
+N_VALID_DIGITS, N_TEST_DIGITS = 200, 397  # leave 1200
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Images:
     Attributes:
         name: "digits", "mnist", "fashion_mnist" or "cifar10".
         n_train: training examples; by default all but the validation set.
-        n_valid: held out from the training examples; by default 200 of digits, 5000 of the others.
+        n_valid: held out from the training examples; by default 200 of digits, 5000 of the others (of files with fewer
+            than 40 000 training examples an eighth).
         n_test: test examples; by default all that were published as such, 397 of digits.
         seed: of the division. It keeps the classes' proportions. The published test sets stay what they are: only
             of digits, which have none, it chooses the test examples, too.
@@ -56,14 +58,14 @@ class Images:
     data_dir: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in N_VALID:
-            raise ValueError(f"name={self.name!r} is not allowed: give one of {', '.join(N_VALID)}")
+        if self.name not in NAMES:
+            raise ValueError(f"name={self.name!r} is not allowed: give one of {', '.join(NAMES)}")
         for field, least in (("n_train", 1), ("n_valid", 0), ("n_test", 1), ("seed", 0)):
             value = getattr(self, field)
             if value is None and field != "seed":
                 continue
             try:
-                number = -1 if isinstance(value, bool) else operator.index(value)
+                number = -1 if isinstance(value, bool) else operator.index(value)  # pyright: ignore[reportArgumentType]
             except TypeError:
                 number = -1
             if number < least or number >= 2**32:
@@ -124,7 +126,8 @@ def digest(config: Images) -> str:
 def _divided(raw: Raw, config: Images) -> Splits:
     """Validation set, digits' test set and training set, chosen in this order: each stays if a later one changes."""
     published = len(raw.y_test)  # 0: digits have no test set of their own
-    n_valid = N_VALID[config.name] if config.n_valid is None else config.n_valid
+    usual = min(N_VALID, len(raw.y) // 8) if published else N_VALID_DIGITS
+    n_valid = usual if config.n_valid is None else config.n_valid
     n_test = (published or N_TEST_DIGITS) if config.n_test is None else config.n_test
     own_test = 0 if published else n_test
     n_train = len(raw.y) - n_valid - own_test if config.n_train is None else config.n_train
@@ -149,7 +152,7 @@ def _divided(raw: Raw, config: Images) -> Splits:
     return Splits(dataset(raw.x, raw.y, train), dataset(raw.x, raw.y, valid), test, np.empty(0), None, config)
 
 
-def stratified(y: UInt8[np.ndarray, " n"], rng: np.random.RandomState) -> Int[np.ndarray, " n"]:
+def stratified(y: Integer[np.ndarray, " n"], rng: np.random.RandomState) -> Int[np.ndarray, " n"]:
     """A random order of which every stretch has the classes in the proportions of the whole, to about one example.
 
     >>> y = np.repeat([0, 1], [30, 10])

@@ -127,7 +127,9 @@ def cnn2d(
     """Three strided 3×3 convolutions (stride 2, padding 1) and a linear layer, for images `(height, width, channels)`.
 
     4 970 parameters for 8×8 images, 7 370 for 28×28. The zoo's `cnn` in two dimensions; written for one example only.
-    `activation` is elementwise, of any sort; a new function is a new network, and compiles anew.
+    It takes flat pixels, too, and large sets should be given so: where their last axis has one entry, XLA copies the
+    whole set at every dispatch. `activation` is any elementwise function; another one is another network, and compiles
+    anew.
     """
     n_ins = (shape[2], channels, channels)
     n_positions = 1
@@ -141,6 +143,7 @@ def cnn2d(
         return params | {"output": layers.linear_init(output, channels * n_positions, n_outputs)}
 
     def apply(params, x):
+        x = x.reshape(shape)
         for i in range(len(n_ins)):
             x = activation(layers.conv2d(params[f"conv{i + 1}"], x, stride=2, padding=1))
         return layers.linear(params["output"], x.ravel())

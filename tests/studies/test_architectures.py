@@ -1,0 +1,307 @@
+"""Architectures: its claims on made-up results, and small runs with image data sets, missing ones among them."""
+
+import gzip
+import json
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab import store
+from flylab.cli import main
+from flylab.data import Images, MissingImagesError, load_images
+from flylab.data.downloads import SITES
+from flylab.ledger import judge
+from flylab.studies import architectures, find
+from flylab.study import execute, plan, protocol_of
+
+STUDY = find("architectures")
+TINY = {"n_seeds": 2, "n_steps": 20, "eval_every": 10, "image_eval_every": 20}
+TINY_WORDS = ["--preset", "smoke", "--n-seeds", "2", "--n-steps", "20", "--eval-every", "10"]
+
+
+@pytest.fixture
+def mnist(tmp_path):
+    """A folder for `data_dir`: a small set of MNIST's format, 8×8 pixels, from scikit-learn's digits."""
+    return write_mnist(tmp_path / "data")
+
+
+def write_mnist(folder, name="mnist", seed=0):
+    splits = load_images(Images(seed=seed, n_valid=0, n_train=1400))
+    files = iter(SITES["mnist"].files)
+    for part in (splits.train, splits.test):
+        x = part.x[..., 0] - part.x.min()
+        for values in ((15 * x / x.max()).round(), part.y):
+            sizes = b"".join(n.to_bytes(4, "big") for n in values.shape)
+            content = bytes([0, 0, 8, values.ndim]) + sizes + values.astype(np.uint8).tobytes()
+            path = folder / name / next(files)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(gzip.compress(content, mtime=0))
+    return folder
+
+
+def results_of(**accuracies):
+    """Made-up results: test accuracies (one per seed) by `dataset__model` or `dataset__model__arm`."""
+    cells, values = [], []
+    for place, accuracy in accuracies.items():
+        dataset, model, arm = (*place.split("__"), "published")[:3]
+        cells.append({"dataset": dataset, "model": model, "arrangement": "plain", "arm": arm})
+        values.append(accuracy)
+    coords = {name: list(dict.fromkeys(cell[name] for cell in cells)) for name in cells[0]}
+    found = xr.DataArray(
+        np.full((*map(len, coords.values()), len(values[0]), 1), np.nan, np.float32),
+        coords | {"seed": range(len(values[0])), "step": [100]},
+    )
+    for cell, value in zip(cells, values, strict=True):
+        found.loc[cell] = np.array(value)[:, None]
+    both = {"test_accuracy": found, "train_accuracy": found, "valid_accuracy": found}
+    return xr.Dataset(both).assign_attrs(study="architectures", preset="quick", run="r")
+
+
+def verdicts(results):
+    return {verdict.id: verdict for verdict in judge(STUDY.claims, results, {"quick": [], "paper": []})}
+
+
+SIGNALS = {"mnist1d__cnn": [94, 93, 94], "mnist1d__mlp": [65, 64, 66], "mnist1d__logistic": [31, 31, 32]}
+DIGITS = {"digits__svm__fresh": [98, 99, 98.5]}
+MNIST = {"mnist__cnn": [99, 99.1, 99.2], "mnist__mlp": [98, 98.2, 98.1], "mnist__logistic": [92, 92.1, 92]}
+FASHION = {"fashion_mnist__cnn": [90, 90.1, 90], "fashion_mnist__mlp": [88, 88, 88.1]}
+CIFAR10 = {"cifar10__cnn": [65, 66, 64], "cifar10__mlp": [50, 51, 50], "cifar10__logistic": [39, 38, 39]}
+
+
+# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_image_claims_where_the_data_are_there():
+    found = verdicts(results_of(**SIGNALS, **DIGITS, **MNIST, **FASHION, **CIFAR10))
+    for name, effect in (
+        ("discriminates", np.mean([63 - 35, 62 - 35, 62 - 36])), ("fashion-harder", np.mean([9, 9, 9.2])),
+        ("cifar-discriminates", np.mean([14, 14.1, 12.9])), ("sklearn-easy", 98.5),
+    ):  # fmt: skip
+        assert found[name].effect == pytest.approx(effect, abs=1e-3), name
+        assert found[name].verdict == "supported"
+        assert found[name].n_seeds == 3
+
+
+def test_image_claims_can_be_refuted():
+    easy = {name.replace("mnist__", "fashion_mnist__"): value for name, value in MNIST.items()}
+    hard = {name: [value - 40 for value in values] for name, values in MNIST.items() if "logistic" in name}
+    found = verdicts(results_of(**SIGNALS, digits__svm__fresh=[90, 91, 90], **{**MNIST, **hard}, **easy, **CIFAR10))
+    for name, word in (("discriminates", "refuted"), ("sklearn-easy", "refuted"), ("fashion-harder", "supported")):
+        assert found[name].verdict == word, name
+
+
+@pytest.mark.parametrize(
+    ("more", "untested"),
+    [
+        ({}, {"discriminates": "mnist", "fashion-harder": "mnist fashion_mnist",
+              "cifar-discriminates": "mnist cifar10"}),
+        (MNIST, {"fashion-harder": "mnist fashion_mnist", "cifar-discriminates": "mnist cifar10"}),
+        (FASHION, {"discriminates": "mnist", "fashion-harder": "mnist fashion_mnist"}),
+    ],
+    ids=["none", "mnist", "fashion"],
+)  # fmt: skip
+def test_where_they_are_not_the_flag_is_named(more, untested):
+    found = verdicts(results_of(**SIGNALS, **DIGITS, **more))
+    for name, flag in untested.items():
+        assert (found[name].verdict, found[name].note) == ("not tested", f"needs --dataset {flag}")
+    assert found["sklearn-easy"].verdict == "supported"
+    assert found["spatial-gap"].verdict == "supported"
+
+
+def test_results_made_when_there_was_one_data_set_are_still_read():
+    new = results_of(**SIGNALS)
+    old = new.sel(dataset="mnist1d", drop=True)
+    assert verdicts(old)["spatial-gap"] == verdicts(new)["spatial-gap"]
+    assert architectures.compared(old) == ["mnist1d"]
+
+
+# ── protocol and cells ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cells_of(**changes):
+    return STUDY.cells(protocol_of(STUDY, "smoke", **changes))
+
+
+def test_mnist1d_is_always_among_the_data_sets():
+    assert protocol_of(STUDY, "smoke", dataset="mnist").dataset == ("mnist1d", "mnist")
+    assert protocol_of(STUDY, "smoke", dataset=()).dataset == ("mnist1d",)
+    both = protocol_of(STUDY, "smoke", dataset=("cifar10", "mnist", "mnist1d", "mnist"))
+    assert both.dataset == ("mnist1d", "mnist", "cifar10")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"dataset": ("mnits",)}, "dataset='mnits' is not allowed: give some of mnist1d, digits, mnist"),
+        ({"image_n_train": 0}, "image_n_train=0"),
+        ({"image_learning_rate": 0.0}, "image_learning_rate=0.0"),
+        ({"image_eval_every": 0}, "image_eval_every=0"),
+    ],
+)
+def test_refuses(changes, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        protocol_of(STUDY, "smoke", **changes)
+
+
+def test_digits_references_are_in_every_run():
+    """So that `sklearn-easy` is decided; networks learn them only where asked for."""
+    models = [cell["model"] for cell in cells_of() if cell["dataset"] == "digits"]
+    assert models == ["neighbours", "sklearn_logistic", "svm"]
+    models = [cell["model"] for cell in cells_of(dataset="digits") if cell["dataset"] == "digits"]
+    assert models == ["cnn", "mlp", "logistic"] * 2 + ["neighbours", "sklearn_logistic", "svm"]
+
+
+def test_no_gru_on_images():
+    assert not [cell for cell in cells_of(dataset="mnist") if cell["model"] == "gru" and cell["dataset"] != "mnist1d"]
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished run with two image data sets of different length."""
+    folder = tmp_path_factory.mktemp("data")
+    write_mnist(folder)
+    protocol = protocol_of(STUDY, "smoke", dataset=("mnist", "digits"), data_dir=str(folder), image_n_train=600, **TINY)
+    assert len(load_images(Images("mnist", n_valid=0, data_dir=folder)).test.y) == 397
+    return execute(STUDY, "smoke", protocol, tmp_path_factory.mktemp("runs"))
+
+
+def test_networks_and_references_learn_images(done):
+    results = done.results
+    assert results.dataset.values.tolist() == ["mnist1d", "digits", "mnist"]
+    assert results.dataset.attrs["long_name"] == "data set"
+    assert architectures.compared(results) == ["mnist1d", "digits", "mnist"]
+    for dataset in ("digits", "mnist"):
+        for model in architectures.IMAGE_NETWORKS:
+            for arrangement in ("plain", "shuffled"):
+                curve = architectures.curves(results, "test_accuracy", model, arrangement, dataset=dataset)
+                assert curve.sizes == {"seed": 2, "step": 3}
+                assert np.isnan(curve).any("seed").values.tolist() == [False, True, False]  # not evaluated at 10
+        for model in architectures.REFERENCES:
+            assert (architectures.last(results, model, arm="fresh", dataset=dataset) > 90).all()
+            predicted = results.prediction.sel(dataset=dataset, model=model, arrangement="plain", arm="fresh")
+            assert (predicted[0] != predicted[1]).any()  # divided anew
+    assert float(architectures.last(results, "mlp", dataset="digits").mean()) > 30  # in 20 steps
+
+
+def test_predictions_and_labels_belong_together(done):
+    """Also where test sets have different lengths: what is missing is 255."""
+    results = done.results
+    for dataset, n in (("mnist1d", 100), ("digits", 397), ("mnist", 397)):
+        own = results.sel(dataset=dataset, model="cnn", arrangement="plain", arm="published")
+        assert (own.label[:, n:] == 255).all()
+        right = (own.label == own.prediction)[:, :n].mean("example") * 100
+        np.testing.assert_allclose(right, own.test_accuracy.isel(step=-1), atol=1e-3)
+
+
+def test_table_and_figure_show_every_data_set(done):
+    rows = [row[0] for row in STUDY.table(done.results).rows]
+    assert {"CNN, plain", "MNIST: CNN, plain", "MNIST: CNN, shuffled", "scikit-learn's digits: MLP, plain",
+            "MNIST: support vector machine, plain, divided anew"} <= set(rows)  # fmt: skip
+    assert [row.partition(":")[0] for row in rows if "spread" in row] == ["MNIST-1D", "scikit-learn's digits", "MNIST"]
+    panels = STUDY.figure(done.results).axes
+    assert len(panels) == 3
+    assert [label.get_text() for label in panels[2].get_yticklabels()] == ["MNIST-1D", "scikit-learn's digits", "MNIST"]
+
+
+def test_without_images_table_and_figure_are_as_before(done):
+    alone = results_of(**SIGNALS, mnist1d__gru=[90, 91, 90], **DIGITS)
+    shuffled = alone.assign_coords(arrangement=["shuffled"])
+    results = xr.concat([alone, shuffled], "arrangement").assign_attrs(alone.attrs)
+    assert len(STUDY.figure(results).axes) == 2
+    assert not [row for row in STUDY.table(results).rows if "spread" in row[0]]
+
+
+def test_mnist1d_has_the_same_bits_beside_images(done, tmp_path):
+    alone = execute(STUDY, "smoke", protocol_of(STUDY, "smoke", **TINY), tmp_path).results
+    ours, theirs = (found.sel(dataset="mnist1d") for found in (alone, done.results))
+    for name in ours.data_vars:
+        expected = theirs[name].isel(example=slice(100)) if "example" in theirs[name].dims else theirs[name]
+        xr.testing.assert_identical(ours[name].isel(example=slice(100)) if "example" in ours[name].dims else ours[name],
+                                    expected)  # fmt: skip
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def names(protocol, folder):
+    return {(s.cell["dataset"], s.cell["model"], s.seed, s.cell["arrangement"], s.cell["arm"]): s.path.name
+            for s in plan(STUDY, protocol, folder)}  # fmt: skip
+
+
+def test_shards_are_named_by_the_images_themselves(mnist, tmp_path):
+    protocol = protocol_of(STUDY, "smoke", dataset="mnist", data_dir=str(mnist), **TINY)
+    before = names(protocol, tmp_path)
+    for path in (mnist / "mnist").iterdir():  # unpacked they are the same images
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    assert names(protocol, tmp_path) == before
+    labels = mnist / "mnist/train-labels-idx1-ubyte"
+    content = bytearray(labels.read_bytes())
+    content[8], content[9] = content[9], content[8]
+    content[10] = (content[10] + 1) % 10
+    labels.write_bytes(content)
+    after = names(protocol, tmp_path)
+    changed = {place[0] for place, name in after.items() if before[place] != name}
+    assert changed == {"mnist"}
+
+
+def test_missing_files_are_refused_before_anything_is_trained_or_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "architectures", *TINY_WORDS, "--dataset", "mnist", "--data-dir", str(tmp_path / "nowhere")]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "mnist lacks train-images-idx3-ubyte.gz" in said
+    assert "https://ossci-datasets" in said
+    assert str(tmp_path / "nowhere/mnist") in said
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(MissingImagesError):
+        execute(STUDY, "smoke", protocol_of(STUDY, "smoke", dataset="cifar10", data_dir=str(tmp_path)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--dataset", "digits", "--image-n-train", "5000"], "digits has 1797 examples"),
+        (["--dataset", "mnits"], "mnits"),
+    ],
+)
+def test_other_bad_input_is_refused_likewise(words, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "architectures", *TINY_WORDS, *words]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert says in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_files_are_refused_likewise(mnist, tmp_path, capsys):
+    path = mnist / "mnist" / next(iter(SITES["mnist"].files))
+    path.write_bytes(path.read_bytes()[:-20])
+    words = ["run", "architectures", *TINY_WORDS, "--dataset", "mnist", "--data-dir", str(mnist)]
+    assert main([*words, "--out", str(tmp_path / "runs")]) == 2
+    assert "cannot be unpacked" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_from_the_command_line(mnist, tmp_path, capsys):
+    words = ["run", "architectures", *TINY_WORDS, "--n-seeds", "1", "--dataset", "mnist", "--data-dir", str(mnist)]
+    words += ["--image-n-train", "300", "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert "MNIST: spread" in capsys.readouterr().out
+    (folder,) = (tmp_path / "architectures").iterdir()
+    found = {claim["id"]: claim for claim in json.loads((folder / "claims.json").read_text())}
+    assert found["discriminates"]["effect"] is not None
+    assert found["fashion-harder"]["effect"] is None
+    page = (folder / "report.html").read_text()
+    for flag in (f"--data-dir {mnist} ", "--dataset mnist1d mnist ", "--image-n-train 300"):
+        assert flag in page
+    assert main(words) == 0
+    assert "nothing to train" in capsys.readouterr().out
+    assert "dataset" in store.open_checked(folder / "results.nc").dims
