@@ -157,14 +157,10 @@ def table(results: xr.Dataset) -> Table:
     early, final = ranks(results, "first_epoch_loss"), ranks(results, "test_loss")
     rows = []
     for name in early.activation.values[np.argsort(early.mean("seed").values, kind="stable")]:
-        one, last = results.sel(activation=name), results.sel(activation=name).isel(epoch=-1)
-        cells_ = (plus_minus(one.first_epoch_loss, 3), plus_minus(early.sel(activation=name)))
-        cells_ += (
-            plus_minus(last.test_loss, 3),
-            plus_minus(final.sel(activation=name)),
-            plus_minus(last.test_accuracy),
-        )
-        rows.append((_title(name), *cells_))
+        last = results.sel(activation=name).isel(epoch=-1)
+        losses = [plus_minus(loss, 3) for loss in (last.first_epoch_loss, last.test_loss)]
+        places = [plus_minus(place.sel(activation=name)) for place in (early, final)]
+        rows.append((_title(name), losses[0], places[0], losses[1], places[1], plus_minus(last.test_accuracy)))
     columns = ("", "training loss, first epoch", "rank", "test loss at the end", "rank", "test accuracy (%)")
     return Table(f"Mean over {results.sizes['seed']} seeds ± half of the 95 % interval", columns, rows)
 
@@ -180,7 +176,7 @@ def figure(results: xr.Dataset) -> Figure:
             line = "-" if learned or i < 7 else "--"
             one = results.test_loss.sel(activation=name)
             band(curves, one, label=_title(name), color=colour, linewidth=width, linestyle=line)
-            curves.set(title="Test loss", yscale="log")
+        curves.set(title="Test loss", yscale="log")
         curves.legend(fontsize=7, ncols=2)
         _in_order(early, results, "first_epoch_loss", "Training loss over the first epoch")
         _in_order(final, results, "test_loss", "Test loss at the end")

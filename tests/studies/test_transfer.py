@@ -1,0 +1,89 @@
+"""Transfer to images: ranks, the input artifact, and a short run of all of it."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab import activations
+from flylab.ledger import judge
+from flylab.studies import find, transfer
+from flylab.study import execute, plan, protocol_of
+
+STUDY = find("transfer")
+TINY = replace(STUDY.presets["smoke"], n_epochs=1)
+KEY = jax.random.key(0)
+
+
+def made_up(early, final, n_seeds=4):
+    """Losses by activation; seeds differ by less than activations do."""
+    noise = 0.001 * np.arange(n_seeds)
+    variables = {
+        "first_epoch_loss": (("activation", "seed"), np.array(early)[:, None] + noise),
+        "test_loss": (("activation", "seed", "epoch"), (np.array(final)[:, None] + noise)[..., None]),
+    }
+    coords = {"activation": list(transfer.NAMES), "seed": range(n_seeds), "epoch": [1.0]}
+    return xr.Dataset(variables, coords).assign_attrs(preset="quick", study="transfer", run="r")
+
+
+def verdicts(results):
+    return [one.verdict for one in judge(STUDY.claims, results, {"quick": []})]
+
+
+def test_ranks_decide_the_claims():
+    found = made_up(np.arange(9), np.roll(np.arange(9), -4))
+    assert transfer.ranks(found, "first_epoch_loss").sel(activation="learned").values.tolist() == [1] * 4
+    assert transfer.ranks(found, "test_loss").sel(activation="learned").values.tolist() == [5] * 4
+    assert verdicts(found) == ["supported", "supported"]
+    assert verdicts(made_up(-np.arange(9), np.arange(9))) == ["refuted", "refuted"]
+
+
+def test_the_learned_function_is_an_input(tmp_path):
+    """Another file gives other results and other shards; the usual functions' results stay."""
+    other = jax.tree.map(np.asarray, activations.network_init(KEY, 3))
+    path = activations.save_weights(tmp_path / "other.json", other, {})
+    runs = [
+        [
+            transfer.run(TINY, {"activation": name}, [0], key=KEY, inputs={"activation": file})
+            for name in ("learned", "elu")
+        ]
+        for file in (activations.ARTIFACT, path)
+    ]
+    assert (runs[0][0].first_epoch_loss != runs[1][0].first_epoch_loss).all()
+    xr.testing.assert_identical(runs[0][1], runs[1][1])
+    names = [
+        {shard.path.name for shard in plan(replace(STUDY, inputs={"activation": file}), TINY, tmp_path)}
+        for file in (activations.ARTIFACT, path)
+    ]
+    assert not names[0] & names[1]
+
+
+def test_a_seed_is_the_same_alone():
+    both, alone = (
+        transfer.run(TINY, {"activation": "relu"}, seeds, key=KEY, inputs={"activation": activations.ARTIFACT})
+        for seeds in ([0, 1], [1])
+    )
+    xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
+    assert both.epoch.values.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "mnits"}, "name='mnits' is not allowed"),
+        ({"n_epochs": 0}, "n_epochs=0"),
+        ({"learning_rate": 0.0}, "learning_rate=0"),
+    ],
+)
+def test_bad_values_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        protocol_of(STUDY, "smoke", **changes)
+
+
+def test_smoke_runs_every_claim(tmp_path):
+    run = execute(STUDY, "smoke", TINY, tmp_path)
+    assert [one.verdict for one in judge(STUDY.claims, run.results, {})] == [None, None]
+    assert len(STUDY.table(run.results).rows) == 9
+    STUDY.figure(run.results).savefig(tmp_path / "figure.png")
