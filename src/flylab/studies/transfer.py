@@ -30,7 +30,6 @@ from flylab.stats import interval, plus_minus
 from flylab.study import BaseProtocol, Cell, Study, Table
 
 NAMES = ("learned", *activations.ALL)
-SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 TITLES = {"relu": "ReLU", "elu": "ELU", "swish": "Swish", "gelu": "GELU", "mish": "Mish"}
 
 
@@ -95,14 +94,14 @@ def run(
     checkpoint=None,
 ) -> xr.Dataset:
     """Train one network per seed with one activation; the loss of every step, and the test set at each epoch's end."""
-    n_train = len(_loaded(protocol.images(0)).train.x)
+    shape, splits = _loaded(protocol.images(0))
     function = _function(cell["activation"], Path(inputs["activation"]))
-    objective = supervised(zoo.cnn2d(SHAPES[protocol.dataset], protocol.channels, activation=function))
-    epoch = max(n_train // protocol.batch_size, 1)
+    objective = supervised(zoo.cnn2d(shape, protocol.channels, activation=function))
+    epoch = max(len(splits.train.y) // protocol.batch_size, 1)
     plan = Plan(protocol.n_epochs * epoch, protocol.batch_size, epoch, order="shuffled", losses=True)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
     found = train_members(
-        objective, lambda seed: _loaded(protocol.images(seed)), plan, grid, key=key, progress=progress
+        objective, lambda seed: _loaded(protocol.images(seed))[1], plan, grid, key=key, progress=progress
     ).results.squeeze("learning_rate", drop=True)
     results = found[["train_loss", "test_loss", "test_accuracy"]].assign(
         first_epoch_loss=found.loss.isel(update=slice(epoch)).mean("update")
@@ -120,11 +119,12 @@ def _learned(path: Path, changed: int) -> Callable:
 
 
 @functools.lru_cache(maxsize=2)
-def _loaded(config: Images) -> Splits:
-    """With flat pixels: of images whose last axis is 1, XLA would copy the training set at every dispatch."""
+def _loaded(config: Images) -> tuple[tuple[int, int, int], Splits]:
+    """The images' shape, and flat pixels: with a last axis of 1, XLA would copy the training set at every dispatch."""
     splits = load_images(config)
+    shape = splits.train.x.shape[1:]
     train, valid, test = (Dataset(part.x.reshape(len(part.x), -1), part.y) for part in splits[:3])
-    return splits._replace(train=train, valid=valid, test=test)
+    return shape, splits._replace(train=train, valid=valid, test=test)
 
 
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
