@@ -67,24 +67,28 @@ class ClosedForm(NamedTuple):
     """A formula for a learned activation: its text, its numbers, and the largest deviation on [−5, 5]."""
 
     text: str
-    numbers: dict[str, float]
+    a: list[float]
+    b: list[float]
+    c: list[float]
+    d: float
     error: float
 
 
-def closed_form(weights: Params) -> ClosedForm:
-    """ELU plus two tanh terms and a constant, fitted to a learned activation on [−5, 5] by least squares."""
+def closed_form(weights: Params, n_terms: int = 3) -> ClosedForm:
+    """ELU plus a few tanh terms and a constant, fitted to a learned activation on [−5, 5] by least squares."""
     p = {name: np.asarray(leaf, np.float64) for name, leaf in weights.items()}
-    x = np.linspace(-5, 5, 1001)
+    x = np.linspace(-5, 5, 401)
     want = SHARE * (np.tanh(x[:, None] * p["w"] + p["b"]) @ p["v"] + p["c"])
 
     def difference(numbers):
-        a, b, c, d, e, f, g = numbers
-        return a * np.tanh(b * x + c) + d * np.tanh(e * x + f) + g - want
+        a, b, c = numbers[:-1].reshape(3, n_terms)
+        return np.tanh(x[:, None] * b + c) @ a + numbers[-1] - want
 
-    starts = np.random.default_rng(0).normal(size=(30, 7))
+    starts = np.random.default_rng(0).normal(size=(10, 3 * n_terms + 1))
     best = min((least_squares(difference, start) for start in starts), key=lambda fit: fit.cost)
-    numbers = {name: float(number) for name, number in zip("abcdefg", best.x, strict=True)}
-    return ClosedForm("elu(x) + a tanh(b x + c) + d tanh(e x + f) + g", numbers, float(np.abs(best.fun).max()))
+    a, b, c = best.x[:-1].reshape(3, n_terms).tolist()
+    text = "elu(x) + sum_i a[i] tanh(b[i] x + c[i]) + d"
+    return ClosedForm(text, a, b, c, float(best.x[-1]), float(np.abs(best.fun).max()))
 
 
 def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any]) -> Path:

@@ -27,6 +27,7 @@ def made_up(ends, optimum, n_seeds=4):
     blank = np.full_like(rate, np.nan)
     variables = {
         "rate": (("arm", "seed", "start", "outer_step"), np.stack([rate, blank])),
+        "outer_loss": (("arm", "seed", "start", "outer_step"), np.stack([2 - np.argsort(rate), blank])),
         "grid_loss": (("arm", "seed", "learning_rate"), np.stack([np.full_like(losses, np.nan), losses])),
     }
     coords = {"arm": arms, "seed": range(n_seeds), "start": list(ends), "learning_rate": rates}
@@ -43,6 +44,18 @@ def test_claims_on_a_known_landscape():
     assert set(verdicts(found).values()) == {"supported"}
     found = made_up({1.5: 0.9, 0.15: 0.61, 3.0: 2.5}, 0.4)
     assert set(verdicts(found).values()) == {"refuted"}
+
+
+def test_a_run_that_diverges_is_counted_and_left_out():
+    found = made_up({1.5: 0.63, 0.15: 0.61, 3.0: 0.65}, 0.62)
+    for name in ("outer_loss", "rate"):
+        found[name][{"arm": 0, "seed": 2, "start": 2, "outer_step": -1}] = 1e20
+    assert study.diverged(found).sum() == 1
+    rows = {row[0]: row for row in STUDY.table(found).rows}
+    assert rows["start 3"][4] == "1/4"
+    assert rows["start 3"][1].startswith("0.6")
+    (claim,) = (one for one in judge(STUDY.claims, found, {"quick": []}) if one.id == "converges-everywhere")
+    assert claim.effect < 100
 
 
 def test_descent_and_grid_see_one_landscape():
