@@ -181,7 +181,7 @@ def figure(results: xr.Dataset) -> Figure:
             one = results.test_loss.sel(activation=name)
             band(curves, one, label=_title(name), color=colour, linewidth=width, linestyle=line)
         curves.set(title="Test loss", yscale="log")
-        curves.legend(fontsize=7, ncols=2)
+        curves.legend(fontsize=7, loc="lower left")
         _in_order(early, results, "first_epoch_loss", "Training loss over the first epoch")
         _in_order(final, results, "test_loss", "Test loss at the end")
     return drawn
@@ -200,7 +200,8 @@ def _in_order(ax, results: xr.Dataset, variable: str, title: str) -> None:
     ax.set(yticks=range(len(order)), yticklabels=titles, title=title, xlabel="loss (nats)")
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(10, (1, 1.2, 1.5, 2, 3, 5)))
+    if losses.max() > 3 * losses.min():
+        ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_ylabel("activation (rank)")
