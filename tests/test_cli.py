@@ -124,7 +124,7 @@ def test_list_and_help(capsys):
     ("words", "says"),
     [
         (["fly"], "there is no command 'fly'"),
-        (["run", "archtectures"], "there is no study 'archtectures'; there are architectures"),
+        (["run", "archtectures"], "there is no study 'archtectures'; there are activation, architectures"),
         (["run", "architectures", "--preset", "quik"], "no preset 'quik'; it has smoke, quick, paper"),
         (["run", "architectures", "--n-seeds", "0"], "n_seeds=0 is not allowed"),
         (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 is not allowed"),
