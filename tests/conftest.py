@@ -32,3 +32,19 @@ def tiny():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_are_let_go():
+    """After each module: every compiled program maps memory, and a process may have only so many maps (65 530)."""
+    yield
+    import gc
+
+    import jax
+
+    from flylab import members, meta
+
+    members._program.cache_clear()
+    meta._program.cache_clear()
+    jax.clear_caches()
+    gc.collect()
