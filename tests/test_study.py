@@ -138,7 +138,7 @@ def test_refuses(tmp_path):
         protocol_of(STUDY, "papr")
     with pytest.raises(ValueError, match="n_seeds=0"):
         protocol_of(STUDY, "quick", n_seeds=0)
-    with pytest.raises(ValueError, match="there is no study 'x'; there are architectures"):
+    with pytest.raises(ValueError, match="there is no study 'x'; there are activation, architectures"):
         studies.find("x")
 
 
