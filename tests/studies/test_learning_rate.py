@@ -27,7 +27,10 @@ def made_up(ends, optimum, n_seeds=4):
     blank = np.full_like(rate, np.nan)
     variables = {
         "rate": (("arm", "seed", "start", "outer_step"), np.stack([rate, blank])),
-        "outer_loss": (("arm", "seed", "start", "outer_step"), np.stack([2 - np.argsort(rate), blank])),
+        "outer_loss": (
+            ("arm", "seed", "start", "outer_step"),
+            np.stack([np.broadcast_to([2.0, 1.0], rate.shape), blank]),
+        ),
         "grid_loss": (("arm", "seed", "learning_rate"), np.stack([np.full_like(losses, np.nan), losses])),
     }
     coords = {"arm": arms, "seed": range(n_seeds), "start": list(ends), "learning_rate": rates}
