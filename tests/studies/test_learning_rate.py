@@ -24,7 +24,7 @@ def made_up(ends, optimum, n_seeds=4):
     rate = np.stack([np.array(list(ends)), np.array(list(ends.values()))], -1)[None] * noise[..., None]
     losses = 1 + np.log(rates / optimum) ** 2 * noise
     arms = ["metalearned", "grid"]
-    blank = np.full_like(rate, np.nan)
+    blank, falls = np.full_like(rate, np.nan), np.broadcast_to([2.0, 1.0], rate.shape)
     variables = {
         "rate": (("arm", "seed", "start", "outer_step"), np.stack([rate, blank])),
         "outer_loss": (
