@@ -29,7 +29,7 @@ def made_up(ends, optimum, n_seeds=4):
         "rate": (("arm", "seed", "start", "outer_step"), np.stack([rate, blank])),
         "outer_loss": (
             ("arm", "seed", "start", "outer_step"),
-            np.stack([np.broadcast_to([2.0, 1.0], rate.shape), blank]),
+            np.stack([falls, blank]),
         ),
         "grid_loss": (("arm", "seed", "learning_rate"), np.stack([np.full_like(losses, np.nan), losses])),
     }
