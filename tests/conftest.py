@@ -1,5 +1,6 @@
 """Shapes are checked here, and only here: jaxtyping and beartype check the array code's annotations at each call."""
 
+import gc
 import os
 import warnings
 from pathlib import Path
@@ -9,10 +10,11 @@ from jaxtyping import install_import_hook
 CHECKED = ("flylab.data.transforms", "flylab.keys", "flylab.models", "flylab.objectives")
 hook = install_import_hook(CHECKED, "beartype.beartype")  # before anything imports flylab
 
+import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from flylab import runtime  # noqa: E402
+from flylab import members, meta, runtime  # noqa: E402
 
 if "XDG_CACHE_HOME" in os.environ:
     runtime.CACHE = Path(os.environ["XDG_CACHE_HOME"]) / "flylab" / "jax"
@@ -38,12 +40,6 @@ def rng():
 def programs_are_let_go():
     """After each module: every compiled program maps memory, and a process may have only so many maps (65 530)."""
     yield
-    import gc
-
-    import jax
-
-    from flylab import members, meta
-
     members._program.cache_clear()
     meta._program.cache_clear()
     jax.clear_caches()

@@ -1,6 +1,7 @@
-"""Activations: the usual ones equal PyTorch's; the network's hand-made derivatives equal JAX's own."""
+"""Activations: the usual ones equal PyTorch's; a network's table equals the network, in every derivative."""
 
 import json
+import os
 
 import jax
 import jax.numpy as jnp
@@ -34,9 +35,12 @@ def test_initial_weights_are_those_of_pytorchs_linear_layers():
         assert 0.999 * bound < jnp.abs(p[name]).max() <= bound
 
 
-def test_network_equals_the_plain_form_in_every_derivative():
-    """Values; gradients to weights and input; the weights' gradient of a function of the slope; forward mode."""
+def test_network_is_the_plain_form():
     np.testing.assert_allclose(activations.network(PARAMS, x), plain(PARAMS, x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_table_equals_its_network_in_every_derivative():
+    """Values; gradients to weights and input; the weights' gradient of a function of the slope; forward mode."""
 
     def derivatives(f):
         def of_slope(p, x):
@@ -47,18 +51,42 @@ def test_network_equals_the_plain_form_in_every_derivative():
         tangent = jax.tree.map(jnp.ones_like, (PARAMS, x))
         return first, second, jax.jvp(f, (PARAMS, x), tangent), jax.jvp(of_slope, (PARAMS, x), tangent)
 
-    got, want = derivatives(activations.network), derivatives(plain)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), got, want)
+    got = derivatives(lambda p, x: activations.tabled(activations.table(p), x))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), got, derivatives(plain))
+
+
+@pytest.mark.parametrize("scale", [0.5, 1, 10, 100])
+def test_a_table_is_exact_everywhere(scale):
+    """Of units that bend near 0 and far from it; in float64, so that only the table's own error is seen."""
+    p = {name: np.asarray(leaf, float) for name, leaf in activations.network_init(jax.random.key(1), 50).items()}
+    p |= {"w": 3 * p["w"] / scale, "b": 3 * p["b"]}
+    points = np.concatenate([np.linspace(-20, 20, 2001) * scale, np.geomspace(1e-12, 4095, 1000)])
+    with jax.enable_x64(True):
+        got, want = activations.tabled(activations.table(p), points), plain(p, points)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-8)
+
+
+def test_a_table_bears_any_number():
+    """Constant beyond its last nodes, where its gradient is zero; not-a-number stays what it is."""
+    table = activations.table(PARAMS)
+    far = jnp.array([-jnp.inf, -1e30, -4095, 4095, 1e30, jnp.inf])
+    got, slope = jax.vmap(jax.value_and_grad(lambda x: activations.tabled(table, x)))(far)
+    np.testing.assert_array_equal(got, jnp.repeat(got[2:4], 3))
+    np.testing.assert_array_equal(slope[jnp.array([0, 1, 4, 5])], 0)
+    assert np.isnan(activations.tabled(table, jnp.array([jnp.nan, 0.5]))).tolist() == [True, False]
 
 
 def test_batched_equals_single():
-    got = jax.vmap(jax.vmap(lambda one: activations.network(PARAMS, one)))(x)
-    np.testing.assert_allclose(got, activations.network(PARAMS, x), rtol=1e-6, atol=1e-6)
+    table = activations.table(PARAMS)
+    for f in (lambda x: activations.network(PARAMS, x), lambda x: activations.tabled(table, x)):
+        np.testing.assert_allclose(jax.vmap(jax.vmap(f))(x), f(x), rtol=1e-6, atol=1e-6)
 
 
 def test_a_learnable_activation_begins_near_elu():
     got = activations.learnable(PARAMS, x) - jax.nn.elu(x)
     np.testing.assert_allclose(got, 0.2 * plain(PARAMS, x), rtol=1e-4, atol=1e-6)
+    by_table = activations.learnable(activations.table(PARAMS), x)
+    np.testing.assert_allclose(by_table, activations.learnable(PARAMS, x), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +129,17 @@ def test_closed_form_finds_the_terms_it_is_made_of():
     x = np.linspace(-5, 5, 31)
     got = np.tanh(x[:, None] * fit.b + fit.c) @ fit.a + fit.d
     np.testing.assert_allclose(got, 0.2 * plain(weights, x), atol=1e-5)
+
+
+def test_a_file_gives_one_function(tmp_path):
+    """The same function each time, so that a program that uses it compiles once; another if the file changes."""
+    path = activations.save_weights(tmp_path / "a.json", PARAMS, {})
+    loaded = activations.load(path)
+    assert activations.load(str(path)) is loaded
+    np.testing.assert_allclose(jax.jit(loaded)(x), activations.learnable(PARAMS, x), rtol=0, atol=1e-6)
+    activations.save_weights(path, jax.tree.map(lambda leaf: 2 * leaf, PARAMS), {})
+    os.utime(path, ns=(1, 1))
+    assert not np.allclose(activations.load(path)(x), loaded(x))
 
 
 def test_the_committed_activation():

@@ -190,7 +190,7 @@ def test_metalearning_the_data_is_a_few_lines():
 
 
 def test_reverse_mode_keeps_few_states(monkeypatch):
-    """The same gradient from a tenth of the states; memory, measured by the compiler, falls."""
+    """The same gradient from fewer and fewer states; the memory that the compiler plans falls."""
     objective, splits, plan = supervised(zoo.mlp()), published(DATA), Plan(200, 20, eval_every=1000, optimizer="sgd")
     params = jax.device_get(objective.init(KEY, {}))
 

@@ -136,8 +136,12 @@ def arrays(splits: Splits) -> Arrays:
 
 
 class Parts(NamedTuple):
-    """What a training run consists of; `evaluate` gives the metrics, and the predicted classes of the test set."""
+    """What a training run consists of; `evaluate` gives the metrics, and the predicted classes of the test set.
 
+    The member that the last three are given has been `prepared`.
+    """
+
+    prepared: Callable[[Member], Member]
     lay_out: Callable[[Arrays | None, Knobs], Laid]
     start: Callable[[Laid, Member], State]
     step: Callable[[Laid, Member, State], tuple[State, jax.Array]]
@@ -146,6 +150,9 @@ class Parts(NamedTuple):
 
 def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> Parts:
     make = OPTIMIZERS[plan.optimizer] if isinstance(plan.optimizer, str) else plan.optimizer
+
+    def prepared(member: Member) -> Member:
+        return member._replace(knobs=objective.prepare(member.knobs))
 
     def lay_out(data: Arrays | None, knobs: Knobs) -> Laid:
         if data is not None:
@@ -193,7 +200,7 @@ def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> 
                 values |= {f"{name}_loss": loss[rows].mean(), f"{name}_accuracy": 100 * right[rows].mean()}
         return values, out[:, rows].argmax(0).astype(jnp.uint8)  # of the last set, the test set
 
-    return Parts(lay_out, start, step, evaluate)
+    return Parts(prepared, lay_out, start, step, evaluate)
 
 
 def _batched(train: Dataset, plan: Plan) -> Dataset:

@@ -19,6 +19,11 @@ class Batch(NamedTuple):
     y: Labels
 
 
+def unchanged(knobs: Knobs) -> Knobs:
+    """What an objective does to its knobs before training, unless it says otherwise: nothing."""
+    return knobs
+
+
 class Objective(NamedTuple):
     """How a network starts, learns and predicts.
 
@@ -28,6 +33,7 @@ class Objective(NamedTuple):
         predict: (parameters, batch-last inputs, knobs, key) → outputs `(n_outputs, batch)`.
         options: XLA's compiler options that make its program fast on a CPU.
         error: (outputs `(n_outputs, batch)`, labels) → the loss of each example `(batch,)` that evaluations report.
+        prepare: knobs → those that `loss` and `predict` are given, with what all steps share and each would make anew.
     """
 
     init: Callable[[Key, Knobs], Params]
@@ -35,6 +41,7 @@ class Objective(NamedTuple):
     predict: Callable[[Params, Signals, Knobs, Key], Logits]
     options: tuple[tuple[str, bool | str], ...] = ()
     error: Callable[[Logits, Labels], Array] = lambda logits, y: cross_entropy(logits, y)
+    prepare: Callable[[Knobs], Knobs] = unchanged
 
 
 @functools.cache

@@ -88,11 +88,11 @@ def _looked_through(
     sets, member = tree.unflatten(shapes)
 
     def once(knobs: Knobs, sets: Arrays | None, member: Member):
-        own = member._replace(knobs=knobs)
+        own = parts.prepared(member._replace(knobs=knobs))
         laid = parts.lay_out(sets, knobs)
         state = parts.start(laid, own)
         key = stream(member.key, "predict")
-        return parts.step(laid, own, state)[1], objective.predict(state.params, laid.evaluated[0], knobs, key)
+        return parts.step(laid, own, state)[1], objective.predict(state.params, laid.evaluated[0], own.knobs, key)
 
     traced, (_, out) = jax.make_jaxpr(once, return_shape=True)(member.knobs, sets, member._replace(knobs={}))
     read = {id(variable) for equation in traced.jaxpr.eqns for variable in equation.invars}
@@ -146,6 +146,7 @@ def train(
 def whole(parts: Parts, plan: Plan, data: Laid, member: Member, checkpoint: bool = False) -> Trained:
     """A training run from its start to its end."""
     evaluate = jax.checkpoint(parts.evaluate) if checkpoint else parts.evaluate
+    member = parts.prepared(member)
 
     def step(state: State) -> tuple[State, jax.Array]:
         return parts.step(data, member, state)
@@ -197,6 +198,7 @@ def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Ste
         )
 
     def start(data: Laid, member: Member) -> State:
+        member = parts.prepared(member)
         state = parts.start(data, member)
         shapes, _ = jax.eval_shape(parts.evaluate, data, member, state.params)
         history = {name: jnp.zeros((len(plan.evaluated), *s.shape), s.dtype) for name, s in shapes.items()}
@@ -220,6 +222,7 @@ def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Ste
 
     def advance(data: Laid, member: Member, state: State, stop) -> State:
         stop = jnp.minimum(stop, plan.n_steps)  # beyond it nothing would ever be finished
+        member = parts.prepared(member)
 
         def unfinished(state: State):
             return (state.step < stop) | ((state.step == plan.n_steps) & (state.n_evaluated < len(evaluated)))

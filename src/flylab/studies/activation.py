@@ -25,14 +25,13 @@ from flylab.loop import Arrays, Member, Plan, arrays
 from flylab.members import Progress, run_members
 from flylab.meta import MetaPlan, metalearn
 from flylab.models import layers, zoo
-from flylab.objectives import Objective, cross_entropy
+from flylab.objectives import Objective, cross_entropy, unchanged
 from flylab.plot import COLOURS, band, style
 from flylab.stats import plus_minus
 from flylab.study import BaseProtocol, Cell, Study, Table
 from flylab.training import steps
 
 USUAL = tuple(activations.ALL)
-TITLES = {"relu": "ReLU", "elu": "ELU", "swish": "Swish", "gelu": "GELU", "mish": "Mish"}
 RATES = (2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
 X = np.linspace(-5, 5, 401)
 UNSEEN = 100_000  # seeds from here on: data and initial weights that metalearning never saw
@@ -181,7 +180,8 @@ def _tested(protocol: Protocol, name: str, weights: dict, rates: Sequence[float]
     sizes = {"seed": len(seeds), "repeat": protocol.n_tests, "learning_rate": len(rates)}
     trained = run_members(steps(objective, plan), members(), progress=progress)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(one.history for one in trained))
-    variables = {key: ((*sizes, "step"), stacked[key]) for key in ("valid_accuracy", "test_accuracy", "test_loss")}
+    metrics = ("valid_accuracy", "test_accuracy", "test_loss")
+    variables = {metric: ((*sizes, "step"), stacked[metric]) for metric in metrics}
     variables |= {
         "loss_last": (tuple(sizes), stacked["loss"][:, -protocol.window :].mean(1)),
         "loss_all": (tuple(sizes), stacked["loss"].mean(1)),
@@ -215,9 +215,8 @@ def _noisy(name: str, init: Callable, width: int, n_units: int, noise: float) ->
         own, inner = jax.random.split(key)
         z = layers.affine(params["hidden"]["w"], params["hidden"]["b"], x)  # (width, batch)
         if name == "learned":
-            weights = knobs["activation"]
             drawn = jax.random.uniform(own, (n_units,), z.dtype, -noise, noise)
-            h = activations.learnable(weights, z) + activations.SHARE * weights["v"] @ drawn
+            h = activations.learnable(knobs["table"], z) + activations.SHARE * knobs["activation"]["v"] @ drawn
         else:
             h = activations.ALL[name](z)
         h = h + jax.random.uniform(inner, (width, 1), z.dtype, -noise, noise)
@@ -226,7 +225,10 @@ def _noisy(name: str, init: Callable, width: int, n_units: int, noise: float) ->
     def loss(params, batch, knobs, key):
         return cross_entropy(predict(params, batch.x, knobs, key), batch.y).mean(), {}
 
-    return Objective(lambda key, knobs: init(key), loss, predict)
+    def prepare(knobs):
+        return knobs | {"table": activations.table(knobs["activation"])}
+
+    return Objective(lambda key, knobs: init(key), loss, predict, prepare=prepare if name == "learned" else unchanged)
 
 
 @functools.lru_cache(maxsize=32)
@@ -235,10 +237,6 @@ def _made(config: MNIST1D) -> Splits:
 
 
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _title(name: str) -> str:
-    return TITLES.get(name, name)
 
 
 def _fixed_rate(results: xr.Dataset) -> float:
@@ -287,10 +285,10 @@ def weights(results: xr.Dataset, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def _beats(name: str, source: str, own_rate: bool = False) -> Claim:
-    at = f"with {_title(name)} at its own best learning rate, " if own_rate else ""
+    at = f"with {activations.title(name)} at its own best learning rate, " if own_rate else ""
     return Claim(
         f"beats-{name}" + (".tuned" if own_rate else ""),
-        f"{at}the learned function beats {_title(name)} by at least 5 points on unseen data",
+        f"{at}the learned function beats {activations.title(name)} by at least 5 points on unseen data",
         source, "yes" if source == "paper" else "–", "points",
         lambda r: accuracy(r, "learned") - accuracy(r, name, own_rate=own_rate), above=5,
     )  # fmt: skip
@@ -336,7 +334,7 @@ def table(results: xr.Dataset) -> Table:
         losses = [plus_minus(_at(results, variable, name, False), 3) for variable in ("loss_last", "loss_all")]
         tuned = "–" if name == "learned" else plus_minus(accuracy(results, name, own_rate=True))
         rate = f"{best_rate(results, name):g}" if name != "learned" else "–"
-        rows.append((_title(name), plus_minus(accuracy(results, name)), tuned, rate, *losses))
+        rows.append((activations.title(name), plus_minus(accuracy(results, name)), tuned, rate, *losses))
     columns = (
         "", "test accuracy (%)", "at its own best rate", "that rate", "training loss, last steps", "… all steps"
     )  # fmt: skip
@@ -377,7 +375,7 @@ def _against_usual(ax, results: xr.Dataset) -> None:
     band(ax, _at(results, "test_accuracy", "learned", False), label="learned", color=COLOURS[0], linewidth=2)
     for i, name in enumerate(usual):
         colour = cycle[i % len(cycle)]
-        band(ax, _at(results, "test_accuracy", name, False), label=_title(name), color=colour, linewidth=1.2)
+        band(ax, _at(results, "test_accuracy", name, False), label=activations.title(name), color=colour, linewidth=1.2)
         best = float(accuracy(results, name, own_rate=True).mean())
         ax.plot(last * (1.04 + 0.025 * i), best, "o", color=colour, markersize=4, clip_on=False)
     ax.plot([], [], "o", color="0.4", markersize=4, label="at its own best rate")
@@ -391,8 +389,8 @@ STUDY = Study(
     presets={
         "smoke": Protocol(n_seeds=2, n_outer_steps=3, n_steps=12, window=6, width=8, n_units=5, n_tests=1,
                           rates=(1e-2, 3e-2), data=MNIST1D(n_train=300, n_valid=50, n_test=50)),
-        "quick": Protocol(n_seeds=6, n_outer_steps=30),
-        "paper": Protocol(n_seeds=6),
+        "quick": Protocol(n_seeds=6, n_outer_steps=120),
+        "paper": Protocol(n_seeds=10),
     },
     cells=cells,
     run=run,

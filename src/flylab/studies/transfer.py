@@ -8,7 +8,6 @@ downloaded, scikit-learn's digits). The learned function comes from the study `a
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -30,7 +29,6 @@ from flylab.stats import interval, plus_minus
 from flylab.study import BaseProtocol, Cell, Study, Table
 
 NAMES = ("learned", *activations.ALL)
-TITLES = {"relu": "ReLU", "elu": "ELU", "swish": "Swish", "gelu": "GELU", "mish": "Mish"}
 
 
 # ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,7 +93,8 @@ def run(
 ) -> xr.Dataset:
     """Train one network per seed with one activation; the loss of every step, and the test set at each epoch's end."""
     shape, splits = _loaded(protocol.images(0))
-    function = _function(cell["activation"], Path(inputs["activation"]))
+    name = cell["activation"]
+    function = activations.load(inputs["activation"]) if name == "learned" else activations.ALL[name]
     objective = supervised(zoo.cnn2d(shape, protocol.channels, activation=function))
     epoch = max(len(splits.train.y) // protocol.batch_size, 1)
     plan = Plan(protocol.n_epochs * epoch, protocol.batch_size, epoch, order="shuffled", losses=True)
@@ -107,15 +106,6 @@ def run(
         first_epoch_loss=found.loss.isel(update=slice(epoch)).mean("update")
     )
     return results.assign_coords(step=found.step / epoch).rename(step="epoch")
-
-
-def _function(name: str, learned: Path) -> Callable:
-    return _learned(learned, learned.stat().st_mtime_ns) if name == "learned" else activations.ALL[name]
-
-
-@functools.cache
-def _learned(path: Path, changed: int) -> Callable:
-    return functools.partial(activations.learnable, activations.load_weights(path))
 
 
 @functools.lru_cache(maxsize=2)
@@ -152,10 +142,6 @@ CLAIMS = (
 # ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _title(name: str) -> str:
-    return TITLES.get(name, name)
-
-
 def table(results: xr.Dataset) -> Table:
     """Losses, ranks and accuracies of every activation, in the order of the first epoch."""
     early, final = ranks(results, "first_epoch_loss"), ranks(results, "test_loss")
@@ -164,7 +150,9 @@ def table(results: xr.Dataset) -> Table:
         last = results.sel(activation=name).isel(epoch=-1)
         losses = [plus_minus(loss, 3) for loss in (last.first_epoch_loss, last.test_loss)]
         places = [plus_minus(place.sel(activation=name)) for place in (early, final)]
-        rows.append((_title(name), losses[0], places[0], losses[1], places[1], plus_minus(last.test_accuracy)))
+        rows.append(
+            (activations.title(name), losses[0], places[0], losses[1], places[1], plus_minus(last.test_accuracy))
+        )
     columns = ("", "training loss, first epoch", "rank", "test loss at the end", "rank", "test accuracy (%)")
     return Table(f"Mean over {results.sizes['seed']} seeds ± half of the 95 % interval", columns, rows)
 
@@ -179,7 +167,7 @@ def figure(results: xr.Dataset) -> Figure:
             colour, width = (COLOURS[0], 2.2) if learned else ((*COLOURS[1:], "#8c564b")[i % 7], 1.1)
             line = "-" if learned or i < 7 else "--"
             one = results.test_loss.sel(activation=name)
-            band(curves, one, label=_title(name), color=colour, linewidth=width, linestyle=line)
+            band(curves, one, label=activations.title(name), color=colour, linewidth=width, linestyle=line)
         curves.set(title="Test loss", yscale="log")
         curves.legend(fontsize=7, loc="lower left")
         _in_order(early, results, "first_epoch_loss", "Training loss over the first epoch")
@@ -196,7 +184,7 @@ def _in_order(ax, results: xr.Dataset, variable: str, title: str) -> None:
         reach = None if np.isnan(low) else [[mean - low], [high - mean]]
         colour = COLOURS[0] if name == "learned" else "0.45"
         ax.errorbar(mean, row, xerr=reach, fmt="o", color=colour, capsize=3)
-    titles = [f"{_title(name)} ({plus_minus(places.sel(activation=name))})" for name in order]
+    titles = [f"{activations.title(name)} ({plus_minus(places.sel(activation=name))})" for name in order]
     ax.set(yticks=range(len(order)), yticklabels=titles, title=title, xlabel="loss (nats)")
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.set_xscale("log")
