@@ -55,7 +55,7 @@ FIRST = {
     "cnn": 25 * 5 * 19,
     "gru": 0,
 }  # of them, needing no gradient to the input
-SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 2000, "cnn": 1000}, 1  # a sweep is a sum over 19 networks already
+SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 3200, "cnn": 3200}, 1  # a sweep is a sum over 19 networks already
 STEPS = {"logistic": 6000, "mlp": 2000, "cnn": 1000, "gru": 500, "masked mlp": 500}
 TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250, "masked mlp": 500}
 WANTED = {
@@ -141,10 +141,14 @@ def sweep_minutes(name: str, n_steps: int) -> float:
 
 
 def torch_sweep_minutes(name: str, n_steps: int, n_threads: int) -> float:
-    """The same by PyTorch, one network after the other: two thirds of the steps, 2 evaluations instead of 3."""
-    splits, n_steps = published(sweep.PROTOCOL.data), 2 * sweep.shortened(n_steps).n_steps // 3
-    taken = sum(torch_loop.seconds(name, splits, n_steps, n_steps, n_threads, width) for width in sweep.WIDTHS[name])
-    return taken * sweep.PROTOCOL.n_steps / n_steps * sweep.N_SEEDS / 60
+    """The same by PyTorch, one network after the other: from short runs less what they take without steps."""
+    splits, n_steps = published(sweep.PROTOCOL.data), min(n_steps // 2, sweep.EVERY)
+
+    def seconds(n: int, width: int) -> float:  # evaluated before, after, and between
+        return torch_loop.seconds(name, splits, n, n_steps, n_threads, width)
+
+    per_step = sum(seconds(n_steps + 1, width) - seconds(1, width) for width in sweep.WIDTHS[name]) / n_steps
+    return per_step * sweep.PROTOCOL.n_steps * sweep.N_SEEDS / 60
 
 
 def measure(n_rounds: int, share: float) -> dict:

@@ -3,8 +3,9 @@ short runs.
 
     python bench/sweep.py mlp|cnn N_STEPS        prints minutes of flylab, compilation included, and of that alone
 
-Every width trains two members (one per core) twice: the first time compiles what its bucket has not compiled yet, the
-second gives the time per step. `run.py` calls this with an empty compilation cache.
+Every width trains two members (one per core) for a quarter of N_STEPS and for all of them, first to compile what its
+bucket has not compiled yet, then to be timed: what a whole run takes follows from both, with evaluations as frequent as
+in it. `run.py` calls this with an empty compilation cache.
 """
 
 import sys
@@ -22,26 +23,31 @@ PROTOCOL: Protocol = replace(STUDY.presets["paper"], fresh_data=False)
 N_SEEDS = PROTOCOL.n_seeds
 
 
+EVERY = PROTOCOL.n_steps // (PROTOCOL.n_evaluations + 1)  # steps between evaluations, in the mean
+
+
 def shortened(n_steps: int) -> Protocol:
-    """The protocol cut down to so many steps, with evaluations at least as dense."""
-    return replace(PROTOCOL, n_epochs=max(n_steps // PROTOCOL.epoch, 1), n_evaluations=1)
+    """The protocol cut down to so many steps; beside the first and the last, an evaluation after EVERY steps."""
+    return replace(PROTOCOL, n_epochs=max(n_steps // PROTOCOL.epoch, 1), n_evaluations=1 + n_steps // EVERY)
 
 
 def minutes(name: str, n_steps: int) -> tuple[float, float]:
     """A sweep over all widths and seeds: minutes in all, and of compilation."""
-    protocol, n_devices = shortened(n_steps), len(runtime.devices())
-    key, seeds = jax.random.key(0), range(n_devices)
+    few, many = shortened(n_steps // 4), shortened(n_steps)
+    n_devices = len(runtime.devices())  # before anything else starts JAX
+    key = jax.random.key(0)
     n_groups = -(-N_SEEDS // n_devices)
     compiling = training = 0.0
     for width in WIDTHS[name]:
-        cell = {"arm": ARMS[name], "n_train": protocol.data.n_train, "n_outputs": 10, "width": width}
+        cell = {"arm": ARMS[name], "n_train": PROTOCOL.data.n_train, "n_outputs": 10, "width": width}
         times = []
-        for _ in range(2):
+        for protocol in (few, many, few, many):
             begun = time.perf_counter()
-            run(protocol, cell, seeds, key=key)
+            run(protocol, cell, range(n_devices), key=key)
             times.append(time.perf_counter() - begun)
-        compiling += times[0] - times[1]
-        training += times[1] * PROTOCOL.n_steps / protocol.n_steps * n_groups
+        compiling += times[0] - times[2]  # a whole sweep compiles for one number of steps only
+        per_step = (times[3] - times[2]) / (many.n_steps - few.n_steps)
+        training += (times[2] + per_step * (PROTOCOL.n_steps - few.n_steps)) * n_groups
     return (compiling + training) / 60, compiling / 60
 
 

@@ -81,7 +81,7 @@ class Table(NamedTuple):
 def table(params: Params) -> Table:
     """The table of a network's weights; differentiable with respect to them."""
     w, b, v = params["w"], params["b"], params["v"]
-    half = _node(np.arange(N_NODES + 1, dtype=np.int32))
+    half = _node(jnp.arange(N_NODES + 1, dtype=jnp.int32))
     t = jnp.tanh(jnp.multiply.outer(w, jnp.concatenate([-half[:0:-1], half]).astype(w.dtype)) + b[:, None])
     d = 1 - t * t  # the derivative of tanh
     terms = (v @ t + params["c"], (v * w) @ d, -(v * w**2) @ (t * d), (v * w**3) @ (d * (t * t - 1 / 3)))

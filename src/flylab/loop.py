@@ -138,18 +138,22 @@ def arrays(splits: Splits) -> Arrays:
 class Parts(NamedTuple):
     """What a training run consists of; `evaluate` gives the metrics, and the predicted classes of the test set.
 
-    The member that the last three are given has been `prepared`.
+    The member that the last four are given has been `prepared`. Before a step the state is to be `ordered`, once in an
+    epoch at least; `epoch_end` is the step with which the state's epoch ends, None where there is no order to draw.
     """
 
     prepared: Callable[[Member], Member]
     lay_out: Callable[[Arrays | None, Knobs], Laid]
     start: Callable[[Laid, Member], State]
+    ordered: Callable[[Laid, Member, State], State]
+    epoch_end: Callable[[Laid, State], Any] | None
     step: Callable[[Laid, Member, State], tuple[State, jax.Array]]
     evaluate: Callable[[Laid, Member, Params], tuple[dict[str, jax.Array], jax.Array]]
 
 
 def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> Parts:
     make = OPTIMIZERS[plan.optimizer] if isinstance(plan.optimizer, str) else plan.optimizer
+    shuffled = plan.order == "shuffled" and source is None
 
     def prepared(member: Member) -> Member:
         return member._replace(knobs=objective.prepare(member.knobs))
@@ -172,20 +176,33 @@ def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> 
         params = member.params
         if params is None:
             params = objective.init(stream(member.key, "init"), member.knobs)
-        order = jnp.zeros(len(data.train.y) if plan.order == "shuffled" and source is None else 1, jnp.int32)
+        order = jnp.zeros(len(data.train.y) if shuffled else 1, jnp.int32)
         unknown = jnp.zeros(len(data.labels[-1]), jnp.uint8)
         return State(jnp.int32(0), params, make(member.knobs).init(params), order, {}, jnp.int32(0), unknown)
 
+    def ordered(data: Laid, member: Member, state: State) -> State:
+        """With the order of its epoch, if the epoch is about to begin."""
+        if not shuffled:
+            return state
+        n = _n_batches(data.train, plan)
+        key = jax.random.fold_in(stream(member.key, "order"), state.step // n)
+        begins, n_train = state.step % n == 0, len(data.train.y)
+        return state._replace(order=jax.lax.cond(begins, lambda: _shuffled(key, n_train), lambda: state.order))
+
+    def epoch_end(data: Laid, state: State):
+        n = _n_batches(data.train, plan)
+        return (state.step // n + 1) * n
+
     def step(data: Laid, member: Member, state: State) -> tuple[State, jax.Array]:
         if source is None:
-            order, batch = _batch(data.train, plan, state.step, state.order, member.key)
+            batch = _batch(data.train, plan, state.step, state.order)
         else:
-            order, batch = state.order, _fresh(source, data.train, plan, state.step, member)
+            batch = _fresh(source, data.train, plan, state.step, member)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
         (loss, _), gradient = jax.value_and_grad(objective.loss, has_aux=True)(state.params, batch, member.knobs, key)
         updates, optimizer = make(member.knobs).update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
-        return state._replace(step=state.step + 1, params=params, optimizer=optimizer, order=order), loss
+        return state._replace(step=state.step + 1, params=params, optimizer=optimizer), loss
 
     def evaluate(data: Laid, member: Member, params: Params) -> tuple[dict[str, jax.Array], jax.Array]:
         key = stream(member.key, "predict")
@@ -200,7 +217,7 @@ def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> 
                 values |= {f"{name}_loss": loss[rows].mean(), f"{name}_accuracy": 100 * right[rows].mean()}
         return values, out[:, rows].argmax(0).astype(jnp.uint8)  # of the last set, the test set
 
-    return Parts(prepared, lay_out, start, step, evaluate)
+    return Parts(prepared, lay_out, start, ordered, epoch_end if shuffled else None, step, evaluate)
 
 
 def _batched(train: Dataset, plan: Plan) -> Dataset:
@@ -211,25 +228,23 @@ def _batched(train: Dataset, plan: Plan) -> Dataset:
     return Dataset(jnp.moveaxis(x, 1, -1), train.y.reshape(n // size, size))
 
 
-def _batch(train: Dataset, plan: Plan, step, order, key: Key) -> tuple[jax.Array, Batch]:
-    """The batch of a step, batch last, and the epoch's order."""
+def _n_batches(train: Dataset, plan: Plan) -> int:
+    """Of an epoch."""
+    return max(len(train.y) // plan.batch_size, 1)
+
+
+def _batch(train: Dataset, plan: Plan, step, order) -> Batch:
+    """The batch of a step, batch last."""
     if train.y.ndim == 2:  # laid out in batches
         i = step % len(train.y)
-        return order, Batch(train.x[i], train.y[i])
+        return Batch(train.x[i], train.y[i])
     n, size = len(train.y), plan.batch_size
     if plan.order == "shuffled":
-        n_batches = max(n // size, 1)
-        epoch, i = step // n_batches, step % n_batches
-        drawn = stream(key, "order")
-        order = jax.lax.cond(
-            i == 0,
-            lambda: _shuffled(jax.random.fold_in(drawn, epoch), n),
-            lambda: order,
-        )
-        rows = jax.lax.dynamic_slice_in_dim(order, i * size, min(size, n))
+        rows = jax.lax.dynamic_slice_in_dim(order, step % _n_batches(train, plan) * size, min(size, n))
     else:
         rows = (step * size + jnp.arange(size)) % n
-    return order, Batch(jnp.moveaxis(train.x[rows], 0, -1), train.y[rows])
+    x = jax.lax.optimization_barrier(train.x[rows])  # else XLA gathers in the order in which a network reads
+    return Batch(jnp.moveaxis(x, 0, -1), train.y[rows])
 
 
 def _shuffled(key: Key, n: int) -> jax.Array:

@@ -92,7 +92,9 @@ def _looked_through(
         laid = parts.lay_out(sets, knobs)
         state = parts.start(laid, own)
         key = stream(member.key, "predict")
-        return parts.step(laid, own, state)[1], objective.predict(state.params, laid.evaluated[0], own.knobs, key)
+        return parts.step(laid, own, parts.ordered(laid, own, state))[1], objective.predict(
+            state.params, laid.evaluated[0], own.knobs, key
+        )
 
     traced, (_, out) = jax.make_jaxpr(once, return_shape=True)(member.knobs, sets, member._replace(knobs={}))
     read = {id(variable) for equation in traced.jaxpr.eqns for variable in equation.invars}
@@ -149,7 +151,7 @@ def whole(parts: Parts, plan: Plan, data: Laid, member: Member, checkpoint: bool
     member = parts.prepared(member)
 
     def step(state: State) -> tuple[State, jax.Array]:
-        return parts.step(data, member, state)
+        return parts.step(data, member, parts.ordered(data, member, state))
 
     state = parts.start(data, member)
     losses, evaluations, kept = [], [], []
@@ -215,9 +217,12 @@ def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Ste
         return after
 
     def segment(data: Laid, member: Member, state: State, stop) -> State:
-        """To the next evaluation, or to `stop`. No branch within the inner loop: it would copy the state each step."""
+        """To the next evaluation, the epoch's end, or `stop`. No branch within the inner loop: it would copy the state
+        each step."""
         state = jax.lax.cond(due(state), lambda s: record(data, member, s), lambda s: s, state)
         target = jnp.minimum(stop, jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)])
+        if parts.epoch_end is not None:
+            state, target = parts.ordered(data, member, state), jnp.minimum(target, parts.epoch_end(data, state))
         return jax.lax.while_loop(lambda s: s.step < target, lambda s: one(data, member, s), state)
 
     def advance(data: Laid, member: Member, state: State, stop) -> State:

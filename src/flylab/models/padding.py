@@ -31,7 +31,8 @@ def padded(model: Model, like: Model) -> Model:
         if any(n > m for n, m in zip(own.shape, wanted.shape, strict=True)):
             raise ValueError(f"weights of shape {own.shape} do not fit into {wanted.shape}: pad to a wider network")
 
-    @jax.jit  # one program a width, not one an array
+    # One program a width, not one an array; run once, so that compiling it fast matters more than running it fast.
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
     def init(key):
         return jax.tree.map(lambda leaf, wanted: _filled_up(leaf, wanted.shape), model.init(key), large)
 

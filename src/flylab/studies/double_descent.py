@@ -53,7 +53,7 @@ class Network(NamedTuple):
 
 
 MLP = Network(_mlp, (8, 16, 32, 64, 112))
-CNN = Network(_cnn, (8, 16, 24, 32))
+CNN = Network(_cnn, (8, 12, 16, 20, 24, 28, 32))
 
 
 def _as_given(data: MNIST1D, n_outputs: int) -> MNIST1D:
