@@ -401,5 +401,5 @@ STUDY = Study(
         protocol.n_outer_steps + protocol.n_tests if cell["activation"] == "learned"
         else protocol.n_tests * len(protocol.all_rates)
     ),
-    minutes={"smoke": 0.4, "quick": 5.4, "paper": 45},
+    minutes={"smoke": 0.4, "quick": 3.2, "paper": 10},
 )  # fmt: skip

@@ -261,5 +261,5 @@ STUDY = Study(
     work=lambda protocol, cell: protocol.n_steps * (
         len(protocol.rates) if cell["arm"] == "grid" else len(protocol.starts) * (protocol.n_outer_steps + 1)
     ),
-    minutes={"smoke": 0.2, "quick": 0.8, "paper": 2.2},
+    minutes={"smoke": 0.2, "quick": 0.9, "paper": 2.4},
 )  # fmt: skip
