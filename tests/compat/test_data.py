@@ -98,7 +98,7 @@ def test_the_default_is_the_published_set():
         {"train_split": 0}, {"train_split": 1}, {"train_split": 2.5}, {"train_split": -0.25}, {"padding": (0, 5)},
         {"padding": np.array([10, 20])}, {"max_translation": np.int64(100)}, {"iid_noise_scale": np.float32(0.1)},
         {"corr_noise_scale": 0}, {"scale_coeff": 2, "shear_scale": -1}, {"final_seq_length": 1}, {"url": None},
-        {"final_seq_length": 360, "template_len": 30}, {"unknown": object()}, {"seed": None, "max_translation": 1},
+        {"final_seq_length": 360, "template_len": 30}, {"unknown": "x"}, {"seed": None, "max_translation": 1},
     ],
     ids=str,
 )  # fmt: skip
