@@ -21,8 +21,6 @@ ARMS = {"mlp": "mlp-noise", "cnn": "cnn-noise"}
 WIDTHS = {"mlp": STUDY.presets["paper"].widths, "cnn": tuple(n for n in CHANNELS if n <= 50)}
 PROTOCOL: Protocol = replace(STUDY.presets["paper"], fresh_data=False)
 N_SEEDS = PROTOCOL.n_seeds
-
-
 EVERY = PROTOCOL.n_steps // (PROTOCOL.n_evaluations + 1)  # steps between evaluations, in the mean
 
 

@@ -28,9 +28,9 @@ ALL: dict[str, Callable] = {
     "mish": jax.nn.mish,
 }
 TITLES = {"relu": "ReLU", "elu": "ELU", "swish": "Swish", "gelu": "GELU", "mish": "Mish"}
-FINE = 8  # a table has 2^8 nodes between 1 + |x| = 2^k and 2^(k + 1), for each k up to
-N_NODES = 12 << FINE  # 11, on each side of 0; the last is at
-LAST = 4095.0
+FINE, OCTAVES = 8, 12  # a table has 2^FINE nodes between 1 + |x| = 2^k and 2^(k + 1), for each k < OCTAVES
+N_NODES = OCTAVES << FINE  # on each side of 0
+LAST = 2.0**OCTAVES - 1  # where the last one is
 ONE = 0x3F800000  # the bits of 1.0
 SHARE = 0.2  # of the network in a learnable activation (the published one's)
 _NAMES = ("w", "b", "v", "c")
@@ -60,12 +60,8 @@ def network(params: Params, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]
     >>> network(network_init(jax.random.key(0)), jnp.zeros((3, 2))).shape
     (3, 2)
     """
-    return (
-        jnp.tensordot(
-            params["v"], jnp.tanh(jnp.multiply.outer(params["w"], x) + params["b"].reshape(-1, *[1] * jnp.ndim(x))), 1
-        )
-        + params["c"]
-    )
+    w, b = (params[name].reshape(-1, *[1] * jnp.ndim(x)) for name in ("w", "b"))
+    return jnp.tensordot(params["v"], jnp.tanh(w * x + b), 1) + params["c"]
 
 
 class Table(NamedTuple):

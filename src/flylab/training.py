@@ -88,13 +88,11 @@ def _looked_through(
     sets, member = tree.unflatten(shapes)
 
     def once(knobs: Knobs, sets: Arrays | None, member: Member):
-        own = parts.prepared(member._replace(knobs=knobs))
-        laid = parts.lay_out(sets, knobs)
-        state = parts.start(laid, own)
-        key = stream(member.key, "predict")
-        return parts.step(laid, own, parts.ordered(laid, own, state))[1], objective.predict(
-            state.params, laid.evaluated[0], own.knobs, key
-        )
+        member = member._replace(knobs=knobs)
+        laid, own = parts.lay_out(sets, knobs), parts.prepared(member)
+        state = parts.ordered(laid, own, parts.start(laid, member))
+        out = objective.predict(state.params, laid.evaluated[0], own.knobs, stream(member.key, "predict"))
+        return parts.step(laid, own, state)[1], out
 
     traced, (_, out) = jax.make_jaxpr(once, return_shape=True)(member.knobs, sets, member._replace(knobs={}))
     read = {id(variable) for equation in traced.jaxpr.eqns for variable in equation.invars}
@@ -148,12 +146,11 @@ def train(
 def whole(parts: Parts, plan: Plan, data: Laid, member: Member, checkpoint: bool = False) -> Trained:
     """A training run from its start to its end."""
     evaluate = jax.checkpoint(parts.evaluate) if checkpoint else parts.evaluate
-    member = parts.prepared(member)
+    state, member = parts.start(data, member), parts.prepared(member)
 
     def step(state: State) -> tuple[State, jax.Array]:
         return parts.step(data, member, parts.ordered(data, member, state))
 
-    state = parts.start(data, member)
     losses, evaluations, kept = [], [], []
     for begin, end in zip(plan.evaluated[:-1], plan.evaluated[1:], strict=True):
         evaluations.append(evaluate(data, member, state.params)[0])
@@ -200,9 +197,8 @@ def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Ste
         )
 
     def start(data: Laid, member: Member) -> State:
-        member = parts.prepared(member)
         state = parts.start(data, member)
-        shapes, _ = jax.eval_shape(parts.evaluate, data, member, state.params)
+        shapes, _ = jax.eval_shape(parts.evaluate, data, parts.prepared(member), state.params)
         history = {name: jnp.zeros((len(plan.evaluated), *s.shape), s.dtype) for name, s in shapes.items()}
         history |= {"loss": jnp.zeros(plan.n_steps)} if plan.losses else {}
         return state._replace(history=history, kept=(jax.tree.map(jnp.zeros_like, state.params),) * len(plan.keep))

@@ -27,10 +27,7 @@ def made_up(ends, optimum, n_seeds=4):
     blank, falls = np.full_like(rate, np.nan), np.broadcast_to([2.0, 1.0], rate.shape)
     variables = {
         "rate": (("arm", "seed", "start", "outer_step"), np.stack([rate, blank])),
-        "outer_loss": (
-            ("arm", "seed", "start", "outer_step"),
-            np.stack([falls, blank]),
-        ),
+        "outer_loss": (("arm", "seed", "start", "outer_step"), np.stack([falls, blank])),
         "grid_loss": (("arm", "seed", "learning_rate"), np.stack([np.full_like(losses, np.nan), losses])),
     }
     coords = {"arm": arms, "seed": range(n_seeds), "start": list(ends), "learning_rate": rates}
