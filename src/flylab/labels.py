@@ -24,6 +24,7 @@ LABELS: dict[str, Label] = {
     "width": Label("width (hidden units or channels)"),
     "n_outputs": Label("outputs"),
     "n_train": Label("training examples"),
+    "pooling": Label("pooling"),
     "round": Label("pruning round"),
     "sparsity": Label("pruned weights", "%"),
     "criterion": Label("pruning criterion"),

@@ -42,7 +42,7 @@ class Claim:
     above: float | None = None
     below: float | None = None
     within: tuple[float, float] | None = None
-    requires: Mapping[str, str] = field(default_factory=dict)
+    requires: Mapping[str, Any] = field(default_factory=dict)
     needs: str = ""
 
     def __post_init__(self) -> None:
@@ -162,5 +162,5 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     return verdict(narrow.mean, low, high, narrow.n, word, decide(wide.low, wide.high, claim.bounds), more)
 
 
-def _has(cell: Mapping[str, Any], requires: Mapping[str, str]) -> bool:
+def _has(cell: Mapping[str, Any], requires: Mapping[str, Any]) -> bool:
     return bool(requires) and all(cell.get(dim) == value for dim, value in requires.items())

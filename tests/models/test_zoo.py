@@ -1,5 +1,7 @@
 """Every model passes one battery; the published ones equal PyTorch's modules."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,23 +14,24 @@ from flylab.loop import Plan
 from flylab.members import train_members
 from flylab.models import n_params, outputs, zoo
 from flylab.models.conv import Conv, conv_stack
-from flylab.models.layers import conv1d, conv1d_init, conv2d, conv2d_init, linear_init
+from flylab.models.layers import conv1d, conv1d_init, conv2d, conv2d_init, linear_init, pool1d
 from flylab.objectives import Batch, supervised
 from flylab.training import train
 
-SIZES = {"logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134}
+MODELS = {**zoo.ALL, **{f"pooling-{name}": partial(zoo.pooling_cnn, pooling=name) for name in zoo.POOLINGS}}
+SIZES = {"logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134, "pooling-none": 9310}
 key = jax.random.key(0)
-EVERY = pytest.mark.parametrize("name", zoo.ALL)
+EVERY = pytest.mark.parametrize("name", MODELS)
 
 
 @EVERY
 def test_published_size(name):
-    assert n_params(zoo.ALL[name]()) == SIZES[name]
+    assert n_params(MODELS[name]()) == SIZES.get(name, 3310)
 
 
 @EVERY
 def test_shapes_and_finite_gradients(name):
-    model = zoo.ALL[name]()
+    model = MODELS[name]()
     params = model.init(key)
     assert model.apply(params, jnp.ones(40)).shape == (10,)
     gradient = jax.grad(lambda p: model.apply(p, jnp.linspace(-1, 1, 40)).sum())(params)
@@ -38,7 +41,7 @@ def test_shapes_and_finite_gradients(name):
 @EVERY
 def test_batched_equals_single(name):
     """Values, gradients to the parameters and gradients to the input."""
-    model = zoo.ALL[name]()
+    model = MODELS[name]()
     params, x = model.init(key), jax.random.normal(key, (40, 13))
 
     def loss(forward):
@@ -52,20 +55,20 @@ def test_batched_equals_single(name):
 @EVERY
 def test_same_arguments_same_model(name):
     """Else every call of a study would compile anew."""
-    assert zoo.ALL[name]() is zoo.ALL[name]()
+    assert MODELS[name]() is MODELS[name]()
 
 
 @EVERY
 def test_other_sizes(name):
-    size = {"n_outputs": 3, "length" if name in ("cnn", "gru") else "n_in": 17}
-    model = zoo.ALL[name](**size)
+    size = {"n_outputs": 3, "n_in" if name in ("logistic", "mlp") else "length": 17}
+    model = MODELS[name](**size)
     assert outputs(model, model.init(key), jnp.ones((17, 5))).shape == (3, 5)
 
 
 @EVERY
 def test_initialisation_is_pytorchs(name):
     """Each tensor is uniform within the same bound: its greatest and its mean absolute value are PyTorch's."""
-    seeds = [jax.tree.leaves(zoo.ALL[name]().init(jax.random.key(seed))) for seed in range(20)]
+    seeds = [jax.tree.leaves(MODELS[name]().init(jax.random.key(seed))) for seed in range(20)]
     torch.manual_seed(0)
     modules = [jax.tree.leaves(from_torch(name, torch_module(name).state_dict())) for _ in range(20)]
     for ours, theirs in zip(zip(*seeds, strict=True), zip(*modules, strict=True), strict=True):
@@ -109,8 +112,26 @@ class Gru(nn.Module):
         return self.output(self.gru(x[..., None])[0].flatten(1))
 
 
+class PoolingCnn(nn.Module):
+    def __init__(self, pooling):
+        super().__init__()
+        stride = 2 if pooling == "stride" else 1
+        self.conv1, self.conv2 = nn.Conv1d(1, 20, 3, stride, 1), nn.Conv1d(20, 20, 3, stride, 1)
+        self.output = nn.Linear(800 if pooling == "none" else 200, 10)
+        pools = {"max": nn.MaxPool1d(2), "average": nn.AvgPool1d(2), "l2": nn.LPPool1d(2, 2)}
+        self.pool = pools.get(pooling, nn.Identity())
+
+    def forward(self, x):
+        h = self.pool(self.conv1(x[:, None]).relu())
+        return self.output(self.pool(self.conv2(h).relu()).flatten(1))
+
+
 def torch_module(name):
-    return {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru}[name]()
+    kind, _, pooling = name.partition("-")
+    return {
+        "logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru,
+        "pooling": lambda: PoolingCnn(pooling),
+    }[kind]()  # fmt: skip
 
 
 def from_torch(name, tensors):
@@ -149,9 +170,9 @@ def test_equals_pytorch(name, tiny):
     params = from_torch(name, module.state_dict())
     x, y = tiny.train.x[:100].astype("float32"), tiny.train.y[:100]
     logits = module(torch.tensor(x))
-    np.testing.assert_allclose(outputs(zoo.ALL[name](), params, jnp.asarray(x.T)).T, logits.detach(), atol=1e-5)
+    np.testing.assert_allclose(outputs(MODELS[name](), params, jnp.asarray(x.T)).T, logits.detach(), atol=1e-5)
 
-    objective = supervised(zoo.ALL[name]())
+    objective = supervised(MODELS[name]())
     gradient = jax.grad(lambda p: objective.loss(p, Batch(jnp.asarray(x.T), jnp.asarray(y)), {}, key)[0])(params)
     nn.functional.cross_entropy(logits, torch.tensor(y)).backward()
     theirs = from_torch(name, {k: p.grad for k, p in module.named_parameters()})
@@ -165,7 +186,7 @@ def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
     module = torch_module(name).double()
     with jax.enable_x64(True):
         params = from_torch(name, module.state_dict())
-        objective = supervised(zoo.ALL[name]())
+        objective = supervised(MODELS[name]())
         trained = train(objective, params, tiny, Plan(100, eval_every=100), {"learning_rate": 1e-2}, key=key).params
     optimizer = torch.optim.Adam(module.parameters(), 1e-2)
     x, y = torch.tensor(tiny.train.x.astype("float32")).double(), torch.tensor(tiny.train.y)
@@ -201,6 +222,8 @@ def test_conv1d_equals_pytorch(kernel, stride, padding, length):
         (Conv(4, 3, 3, 0), Conv(5, 4, 2, 3)),
         (Conv(2, 7, 4, 2),),
         (Conv(3, 1, 2, 0), Conv(3, 3, 1, 1), Conv(3, 2, 3, 0)),
+        (Conv(4, 3, 1, 1, "max"), Conv(5, 3, 1, 1, "max")),
+        (Conv(4, 3, 2, 0, "average"), Conv(5, 3, 1, 2), Conv(2, 2, 1, 0, "l2")),
     ],
 )
 @pytest.mark.parametrize("length", [40, 33])
@@ -214,6 +237,8 @@ def test_conv_stack_equals_conv1d_layer_by_layer(specs, length):
     def plain(params, x):
         for param, spec in zip(params, specs, strict=True):
             x = jax.vmap(lambda x, p=param, s=spec: jax.nn.relu(conv1d(p, x, s.stride, s.padding)), -1, -1)(x)
+            if spec.pooling:
+                x = jax.vmap(lambda x, s=spec: pool1d(x, s.pooling), -1, -1)(x)
         return x
 
     def graded(forward):
@@ -223,6 +248,28 @@ def test_conv_stack_equals_conv1d_layer_by_layer(specs, length):
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
         graded(lambda p, x: conv_stack(p, x, specs)), graded(plain),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [10, 11])
+@pytest.mark.parametrize("pooling", ["max", "average", "l2"])
+def test_pool1d_equals_pytorch(pooling, length):
+    """Values and gradients, also where a pair is nothing but zeros."""
+    module = {"max": nn.MaxPool1d(2), "average": nn.AvgPool1d(2), "l2": nn.LPPool1d(2, 2)}[pooling]
+    x = torch.randn(3, length)
+    x[:, :4] = 0
+    x.requires_grad_()
+    ours = jax.value_and_grad(lambda x: jnp.sin(pool1d(x, pooling)).sum())
+    value, gradient = ours(jnp.asarray(x.detach().numpy()))
+    theirs = module(x).sin().sum()
+    theirs.backward()
+    np.testing.assert_allclose(value, theirs.detach(), rtol=1e-5)
+    there = slice(4, None) if pooling == "max" else slice(None)  # of two equal ones PyTorch takes the first
+    np.testing.assert_allclose(gradient[:, there], x.grad[:, there], atol=1e-6)
+
+
+def test_pooling_cnn_refuses_an_unknown_pooling():
+    with pytest.raises(ValueError, match="pooling='mean' is not allowed: give one of none, stride, max, average, l2"):
+        zoo.pooling_cnn(pooling="mean")
 
 
 def test_conv1d_refuses_a_kernel_that_is_too_long():

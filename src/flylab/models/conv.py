@@ -17,31 +17,52 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from flylab.models.layers import affine, conv1d_length
+from flylab.models.layers import POOLINGS, affine, conv1d_length
 from flylab.types import Params
 
 
 class Conv(NamedTuple):
-    """One convolution of a stack: output channels, kernel, stride, zero padding on both sides."""
+    """One convolution of a stack: output channels, kernel, stride, zero padding on both sides, and a pooling after it.
+
+    `pooling` is a name of `layers.POOLINGS` by which pairs of neighbouring positions become one, or None.
+    """
 
     channels: int
     kernel: int
     stride: int = 1
     padding: int = 0
+    pooling: str | None = None
+
+
+PAIRS = Conv(0, kernel=2, stride=2)  # a pooling reads its input as such a convolution does
+
+
+def stack_lengths(length: int, specs: tuple[Conv, ...]) -> list[int]:
+    """Positions of a stack's input, and after each convolution and each pooling."""
+    lengths = [length]
+    for hop in _hops(specs):
+        lengths.append(conv1d_length(lengths[-1], hop.kernel, hop.stride, hop.padding))
+    return lengths
+
+
+def _hops(specs: tuple[Conv, ...]) -> list[Conv]:
+    return [hop for spec in specs for hop in ((spec, PAIRS) if spec.pooling else (spec,))]
 
 
 def conv_stack(
     params: Sequence[Params], x: Float[Array, "n_in length batch"], specs: tuple[Conv, ...]
 ) -> Float[Array, "n_out length_out batch"]:
-    """Convolutions with a ReLU after each, for a batch-last batch; positions come out in natural order.
+    """Convolutions with a ReLU (and a pooling) after each, for a batch-last batch; positions come out in natural order.
 
-    Equals `relu(conv1d(…))` layer by layer, vmapped over the batch. Never vmap this over its parameters: the
+    Equals `pool1d(relu(conv1d(…)))` layer by layer, vmapped over the batch. Never vmap this over its parameters: the
     hand-written transposes would cost twice the time.
     """
-    layers = plan_stack(x.shape[1], specs)
-    h = _ordered(x, [spec.stride for spec in specs])
-    for param, gather in zip(params, layers, strict=True):
-        h = jax.nn.relu(_convolve(param, h, gather))
+    gathers = iter(plan_stack(x.shape[1], specs))
+    h = _ordered(x, [hop.stride for hop in _hops(specs)])
+    for param, spec in zip(params, specs, strict=True):
+        h = jax.nn.relu(_convolve(param, h, next(gathers)))
+        if spec.pooling is not None:
+            h = POOLINGS[spec.pooling](*_take(h, next(gathers)))  # pyright: ignore[reportGeneralTypeIssues]
     return h
 
 
@@ -67,13 +88,11 @@ class Gather(NamedTuple):
 
 @functools.cache
 def plan_stack(length: int, specs: tuple[Conv, ...]) -> list[Gather]:
-    """Each layer's gather, from its input's order of positions to its output's (the last is the natural one)."""
-    lengths = [length]
-    for spec in specs:
-        lengths.append(conv1d_length(lengths[-1], spec.kernel, spec.stride, spec.padding))
-    strides = [spec.stride for spec in specs]
-    orders = [_phase_order(n, strides[level:]) for level, n in enumerate(lengths)]
-    return [_gather(orders[i], orders[i + 1], spec) for i, spec in enumerate(specs)]
+    """The gather of each convolution and pooling, from its input's order of positions to its output's."""
+    hops = _hops(specs)
+    strides = [hop.stride for hop in hops]
+    orders = [_phase_order(n, strides[level:]) for level, n in enumerate(stack_lengths(length, specs))]
+    return [_gather(orders[i], orders[i + 1], hop) for i, hop in enumerate(hops)]
 
 
 def _ordered(x: Float[Array, "n_in length batch"], strides: list[int]) -> Float[Array, "n_in length batch"]:

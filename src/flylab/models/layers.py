@@ -4,6 +4,8 @@ Batched and differentiated, `conv1d` here is several times faster on a CPU than 
 under `vmap` over the weights becomes a grouped convolution, the slowest of all forms (see DESIGN.md).
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -119,6 +121,32 @@ def conv2d(
         for column in range(kernel)
     ]
     return jnp.concatenate(taps, axis=2) @ w.reshape(n_out, kernel**2 * n_in).T + params["b"]
+
+
+def _l2(a: Array, b: Array) -> Array:
+    square = a**2 + b**2
+    positive = square > 0  # at 0 the root has no derivative: 0, as in PyTorch
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
+
+
+POOLINGS: dict[str, Callable[[Array, Array], Array]] = {
+    "max": jnp.maximum,
+    "average": lambda a, b: (a + b) / 2,
+    "l2": _l2,
+}  # of two neighbours
+
+
+def pool1d(x: Float[Array, "n_in length"], pooling: str) -> Float[Array, "n_in half"]:
+    """Pairs of neighbouring positions become one, by a name of `POOLINGS`; a last single one is dropped.
+
+    As `torch.nn.MaxPool1d(2)`, `AvgPool1d(2)` and `LPPool1d(2, 2)`.
+
+    >>> import jax.numpy as jnp
+    >>> pool1d(jnp.array([[3.0, 4.0, 0.0, 2.0, 9.0]]), "l2").tolist()
+    [[5.0, 2.0]]
+    """
+    last = x.shape[1] // 2 * 2
+    return POOLINGS[pooling](x[:, :last:2], x[:, 1:last:2])
 
 
 def conv1d_length(length: int, kernel: int, stride: int, padding: int) -> int:

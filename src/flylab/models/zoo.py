@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from flylab.models import layers
-from flylab.models.conv import Conv, conv_stack
+from flylab.models.conv import Conv, conv_stack, stack_lengths
 from flylab.models.gru import gru, gru_batch, gru_init
 from flylab.models.model import Model
+
+POOLINGS = ("none", "stride", *layers.POOLINGS)  # of `pooling_cnn`
 
 
 def _affine(params, x):
@@ -71,8 +73,29 @@ def shallow(n_in: int = 40, width: int = 50, n_outputs: int = 10, activation: Ca
 @functools.cache
 def cnn(length: int = 40, channels: int = 25, n_outputs: int = 10) -> Model:
     """Three strided convolutions (kernels 5, 3, 3; stride 2; padding 1) and a linear layer: 5 210 parameters."""
-    specs = (Conv(channels, 5, 2, 1), Conv(channels, 3, 2, 1), Conv(channels, 3, 2, 1))
-    n_positions = functools.reduce(lambda n, s: layers.conv1d_length(n, s.kernel, s.stride, s.padding), specs, length)
+    return _convolutional(
+        (Conv(channels, 5, 2, 1), Conv(channels, 3, 2, 1), Conv(channels, 3, 2, 1)), length, n_outputs
+    )
+
+
+@functools.cache
+def pooling_cnn(length: int = 40, channels: int = 20, n_outputs: int = 10, pooling: str = "none") -> Model:
+    """Two convolutions (kernel 3, padding 1) and a linear layer: 9 310 parameters without pooling, else 3 310.
+
+    `pooling` is "none", "stride" (the convolutions have stride 2), or "max", "average" or "l2" of two after each.
+
+    Raises:
+        ValueError: for another pooling.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling={pooling!r} is not allowed: give one of {', '.join(POOLINGS)}")
+    stride, own = (2 if pooling == "stride" else 1), (pooling if pooling in layers.POOLINGS else None)
+    return _convolutional((Conv(channels, 3, stride, 1, own),) * 2, length, n_outputs)
+
+
+def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int) -> Model:
+    """Convolutions with a ReLU and perhaps a pooling after each, and a linear layer."""
+    n_last = specs[-1].channels * stack_lengths(length, specs)[-1]
 
     def init(key):
         keys = jax.random.split(key, len(specs) + 1)
@@ -81,12 +104,13 @@ def cnn(length: int = 40, channels: int = 25, n_outputs: int = 10) -> Model:
             f"conv{i + 1}": layers.conv1d_init(k, n_in, spec.channels, spec.kernel)
             for i, (k, n_in, spec) in enumerate(zip(keys, n_ins, specs, strict=False))
         }
-        return params | {"output": layers.linear_init(keys[-1], channels * n_positions, n_outputs)}
+        return params | {"output": layers.linear_init(keys[-1], n_last, n_outputs)}
 
     def apply(params, x):
         h = x[None]  # (1, length)
         for i, spec in enumerate(specs):
             h = jax.nn.relu(layers.conv1d(params[f"conv{i + 1}"], h, spec.stride, spec.padding))
+            h = h if spec.pooling is None else layers.pool1d(h, spec.pooling)
         return layers.linear(params["output"], h.ravel())
 
     def apply_batch(params, x):

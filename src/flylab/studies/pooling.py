@@ -1,0 +1,266 @@
+"""Pooling: does it help, and does that depend on how many examples there are to learn from?
+
+A small CNN learns MNIST-1D without pooling, with stride 2, and with max, average and L2 pooling, on training sets of
+growing size (Greydanus & Kobak 2024, figure 9; the authors' notebook `pooling`). Every seed has its own data and its
+own initialisation; the published run had one of each. The limit of many examples is measured, too: endless data, made
+within the training step, of which no example is seen twice.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from flylab.data import MNIST1D, Splits, published
+from flylab.data.generator import endless
+from flylab.labels import axis
+from flylab.ledger import Claim
+from flylab.loop import Plan
+from flylab.members import Progress, train_members
+from flylab.models import zoo
+from flylab.objectives import supervised
+from flylab.plot import COLOURS, band, style
+from flylab.stats import interval, plus_minus
+from flylab.study import BaseProtocol, Cell, Study, Table
+
+TITLES = {"none": "no pooling", "stride": "stride 2", "max": "max", "average": "average", "l2": "L2"}
+TRUE_POOLINGS = ("max", "average", "l2")
+COLOUR = dict(zip(TITLES, ("0.25", *COLOURS), strict=False))
+
+
+# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """The notebook's protocol, on fresh data per seed (generator seed 1000 + 2·seed): Adam, batches in fixed order."""
+
+    poolings: tuple[str, ...] = zoo.POOLINGS
+    """Of none, stride, max, average, l2."""
+    train_sizes: tuple[int, ...] = (1000, 2000, 5000, 10_000, 20_000, 50_000)
+    """Training examples."""
+    endless: bool = True
+    """Also train on data without end: every batch is made for its step."""
+    endless_n_test: int = 10_000
+    """Test examples for endless data. They are the same for all seeds, hence many."""
+    channels: int = 20
+    """Of both convolutions."""
+    n_steps: int = 6000
+    """Optimiser steps."""
+    batch_size: int = 100
+    """Examples per step."""
+    learning_rate: float = 1e-2
+    """Of Adam."""
+    eval_every: int = 500
+    """Steps between evaluations."""
+    data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=1000))
+    """The data set; `train_sizes` replace its `n_train`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if unknown := set(self.poolings) - set(zoo.POOLINGS):
+            raise ValueError(f"poolings={', '.join(sorted(unknown))} is not allowed: give some of {zoo.POOLINGS}")
+        if not (self.train_sizes or self.endless):
+            raise ValueError("train_sizes=() is not allowed without endless: give at least one")
+        for name in ("channels", "n_steps", "endless_n_test"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
+        if min(self.train_sizes, default=1) < 1:
+            raise ValueError(f"train_sizes={self.train_sizes} is not allowed: give whole numbers ≥ 1")
+        Plan(self.n_steps, self.batch_size, self.eval_every)
+
+
+def cells(protocol: Protocol) -> Sequence[Cell]:
+    """Training sets × poolings. Endless data are as many examples as are seen."""
+    sizes = [("published", n) for n in protocol.train_sizes]
+    sizes += [("endless", protocol.n_steps * protocol.batch_size)] if protocol.endless else []
+    return [{"arm": arm, "n_train": n, "pooling": pooling} for arm, n in sizes for pooling in protocol.poolings]
+
+
+def run(
+    protocol: Protocol,
+    cell: Cell,
+    seeds: Sequence[int],
+    *,
+    key,
+    inputs=None,
+    progress: Progress | None = None,
+    checkpoint=None,
+) -> xr.Dataset:
+    """Train one network per seed; losses and accuracies along the way. A seed starts all poolings from one key."""
+
+    def data(seed: int) -> Splits:
+        return _made(replace(protocol.data, n_train=cell["n_train"], seed=1000 + 2 * seed))
+
+    source = endless(replace(protocol.data, n_test=protocol.endless_n_test)) if cell["arm"] == "endless" else data
+    size = {"length": protocol.data.final_seq_length, "n_outputs": protocol.data.outputs}
+    network = zoo.pooling_cnn(channels=protocol.channels, pooling=cell["pooling"], **size)
+    plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every)
+    grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
+    found = train_members(supervised(network), source, plan, grid, key=key, progress=progress).results
+    found = found.squeeze("learning_rate", drop=True)
+    kept = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    return found[[name for name in kept if name in found]]
+
+
+@functools.lru_cache(maxsize=32)
+def _made(config: MNIST1D) -> Splits:
+    return published(config)
+
+
+# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def accuracy(results: xr.Dataset, pooling: str, arm: str = "published") -> xr.DataArray:
+    """Test accuracy at the last step over `seed` and `n_train`; NaN where the results have no such networks."""
+    found = results.test_accuracy.isel(step=-1, drop=True).reindex(pooling=[pooling], arm=[arm])
+    return found.squeeze(("pooling", "arm"), drop=True).transpose("seed", "n_train")
+
+
+def gain(results: xr.Dataset, pooling: str, arm: str = "published") -> xr.DataArray:
+    """Points of test accuracy by which a pooling is better than none, paired by seed, over `seed` and `n_train`."""
+    return accuracy(results, pooling, arm) - accuracy(results, "none", arm)
+
+
+def slope(results: xr.Dataset, better: str, worse: str) -> xr.DataArray:
+    """By how many points a pooling gains on another with each tenfold training set, over `seed`; NaN with one size."""
+    difference = (accuracy(results, better) - accuracy(results, worse)).dropna("n_train")
+    if difference.sizes["n_train"] < 2:
+        return xr.full_like(difference.seed, np.nan, float)
+    powers = np.polyfit(np.log10(difference.n_train.values), difference.values.T, 1)
+    return difference.seed.copy(data=powers[0])
+
+
+# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _claim(
+    id_: str, pooling: str, statement: str, source: str, published_value: str, n_train: int | None = None, **region
+) -> Claim:
+    """On the gain of one pooling at one size of the training set, or on endless data."""
+
+    def effect(results: xr.Dataset) -> xr.DataArray:
+        if n_train is None:
+            return gain(results, pooling, "endless").mean("n_train")  # there is but one
+        return gain(results, pooling).sel(n_train=n_train)
+
+    requires = {"arm": "endless"} if n_train is None else {"arm": "published", "n_train": n_train}
+    requires["pooling"] = pooling
+    return Claim(id_, statement, source, published_value, "points", effect, requires=requires, **region)
+
+
+LOW, HIGH = 1000, 50_000
+NB_LOW = {"max": "78–80 vs 60", "average": "78–80 vs 60", "l2": "78–80 vs 60"}
+NB_HIGH = {"max": "98.1 vs 96.3", "average": "97.3 vs 96.3", "l2": "97.1 vs 96.3"}
+CLAIMS = (
+    *(_claim(f"low-data-{name}", name, f"with 1000 examples {TITLES[name]} pooling is ≥ 10 points better than none",
+             "nb", NB_LOW[name], LOW, above=10) for name in TRUE_POOLINGS),
+    _claim("stride-is-not-pooling", "stride", "with 1000 examples stride 2 is not better than no pooling", "nb",
+           "57 vs 60", LOW, below=0),
+    *(_claim(f"high-data-equal-{name}", name, f"with 50 000 examples {TITLES[name]} pooling differs from none by less "
+             "than 1 point", "blog, paper", "not much difference", HIGH, within=(-1, 1)) for name in TRUE_POOLINGS),
+    *(_claim(f"high-data-hinders-{name}", name, f"with 50 000 examples {TITLES[name]} pooling is worse than none",
+             "paper", f"hindered (nb: {NB_HIGH[name]})", HIGH, below=0) for name in TRUE_POOLINGS),
+    Claim("max-vs-l2", "L2 pooling gains on max pooling as the training set grows", "blog", "yes (nb: −1.0 at both "
+          "ends)", "points per decade", lambda r: slope(r, "l2", "max"), above=0, requires={"n_train": HIGH}),
+    *(_claim(f"endless-equal-{name}", name, f"with endless data {TITLES[name]} pooling differs from none by less than "
+             "1 point", "here", "–", within=(-1, 1)) for name in TRUE_POOLINGS),
+)  # fmt: skip
+
+
+# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sizes(results: xr.Dataset) -> list[tuple[str, int]]:
+    """The arms and sizes that there are, in ascending order."""
+    there = results.test_accuracy.notnull().any(("pooling", "seed", "step"))
+    return [
+        (arm, n)
+        for arm in ("published", "endless")
+        if arm in results.arm
+        for n in np.sort(results.n_train[there.sel(arm=arm).transpose("n_train").values].values).tolist()
+    ]
+
+
+def _name(arm: str, n_train: int) -> str:
+    return "endless" if arm == "endless" else f"{n_train:,}".replace(",", " ")  # a thin space
+
+
+def table(results: xr.Dataset) -> Table:
+    """Test accuracy by pooling and size of the training set."""
+    sizes = _sizes(results)
+    rows = []
+    for pooling in results.pooling.values:
+        found = [accuracy(results, pooling, arm).sel(n_train=n) for arm, n in sizes]
+        rows.append((TITLES[pooling], *map(plus_minus, found)))
+    title = (
+        f"Test accuracy (%) by training examples, mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
+    )
+    return Table(title, ("", *(_name(*size) for size in sizes)), rows)
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Learning curves with the fewest examples; last accuracy, and gain over no pooling, against their number."""
+    sizes = _sizes(results)
+    with style():
+        drawn = Figure(figsize=(13, 4.2))
+        curves, last, gains = drawn.subplots(1, 3)
+        arm, n = sizes[0]
+        for pooling in results.pooling.values:
+            curve = results.test_accuracy.sel(arm=arm, n_train=n, pooling=pooling)
+            band(curves, curve, label=TITLES[pooling], color=COLOUR[pooling])
+        curves.set(title=f"Learning curves, {_name(arm, n)} training examples")
+        curves.legend(title="pooling", loc="lower right", fontsize=8, title_fontsize=8)
+        _against_size(last, results, sizes, accuracy, results.pooling.values)
+        last.set(title="Test accuracy after the last step", ylabel=axis(results.test_accuracy))
+        if "none" in results.pooling:
+            gains.axhline(0, color=COLOUR["none"], linewidth=1.5)
+            others = [name for name in results.pooling.values if name != "none"]
+            _against_size(gains, results, sizes, gain, others)
+            gains.set(title="Gain over no pooling, paired by seed", ylabel="points of test accuracy")
+        else:
+            gains.set_axis_off()
+    return drawn
+
+
+def _against_size(ax: Axes, results: xr.Dataset, sizes: list[tuple[str, int]], of: Callable, poolings) -> None:
+    """Means with intervals over the logarithm of the size; a dashed line leads to endless data."""
+    places = np.array([n for _, n in sizes])
+    for i, pooling in enumerate(poolings):
+        found = [interval(of(results, pooling, arm).sel(n_train=n)) for arm, n in sizes]
+        means = np.array([one.mean for one in found])
+        reach = np.array([[one.mean - one.low, one.high - one.mean] for one in found]).T
+        at = places * 1.03 ** (i - len(poolings) / 2)  # side by side
+        ax.errorbar(at, means, None if np.isnan(reach).any() else reach, fmt="o", color=COLOUR[pooling],
+                    capsize=2, markersize=4, label=TITLES[pooling])  # fmt: skip
+        n_finite = sum(arm == "published" for arm, _ in sizes)
+        ax.plot(at[:n_finite], means[:n_finite], color=COLOUR[pooling])
+        ax.plot(at[max(n_finite - 1, 0) :], means[max(n_finite - 1, 0) :], "--", color=COLOUR[pooling], linewidth=1)
+    ax.set(xscale="log", xlabel=axis(results.n_train))
+    ax.xaxis.set_major_locator(FixedLocator(places.tolist()))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticklabels(["∞" if arm == "endless" else f"{n / 1000:g}k" if n >= 1000 else str(n) for arm, n in sizes])
+
+
+STUDY = Study(
+    question="Does pooling help, and does that depend on how many examples there are to learn from?",
+    presets={
+        "smoke": Protocol(n_seeds=2, n_steps=10, eval_every=5, train_sizes=(LOW, HIGH), endless_n_test=100, channels=4),
+        "quick": Protocol(train_sizes=(LOW,)),
+        "paper": Protocol(),
+    },
+    cells=cells,
+    run=run,
+    claims=CLAIMS,
+    figure=figure,
+    table=table,
+    work=lambda protocol, cell: protocol.n_steps,
+    minutes={"smoke": 0.5, "quick": 5, "paper": 17},
+)

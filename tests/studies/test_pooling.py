@@ -1,0 +1,116 @@
+"""Pooling: the effects on made-up results, the protocol, and a short run of all of it."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab.ledger import judge
+from flylab.models import zoo
+from flylab.studies import find, pooling
+from flylab.study import execute, protocol_of
+
+STUDY = find("pooling")
+TINY = replace(STUDY.presets["smoke"], n_steps=4, eval_every=2, train_sizes=(100, 300))
+KEY = jax.random.key(0)
+
+
+def made_up(accuracies, n_train, n_endless=600_000, n_seeds=4):
+    """Last accuracies by pooling: one for each size and one for endless data; all seeds are alike but for a level."""
+    names = list(zoo.POOLINGS)
+    values = np.full((2, len(names), len(n_train) + 1, n_seeds, 2), np.nan)
+    level = 0.1 * np.arange(n_seeds)[:, None]  # paired: it cancels
+    for i, name in enumerate(names):
+        for j, value in enumerate(accuracies[name]):
+            values[int(j == len(n_train)), i, j] = np.array([0, value]) + level
+    dims = ("arm", "pooling", "n_train", "seed", "step")
+    coords = {
+        "arm": ["published", "endless"], "pooling": names, "n_train": [*n_train, n_endless],
+        "seed": range(n_seeds), "step": [0, 6000],
+    }  # fmt: skip
+    return xr.Dataset({"test_accuracy": (dims, values)}, coords).assign_attrs(preset="paper", study="pooling", run="r")
+
+
+AS_PUBLISHED = {
+    "none": (60, 96.3, 98), "stride": (57, 95, 97), "max": (78, 98.1, 98), "average": (79, 97.0, 98.5),
+    "l2": (77, 96.5, 96),
+}  # fmt: skip
+
+
+def test_effects_and_verdicts_of_known_results():
+    results = made_up(AS_PUBLISHED, (1000, 50_000))
+    np.testing.assert_allclose(pooling.gain(results, "max"), [[18, 1.8, np.nan]] * 4)
+    np.testing.assert_allclose(pooling.gain(results, "l2", "endless"), [[np.nan, np.nan, -2]] * 4)
+    np.testing.assert_allclose(pooling.slope(results, "max", "none"), [(1.8 - 18) / np.log10(50)] * 4)
+    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {})}
+    assert found == {
+        "low-data-max": "supported", "low-data-average": "supported", "low-data-l2": "supported",
+        "stride-is-not-pooling": "supported",
+        "high-data-equal-max": "refuted", "high-data-equal-average": "supported", "high-data-equal-l2": "supported",
+        "high-data-hinders-max": "refuted", "high-data-hinders-average": "refuted", "high-data-hinders-l2": "refuted",
+        "max-vs-l2": "refuted",
+        "endless-equal-max": "supported", "endless-equal-average": "supported", "endless-equal-l2": "refuted",
+    }  # fmt: skip
+
+
+def test_what_a_preset_lacks_is_not_tested():
+    results = made_up({name: (value[0], value[2]) for name, value in AS_PUBLISHED.items()}, (1000,))
+    presets = {name: STUDY.cells(protocol) for name, protocol in STUDY.presets.items()}
+    found = {one.id: one for one in judge(STUDY.claims, results, presets)}
+    assert found["low-data-max"].verdict == "supported"
+    assert found["high-data-equal-max"].verdict == found["max-vs-l2"].verdict == "not tested"
+    assert found["max-vs-l2"].note == "needs the preset paper"
+
+
+def test_seeds_have_their_own_data_and_poolings_share_them():
+    cell = {"arm": "published", "n_train": 100, "pooling": "max"}
+    both, alone = (pooling.run(TINY, cell, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
+    assert (both.test_loss.sel(seed=0) != both.test_loss.sel(seed=1)).all()
+    other = pooling.run(TINY, cell | {"pooling": "average"}, [1], key=KEY)
+    assert (other.test_loss != alone.test_loss).all()
+    # the first convolution's weights are the same, the data are: so is the network without pooling, but for its size
+    first = [zoo.pooling_cnn(pooling=name).init(KEY)["conv1"]["w"] for name in zoo.POOLINGS]
+    assert all((one == first[0]).all() for one in first)
+
+
+def test_endless_data_have_no_training_accuracy_and_many_test_examples(monkeypatch):
+    seen = []
+    real = pooling.endless
+    monkeypatch.setattr(pooling, "endless", lambda config: seen.append(config) or real(config))
+    found = pooling.run(TINY, {"arm": "endless", "n_train": 400, "pooling": "l2"}, [0], key=KEY)
+    assert [one.n_test for one in seen] == [TINY.endless_n_test]
+    assert set(found) == {"test_loss", "test_accuracy"}
+    assert np.isfinite(found.test_loss).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"poolings": ("mean",)}, "poolings=mean is not allowed"),
+        ({"train_sizes": (), "endless": False}, "without endless"),
+        ({"train_sizes": (0,)}, "train_sizes="),
+        ({"n_steps": 0}, "n_steps=0"),
+        ({"learning_rate": -1.0}, "learning_rate=-1"),
+    ],
+)
+def test_bad_values_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        protocol_of(STUDY, "smoke", **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"endless": False, "train_sizes": (100,)}, {"train_sizes": ()}, {"poolings": ("max",)}],
+    ids=["all", "one size", "endless only", "one pooling"],
+)
+def test_any_part_of_the_design_has_a_table_a_figure_and_claims(tmp_path, changes):
+    protocol = replace(TINY, poolings=("none", "l2"), n_seeds=1, n_steps=2)
+    run = execute(STUDY, "smoke", replace(protocol, **changes), tmp_path)
+    assert {one.verdict for one in judge(STUDY.claims, run.results, {})} == {None}
+    rows = STUDY.table(run.results).rows
+    assert len(rows) == run.results.sizes["pooling"]
+    assert all(len(row) == 1 + run.results.sizes["n_train"] for row in rows)
+    STUDY.figure(run.results).savefig(tmp_path / "figure.png")
