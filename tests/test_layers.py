@@ -13,7 +13,7 @@ ORDER = (
     "types", "keys", "config", "labels", "stats", "files", "extras", "runtime",
     # 1 ingredients
     "data.templates", "data.mnist1d", "data.transforms", "data.splits", "data.published", "data.arrangements",
-    "data.generator", "data.formats", "data.downloads", "data.imagefiles", "data.images", "data",
+    "data.generator", "data.views", "data.formats", "data.downloads", "data.imagefiles", "data.images", "data",
     "models.layers", "models.conv", "models.gru", "models.model", "models.padding", "models.zoo", "models.masks",
     "models",
     "activations", "objectives",

@@ -80,6 +80,74 @@ def supervised(
     return Objective(lambda key, knobs: built(knobs).init(key), loss, predict, options, error)
 
 
+@functools.cache
+def contrastive(
+    model: Model, view: Callable[[Key, Array], Array], criterion: Callable[[Array, Array], Scalar]
+) -> Objective:
+    """Self-supervision: a network is to tell that two random views are of one example. Labels are not used.
+
+    Another kind of it is one function, the criterion. Cached, as `supervised`.
+
+    Args:
+        model: the network, its head included.
+        view: (key, one example) → a random view of it, e.g. `flylab.data.views.view`.
+        criterion: (outputs `(n_outputs, batch)` of one view each, and of another) → loss, e.g. `info_nce`, `vicreg`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from flylab.data.views import view
+    >>> from flylab.models import zoo
+    >>> objective = contrastive(zoo.cnn(hidden=(125,), n_outputs=16), view, info_nce)
+    >>> params = objective.init(jax.random.key(0), {})
+    >>> batch = Batch(jnp.ones((40, 3)), jnp.zeros(3, int))
+    >>> objective.loss(params, batch, {}, jax.random.key(1))[0].shape
+    ()
+    """
+
+    def loss(params, batch, knobs, key):
+        n = batch.x.shape[-1]
+        twice = jnp.concatenate([batch.x, batch.x], -1)
+        views = jax.vmap(view, (0, -1), -1)(jax.random.split(key, 2 * n), twice)
+        out = outputs(model, params, views)
+        return criterion(out[:, :n], out[:, n:]), {}
+
+    return Objective(lambda key, knobs: model.init(key), loss, lambda params, x, knobs, key: outputs(model, params, x))
+
+
+def info_nce(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batch"], temperature=0.5) -> Scalar:
+    """SimCLR's loss, in one direction: which of all `b` is the other view of each `a`? (Chen et al. 2020, eq. 1.)
+
+    By cosine similarity; unlike there, negatives are of the other view only, as in the notebook on MNIST-1D.
+
+    >>> import jax.numpy as jnp
+    >>> one = jnp.eye(3)
+    >>> bool(info_nce(one, one) < info_nce(one, one[:, ::-1]))
+    True
+    """
+    a, b = (z * jax.lax.rsqrt(jnp.square(z).sum(0) + 1e-12) for z in (a, b))
+    similarity = b.T @ a / temperature  # (b, a)
+    return cross_entropy(similarity, jnp.arange(a.shape[1])).mean()
+
+
+def vicreg(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batch"]) -> Scalar:
+    """Variance-invariance-covariance regularisation, with its weights 25, 25 and 1 (Bardes, Ponce & LeCun 2022, eq. 6).
+
+    >>> import jax.numpy as jnp
+    >>> one = jnp.array([[1.0, -1, 1, -1], [1, 1, -1, -1]])
+    >>> float(vicreg(one, one)) < 1e-4
+    True
+    """
+
+    def spread(z):
+        z = z - z.mean(1, keepdims=True)
+        n_outputs, n = z.shape
+        covariance = z @ z.T / (n - 1)
+        too_narrow = jax.nn.relu(1 - jnp.sqrt(jnp.diagonal(covariance) + 1e-4)).mean()
+        correlated = (jnp.square(covariance).sum() - jnp.square(jnp.diagonal(covariance)).sum()) / n_outputs
+        return 25 * too_narrow + correlated
+
+    return 25 * jnp.square(a - b).mean() + spread(a) + spread(b)
+
+
 def cross_entropy(logits: Logits, y: Labels) -> Float[Array, " batch"]:
     """−log softmax of the true class: outputs `(n_outputs, batch)`, labels `(batch,)` → `(batch,)`."""
     one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(logits.dtype)  # a gather's gradient is a scatter

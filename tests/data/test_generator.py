@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from flylab.data import MNIST1D, Templates, published, shuffled
-from flylab.data.generator import CONTINUOUS, KNOBS, constants, endless, generated, sample
+from flylab.data.generator import CONTINUOUS, KNOBS, constants, endless, generated, repeating, sample
 from flylab.loop import Plan
 from flylab.members import train_members
 from flylab.models import zoo
@@ -266,3 +266,18 @@ def test_refuses_a_knob_that_shapes():
         sample(MNIST1D(), KEY, 3, knobs={"final_seq_length": 20})
     with pytest.raises(ValueError, match=r"label_noise=3\.0"):
         sample(MNIST1D(), KEY, 3, knobs={"label_noise": 3.0})
+
+
+def test_a_repeating_source_gives_its_examples_again():
+    source = endless(MNIST1D())
+    again = repeating(source, 7)
+    shared, key = source.prepare({}), jax.random.key(3)
+    for i, same in ((3, 3), (10, 3), (700, 0)):
+        x, y = again.example(shared, {}, key, jnp.int32(i))
+        expected, label = source.example(shared, {}, key, jnp.int32(same))
+        np.testing.assert_array_equal(x, expected)
+        assert y == label
+    x, _ = again.example(shared, {"n_train": np.float32(2)}, key, jnp.int32(5))  # a knob replaces the number
+    np.testing.assert_array_equal(x, source.example(shared, {}, key, jnp.int32(1))[0])
+    with pytest.raises(ValueError, match="n_train=0"):
+        again.check({"n_train": 0})

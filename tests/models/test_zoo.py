@@ -18,8 +18,12 @@ from flylab.models.layers import conv1d, conv1d_init, conv2d, conv2d_init, linea
 from flylab.objectives import Batch, supervised
 from flylab.training import train
 
-MODELS = {**zoo.ALL, **{f"pooling-{name}": partial(zoo.pooling_cnn, pooling=name) for name in zoo.POOLINGS}}
-SIZES = {"logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134, "pooling-none": 9310}
+MODELS = {
+    **zoo.ALL,
+    "cnn-deep": partial(zoo.cnn, hidden=(30, 20)),
+    **{f"pooling-{name}": partial(zoo.pooling_cnn, pooling=name) for name in zoo.POOLINGS},
+}
+SIZES = {"logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134, "pooling-none": 9310, "cnn-deep": 8560}
 key = jax.random.key(0)
 EVERY = pytest.mark.parametrize("name", MODELS)
 
@@ -92,14 +96,19 @@ class Mlp(nn.Module):
 
 
 class Cnn(nn.Module):
-    def __init__(self):
+    def __init__(self, deep=False):
         super().__init__()
         self.conv1, self.conv2 = nn.Conv1d(1, 25, 5, 2, 1), nn.Conv1d(25, 25, 3, 2, 1)
-        self.conv3, self.output = nn.Conv1d(25, 25, 3, 2, 1), nn.Linear(125, 10)
+        self.conv3, self.output = nn.Conv1d(25, 25, 3, 2, 1), nn.Linear(20 if deep else 125, 10)
+        if deep:
+            self.hidden1, self.hidden2 = nn.Linear(125, 30), nn.Linear(30, 20)
 
     def forward(self, x):
         h = self.conv2(self.conv1(x[:, None]).relu()).relu()
-        return self.output(self.conv3(h).relu().flatten(1))
+        h = self.conv3(h).relu().flatten(1)
+        if hasattr(self, "hidden1"):
+            h = self.hidden2(self.hidden1(h).relu()).relu()
+        return self.output(h)
 
 
 class Gru(nn.Module):
@@ -129,7 +138,7 @@ class PoolingCnn(nn.Module):
 def torch_module(name):
     kind, _, pooling = name.partition("-")
     return {
-        "logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru,
+        "logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": lambda: Cnn(deep=pooling == "deep"), "gru": Gru,
         "pooling": lambda: PoolingCnn(pooling),
     }[kind]()  # fmt: skip
 
@@ -200,6 +209,15 @@ def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), trained, theirs)
 
 
+def test_cnn_layers_are_those_of_the_network():
+    model, x = zoo.cnn(hidden=(30, 20)), jnp.linspace(-1, 1, 40)
+    params = model.init(key)
+    found = zoo.cnn_layers(params, x)
+    assert [layer.size for layer in found] == [40, 25 * 19, 25 * 10, 25 * 5, 30, 20, 10]
+    np.testing.assert_array_equal(found[0], x)
+    np.testing.assert_array_equal(found[-1], model.apply(params, x))
+
+
 # ── convolutions ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -262,7 +280,7 @@ def test_pool1d_equals_pytorch(pooling, length):
     value, gradient = ours(jnp.asarray(x.detach().numpy()))
     theirs = module(x).sin().sum()
     theirs.backward()
-    np.testing.assert_allclose(value, theirs.detach(), rtol=1e-5)
+    np.testing.assert_allclose(value, theirs.detach(), atol=1e-5)
     there = slice(4, None) if pooling == "max" else slice(None)  # of two equal ones PyTorch takes the first
     np.testing.assert_allclose(gradient[:, there], x.grad[:, there], atol=1e-6)
 

@@ -137,6 +137,28 @@ def endless(config: MNIST1D | None = None) -> Source:
     return Source(prepare, example, evaluation, lambda knobs: _check(config, knobs))
 
 
+@functools.cache
+def repeating(source: Source, n_train: int) -> Source:
+    """A training set of `n_train` examples of a source, made anew whenever they are needed, in fixed order.
+
+    So training sets, too, can be swept by traced knobs; a knob `n_train` replaces the number. Cached, as `endless`.
+
+    Raises:
+        ValueError: in training, if `n_train` is less than 1.
+    """
+
+    def example(shared, knobs, key, i):
+        return source.example(shared, knobs, key, i % jnp.asarray(knobs.get("n_train", n_train), i.dtype))
+
+    def check(knobs) -> None:
+        n = knobs.get("n_train", n_train)
+        if not isinstance(n, Tracer) and n < 1:
+            raise ValueError(f"n_train={n} is not allowed: give a whole number ≥ 1")
+        source.check({name: value for name, value in knobs.items() if name != "n_train"})
+
+    return source._replace(example=example, check=check)
+
+
 def _check(config: MNIST1D, knobs: Mapping[str, Any]) -> None:
     """Refuse fields of the config that cannot be traced, and values (where they are known) that it would refuse."""
     for name, value in knobs.items():

@@ -5,11 +5,13 @@ once.
 """
 
 import functools
+import itertools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from flylab.keys import stream
 from flylab.models import layers
 from flylab.models.conv import Conv, conv_stack, stack_lengths
 from flylab.models.gru import gru, gru_batch, gru_init
@@ -71,11 +73,21 @@ def shallow(n_in: int = 40, width: int = 50, n_outputs: int = 10, activation: Ca
 
 
 @functools.cache
-def cnn(length: int = 40, channels: int = 25, n_outputs: int = 10) -> Model:
-    """Three strided convolutions (kernels 5, 3, 3; stride 2; padding 1) and a linear layer: 5 210 parameters."""
-    return _convolutional(
-        (Conv(channels, 5, 2, 1), Conv(channels, 3, 2, 1), Conv(channels, 3, 2, 1)), length, n_outputs
-    )
+def cnn(length: int = 40, channels: int = 25, n_outputs: int = 10, hidden: tuple[int, ...] = ()) -> Model:
+    """Three strided convolutions (kernels 5, 3, 3; stride 2; padding 1) and a linear layer: 5 210 parameters.
+
+    `hidden` puts ReLU layers of these widths before the last one, as the heads of contrastive learning have them.
+    """
+    return _convolutional(_strided(channels), length, n_outputs, hidden)
+
+
+def _strided(channels: int) -> tuple[Conv, ...]:
+    return Conv(channels, 5, 2, 1), Conv(channels, 3, 2, 1), Conv(channels, 3, 2, 1)
+
+
+def cnn_layers(params, x) -> list[jax.Array]:
+    """What every layer of `cnn` makes of one signal `(length,)`, flat: the signal itself first, the outputs last."""
+    return [x, *(layer.ravel() for layer in _layers(params, x, _strided(params["conv1"]["b"].size)))]
 
 
 @functools.cache
@@ -93,9 +105,9 @@ def pooling_cnn(length: int = 40, channels: int = 20, n_outputs: int = 10, pooli
     return _convolutional((Conv(channels, 3, stride, 1, own),) * 2, length, n_outputs)
 
 
-def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int) -> Model:
-    """Convolutions with a ReLU and perhaps a pooling after each, and a linear layer."""
-    n_last = specs[-1].channels * stack_lengths(length, specs)[-1]
+def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int, hidden: tuple[int, ...] = ()) -> Model:
+    """Convolutions with a ReLU and perhaps a pooling after each, ReLU layers, and a linear layer."""
+    widths = (specs[-1].channels * stack_lengths(length, specs)[-1], *hidden)
 
     def init(key):
         keys = jax.random.split(key, len(specs) + 1)
@@ -104,20 +116,35 @@ def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int) -> Mode
             f"conv{i + 1}": layers.conv1d_init(k, n_in, spec.channels, spec.kernel)
             for i, (k, n_in, spec) in enumerate(zip(keys, n_ins, specs, strict=False))
         }
-        return params | {"output": layers.linear_init(keys[-1], n_last, n_outputs)}
+        for i, size in enumerate(itertools.pairwise(widths)):
+            params[f"hidden{i + 1}"] = layers.linear_init(stream(keys[-1], f"hidden{i + 1}"), *size)
+        return params | {"output": layers.linear_init(keys[-1], widths[-1], n_outputs)}
 
     def apply(params, x):
-        h = x[None]  # (1, length)
-        for i, spec in enumerate(specs):
-            h = jax.nn.relu(layers.conv1d(params[f"conv{i + 1}"], h, spec.stride, spec.padding))
-            h = h if spec.pooling is None else layers.pool1d(h, spec.pooling)
-        return layers.linear(params["output"], h.ravel())
+        return _layers(params, x, specs)[-1]
 
     def apply_batch(params, x):
         h = conv_stack([params[f"conv{i + 1}"] for i in range(len(specs))], x[None], specs)
-        return _affine(params["output"], h.reshape(-1, h.shape[-1]))
+        h = h.reshape(-1, h.shape[-1])
+        for i in range(len(hidden)):
+            h = jax.nn.relu(_affine(params[f"hidden{i + 1}"], h))
+        return _affine(params["output"], h)
 
     return Model(init, apply, apply_batch)
+
+
+def _layers(params, x, specs: tuple[Conv, ...]) -> list[jax.Array]:
+    """What every layer makes of one signal."""
+    found, h = [], x[None]  # (1, length)
+    for i, spec in enumerate(specs):
+        h = jax.nn.relu(layers.conv1d(params[f"conv{i + 1}"], h, spec.stride, spec.padding))
+        h = h if spec.pooling is None else layers.pool1d(h, spec.pooling)
+        found.append(h)
+    h = h.ravel()
+    for i in range(sum(name.startswith("hidden") for name in params)):
+        h = jax.nn.relu(layers.linear(params[f"hidden{i + 1}"], h))
+        found.append(h)
+    return [*found, layers.linear(params["output"], h)]
 
 
 @functools.cache

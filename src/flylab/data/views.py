@@ -1,0 +1,55 @@
+"""Random views of a signal, for contrastive learning: pure JAX functions of one signal.
+
+Two views of one example differ in what does not matter for its class: place, slope and offset (Greydanus & Kobak 2024,
+section on self-supervised learning).
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from flylab.keys import stream
+from flylab.types import Key
+
+Signal = Float[Array, " length"]
+
+
+def detrend(x: Signal) -> Signal:
+    """The signal without its mean and its linear trend (least squares).
+
+    >>> import jax.numpy as jnp
+    >>> bool(jnp.abs(detrend(3.0 + 0.5 * jnp.arange(40.0))).max() < 1e-5)
+    True
+    """
+    t = jnp.arange(len(x), dtype=x.dtype) - (len(x) - 1) / 2
+    return x - x.mean() - t * (t @ x) / jnp.maximum(t @ t, 1)
+
+
+def shift(x: Signal, n_positions) -> Signal:
+    """The signal shifted to the right, circularly; the number of positions may be traced.
+
+    >>> import jax.numpy as jnp
+    >>> shift(jnp.array([1, 2, 3]), 1).tolist()
+    [3, 1, 2]
+    """
+    return jax.lax.dynamic_slice(jnp.concatenate([x, x]), ((-n_positions) % len(x),), (len(x),))
+
+
+def view(key: Key, x: Signal, max_shift: int = 10, slope_scale: float = 0.04, offset_scale: float = 0.3) -> Signal:
+    """A random view of one signal: detrended, shifted, and given another slope and offset.
+
+    Args:
+        key: of the random numbers.
+        x: `(length,)`.
+        max_shift: shifts are uniform in 0 … max_shift − 1, circular.
+        slope_scale: standard deviation of the slope, per position.
+        offset_scale: standard deviation of the offset.
+
+    >>> import jax, jax.numpy as jnp
+    >>> view(jax.random.key(0), jnp.ones(40)).shape
+    (40,)
+    """
+    n = jax.random.randint(stream(key, "shift"), (), 0, max_shift)
+    slope, offset = jax.random.normal(stream(key, "line"), (2,))
+    t = jnp.arange(len(x), dtype=x.dtype) - (len(x) - 1) / 2
+    return shift(detrend(x), n) + slope_scale * slope * t + offset_scale * offset

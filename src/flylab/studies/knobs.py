@@ -1,0 +1,311 @@
+"""The knobs of the data: how does what a network learns depend on translation, noise, shear, scale, resolution, number?
+
+"Smoothly vary parameters such as background noise, translation, and resolution" was the essay's wish (Greydanus 2020).
+Here an MLP and a CNN learn MNIST-1D at each value of one knob at a time; and those that learned at its usual value are
+tested at all others. Data come from the generator in JAX, whose knobs are traced: one program for all values of one.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from flylab.data import MNIST1D
+from flylab.data.generator import endless, repeating
+from flylab.labels import axis
+from flylab.ledger import Claim
+from flylab.loop import Plan
+from flylab.members import Progress, train_members
+from flylab.models import Model, outputs, zoo
+from flylab.objectives import supervised
+from flylab.plot import COLOURS, band, style
+from flylab.stats import plus_minus
+from flylab.study import BaseProtocol, Cell, Study, Table
+
+TITLES = {"mlp": "MLP", "cnn": "CNN"}
+NETWORKS: dict[str, Callable[[int, int], Model]] = {
+    "mlp": lambda length, n_outputs: zoo.mlp(n_in=length, n_outputs=n_outputs),
+    "cnn": lambda length, n_outputs: zoo.cnn(length=length, n_outputs=n_outputs),
+}
+
+
+class Knob(NamedTuple):
+    """A knob: the protocol's field with its values, its name on axes, whether it is a scale of octaves."""
+
+    values: str
+    title: str
+    logarithmic: bool = False
+
+
+KNOBS = {
+    "max_translation": Knob("max_translations", "greatest translation (points)"),
+    "corr_noise_scale": Knob("corr_noise_scales", "smooth noise (amplitude)"),
+    "iid_noise_scale": Knob("iid_noise_scales", "white noise (amplitude)"),
+    "shear_scale": Knob("shear_scales", "shear"),
+    "scale_coeff": Knob("scale_coeffs", "variation of scale"),
+    "final_seq_length": Knob("final_seq_lengths", "resolution (points)", True),
+    "n_train": Knob("train_sizes", "training examples", True),
+}
+TRACED = tuple(name for name in KNOBS if name != "final_seq_length")
+UNTESTED = ("final_seq_length", "n_train")  # other inputs than the network's own; no property of test data
+
+
+# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """The protocol of `architectures`, on fresh data per seed. The value of `data` is always among a knob's values."""
+
+    n_seeds: int = 5
+    """Seeds: independent repetitions."""
+    knobs: tuple[str, ...] = tuple(KNOBS)
+    """The knobs to turn, one at a time."""
+    models: tuple[str, ...] = ("mlp", "cnn")
+    """Of mlp, cnn."""
+    max_translations: tuple[int, ...] = (1, 12, 24, 36, 48, 60)
+    """Values of max_translation; 1 is none."""
+    corr_noise_scales: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 1.0)
+    """Values of corr_noise_scale."""
+    iid_noise_scales: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
+    """Values of iid_noise_scale."""
+    shear_scales: tuple[float, ...] = (0.0, 0.375, 0.75, 1.5, 3.0)
+    """Values of shear_scale."""
+    scale_coeffs: tuple[float, ...] = (0.0, 0.2, 0.4, 0.8, 1.6)
+    """Values of scale_coeff."""
+    final_seq_lengths: tuple[int, ...] = (10, 20, 40, 80, 160)
+    """Values of final_seq_length."""
+    train_sizes: tuple[int, ...] = (250, 500, 1000, 2000, 4000, 8000, 16_000)
+    """Values of n_train."""
+    n_steps: int = 6000
+    """Optimiser steps."""
+    batch_size: int = 100
+    """Examples per step, taken in fixed order."""
+    learning_rate: float = 1e-2
+    """Of Adam."""
+    data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=4000))
+    """The data set, of which one knob at a time is turned."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, known in (("knobs", KNOBS), ("models", NETWORKS)):
+            if unknown := set(getattr(self, name)) - set(known):
+                raise ValueError(f"{name}={', '.join(sorted(unknown))} is not allowed: give some of {', '.join(known)}")
+        for knob in self.knobs:
+            for value in self.settings(knob):
+                replace(self.data, **{knob: value})  # refuses what is not allowed
+        if min(self.train_sizes, default=1) < 1:
+            raise ValueError(f"train_sizes={self.train_sizes} is not allowed: give whole numbers ≥ 1")
+        if self.n_steps < 1:
+            raise ValueError(f"n_steps={self.n_steps} is not allowed: give a whole number ≥ 1")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
+        Plan(self.n_steps, self.batch_size)
+
+    def settings(self, knob: str) -> list:
+        """The values of a knob in ascending order, its usual one among them."""
+        return sorted({*getattr(self, KNOBS[knob].values), getattr(self.data, knob)})
+
+
+def cells(protocol: Protocol) -> Sequence[Cell]:
+    """Knobs × networks."""
+    return [{"knob": knob, "model": model} for knob in protocol.knobs for model in protocol.models]
+
+
+def run(
+    protocol: Protocol,
+    cell: Cell,
+    seeds: Sequence[int],
+    *,
+    key,
+    inputs=None,
+    progress: Progress | None = None,
+    checkpoint=None,
+) -> xr.Dataset:
+    """Train one network per seed and value; then test those of the usual value at all others."""
+    knob, values = cell["knob"], protocol.settings(cell["knob"])
+    traced = knob != "final_seq_length"  # else each value is another shape, and another program
+    swept = [(protocol.data, values)] if traced else [
+        (replace(protocol.data, final_seq_length=value), [protocol.data.n_train]) for value in values
+    ]  # fmt: skip
+    accuracies, tested = [], None
+    for data, settings in swept:
+        network = NETWORKS[cell["model"]](data.final_seq_length, data.outputs)
+        # all knobs are traced, whichever is turned: then all share one program
+        grid = {name: [getattr(data, name)] for name in TRACED} | {knob if traced else "n_train": settings}
+        grid |= {"learning_rate": [protocol.learning_rate], "seed": seeds}
+        plan = Plan(protocol.n_steps, protocol.batch_size, protocol.n_steps)
+        source = repeating(endless(data), data.n_train)
+        population = train_members(supervised(network), source, plan, grid, key=key, progress=progress)
+        last = population.results.test_accuracy.isel(step=-1)
+        accuracies.append(last.transpose("seed", ...).values.reshape(len(seeds), len(settings)))
+        if knob not in UNTESTED:
+            params = jax.tree.map(functools.partial(_usual, values.index(getattr(data, knob)), grid), population.params)
+            tested = _tested(network, data, knob, values, params)
+    variables = {"test_accuracy": (("seed", "setting"), np.concatenate(accuracies, axis=1))}
+    variables |= {} if tested is None else {"robust_accuracy": (("seed", "setting"), tested)}
+    variables |= {"usual": ("seed", np.full(len(seeds), getattr(protocol.data, knob), float))}
+    return xr.Dataset(variables, {"seed": list(seeds), "setting": [float(value) for value in values]})
+
+
+def _usual(place: int, grid: Mapping, leaf: np.ndarray) -> np.ndarray:
+    """Of a population's parameters those of the value at `place` of the only knob with several, for all seeds."""
+    return leaf.reshape(-1, len(grid["seed"]), *leaf.shape[len(grid) :])[place]
+
+
+def _tested(network: Model, data: MNIST1D, knob: str, values: Sequence, params) -> np.ndarray:
+    """Test accuracy in percent of each seed's network at each value of a knob: `(n_seeds, n_values)`."""
+    usual = {name: np.float32(getattr(data, name)) for name in KNOBS if name in TRACED and name != "n_train"}
+    by_value = [_accuracies(network, data)(params, usual | {knob: np.float32(value)}) for value in values]
+    return np.stack(by_value, axis=1)
+
+
+@functools.cache
+def _accuracies(network: Model, data: MNIST1D) -> Callable:
+    """(parameters of several networks, knobs) → test accuracies, on the test set that training sees, too."""
+    source = endless(data)
+
+    def accuracies(params, knobs):
+        _, test = source.evaluation(source.prepare(knobs), knobs)
+        return 100 * jax.lax.map(lambda one: (outputs(network, one, test.x.T).argmax(0) == test.y).mean(), params)
+
+    return jax.jit(accuracies)
+
+
+# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def curve(results: xr.Dataset, knob: str, model: str, variable: str = "test_accuracy") -> xr.DataArray:
+    """Test accuracy over `seed` and `setting`; `robust_accuracy` is that of the network of the usual setting."""
+    found = results[variable].reindex(model=[model]).sel(knob=knob).squeeze("model", drop=True)
+    return found.dropna("setting", how="all").sortby("setting").transpose("seed", "setting")
+
+
+def gap(results: xr.Dataset, knob: str, variable: str = "test_accuracy") -> xr.DataArray:
+    """CNN − MLP in points over `seed` and `setting`, paired by seed."""
+    return curve(results, knob, "cnn", variable) - curve(results, knob, "mlp", variable)
+
+
+def slope(values: xr.DataArray, unit: float = 1.0, logarithmic: bool = False) -> xr.DataArray:
+    """By how much a curve rises for each `unit` of the setting (or doubling), least squares, over `seed`."""
+    if values.sizes["setting"] < 2:
+        return xr.full_like(values.seed, np.nan, float)
+    x = values.setting.values
+    rises = np.polyfit(np.log2(x) if logarithmic else x / unit, values.values.T, 1)[0]
+    return values.seed.copy(data=rises)
+
+
+# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _noise_claim(knob: str, model: str, kind: str) -> Claim:
+    return Claim(
+        f"noise-{kind}-{model}", f"{TITLES[model]}: accuracy falls with {kind} noise", "here", "–",
+        "points per 0.1", lambda r: slope(curve(r, knob, model), 0.1), below=0, requires={"knob": knob, "model": model},
+    )  # fmt: skip
+
+
+def _resolution(results: xr.Dataset, model: str) -> xr.DataArray:
+    accuracy = curve(results, "final_seq_length", model)
+    return slope(accuracy.sel(setting=slice(0, 40)), logarithmic=True)
+
+
+CLAIMS = (
+    Claim("gap-grows", "the CNN − MLP gap grows with translation", "here", "–", "points per 10 positions",
+          lambda r: slope(gap(r, "max_translation"), 10), above=0,
+          requires={"knob": "max_translation", "model": "cnn"}),
+    Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
+          lambda r: gap(r, "max_translation").reindex(setting=[1.0]).squeeze("setting"), below=5,
+          requires={"knob": "max_translation", "model": "cnn"}),
+    *(_noise_claim(knob, model, kind) for knob, kind in (("corr_noise_scale", "smooth"), ("iid_noise_scale", "white"))
+      for model in NETWORKS),
+    *(Claim(f"resolution-{model}", f"{TITLES[model]}: accuracy rises with resolution up to 40 points", "here", "–",
+            "points per doubling", lambda r, model=model: _resolution(r, model), above=0,
+            requires={"knob": "final_seq_length", "model": model}) for model in NETWORKS),
+)  # fmt: skip
+
+
+# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def table(results: xr.Dataset) -> Table:
+    """Accuracy and gap at the lowest, the usual and the highest setting of each knob."""
+    rows = []
+    for knob in results.knob.values:
+        usual = float(results.usual.sel(knob=knob).max())
+        found = {model: curve(results, knob, model) for model in results.model.values}
+        settings = next(iter(found.values())).setting.values.tolist()
+        for setting in dict.fromkeys((settings[0], usual, settings[-1])):
+            values = [plus_minus(one.sel(setting=setting)) for one in found.values()]
+            both = plus_minus(gap(results, knob).sel(setting=setting)) if len(found) == 2 else "–"
+            rows.append((knob, f"{setting:g}", *values, both))
+    columns = ("knob", "setting", *(TITLES[model] for model in results.model.values), "CNN − MLP")
+    title = f"Test accuracy (%), mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
+    return Table(title, columns, rows)
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Accuracy of each network and their gap against each knob: trained there (lines), only tested there (dashed)."""
+    knobs = results.knob.values
+    with style():
+        drawn = Figure(figsize=(3.1 * len(knobs) + 1, 6.4))
+        rows = drawn.subplots(2, len(knobs), squeeze=False, sharey="row")
+        for i, knob in enumerate(knobs):
+            accuracy, difference = rows[:, i]
+            for variable, line in (("test_accuracy", "-"), ("robust_accuracy", "--")):
+                if variable not in results or results[variable].sel(knob=knob).isnull().all():
+                    continue
+                for model, colour in zip(TITLES, COLOURS, strict=False):
+                    if model in results.model:
+                        one = curve(results, knob, model, variable)
+                        label = TITLES[model] + (", trained at the usual value" if line == "--" else "")
+                        band(accuracy, one, label=label, color=colour, linestyle=line)
+                if results.sizes["model"] == 2:
+                    label = "tested there" if line == "--" else "trained there"
+                    band(difference, gap(results, knob, variable), label=label, color="0.25", linestyle=line)
+            for ax in (accuracy, difference):
+                _knob_axis(ax, results, knob)
+            accuracy.set_ylabel(axis(results.test_accuracy) if i == 0 else "")
+            difference.set_ylabel("CNN − MLP (points)" if i == 0 else "")
+            difference.axhline(0, color="0.6", linewidth=0.8)
+        for ax in rows[:, 0]:
+            if ax.get_legend_handles_labels()[0]:
+                ax.legend(fontsize=7)
+    return drawn
+
+
+def _knob_axis(ax: Axes, results: xr.Dataset, knob: str) -> None:
+    ax.axvline(float(results.usual.sel(knob=knob).max()), color="0.6", linestyle=":", linewidth=1)
+    ax.set_xlabel(KNOBS[knob].title)
+    if KNOBS[knob].logarithmic:
+        settings = results.test_accuracy.sel(knob=knob).dropna("setting", how="all").setting.values
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(FixedLocator(settings.tolist()))
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+
+
+STUDY = Study(
+    question="How does what a network learns depend on the knobs of the data: translation, noise, shear, resolution?",
+    presets={
+        "smoke": Protocol(n_seeds=2, n_steps=10, max_translations=(1, 60), corr_noise_scales=(0.0,),
+                          iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),
+                          train_sizes=(100, 200), data=MNIST1D(n_train=200, n_valid=0, n_test=100)),
+        "quick": Protocol(knobs=("max_translation", "corr_noise_scale", "iid_noise_scale")),
+        "paper": Protocol(n_seeds=10),
+    },
+    cells=cells,
+    run=run,
+    claims=CLAIMS,
+    figure=figure,
+    table=table,
+    work=lambda protocol, cell: len(protocol.settings(cell["knob"])) * protocol.n_steps,
+    minutes={"smoke": 0.5, "quick": 3.5, "paper": 20},
+)  # fmt: skip

@@ -1,0 +1,387 @@
+"""Self-supervision: does a network learn what tells digits apart from nothing but random views of them, and where?
+
+A CNN is to recognise two random views of one signal among others (SimCLR, Chen et al. 2020), without labels. Linear
+probes then read the digit from every layer: where is it clearest? (Greydanus & Kobak 2024, figure 8; the authors'
+notebook `self-supervised-learning`; "guillotine regularisation": Bordes et al. 2023.)
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from flylab.data import MNIST1D, Dataset, Splits, published
+from flylab.data.views import view
+from flylab.keys import stream
+from flylab.labels import axis
+from flylab.ledger import Claim
+from flylab.loop import Plan
+from flylab.members import Progress, train_members
+from flylab.models import Model, zoo
+from flylab.objectives import contrastive, info_nce, vicreg
+from flylab.plot import COLOURS, band, style
+from flylab.stats import interval, plus_minus
+from flylab.study import BaseProtocol, Cell, Study, Table
+
+OBJECTIVES = {"simclr": info_nce, "vicreg": vicreg}
+TITLES = {"default": "default head", "none": "no head", "deep": "deep head"}
+REPRESENTATIONS = ("raw", "before", "after")
+BEFORE_HEAD = 3  # the layer: the last convolution
+
+
+class Head(NamedTuple):
+    """Hidden layers between the last convolution and the outputs. Of "deep" only their number is published."""
+
+    hidden: tuple[int, ...]
+
+
+HEADS = {"default": Head((125,)), "none": Head(()), "deep": Head((125, 125, 125))}
+
+
+# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """The notebook's protocol: Adam, batches of 100 reshuffled in each epoch, 200 epochs."""
+
+    n_seeds: int = 5
+    """Seeds: independent repetitions."""
+    objectives: tuple[str, ...] = ("simclr",)
+    """What to learn by: simclr, vicreg."""
+    heads: tuple[str, ...] = tuple(HEADS)
+    """Of default, none, deep."""
+    on: tuple[str, ...] = ("train",)
+    """What to learn on: train (the notebook's code), all (the paper's text: the test signals, too, without labels)."""
+    n_epochs: int = 200
+    """Epochs of the signals that are learned on."""
+    batch_size: int = 100
+    """Signals per step, each in two views."""
+    learning_rate: float = 1e-2
+    """Of Adam."""
+    embedding_size: int = 16
+    """Outputs of the network."""
+    fresh_data: bool = False
+    """A new data set per seed (generator seed 1000 + 2·seed), else the published one."""
+    data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0))
+    """The data set."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, known in (("objectives", OBJECTIVES), ("heads", HEADS), ("on", ("train", "all"))):
+            if unknown := set(getattr(self, name)) - set(known):
+                raise ValueError(f"{name}={', '.join(sorted(unknown))} is not allowed: give some of {', '.join(known)}")
+        for name in ("n_epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
+        if self.embedding_size < self.data.outputs:
+            raise ValueError(f"embedding_size={self.embedding_size} is not allowed: give {self.data.outputs} or more")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
+
+    def n_steps(self, on: str) -> int:
+        """Optimiser steps."""
+        n = self.data.n_train + (self.data.n_test if on == "all" else 0)
+        return self.n_epochs * max(n // self.batch_size, 1)
+
+
+def cells(protocol: Protocol) -> Sequence[Cell]:
+    """Heads by SimCLR, on each choice of signals, and by other objectives on the first of them."""
+    return [
+        {"objective": objective, "on": on, "head": head}
+        for objective in protocol.objectives
+        for on in (protocol.on if objective == "simclr" else protocol.on[:1])
+        for head in protocol.heads
+    ]
+
+
+def run(
+    protocol: Protocol,
+    cell: Cell,
+    seeds: Sequence[int],
+    *,
+    key,
+    inputs=None,
+    progress: Progress | None = None,
+    checkpoint=None,
+) -> xr.Dataset:
+    """Train one network per seed without labels, then probe its layers; t-SNE for seed 0 of the default head."""
+    network, n_steps = _network(protocol, cell["head"]), protocol.n_steps(cell["on"])
+    objective = contrastive(network, view, OBJECTIVES[cell["objective"]])
+    epoch = n_steps // protocol.n_epochs
+    plan = Plan(n_steps, protocol.batch_size, n_steps, order="shuffled", losses=True)
+    grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
+    found = train_members(
+        objective, lambda seed: _signals(protocol, cell["on"], seed), plan, grid, key=key, progress=progress
+    )
+    loss = found.results["loss"].values.reshape(len(seeds), protocol.n_epochs, epoch).mean(-1)
+    all_params = [jax.tree.map(lambda leaf, i=i: leaf[0, i], found.params) for i in range(len(seeds))]
+    # one thread for each seed, none within: sums in another order would be other numbers
+    with threadpool_limits(1), ThreadPoolExecutor(len(jax.devices())) as pool:
+        probed = list(pool.map(lambda seed, params: _probed(_made(protocol, seed), params), seeds, all_params))
+        results = xr.Dataset(
+            {
+                "contrastive_loss": (("seed", "epoch"), loss.astype(np.float32)),
+                "linear_accuracy": (("seed", "layer"), np.array([one[0] for one in probed], np.float32)),
+                "neighbour_accuracy": (("seed", "layer"), np.array([one[1] for one in probed], np.float32)),
+            },
+            {"seed": list(seeds), "epoch": range(1, protocol.n_epochs + 1), "layer": range(len(probed[0][0]))},
+        )
+        if cell["head"] == "default":
+            results = results.merge(_maps(protocol, network, seeds, all_params, key))
+    return results
+
+
+def _network(protocol: Protocol, head: str) -> Model:
+    return zoo.cnn(length=protocol.data.final_seq_length, n_outputs=protocol.embedding_size, hidden=HEADS[head].hidden)
+
+
+def _made(protocol: Protocol, seed: int) -> Splits:
+    return _published(replace(protocol.data, seed=1000 + 2 * seed) if protocol.fresh_data else protocol.data)
+
+
+@functools.lru_cache(maxsize=16)
+def _published(config: MNIST1D) -> Splits:
+    return published(config)
+
+
+def _signals(protocol: Protocol, on: str, seed: int) -> Splits:
+    """What to learn on, as the training set."""
+    splits = _made(protocol, seed)
+    return _everything(splits) if on == "all" else splits
+
+
+def _everything(splits: Splits) -> Splits:
+    both = (np.concatenate(pair) for pair in zip(splits.train, splits.test, strict=True))
+    return splits._replace(train=Dataset(*both))
+
+
+_features: Callable = jax.jit(jax.vmap(zoo.cnn_layers, (None, 0)))
+
+
+def _probed(splits: Splits, params) -> tuple[list[float], list[float]]:
+    """Test accuracy in percent by layer: of logistic regression on it, and of its nearest neighbours."""
+    train, test = (_features(params, one.x.astype(np.float32)) for one in (splits.train, splits.test))
+    linear, near = [], []
+    for x, x_test in zip(train, test, strict=True):
+        x, x_test = np.asarray(x, np.float64), np.asarray(x_test, np.float64)
+        probes = (
+            make_pipeline(StandardScaler(), LogisticRegression(tol=1e-2, max_iter=1000)),
+            KNeighborsClassifier(n_neighbors=min(10, len(x)), metric="cosine"),
+        )
+        for probe, into in zip(probes, (linear, near), strict=True):
+            into.append(100 * probe.fit(x, splits.train.y).score(x_test, splits.test.y))
+    return linear, near
+
+
+def _maps(protocol: Protocol, network: Model, seeds: Sequence[int], params, key) -> xr.Dataset:
+    """t-SNE of the test signals: raw, and the last convolution before and after training. NaN but for seed 0."""
+    n_test = protocol.data.n_test
+    maps = np.full((len(seeds), len(REPRESENTATIONS), n_test, 2), np.nan, np.float32)
+    labels = np.full((len(seeds), n_test), 255, np.uint8)
+    for i, seed in enumerate(seeds):
+        splits = _made(protocol, seed)
+        labels[i] = splits.test.y
+        if seed == 0:
+            start = network.init(stream(jax.random.fold_in(key, seed), "init"))
+            x = splits.test.x.astype(np.float32)
+            before, after = (np.asarray(_features(one, x)[BEFORE_HEAD]) for one in (start, params[i]))
+            for j, points in enumerate((x, before, after)):
+                maps[i, j] = TSNE(random_state=0, perplexity=min(30, n_test / 4)).fit_transform(points)
+    return xr.Dataset(
+        {
+            "map": (("seed", "representation", "example", "coordinate"), maps),
+            "label": (("seed", "example"), labels),
+        },
+        {"seed": list(seeds), "representation": list(REPRESENTATIONS)},
+    )
+
+
+# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def curve(
+    results: xr.Dataset, head: str, on: str = "train", objective: str = "simclr", by: str = "linear_accuracy"
+) -> xr.DataArray:
+    """Accuracy over `seed` and `layer`, of the layers that a network with this head has; layer 0 is the signal."""
+    found = results[by].sel(head=head, on=on, objective=objective)
+    return found.dropna("layer", how="all").transpose("seed", "layer")
+
+
+def best_layer(results: xr.Dataset, head: str, on: str = "train", objective: str = "simclr") -> xr.DataArray:
+    """The layer at which each seed's linear accuracy is greatest (the first of several)."""
+    found = curve(results, head, on, objective)
+    return found.layer[found.argmax("layer")].drop_vars("layer")
+
+
+def lost_at_output(results: xr.Dataset, head: str, on: str = "train", objective: str = "simclr") -> xr.DataArray:
+    """Points by which the best inner layer is better than the outputs: its place is chosen on the other seeds' half."""
+    found = curve(results, head, on, objective)
+    inner, output = found.isel(layer=slice(1, -1)), found.isel(layer=-1)
+    halves = [slice(0, None, 2), slice(1, None, 2)]
+    if found.sizes["seed"] < 2:
+        return xr.full_like(output, np.nan).drop_vars("layer")
+    values = np.full(found.sizes["seed"], np.nan)
+    for own, other in zip(halves, halves[::-1], strict=True):
+        chosen = int(inner.isel(seed=other).mean("seed").argmax("layer"))
+        values[own] = (inner.isel(seed=own, layer=chosen) - output.isel(seed=own)).values
+    return output.copy(data=values).drop_vars("layer")
+
+
+# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _claim(id_: str, statement: str, source: str, value: str, unit: str, effect: Callable, *, head: str = "default",
+           on: str = "train", objective: str = "simclr", **region) -> Claim:  # fmt: skip
+    requires = {"head": head, "on": on, "objective": objective}
+    return Claim(id_, statement, source, value, unit, effect, requires=requires, **region)
+
+
+NB_LAYERS = (32.8, 75.1, 80.9, 82.1, 76.1, 75.0)
+NB_PEAKS = {"default": 3, "none": 1, "deep": 2}
+CLAIMS = (
+    _claim("probe", "linear accuracy before the default head is ≥ 80 %", "paper, nb", "82", "%",
+           lambda r: curve(r, "default").sel(layer=BEFORE_HEAD), above=80),
+    *(_claim(f"guillotine-{head}", f"{TITLES[head]}: accuracy peaks inside and is lower at the output", "paper", "yes",
+             "points", lambda r, head=head: lost_at_output(r, head), head=head, above=0) for head in HEADS),
+    *(_claim(f"layer-{layer}", f"linear accuracy after layer {layer}, default head", "nb", f"{value}", "%",
+             lambda r, layer=layer: curve(r, "default").sel(layer=layer), within=(value - 3, value + 3))
+      for layer, value in enumerate(NB_LAYERS)),
+    *(_claim(f"peak-place-{head}.paper", f"{TITLES[head]}: the most accurate layer is 2", "paper", "2", "layer",
+             lambda r, head=head: best_layer(r, head), head=head, within=(1.5, 2.5)) for head in HEADS),
+    *(_claim(f"peak-place-{head}.nb", f"{TITLES[head]}: the most accurate layer is {layer}", "nb", f"{layer}", "layer",
+             lambda r, head=head: best_layer(r, head), head=head, within=(layer - 0.5, layer + 0.5))
+      for head, layer in NB_PEAKS.items()),
+    _claim("probe-all", "trained on all 5000 signals: linear accuracy before the default head is ≥ 80 %", "paper", "82",
+           "%", lambda r: curve(r, "default", "all").sel(layer=BEFORE_HEAD), on="all", above=80),
+    _claim("vicreg", "VICReg in SimCLR's place: linear accuracy before the default head within ± 5 points", "here", "–",
+           "points", lambda r: curve(r, "default", objective="vicreg").sel(layer=BEFORE_HEAD)
+           - curve(r, "default").sel(layer=BEFORE_HEAD), objective="vicreg", within=(-5, 5)),
+)  # fmt: skip
+
+
+# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _networks(results: xr.Dataset) -> list[tuple[str, str, str]]:
+    """Objective, signals and head of all networks that there are."""
+    there = results.linear_accuracy.notnull().any(("seed", "layer"))
+    return [
+        (objective, on, head)
+        for objective in results.objective.values
+        for on in results["on"].values
+        for head in results["head"].values
+        if there.sel(objective=objective, on=on, head=head)
+    ]
+
+
+def _title(objective: str, on: str, head: str) -> str:
+    return TITLES[head] + (", VICReg" if objective == "vicreg" else "") + (", all signals" if on == "all" else "")
+
+
+def table(results: xr.Dataset) -> Table:
+    """Linear accuracy after every layer."""
+    n_layers = results.sizes["layer"]
+    rows = []
+    for objective, on, head in _networks(results):
+        found = curve(results, head, on, objective)
+        cells_ = [plus_minus(found.sel(layer=layer)) for layer in found.layer.values]
+        rows.append((_title(objective, on, head), *cells_, *[""] * (n_layers - len(cells_))))
+    title = f"Linear accuracy (%) after each layer, mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
+    return Table(title, ("", *(_layer_name(layer) for layer in range(n_layers))), rows)
+
+
+def _layer_name(layer: int) -> str:
+    return "signal" if layer == 0 else f"conv {layer}" if layer <= BEFORE_HEAD else f"layer {layer}"
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Accuracy after every layer for each head, by both probes; t-SNE of raw signals, before and after training."""
+    mapped = results["map"].sel(head="default", seed=0).dropna("example", how="all") if "map" in results else None
+    with style():
+        drawn = Figure(figsize=(13, 8.2 if mapped is not None else 4.2))
+        rows = drawn.subfigures(2 if mapped is not None else 1, 1, squeeze=False)[:, 0]
+        lines = rows[0].subplots(1, 3)
+        _layers(lines[0], results, "linear_accuracy", "Logistic regression on each layer")
+        _layers(lines[1], results, "neighbour_accuracy", "10 nearest neighbours on each layer")
+        for i, (objective, on, head) in enumerate(_networks(results)):
+            one = results.contrastive_loss.sel(objective=objective, on=on, head=head).dropna("epoch")
+            band(
+                lines[2], one, label=_title(objective, on, head), color=COLOURS[i % 7], linestyle="-" if i < 7 else "--"
+            )
+        lines[2].set(title="Training")
+        lines[2].legend(fontsize=8)
+        if mapped is not None:
+            _scatter(rows[1], results, mapped)
+    return drawn
+
+
+def _line(i: int) -> dict[str, Any]:
+    return {"color": COLOURS[i % len(COLOURS)], "linestyle": "-" if i < len(COLOURS) else "--"}
+
+
+def _layers(ax: Axes, results: xr.Dataset, by: str, title: str) -> None:
+    for i, (objective, on, head) in enumerate(_networks(results)):
+        found = curve(results, head, on, objective, by)
+        points = [interval(found.sel(layer=layer)) for layer in found.layer.values]
+        reach = np.array([[one.mean - one.low, one.high - one.mean] for one in points]).T
+        ax.errorbar(
+            found.layer.values + 0.04 * i, [one.mean for one in points], None if np.isnan(reach).any() else reach,
+            marker="o", markersize=4, capsize=2, label=_title(objective, on, head), **_line(i),
+        )  # fmt: skip
+    if by == "linear_accuracy" and "default" in results["head"]:
+        ax.plot(range(len(NB_LAYERS)), NB_LAYERS, "x", color="0.3", label="notebook, default head")
+        ax.legend(handles=ax.get_lines()[-1:], fontsize=8, loc="lower right")
+    n_layers = results.sizes["layer"]
+    ax.axvline(BEFORE_HEAD + 0.5, color="0.6", linewidth=1, linestyle=":")
+    ax.set(title=title, xlabel="layer (0: the signal; dotted: the head begins)", ylabel=axis(results[by]))
+    ax.set_xticks(range(n_layers))
+
+
+def _scatter(below, results: xr.Dataset, mapped: xr.DataArray) -> None:
+    """t-SNE, each class in its colour."""
+    objective, on = results.objective.values[0], results["on"].values[0]
+    points = mapped.sel(objective=objective, on=on)
+    labels = results.label.sel(head="default", seed=0, objective=objective, on=on).values
+    titles = ("t-SNE of raw signals", "of the last convolution, before training", "of the last convolution, trained")
+    axes = below.subplots(1, 3)
+    for ax, name, title in zip(axes, REPRESENTATIONS, titles, strict=True):
+        xy = points.sel(representation=name).values
+        for digit in np.unique(labels):
+            ax.scatter(*xy[labels == digit].T, color=colormaps["tab10"](digit % 10), s=5, label=str(digit))
+        ax.set_title(title)
+        ax.set_aspect("equal", "datalim")
+        ax.set_axis_off()
+    axes[-1].legend(title="class", fontsize=8, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+STUDY = Study(
+    question="Does a network learn what tells digits apart from nothing but random views of them, and in which layer?",
+    presets={
+        "smoke": Protocol(n_seeds=2, n_epochs=2, objectives=("simclr", "vicreg"), on=("train", "all"),
+                          heads=("default", "none", "deep"), data=MNIST1D(n_train=200, n_valid=0, n_test=60)),
+        "quick": Protocol(),
+        "paper": Protocol(n_seeds=10, objectives=("simclr", "vicreg"), on=("train", "all")),
+    },
+    cells=cells,
+    run=run,
+    claims=CLAIMS,
+    figure=figure,
+    table=table,
+    work=lambda protocol, cell: protocol.n_steps(cell["on"]),
+    minutes={"smoke": 0.5, "quick": 3, "paper": 20},
+)  # fmt: skip

@@ -1,0 +1,125 @@
+"""Knobs: the effects on made-up results, one program for all traced knobs, and a short run of all of it."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab.ledger import judge
+from flylab.studies import find, knobs
+from flylab.study import execute, protocol_of
+
+STUDY = find("knobs")
+TINY = replace(STUDY.presets["smoke"], n_steps=4)
+KEY = jax.random.key(0)
+
+
+def made_up(mlp, cnn, n_seeds=4):
+    """Test accuracies by knob and setting for both networks, alike in all seeds but for a level."""
+    settings = sorted({setting for found in mlp.values() for setting in found})
+    values = np.full((len(mlp), 2, n_seeds, len(settings)), np.nan)
+    for i, knob in enumerate(mlp):
+        for j, found in enumerate((mlp[knob], cnn[knob])):
+            for setting, value in found.items():
+                values[i, j, :, settings.index(setting)] = value + 0.1 * np.arange(n_seeds)
+    coords = {"knob": list(mlp), "model": ["mlp", "cnn"], "seed": range(n_seeds), "setting": settings}
+    results = xr.Dataset({"test_accuracy": (tuple(coords), values)}, coords)
+    return results.assign_attrs(preset="paper", study="knobs", run="r")
+
+
+MLP = {
+    "max_translation": {1.0: 95, 48.0: 65}, "corr_noise_scale": {0.0: 90, 1.0: 50},
+    "iid_noise_scale": {0.0: 60, 0.2: 60}, "final_seq_length": {10.0: 50, 20.0: 60, 40.0: 70, 80.0: 0},
+}  # fmt: skip
+CNN = {
+    "max_translation": {1.0: 97, 48.0: 94}, "corr_noise_scale": {0.0: 95, 1.0: 80},
+    "iid_noise_scale": {0.0: 94, 0.2: 95}, "final_seq_length": {10.0: 80, 20.0: 80, 40.0: 74, 80.0: 99},
+}  # fmt: skip
+
+
+def test_effects_and_verdicts_of_known_results():
+    results = made_up(MLP, CNN)
+    np.testing.assert_allclose(knobs.gap(results, "max_translation"), [[2, 29]] * 4)
+    np.testing.assert_allclose(knobs.slope(knobs.gap(results, "max_translation"), 10), [27 / 4.7] * 4)
+    np.testing.assert_allclose(knobs._resolution(results, "mlp"), [10] * 4)  # beyond 40 points does not count
+    np.testing.assert_allclose(knobs._resolution(results, "cnn"), [-3] * 4)
+    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {})}
+    found.pop("noise-white-mlp")  # neither: it is exactly 0
+    assert found == {
+        "gap-grows": "supported", "gap-without": "supported", "noise-smooth-mlp": "supported",
+        "noise-smooth-cnn": "supported", "noise-white-cnn": "refuted", "resolution-mlp": "supported",
+        "resolution-cnn": "refuted",
+    }  # fmt: skip
+
+
+def test_what_a_preset_lacks_is_not_tested():
+    results = made_up({"max_translation": MLP["max_translation"]}, {"max_translation": CNN["max_translation"]})
+    presets = {name: STUDY.cells(protocol) for name, protocol in STUDY.presets.items()}
+    found = {one.id: one for one in judge(STUDY.claims, results, presets)}
+    assert found["noise-smooth-mlp"].note == "needs the preset quick or paper"
+    assert found["resolution-mlp"].note == "needs the preset paper"
+
+
+def test_the_usual_value_is_always_among_a_knobs_values():
+    protocol = replace(TINY, max_translations=(60, 1), data=replace(TINY.data, max_translation=30))
+    assert protocol.settings("max_translation") == [1, 30, 60]
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_a_network_tested_where_it_was_trained_has_the_accuracy_of_its_training_run(model):
+    results = knobs.run(TINY, {"knob": "max_translation", "model": model}, [0, 1], key=KEY)
+    usual = results.sel(setting=TINY.data.max_translation)
+    np.testing.assert_allclose(usual.robust_accuracy, usual.test_accuracy, atol=1e-4)
+    assert (results.robust_accuracy != results.test_accuracy).any()
+
+
+def test_all_traced_knobs_share_one_program(monkeypatch):
+    """Their grids have the same axes, so that only the first compiles."""
+    grids = []
+    real = knobs.train_members
+    monkeypatch.setattr(knobs, "train_members", lambda *args, **kwargs: grids.append(args) or real(*args, **kwargs))
+    for knob in ("max_translation", "n_train", "shear_scale"):
+        knobs.run(TINY, {"knob": knob, "model": "mlp"}, [0], key=KEY)
+    assert len({tuple(sorted(args[3])) for args in grids}) == 1
+    assert len({args[:3] for args in grids}) == 1  # objective, source and plan: equal and cached
+
+
+def test_the_number_of_training_examples_is_a_knob_like_any_other():
+    few = replace(TINY, train_sizes=(100,), n_steps=30)
+    found = knobs.run(few, {"knob": "n_train", "model": "mlp"}, [0], key=KEY).isel(seed=0)
+    assert found.setting.values.tolist() == [100, 200]
+    assert "robust_accuracy" not in found
+    assert found.test_accuracy[0] != found.test_accuracy[1]
+
+
+def test_a_seed_is_the_same_alone():
+    cell = {"knob": "final_seq_length", "model": "cnn"}
+    both, alone = (knobs.run(TINY, cell, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"knobs": ("colour",)}, "knobs=colour is not allowed: give some of max_translation"),
+        ({"models": ("gru",)}, "models=gru is not allowed"),
+        ({"max_translations": (-1,)}, "max_translation=-1"),
+        ({"train_sizes": (0,)}, "train_sizes="),
+        ({"n_steps": 0}, "n_steps=0"),
+        ({"learning_rate": 0.0}, "learning_rate=0"),
+    ],
+)
+def test_bad_values_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        protocol_of(STUDY, "smoke", **changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"knobs": ("n_train",), "models": ("cnn",)}], ids=["all", "a part"])
+def test_smoke_has_a_table_a_figure_and_claims(tmp_path, changes):
+    run = execute(STUDY, "smoke", replace(TINY, **changes), tmp_path)
+    verdicts = judge(STUDY.claims, run.results, {})
+    assert all(one.verdict is None and (changes or one.effect is not None) for one in verdicts)
+    assert STUDY.table(run.results).rows
+    STUDY.figure(run.results).savefig(tmp_path / "figure.png")

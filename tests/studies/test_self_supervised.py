@@ -1,0 +1,108 @@
+"""Self-supervision: the effects on made-up results, the probes, and a short run of all of it."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab.data import published
+from flylab.ledger import judge
+from flylab.models import zoo
+from flylab.studies import find, self_supervised
+from flylab.study import execute, protocol_of
+
+STUDY = find("self_supervised")
+TINY = replace(STUDY.presets["smoke"], n_epochs=1)
+KEY = jax.random.key(0)
+CELL = {"objective": "simclr", "on": "train", "head": "none"}
+
+
+def made_up(default, none, deep, n_seeds=4):
+    """Linear accuracy by layer for each head, alike in all seeds."""
+    heads = {"default": default, "none": none, "deep": deep}
+    values = np.full((1, 1, 3, n_seeds, max(map(len, heads.values()))), np.nan)
+    for i, layers in enumerate(heads.values()):
+        values[0, 0, i, :, : len(layers)] = layers
+    dims = ("objective", "on", "head", "seed", "layer")
+    coords = {"objective": ["simclr"], "on": ["train"], "head": list(heads), "seed": range(n_seeds),
+              "layer": range(values.shape[-1])}  # fmt: skip
+    results = xr.Dataset({"linear_accuracy": (dims, values)}, coords)
+    return results.assign_attrs(preset="quick", study="self_supervised", run="r")
+
+
+def test_effects_and_verdicts_of_known_results():
+    results = made_up(self_supervised.NB_LAYERS, (33, 80, 70, 60, 50), (33, 60, 70, 60, 50, 50, 50, 71))
+    assert self_supervised.best_layer(results, "default").values.tolist() == [3] * 4
+    np.testing.assert_allclose(self_supervised.lost_at_output(results, "default"), [82.1 - 75.0] * 4)
+    np.testing.assert_allclose(self_supervised.lost_at_output(results, "deep"), [-1] * 4)
+    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {"quick": STUDY.cells(TINY)})}
+    assert {name for name, verdict in found.items() if verdict == "refuted"} == {
+        "guillotine-deep", "peak-place-default.paper", "peak-place-none.paper", "peak-place-deep.paper",
+        "peak-place-deep.nb",
+    }  # fmt: skip
+    assert {name for name, verdict in found.items() if verdict == "not tested"} == {"probe-all", "vicreg"}
+
+
+def test_the_place_of_the_peak_is_chosen_on_other_seeds():
+    """With noise alone, the greatest of several layers is not better than the outputs."""
+    noise = np.random.default_rng(0).normal(size=(1000, 6))
+    results = made_up([0.0] * 6, [0.0] * 5, [0.0] * 8, 1000)
+    results.linear_accuracy.values[0, 0, 0, :, :6] = noise
+    assert abs(float(self_supervised.lost_at_output(results, "default").mean())) < 0.15
+
+
+def test_probes_read_what_is_there():
+    """Layer 0 is the signal: the probes on it are scikit-learn's on the data."""
+    splits = published(TINY.data)
+    params = zoo.cnn(n_outputs=16).init(KEY)
+    linear, near = self_supervised._probed(splits, params)
+    assert len(linear) == len(near) == 5
+    shuffled = splits._replace(train=splits.train._replace(y=np.roll(splits.train.y, 1)))
+    assert np.mean(self_supervised._probed(shuffled, params)[0]) < np.mean(linear)
+
+
+def test_all_signals_are_trained_on_in_place_of_the_training_set():
+    splits = self_supervised._signals(TINY, "all", 0)
+    assert len(splits.train.y) == TINY.data.n_train + TINY.data.n_test
+    assert len(splits.test.y) == TINY.data.n_test
+
+
+def test_a_seed_is_the_same_alone():
+    both, alone = (self_supervised.run(TINY, CELL, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
+    assert (both.contrastive_loss.sel(seed=0) != both.contrastive_loss.sel(seed=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objectives": ("byol",)}, "objectives=byol is not allowed"),
+        ({"heads": ("wide",)}, "heads=wide is not allowed: give some of default, none, deep"),
+        ({"on": ("test",)}, "on=test is not allowed"),
+        ({"n_epochs": 0}, "n_epochs=0"),
+        ({"embedding_size": 9}, "embedding_size=9 is not allowed: give 10 or more"),
+        ({"learning_rate": 0.0}, "learning_rate=0"),
+    ],
+)
+def test_bad_values_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        protocol_of(STUDY, "smoke", **changes)
+
+
+def test_smoke_runs_every_claim(tmp_path):
+    run = execute(STUDY, "smoke", TINY, tmp_path)
+    verdicts = judge(STUDY.claims, run.results, {})
+    assert all(one.verdict is None and one.effect is not None for one in verdicts)
+    assert len(STUDY.table(run.results).rows) == 9
+    maps = run.results["map"].sel(head="default", on="train", objective="simclr")
+    assert maps.sel(seed=0).notnull().all()
+    assert maps.sel(seed=1).isnull().all()
+    STUDY.figure(run.results).savefig(tmp_path / "figure.png")
+
+
+def test_without_the_default_head_there_are_no_maps(tmp_path):
+    run = execute(STUDY, "smoke", replace(TINY, n_seeds=1, heads=("none",), objectives=("vicreg",)), tmp_path)
+    assert "map" not in run.results
+    STUDY.figure(run.results).savefig(tmp_path / "figure.png")
