@@ -1,6 +1,6 @@
 """How fast: flylab's populations beside a plain PyTorch loop, in one run on one machine.
 
-    python bench/run.py [--quick]
+    python bench/run.py [--quick] [--no-sweeps]
 
 Each round times every contender once, in turn, so that all see the same noise; ratios are of medians over rounds.
 PyTorch runs with its better number of threads. Work is counted in FLOPs of the matrix products (two per multiply-add,
@@ -30,10 +30,11 @@ import torch_loop
 from flylab import runtime
 from flylab.data import MNIST1D, published
 from flylab.data.generator import sample
+from flylab.data.views import view
 from flylab.loop import Member, Plan, arrays
 from flylab.members import run_members, train_members
 from flylab.models import Model, layers, masks, zoo
-from flylab.objectives import supervised
+from flylab.objectives import contrastive, info_nce, supervised
 from flylab.provenance import origin
 from flylab.studies import lottery
 from flylab.training import steps
@@ -47,6 +48,11 @@ MACS = {
     "masked mlp": 40 * 500 + 500 * 500 + 500 * 10,
     "cnn": 25 * (5 * 19 + 75 * 10 + 75 * 5) + 125 * 10,
     "gru": 2 * 40 * (18 * 1 + 18 * 6) + 480 * 10,
+    "pooling": 3 * 20 * (40 + 20 * 40)
+    + 800 * 10
+    + 3 * 20 * (20 + 20 * 10)
+    + 200 * 10
+    + 3 * (3 * 20 * (40 + 20 * 20) + 200 * 10),  # of all five
 }
 FIRST = {
     "logistic": 40 * 10,
@@ -54,15 +60,20 @@ FIRST = {
     "masked mlp": 40 * 500,
     "cnn": 25 * 5 * 19,
     "gru": 0,
+    "pooling": 3 * 20 * (4 * 40 + 20),
 }  # of them, needing no gradient to the input
 SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 3200, "cnn": 3200}, 1  # a sweep is a sum over 19 networks already
 STEPS = {"logistic": 6000, "mlp": 2000, "cnn": 1000, "gru": 500, "masked mlp": 500}
 TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250, "masked mlp": 500}
+POOLING = [f"pooling {name}" for name in zoo.POOLINGS]
+STEPS |= dict.fromkeys(POOLING, 1000)
+TORCH_STEPS |= dict.fromkeys(POOLING, 500)
+EPOCH = 40  # steps
 WANTED = {
     "logistic": (75, 150), "mlp": (9, 14), "cnn": (14, 22), "gru": (20, 40), "table": (22, 35), "generator": (20, 30),
     "generator (JAX)": (200, 400), "mlp sweep": (7, 12), "cnn sweep": (15, 30),
     "naive mlp": (9, None), "naive cnn": (6, None), "masked mlp": (3.5, 5), "learning rate": (12, 22),
-    "activation": (15, 30),
+    "activation": (15, 30), "pooling": (8, 14), "contrastive": (15, 28),
 }  # fmt: skip
 
 
@@ -129,6 +140,16 @@ def masked_microseconds(splits, n_steps: int) -> float:
     return (time.perf_counter() - begun) / n_steps / n * 1e6
 
 
+def contrastive_milliseconds(splits, n_epochs: int) -> float:
+    """Wall time per epoch and member of SimCLR, two members per device."""
+    n = 2 * len(runtime.devices())
+    objective = contrastive(zoo.cnn(hidden=(125,), n_outputs=16), view, info_nce)
+    plan, grid = Plan(n_epochs * EPOCH, eval_every=n_epochs * EPOCH, order="shuffled"), {"learning_rate": [1e-2]}
+    begun = time.perf_counter()
+    train_members(objective, splits, plan, grid | {"seed": range(n)})
+    return (time.perf_counter() - begun) / n_epochs / n * 1e3
+
+
 def sweep_minutes(name: str, n_steps: int) -> float:
     """All widths and seeds of a double-descent sweep with flylab, in a new process that has nothing compiled."""
     with tempfile.TemporaryDirectory() as empty:
@@ -151,11 +172,12 @@ def torch_sweep_minutes(name: str, n_steps: int, n_threads: int) -> float:
     return per_step * sweep.PROTOCOL.n_steps * sweep.N_SEEDS / 60
 
 
-def measure(n_rounds: int, share: float) -> dict:
+def measure(n_rounds: int, share: float, sweeps: bool) -> dict:
     """All contenders, in turn, `n_rounds` times: microseconds per model-step by name."""
     runtime.setup()
     splits = published(MNIST1D())
     models = {name: make() for name, make in zoo.ALL.items()} | {"naive mlp": naive_mlp(), "naive cnn": naive_cnn()}
+    models |= {f"pooling {name}": zoo.pooling_cnn(pooling=name) for name in zoo.POOLINGS}
     best_threads = {}
     times: dict[str, list[float]] = {}
 
@@ -172,6 +194,7 @@ def measure(n_rounds: int, share: float) -> dict:
     for name, n_steps in TORCH_STEPS.items():
         tried = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, N_THREADS)}
         best_threads[name] = min(tried, key=lambda n, tried=tried: tried[n])
+    best_threads["contrastive"] = min((1, N_THREADS), key=lambda n: torch_loop.contrastive_seconds(splits, n))
     peaks = []
     for round_ in range(n_rounds):
         peaks.append(matmul_peak())
@@ -183,7 +206,9 @@ def measure(n_rounds: int, share: float) -> dict:
             n_steps = max(int(STEPS[name.removeprefix("naive ")] * share), EVAL_EVERY)
             note(name, microseconds(model, splits, n_steps))
         note("masked mlp", masked_microseconds(splits, max(int(STEPS["masked mlp"] * share), EVAL_EVERY)))
-        for name, n_steps in SWEEP_STEPS.items() if round_ < SWEEP_ROUNDS else ():
+        note("contrastive", contrastive_milliseconds(splits, max(int(40 * share), 4)))
+        note("torch contrastive", torch_loop.contrastive_seconds(splits, best_threads["contrastive"]) * 1e3)
+        for name, n_steps in SWEEP_STEPS.items() if round_ < SWEEP_ROUNDS and sweeps else ():
             n_steps = max(int(n_steps * share), 60)
             note(f"{name} sweep", sweep_minutes(name, n_steps))
             note(f"torch {name} sweep", min(torch_sweep_minutes(name, n_steps, n) for n in {1, N_THREADS}))
@@ -218,7 +243,19 @@ def rows_of(found: dict) -> list[dict]:
         })  # fmt: skip
     table = [sum(6000e-6 * 2 * medians[f"{prefix}{name}"] for name in zoo.ALL) for prefix in ("", "torch ")]
     rows.append({"what": "table", "flylab": table[0], "torch": table[1], "unit": "s/seed"})
+    work = flops_per_step("pooling", 6000)
+    pooled = [sum(medians[f"{prefix}{name}"] for name in POOLING) for prefix in ("", "torch ")]
+    rows.append({
+        "what": "pooling", "flylab": pooled[0], "torch": pooled[1], "unit": "µs/model-step", "mflop": work / 1e6,
+        "share": work / pooled[0] / 1e3 / peak,
+    })  # fmt: skip
+    rows.append({
+        "what": "contrastive", "flylab": medians["contrastive"], "torch": medians["torch contrastive"],
+        "unit": "ms/epoch",
+    })  # fmt: skip
     for name in ("mlp sweep", "cnn sweep"):  # of double descent, compilation included
+        if name not in medians:
+            continue
         rows.append({"what": name, "flylab": medians[name], "torch": medians[f"torch {name}"], "unit": "min/sweep"})
     for name in ("learning rate", "activation"):  # metalearning
         rows.append({"what": name, "flylab": medians[name], "torch": medians[f"torch {name}"], "unit": "ms/outer step"})
@@ -253,9 +290,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two short rounds")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--no-sweeps", action="store_true", help="leave out the sweeps, which take most of the time")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.json")
     asked = parser.parse_args()
-    found = measure(2 if asked.quick else asked.rounds, 0.25 if asked.quick else 1.0)
+    found = measure(2 if asked.quick else asked.rounds, 0.25 if asked.quick else 1.0, not asked.no_sweeps)
     rows = rows_of(found)
     machine = {name: value for name, value in origin().items() if name != "host"}
     print(f"{machine['processor']}, {machine['cores']} cores, {platform.platform()}; ", end="")

@@ -4,9 +4,12 @@ The same models, data, optimiser, batches and evaluations as the `architectures`
 """
 
 import time
+from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 
 def plain_mlp(width: int) -> nn.Module:
@@ -53,7 +56,73 @@ class Gru(nn.Module):
         return self.out(self.gru(x[..., None])[0].flatten(1))
 
 
+class PoolingCnn(nn.Module):
+    """Two convolutions of 20 channels, without pooling, with stride 2, or with pooling of 2 after each."""
+
+    def __init__(self, pooling: str) -> None:
+        super().__init__()
+        stride = 2 if pooling == "stride" else 1
+        self.a, self.b = nn.Conv1d(1, 20, 3, stride, 1), nn.Conv1d(20, 20, 3, stride, 1)
+        pools = {"max": nn.MaxPool1d(2), "average": nn.AvgPool1d(2), "l2": nn.LPPool1d(2, 2)}
+        self.pool = pools.get(pooling, nn.Identity())
+        self.c = nn.Linear(800 if pooling == "none" else 200, 10)
+
+    def forward(self, x):
+        """(batch, 40) → (batch, 10)"""
+        return self.c(self.pool(self.b(self.pool(self.a(x[:, None]).relu())).relu()).flatten(1))
+
+
+class Contrasted(nn.Module):
+    """The CNN with SimCLR's head 125-125-16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Cnn()
+        self.body.d = nn.Sequential(nn.Linear(125, 125), nn.ReLU(), nn.Linear(125, 16))  # pyright: ignore
+
+    def forward(self, x):
+        """(batch, 40) → (batch, 16)"""
+        return self.body(x)
+
+
+class Views(Dataset):
+    """Two random views of every signal, each made when asked for."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x, self.t = x.astype(np.float32), np.arange(x.shape[1], dtype=np.float32) - (x.shape[1] - 1) / 2
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def view(self, x: np.ndarray) -> np.ndarray:
+        """Detrended, shifted, with another slope and offset."""
+        x = x - x.mean()
+        x = x - self.t * (self.t @ x) / (self.t @ self.t)
+        slope, offset = np.random.randn(2)
+        return (np.roll(x, np.random.randint(10)) + 0.04 * slope * self.t + 0.3 * offset).astype(np.float32)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.view(self.x[i]), self.view(self.x[i])
+
+
+def contrastive_seconds(splits, n_threads: int) -> float:
+    """Wall time of one epoch of SimCLR: batches of 100 signals, two views of each, Adam."""
+    torch.set_num_threads(n_threads)
+    loader = DataLoader(Views(splits.train.x), batch_size=100, shuffle=True)
+    model = Contrasted()
+    optimizer, target = torch.optim.Adam(model.parameters(), 1e-2), torch.arange(100)
+    begun = time.perf_counter()
+    for first, second in loader:
+        z = nn.functional.normalize(model(torch.cat([first, second])), dim=1)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(z[:100] @ z[100:].T / 0.5, target).backward()
+        optimizer.step()
+    return time.perf_counter() - begun
+
+
+POOLINGS = ("none", "stride", "max", "average", "l2")
 MODELS = {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru, "masked mlp": lambda: Mlp(500)}
+MODELS |= {f"pooling {name}": partial(PoolingCnn, name) for name in POOLINGS}
 SURVIVORS = {"masked mlp": 0.08}  # share of the weights, of a lottery ticket's mask
 SWEEPS = {"mlp": plain_mlp, "cnn": Cnn}
 
