@@ -104,7 +104,7 @@ def test_a_seed_is_the_same_alone():
     ("changes", "message"),
     [
         ({"knobs": ("colour",)}, "knobs=colour is not allowed: give some of max_translation"),
-        ({"models": ("gru",)}, "models=gru is not allowed"),
+        ({"models": ("svm",)}, "models=svm is not allowed"),
         ({"max_translations": (-1,)}, "max_translation=-1"),
         ({"train_sizes": (0,)}, "train_sizes="),
         ({"n_steps": 0}, "n_steps=0"),
@@ -116,7 +116,11 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
-@pytest.mark.parametrize("changes", [{}, {"knobs": ("n_train",), "models": ("cnn",)}], ids=["all", "a part"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"knobs": ("n_train",), "models": ("cnn",)}, {"knobs": ("shear_scale",), "models": ("gru", "logistic")}],
+    ids=["all", "a part", "other networks"],
+)
 def test_smoke_has_a_table_a_figure_and_claims(tmp_path, changes):
     run = execute(STUDY, "smoke", replace(TINY, **changes), tmp_path)
     verdicts = judge(STUDY.claims, run.results, {})

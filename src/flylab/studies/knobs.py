@@ -1,8 +1,8 @@
 """The knobs of the data: how does what a network learns depend on translation, noise, shear, scale, resolution, number?
 
 "Smoothly vary parameters such as background noise, translation, and resolution" was the essay's wish (Greydanus 2020).
-Here an MLP and a CNN learn MNIST-1D at each value of one knob at a time; and those that learned at its usual value are
-tested at all others. Data come from the generator in JAX, whose knobs are traced: one program for all values of one.
+Here networks learn MNIST-1D at each value of one knob at a time; and those that learned at its usual value are tested
+at all others. Data come from the generator in JAX, whose knobs are traced: one program for all values of one.
 """
 
 import functools
@@ -29,10 +29,12 @@ from flylab.plot import COLOURS, band, style
 from flylab.stats import plus_minus
 from flylab.study import BaseProtocol, Cell, Study, Table
 
-TITLES = {"mlp": "MLP", "cnn": "CNN"}
+TITLES = {"mlp": "MLP", "cnn": "CNN", "logistic": "logistic regression", "gru": "GRU"}
 NETWORKS: dict[str, Callable[[int, int], Model]] = {
     "mlp": lambda length, n_outputs: zoo.mlp(n_in=length, n_outputs=n_outputs),
     "cnn": lambda length, n_outputs: zoo.cnn(length=length, n_outputs=n_outputs),
+    "logistic": lambda length, n_outputs: zoo.logistic(n_in=length, n_outputs=n_outputs),
+    "gru": lambda length, n_outputs: zoo.bidirectional_gru(length=length, n_outputs=n_outputs),
 }
 
 
@@ -69,7 +71,7 @@ class Protocol(BaseProtocol):
     knobs: tuple[str, ...] = tuple(KNOBS)
     """The knobs to turn, one at a time."""
     models: tuple[str, ...] = ("mlp", "cnn")
-    """Of mlp, cnn."""
+    """Of mlp, cnn, logistic, gru."""
     max_translations: tuple[int, ...] = (1, 12, 24, 36, 48, 60)
     """Values of max_translation; 1 is none."""
     corr_noise_scales: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 1.0)
@@ -225,10 +227,10 @@ CLAIMS = (
           lambda r: gap(r, "max_translation").reindex(setting=[1.0]).squeeze("setting"), below=5,
           requires={"knob": "max_translation", "model": "cnn"}),
     *(_noise_claim(knob, model, kind) for knob, kind in (("corr_noise_scale", "smooth"), ("iid_noise_scale", "white"))
-      for model in NETWORKS),
+      for model in ("mlp", "cnn")),
     *(Claim(f"resolution-{model}", f"{TITLES[model]}: accuracy rises with resolution up to 40 points", "here", "–",
             "points per doubling", lambda r, model=model: _resolution(r, model), above=0,
-            requires={"knob": "final_seq_length", "model": model}) for model in NETWORKS),
+            requires={"knob": "final_seq_length", "model": model}) for model in ("mlp", "cnn")),
 )  # fmt: skip
 
 
@@ -244,11 +246,15 @@ def table(results: xr.Dataset) -> Table:
         settings = next(iter(found.values())).setting.values.tolist()
         for setting in dict.fromkeys((settings[0], usual, settings[-1])):
             values = [plus_minus(one.sel(setting=setting)) for one in found.values()]
-            both = plus_minus(gap(results, knob).sel(setting=setting)) if len(found) == 2 else "–"
+            both = plus_minus(gap(results, knob).sel(setting=setting)) if _both(results) else "–"
             rows.append((knob, f"{setting:g}", *values, both))
     columns = ("knob", "setting", *(TITLES[model] for model in results.model.values), "CNN − MLP")
     title = f"Test accuracy (%), mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
     return Table(title, columns, rows)
+
+
+def _both(results: xr.Dataset) -> bool:
+    return {"mlp", "cnn"} <= set(results.model.values)
 
 
 def figure(results: xr.Dataset) -> Figure:
@@ -267,7 +273,7 @@ def figure(results: xr.Dataset) -> Figure:
                         one = curve(results, knob, model, variable)
                         label = TITLES[model] + (", trained at the usual value" if line == "--" else "")
                         band(accuracy, one, label=label, color=colour, linestyle=line)
-                if results.sizes["model"] == 2:
+                if _both(results):
                     label = "tested there" if line == "--" else "trained there"
                     band(difference, gap(results, knob, variable), label=label, color="0.25", linestyle=line)
             for ax in (accuracy, difference):
@@ -299,7 +305,7 @@ STUDY = Study(
                           iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),
                           train_sizes=(100, 200), data=MNIST1D(n_train=200, n_valid=0, n_test=100)),
         "quick": Protocol(knobs=("max_translation", "corr_noise_scale", "iid_noise_scale")),
-        "paper": Protocol(n_seeds=10),
+        "paper": Protocol(n_seeds=10, models=tuple(NETWORKS)),
     },
     cells=cells,
     run=run,
