@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -33,8 +34,30 @@ class BaseProtocol:
     """Seeds: independent repetitions."""
 
     def __post_init__(self) -> None:
-        if self.n_seeds < 1:
-            raise ValueError(f"n_seeds={self.n_seeds} is not allowed: give a whole number ≥ 1")
+        self._require(whole=("n_seeds",))
+
+    def _require(
+        self,
+        *,
+        whole: Iterable[str] = (),
+        positive: Iterable[str] = (),
+        known: Mapping[str, Iterable[str]] = MappingProxyType({}),
+    ) -> None:
+        """Refuse fields that are not numbers ≥ 1, or > 0, or some of the known names; also tuples of such."""
+        for names, is_good, one, several in (
+            (whole, lambda value: value >= 1, "a whole number ≥ 1", "whole numbers ≥ 1"),
+            (positive, lambda value: value > 0, "a number > 0", "numbers > 0"),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                values = value if isinstance(value, tuple) else (value,)
+                if not all(map(is_good, values)):
+                    wanted = several if isinstance(value, tuple) else one
+                    raise ValueError(f"{name}={value} is not allowed: give {wanted}")
+        for name, allowed in known.items():
+            if unknown := set(getattr(self, name)) - set(allowed):
+                listed = ", ".join(sorted(unknown))
+                raise ValueError(f"{name}={listed} is not allowed: give some of {', '.join(allowed)}")
 
 
 class Table(NamedTuple):

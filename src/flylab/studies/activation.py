@@ -79,20 +79,18 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("n_outer_steps", "n_steps", "width", "n_units", "n_tests", "window"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
+        self._require(
+            whole=("n_outer_steps", "n_steps", "width", "n_units", "n_tests", "window"),
+            positive=("outer_rate", "clip", "learning_rate", "rates"),
+        )
         if self.window > self.n_steps:
             raise ValueError(f"window={self.window} is not allowed: there are only {self.n_steps} inner steps")
-        for name in ("outer_rate", "clip", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a number > 0")
         if not 0 <= self.decay < 1:
             raise ValueError(f"decay={self.decay} is not allowed: give a number ≥ 0 and < 1")
         if not self.noise >= 0:
             raise ValueError(f"noise={self.noise} is not allowed: give a number ≥ 0")
-        if not self.rates or min(self.rates) <= 0:
-            raise ValueError(f"rates={self.rates} is not allowed: give numbers > 0")
+        if not self.rates:
+            raise ValueError("rates=() is not allowed: give numbers > 0")
         if self.data.n_valid < 1:
             raise ValueError("n_valid=0 is not allowed: the usual functions' rates are chosen on the validation set")
         self.plan()

@@ -84,13 +84,7 @@ class Protocol(BaseProtocol):
         object.__setattr__(self, "dataset", tuple(name for name in NAMES if name in ("mnist1d", *asked)))
         if self.image_n_train is not None and self.image_n_train < 1:
             raise ValueError(f"image_n_train={self.image_n_train} is not allowed: give a whole number ≥ 1")
-        if self.n_steps < 1:
-            raise ValueError(f"n_steps={self.n_steps} is not allowed: give a whole number ≥ 1")
-        for name in ("learning_rate", "image_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a number > 0")
-        if self.image_eval_every < 1:
-            raise ValueError(f"image_eval_every={self.image_eval_every} is not allowed: give a whole number ≥ 1")
+        self._require(whole=("n_steps", "image_eval_every"), positive=("learning_rate", "image_learning_rate"))
         Plan(self.n_steps, self.batch_size, self.eval_every)
 
 

@@ -136,16 +136,8 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("n_epochs", "n_evaluations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
-        if unknown := set(self.arms) - set(ARMS):
-            raise ValueError(f"arms={', '.join(sorted(unknown))} is not allowed: give some of {', '.join(ARMS)}")
-        for name in ("widths", "channels", "sample_sizes", "sample_widths", "threshold_sizes", "threshold_outputs"):
-            if min(getattr(self, name), default=1) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give whole numbers ≥ 1")
+        sizes = ("widths", "channels", "sample_sizes", "sample_widths", "threshold_sizes", "threshold_outputs")
+        self._require(whole=("n_epochs", "n_evaluations", *sizes), positive=("learning_rate",), known={"arms": ARMS})
         Plan(self.n_steps, self.batch_size)
 
     @property

@@ -97,18 +97,12 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (("knobs", KNOBS), ("models", NETWORKS)):
-            if unknown := set(getattr(self, name)) - set(known):
-                raise ValueError(f"{name}={', '.join(sorted(unknown))} is not allowed: give some of {', '.join(known)}")
+        self._require(
+            whole=("n_steps", "train_sizes"), positive=("learning_rate",), known={"knobs": KNOBS, "models": NETWORKS}
+        )
         for knob in self.knobs:
             for value in self.settings(knob):
                 replace(self.data, **{knob: value})  # refuses what is not allowed
-        if min(self.train_sizes, default=1) < 1:
-            raise ValueError(f"train_sizes={self.train_sizes} is not allowed: give whole numbers ≥ 1")
-        if self.n_steps < 1:
-            raise ValueError(f"n_steps={self.n_steps} is not allowed: give a whole number ≥ 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
         Plan(self.n_steps, self.batch_size)
 
     def settings(self, knob: str) -> list:

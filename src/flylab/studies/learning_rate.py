@@ -59,14 +59,10 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("n_outer_steps", "n_steps", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
+        self._require(whole=("n_outer_steps", "n_steps", "width"), positive=("starts", "rates", "outer_rate"))
         for name in ("starts", "rates"):
-            if not getattr(self, name) or min(getattr(self, name)) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give numbers > 0")
-        if not self.outer_rate > 0:
-            raise ValueError(f"outer_rate={self.outer_rate} is not allowed: give a number > 0")
+            if not getattr(self, name):
+                raise ValueError(f"{name}=() is not allowed: give numbers > 0")
         self.plan()
 
     def plan(self, losses: bool = False) -> Plan:

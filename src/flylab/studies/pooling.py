@@ -63,17 +63,12 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if unknown := set(self.poolings) - set(zoo.POOLINGS):
-            raise ValueError(f"poolings={', '.join(sorted(unknown))} is not allowed: give some of {zoo.POOLINGS}")
+        self._require(
+            whole=("channels", "n_steps", "endless_n_test", "train_sizes"), positive=("learning_rate",),
+            known={"poolings": zoo.POOLINGS},
+        )  # fmt: skip
         if not (self.train_sizes or self.endless):
             raise ValueError("train_sizes=() is not allowed without endless: give at least one")
-        for name in ("channels", "n_steps", "endless_n_test"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
-        if min(self.train_sizes, default=1) < 1:
-            raise ValueError(f"train_sizes={self.train_sizes} is not allowed: give whole numbers ≥ 1")
         Plan(self.n_steps, self.batch_size, self.eval_every)
 
 

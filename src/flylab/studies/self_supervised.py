@@ -82,16 +82,10 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (("objectives", OBJECTIVES), ("heads", HEADS), ("on", ("train", "all"))):
-            if unknown := set(getattr(self, name)) - set(known):
-                raise ValueError(f"{name}={', '.join(sorted(unknown))} is not allowed: give some of {', '.join(known)}")
-        for name in ("n_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
+        known = {"objectives": OBJECTIVES, "heads": HEADS, "on": ("train", "all")}
+        self._require(whole=("n_epochs", "batch_size"), positive=("learning_rate",), known=known)
         if self.embedding_size < self.data.outputs:
             raise ValueError(f"embedding_size={self.embedding_size} is not allowed: give {self.data.outputs} or more")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
 
     def n_steps(self, on: str) -> int:
         """Optimiser steps."""

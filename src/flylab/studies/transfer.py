@@ -58,11 +58,7 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("channels", "n_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not allowed: give a whole number ≥ 1")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} is not allowed: give a number > 0")
+        self._require(whole=("channels", "n_epochs", "batch_size"), positive=("learning_rate",))
         self.images(0)
 
     def images(self, seed: int) -> Images:
