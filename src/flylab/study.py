@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -34,6 +34,10 @@ class BaseProtocol:
     """Seeds: independent repetitions."""
 
     def __post_init__(self) -> None:
+        for field_ in fields(self):  # from Python lists are as good; a protocol is a value, and hashed
+            value = getattr(self, field_.name)
+            if isinstance(value, list | range | np.ndarray):
+                object.__setattr__(self, field_.name, tuple(np.asarray(value).tolist()))
         self._require(whole=("n_seeds",))
 
     def _require(

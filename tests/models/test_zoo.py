@@ -188,7 +188,8 @@ def test_equals_pytorch(name, tiny):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), gradient, theirs)
 
 
-@EVERY
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.ALL)
 def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
     """To 1e-6, in float64: where a gradient is rounding noise, Adam's step is ± the rate by the sign of that noise."""
     torch.manual_seed(0)

@@ -170,6 +170,7 @@ def done(tmp_path_factory):
     return execute(STUDY, "smoke", protocol, tmp_path_factory.mktemp("runs"))
 
 
+@pytest.mark.slow
 def test_networks_and_references_learn_images(done):
     results = done.results
     assert results.dataset.values.tolist() == ["mnist1d", "digits", "mnist"]
@@ -188,6 +189,7 @@ def test_networks_and_references_learn_images(done):
     assert float(architectures.last(results, "mlp", dataset="digits").mean()) > 30  # in 20 steps
 
 
+@pytest.mark.slow
 def test_predictions_and_labels_belong_together(done):
     """Also where test sets have different lengths: what is missing is 255."""
     results = done.results
@@ -198,6 +200,7 @@ def test_predictions_and_labels_belong_together(done):
         np.testing.assert_allclose(right, own.test_accuracy.isel(step=-1), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_table_and_figure_show_every_data_set(done):
     rows = [row[0] for row in STUDY.table(done.results).rows]
     assert {"CNN, plain", "MNIST: CNN, plain", "MNIST: CNN, shuffled", "scikit-learn's digits: MLP, plain",
@@ -208,6 +211,7 @@ def test_table_and_figure_show_every_data_set(done):
     assert [label.get_text() for label in panels[2].get_yticklabels()] == ["MNIST-1D", "scikit-learn's digits", "MNIST"]
 
 
+@pytest.mark.slow
 def test_without_images_table_and_figure_are_as_before(done):
     alone = results_of(**SIGNALS, mnist1d__gru=[90, 91, 90], **DIGITS)
     shuffled = alone.assign_coords(arrangement=["shuffled"])
@@ -216,6 +220,7 @@ def test_without_images_table_and_figure_are_as_before(done):
     assert not [row for row in STUDY.table(results).rows if "spread" in row[0]]
 
 
+@pytest.mark.slow
 def test_mnist1d_has_the_same_bits_beside_images(done, tmp_path):
     alone = execute(STUDY, "smoke", protocol_of(STUDY, "smoke", **TINY), tmp_path).results
     ours, theirs = (found.sel(dataset="mnist1d") for found in (alone, done.results))

@@ -86,6 +86,14 @@ def test_endless_data_have_no_training_accuracy_and_many_test_examples(monkeypat
     assert np.isfinite(found.test_loss).all()
 
 
+def test_lists_and_arrays_from_python_are_as_good_as_tuples():
+    expected = protocol_of(STUDY, "smoke", train_sizes=(100, 200), poolings=("max",))
+    assert protocol_of(STUDY, "smoke", train_sizes=[100, 200], poolings=["max"]) == expected
+    assert hash(protocol_of(STUDY, "smoke", train_sizes=np.array([100, 200]), poolings=("max",))) == hash(expected)
+    with pytest.raises(ValueError, match=r"train_sizes=\(0,\) is not allowed: give whole numbers ≥ 1"):
+        protocol_of(STUDY, "smoke", train_sizes=[0])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -91,6 +91,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
+@pytest.mark.slow
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", TINY, tmp_path)
     verdicts = judge(STUDY.claims, run.results, {})

@@ -40,6 +40,7 @@ def test_ranks_decide_the_claims():
     assert verdicts(made_up(-np.arange(9), np.arange(9))) == ["refuted", "refuted"]
 
 
+@pytest.mark.slow
 def test_the_learned_function_is_an_input(tmp_path):
     """Another file gives other results and other shards; the usual functions' results stay."""
     other = jax.tree.map(np.asarray, activations.network_init(KEY, 3))
@@ -82,6 +83,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
+@pytest.mark.slow
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", TINY, tmp_path)
     assert [one.verdict for one in judge(STUDY.claims, run.results, {})] == [None, None]

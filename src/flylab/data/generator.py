@@ -30,7 +30,7 @@ KNOBS = (*CONTINUOUS, "max_translation", "label_noise")  # what may be traced: n
 _UNIFORMS = ("class", "padding", "shift", "scale", "shear", "is_redrawn", "redraw", "unused")  # an even number of slots
 _NEGLIGIBLE = 1e-7  # share of the noise's variance that may go
 _N_CONSTANTS = 10_000  # examples behind the constants of standardisation
-_ROUND = 32  # examples are made in multiples of it, so that products round alike, whatever the number asked for
+_ROUND = 128  # examples are made in multiples of it, so that products round alike, whatever the number asked for
 _DEFAULT = MNIST1D()
 
 
