@@ -15,6 +15,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab import store, studies
+from flylab.data import MNIST1D
 from flylab.ledger import Claim
 from flylab.study import BaseProtocol, Study, Table, assemble, execute, plan, protocol_of
 
@@ -231,3 +232,19 @@ def test_what_is_read_names_its_cells_shards_and_is_asked_for_first(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such data"):
         execute(replace(STUDY, reads=missing), "quick", Counting(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_fields_that_would_be_one_flag_are_refused():
+    @dataclass(frozen=True)
+    class Clashing(BaseProtocol):
+        n_outputs: int = 16
+        data: MNIST1D = MNIST1D()
+
+    @dataclass(frozen=True)
+    class Taken(BaseProtocol):
+        force: float = 1.0
+
+    with pytest.raises(ValueError, match="two fields, or an option, called n_outputs"):
+        replace(STUDY, presets={"quick": Clashing()})
+    with pytest.raises(ValueError, match="called force"):
+        replace(STUDY, presets={"quick": Taken()})

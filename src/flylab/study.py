@@ -6,7 +6,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -23,6 +23,7 @@ from flylab.ledger import Claim
 from flylab.provenance import code_fingerprint, origin, versions
 
 Cell = Mapping[str, Any]  # one value for each static axis
+RESERVED = ("preset", "out", "force")  # options of the command line, beside a protocol's fields
 GROUP_SECONDS = 2.0  # what a crash may cost: seeds are saved in groups of about this long
 
 
@@ -91,6 +92,9 @@ class Study:
         reads: protocol → cell → what identifies the files that the cell reads, e.g. their digest, or None. Called
             before anything is trained, so this is where missing files are refused.
         name: the module's name; set on discovery.
+
+    Raises:
+        ValueError: if two fields of a protocol would be the same flag of the command line.
     """
 
     question: str
@@ -105,6 +109,21 @@ class Study:
     inputs: Mapping[str, Path] = field(default_factory=dict)
     reads: Callable[[Any], Callable[[Cell], str | None]] = lambda protocol: lambda cell: None
     name: str = ""
+
+    def __post_init__(self) -> None:
+        for protocol in filter(is_dataclass, self.presets.values()):
+            own = [field_.name for field_ in fields(protocol)]
+            nested = [field_.name for name in own for field_ in _fields_of(getattr(protocol, name))]
+            names = [*RESERVED, *own, *nested]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(
+                    f"the protocol has two fields, or an option, called {twice[0]} (its own and its data's fields are "
+                    f"all flags, and --{', --'.join(RESERVED)} are taken): rename it"
+                )
+
+
+def _fields_of(value: Any) -> tuple:
+    return fields(value) if is_dataclass(value) and not isinstance(value, type) else ()
 
 
 class Watcher(Protocol):
