@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -238,7 +238,7 @@ def test_fields_that_would_be_one_flag_are_refused():
     @dataclass(frozen=True)
     class Clashing(BaseProtocol):
         n_outputs: int = 16
-        data: MNIST1D = MNIST1D()
+        data: MNIST1D = field(default_factory=MNIST1D)
 
     @dataclass(frozen=True)
     class Taken(BaseProtocol):
