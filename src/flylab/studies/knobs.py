@@ -307,5 +307,5 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: len(protocol.settings(cell["knob"])) * protocol.n_steps,
-    minutes={"smoke": 0.5, "quick": 3.5, "paper": 20},
+    minutes={"smoke": 0.5, "quick": 4, "paper": 100},
 )  # fmt: skip

@@ -377,5 +377,5 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: protocol.n_steps(cell["on"]),
-    minutes={"smoke": 0.5, "quick": 3, "paper": 20},
+    minutes={"smoke": 0.5, "quick": 3.5, "paper": 14},
 )  # fmt: skip
