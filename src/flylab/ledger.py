@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ class Claim:
         effect: results → one value per seed (a DataArray over `seed`); paired: both arms share keys and data. NaN is
             a seed without a value, e.g. where a threshold was not reached; then the claim stays undecided.
         above, below, within: the region of the effect in which the statement holds; exactly one of them.
-        requires: coordinates that the results must have, e.g. `{"arm": "fresh"}`.
+        requires: coordinates that the results must have, e.g. `{"arm": "fresh"}`; a tuple of several, if it takes all.
         needs: where no preset can test it yet, what is missing.
 
     Raises:
@@ -121,7 +122,8 @@ def judge(
 def _values(claim: Claim, results: xr.Dataset) -> np.ndarray | None:
     if claim.effect is None:
         return None
-    if any(dim not in results.dims or value not in results[dim] for dim, value in claim.requires.items()):
+    if not all(dim in results.dims and set(_all(wanted)) <= set(results[dim].values.tolist())
+               for dim, wanted in claim.requires.items()):  # fmt: skip
         return None
     values = claim.effect(results).values.astype(float)
     lacking = np.isnan(values).all() and not claim.requires  # of a sparse design
@@ -136,11 +138,7 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
 
     smoke = results.attrs.get("preset") == "smoke"
     if values is None:
-        able = [
-            name
-            for name, cells in presets.items()
-            if name != "smoke" and any(_has(cell, claim.requires) for cell in cells)
-        ]
+        able = [name for name, cells in presets.items() if name != "smoke" and _has(cells, claim.requires)]
         note = claim.needs or f"needs the preset {' or '.join(able) or '(none has it)'}"
         word: Word | None = None if smoke else "not tested"
         return verdict(None, None, None, 0, word, word, None, note)
@@ -162,5 +160,11 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     return verdict(narrow.mean, low, high, narrow.n, word, decide(wide.low, wide.high, claim.bounds), more)
 
 
-def _has(cell: Mapping[str, Any], requires: Mapping[str, Any]) -> bool:
-    return bool(requires) and all(cell.get(dim) == value for dim, value in requires.items())
+def _all(wanted: Any) -> tuple:
+    return wanted if isinstance(wanted, tuple) else (wanted,)
+
+
+def _has(cells: Sequence[Mapping[str, Any]], requires: Mapping[str, Any]) -> bool:
+    """Whether there is a cell for every combination of what is required."""
+    combinations = [dict(zip(requires, values, strict=True)) for values in product(*map(_all, requires.values()))]
+    return bool(requires) and all(any(one.items() <= dict(cell).items() for cell in cells) for one in combinations)

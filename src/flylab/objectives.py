@@ -129,7 +129,9 @@ def info_nce(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batc
 
 
 def vicreg(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batch"]) -> Scalar:
-    """Variance-invariance-covariance regularisation, with its weights 25, 25 and 1 (Bardes, Ponce & LeCun 2022, eq. 6).
+    """Variance-invariance-covariance regularisation with its weights 25, 25 and 1 (Bardes, Ponce & LeCun 2022).
+
+    By their algorithm 1, where the squared distance of two views is a mean over outputs.
 
     >>> import jax.numpy as jnp
     >>> one = jnp.array([[1.0, -1, 1, -1], [1, 1, -1, -1]])

@@ -62,6 +62,12 @@ def test_what_a_preset_lacks_is_not_tested():
     assert found["resolution-mlp"].note == "needs the preset paper"
 
 
+def test_one_network_alone_has_no_gap():
+    results = made_up(MLP, CNN).sel(model=["cnn"])
+    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {})}
+    assert found["gap-grows"] == found["gap-without"] == "not tested"
+
+
 def test_the_usual_value_is_always_among_a_knobs_values():
     protocol = replace(TINY, max_translations=(60, 1), data=replace(TINY.data, max_translation=30))
     assert protocol.settings("max_translation") == [1, 30, 60]

@@ -64,16 +64,30 @@ def test_what_a_preset_lacks_is_not_tested():
     assert found["max-vs-l2"].note == "needs the preset paper"
 
 
-def test_seeds_have_their_own_data_and_poolings_share_them():
+def test_without_no_pooling_nothing_is_tested_against_it():
+    results = made_up(AS_PUBLISHED, (1000, 50_000)).sel(pooling=["max"])
+    assert {one.verdict for one in judge(STUDY.claims, results, {})} == {"not tested"}
+
+
+def test_seeds_have_their_own_data_and_poolings_share_them(monkeypatch):
     cell = {"arm": "published", "n_train": 100, "pooling": "max"}
     both, alone = (pooling.run(TINY, cell, seeds, key=KEY) for seeds in ([0, 1], [1]))
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
-    assert (both.test_loss.sel(seed=0) != both.test_loss.sel(seed=1)).all()
-    other = pooling.run(TINY, cell | {"pooling": "average"}, [1], key=KEY)
-    assert (other.test_loss != alone.test_loss).all()
-    # the first convolution's weights are the same, the data are: so is the network without pooling, but for its size
-    first = [zoo.pooling_cnn(pooling=name).init(KEY)["conv1"]["w"] for name in zoo.POOLINGS]
-    assert all((one == first[0]).all() for one in first)
+    seen = []
+    real = pooling.train_members
+
+    def spied(objective, source, *args, **kwargs):
+        seen.append((source, kwargs["key"]))
+        return real(objective, source, *args, **kwargs)
+
+    monkeypatch.setattr(pooling, "train_members", spied)
+    for name in ("max", "average"):
+        pooling.run(TINY, cell | {"pooling": name}, [1], key=KEY)
+    (first, key), (second, same_key) = seen
+    assert first(1).config.seed == 1002
+    assert not np.array_equal(first(0).train.x, first(1).train.x)
+    np.testing.assert_array_equal(first(1).train.x, second(1).train.x)
+    assert key == same_key
 
 
 def test_endless_data_have_no_training_accuracy_and_many_test_examples(monkeypatch):

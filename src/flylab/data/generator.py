@@ -152,7 +152,7 @@ def repeating(source: Source, n_train: int) -> Source:
 
     def check(knobs) -> None:
         n = knobs.get("n_train", n_train)
-        if not isinstance(n, Tracer) and n < 1:
+        if not isinstance(n, Tracer) and (n < 1 or n != int(n)):
             raise ValueError(f"n_train={n} is not allowed: give a whole number ≥ 1")
         source.check({name: value for name, value in knobs.items() if name != "n_train"})
 

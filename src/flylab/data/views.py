@@ -6,12 +6,9 @@ section on self-supervised learning).
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from flylab.keys import stream
-from flylab.types import Key
-
-Signal = Float[Array, " length"]
+from flylab.types import Key, Signal
 
 
 def detrend(x: Signal) -> Signal:

@@ -64,7 +64,10 @@ UNTESTED = ("final_seq_length", "n_train")  # other inputs than the network's ow
 
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
-    """The protocol of `architectures`, on fresh data per seed. The value of `data` is always among a knob's values."""
+    """The protocol of `architectures`, on training data of its own per seed, from the generator in JAX.
+
+    The test set of a setting is the same for all seeds, hence large. A knob's values always include the one in `data`.
+    """
 
     n_seeds: int = 5
     """Seeds: independent repetitions."""
@@ -92,7 +95,7 @@ class Protocol(BaseProtocol):
     """Examples per step, taken in fixed order."""
     learning_rate: float = 1e-2
     """Of Adam."""
-    data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=4000))
+    data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=10_000))
     """The data set, of which one knob at a time is turned."""
 
     def __post_init__(self) -> None:
@@ -159,17 +162,21 @@ def _usual(place: int, grid: Mapping, leaf: np.ndarray) -> np.ndarray:
 def _tested(network: Model, data: MNIST1D, knob: str, values: Sequence, params) -> np.ndarray:
     """Test accuracy in percent of each seed's network at each value of a knob: `(n_seeds, n_values)`."""
     usual = {name: np.float32(getattr(data, name)) for name in KNOBS if name in TRACED and name != "n_train"}
-    by_value = [_accuracies(network, data)(params, usual | {knob: np.float32(value)}) for value in values]
+    test = functools.partial(_accuracies(network, data), params, usual)
+    by_value = [test(usual | {knob: np.float32(value)}) for value in values]
     return np.stack(by_value, axis=1)
 
 
 @functools.cache
 def _accuracies(network: Model, data: MNIST1D) -> Callable:
-    """(parameters of several networks, knobs) → test accuracies, on the test set that training sees, too."""
+    """(parameters of several networks, the usual knobs, others) → test accuracies on data of the others.
+
+    Signals are standardised by the constants of the usual data, with which the networks were trained.
+    """
     source = endless(data)
 
-    def accuracies(params, knobs):
-        _, test = source.evaluation(source.prepare(knobs), knobs)
+    def accuracies(params, usual, knobs):
+        _, test = source.evaluation(source.prepare(usual), knobs)
         return 100 * jax.lax.map(lambda one: (outputs(network, one, test.x.T).argmax(0) == test.y).mean(), params)
 
     return jax.jit(accuracies)
@@ -216,10 +223,10 @@ def _resolution(results: xr.Dataset, model: str) -> xr.DataArray:
 CLAIMS = (
     Claim("gap-grows", "the CNN − MLP gap grows with translation", "here", "–", "points per 10 positions",
           lambda r: slope(gap(r, "max_translation"), 10), above=0,
-          requires={"knob": "max_translation", "model": "cnn"}),
+          requires={"knob": "max_translation", "model": ("mlp", "cnn")}),
     Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
           lambda r: gap(r, "max_translation").reindex(setting=[1.0]).squeeze("setting"), below=5,
-          requires={"knob": "max_translation", "model": "cnn"}),
+          requires={"knob": "max_translation", "model": ("mlp", "cnn")}),
     *(_noise_claim(knob, model, kind) for knob, kind in (("corr_noise_scale", "smooth"), ("iid_noise_scale", "white"))
       for model in ("mlp", "cnn")),
     *(Claim(f"resolution-{model}", f"{TITLES[model]}: accuracy rises with resolution up to 40 points", "here", "–",
@@ -275,7 +282,8 @@ def figure(results: xr.Dataset) -> Figure:
             accuracy.set_ylabel(axis(results.test_accuracy) if i == 0 else "")
             difference.set_ylabel("CNN − MLP (points)" if i == 0 else "")
             difference.axhline(0, color="0.6", linewidth=0.8)
-        for ax in rows[:, 0]:
+        for axes in rows:
+            ax = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[0]))  # the first that has all lines
             if ax.get_legend_handles_labels()[0]:
                 ax.legend(fontsize=7)
     return drawn
@@ -298,7 +306,9 @@ STUDY = Study(
         "smoke": Protocol(n_seeds=2, n_steps=10, max_translations=(1, 60), corr_noise_scales=(0.0,),
                           iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),
                           train_sizes=(100, 200), data=MNIST1D(n_train=200, n_valid=0, n_test=100)),
-        "quick": Protocol(knobs=("max_translation", "corr_noise_scale", "iid_noise_scale")),
+        "quick": Protocol(knobs=("max_translation", "corr_noise_scale", "iid_noise_scale"),
+                          max_translations=(1, 16, 32, 48), corr_noise_scales=(0.0, 0.125, 0.25, 0.5),
+                          iid_noise_scales=(0.0, 0.02, 0.05, 0.1)),
         "paper": Protocol(n_seeds=10, models=tuple(NETWORKS)),
     },
     cells=cells,

@@ -9,6 +9,7 @@ within the training step, of which no example is seen twice.
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -146,8 +147,8 @@ def _claim(
             return gain(results, pooling, "endless").mean("n_train")  # there is but one
         return gain(results, pooling).sel(n_train=n_train)
 
-    requires = {"arm": "endless"} if n_train is None else {"arm": "published", "n_train": n_train}
-    requires["pooling"] = pooling
+    requires: dict[str, Any] = {"arm": "endless"} if n_train is None else {"arm": "published", "n_train": n_train}
+    requires["pooling"] = (pooling, "none")
     return Claim(id_, statement, source, published_value, "points", effect, requires=requires, **region)
 
 
@@ -164,7 +165,8 @@ CLAIMS = (
     *(_claim(f"high-data-hinders-{name}", name, f"with 50 000 examples {TITLES[name]} pooling is worse than none",
              "paper", f"hindered (nb: {NB_HIGH[name]})", HIGH, below=0) for name in TRUE_POOLINGS),
     Claim("max-vs-l2", "L2 pooling gains on max pooling as the training set grows", "blog", "yes (nb: −1.0 at both "
-          "ends)", "points per decade", lambda r: slope(r, "l2", "max"), above=0, requires={"n_train": HIGH}),
+          "ends)", "points per decade", lambda r: slope(r, "l2", "max"), above=0,
+          requires={"arm": "published", "n_train": HIGH, "pooling": ("l2", "max")}),
     *(_claim(f"endless-equal-{name}", name, f"with endless data {TITLES[name]} pooling differs from none by less than "
              "1 point", "here", "–", within=(-1, 1)) for name in TRUE_POOLINGS),
 )  # fmt: skip
