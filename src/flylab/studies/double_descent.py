@@ -506,5 +506,5 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: protocol.n_steps,
-    minutes={"smoke": 0.5, "quick": 5, "paper": 95, "threshold": 110},
+    minutes={"smoke": 0.5, "quick": 5, "paper": 70, "threshold": 80},
 )  # fmt: skip

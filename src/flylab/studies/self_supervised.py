@@ -321,12 +321,12 @@ def figure(results: xr.Dataset) -> Figure:
         _layers(lines[1], results, "neighbour_accuracy", "10 nearest neighbours on each layer")
         for i, (objective, on, head) in enumerate(_networks(results)):
             one = results.contrastive_loss.sel(objective=objective, on=on, head=head).dropna("epoch")
-            one = (one / one.isel(epoch=0).mean()).assign_attrs(long_name="loss / loss of the first epoch")
+            one = (one / one.isel(epoch=0).mean()).assign_attrs(long_name="loss / loss of the first epoch", units="")
             band(
                 lines[2], one, label=_title(objective, on, head), color=COLOURS[i % 7], linestyle="-" if i < 7 else "--"
             )
         lines[2].set(title="Training")
-        lines[2].legend(fontsize=8)
+        lines[2].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         if mapped is not None:
             _scatter(rows[1], results, mapped)
     return drawn
