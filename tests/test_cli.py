@@ -157,7 +157,8 @@ def test_bad_input(words, says, capsys, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_interrupted_it_stops_and_goes_on(tmp_path):
     words = ["run", "architectures", "--preset", "smoke", "--n-seeds", "6", "--n-steps", "6000", "--out", str(tmp_path)]
-    command = [sys.executable, "-m", "flylab.cli", *words]
+    hears = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"  # what & starts is deaf
+    command = [sys.executable, "-c", f"{hears}; from flylab.cli import main; sys.exit(main())", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while len(list(tmp_path.rglob("shards/*.nc"))) < 3:
             assert process.poll() is None
