@@ -194,6 +194,7 @@ def measure(n_rounds: int, share: float, sweeps: bool) -> dict:
     for name, n_steps in TORCH_STEPS.items():
         tried = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, N_THREADS)}
         best_threads[name] = min(tried, key=lambda n, tried=tried: tried[n])
+    contrastive_milliseconds(splits, max(int(40 * share), 4))  # compile
     best_threads["contrastive"] = min((1, N_THREADS), key=lambda n: torch_loop.contrastive_seconds(splits, n))
     peaks = []
     for round_ in range(n_rounds):
