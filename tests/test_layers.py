@@ -14,11 +14,11 @@ ORDER = (
     # 1 ingredients
     "data.templates", "data.mnist1d", "data.transforms", "data.splits", "data.published", "data.arrangements",
     "data.generator", "data.views", "data.formats", "data.downloads", "data.imagefiles", "data.images", "data",
-    "models.layers", "models.conv", "models.gru", "models.model", "models.padding", "models.zoo", "models.masks",
-    "models",
+    "models.layers", "models.conv", "models.gru", "models.model", "models.flops", "models.padding", "models.zoo",
+    "models.priors", "models.masks", "models",
     "activations", "objectives",
     # 2 engine
-    "loop", "training", "members", "meta",
+    "loop", "training", "members", "learners", "meta",
     # 3 record
     "provenance", "store", "ledger", "plot", "study",
     # 4 studies
@@ -27,7 +27,7 @@ ORDER = (
     "adapters.core", "adapters",
     "compat.pickles", "compat.mnist1d.transform", "compat.mnist1d.utils", "compat.mnist1d.cache", "compat.mnist1d.data",
     "compat.mnist1d", "compat",
-    "reporting", "api", "cli",
+    "reporting", "contestants", "evaluation", "api", "terminal", "cli",
 )  # fmt: skip
 MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in ROOT.rglob("*.py"))
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flylab.api import load, run
     from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, published
     from flylab.data.generator import endless, generated
+    from flylab.evaluation import Evaluation, evaluate
     from flylab.ledger import Claim, Verdict
     from flylab.loop import Plan
     from flylab.members import Population, train_members
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "api": ("load", "run"),
     "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "published"),
-    "data.generator": ("endless", "generated"),
+    "data.generator": ("endless", "evaluate", "generated"),
+    "evaluation": ("Evaluation", "evaluate"),
     "ledger": ("Claim", "Verdict"),
     "loop": ("Plan",),
     "members": ("Population", "train_members"),
@@ -38,9 +40,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = "0.1.0"
 __all__ = [
-    "MNIST1D", "Claim", "Dataset", "Model", "Objective", "Plan", "Population", "Source", "Splits", "Study", "Templates",
-    "Trained", "Verdict", "digits", "endless", "generated", "load", "n_params", "published", "run", "setup",
-    "supervised", "train", "train_members", "verdicts",
+    "MNIST1D", "Claim", "Dataset", "Evaluation", "Model", "Objective", "Plan", "Population", "Source", "Splits",
+    "Study", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "load", "n_params",
+    "published", "run", "setup", "supervised", "train", "train_members", "verdicts",
 ]  # fmt: skip
 
 

@@ -1,47 +1,38 @@
-"""The command line: `flylab list | run | claims | report | data`."""
+"""The command line: `flylab list | run | claims | report | evaluate | leaderboard | data`."""
 
 import contextlib
 import dataclasses
 import io
 import itertools
+import json
 import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table as RichTable
 
-if TYPE_CHECKING:
-    from flylab.ledger import Verdict
-    from flylab.study import Table
+from flylab.terminal import Bar, console, print_table, print_verdicts
 
 USAGE = """usage: flylab COMMAND [OPTIONS]
 
 The fruit-fly lab of deep learning.
 
 commands:
-  list      the studies, their presets and what each takes
-  run       run a study:          flylab run architectures --preset quick --out runs
-  claims    the verdicts on all claims of the runs in a folder
-  report    write figure, claims and report of every run in a folder again
-  data      write the data set:   flylab data --n-train 20000 -o mnist1d.npz
-            or draw it:           flylab data --plot mnist1d.png
+  list         the studies, their presets and what each takes
+  run          run a study:          flylab run architectures --preset quick --out runs
+  claims       the verdicts on all claims of the runs in a folder
+  report       write figure, claims and report of every run in a folder again
+  evaluate     place your own model: flylab evaluate my_model.py:Net --preset quick
+  leaderboard  the models evaluated in a folder, among flylab's own
+  data         write the data set:   flylab data --n-train 20000 -o mnist1d.npz
+               or draw it:           flylab data --plot mnist1d.png
 
 Each command explains its options with --help.
 """
-_STYLES = {"supported": "green", "refuted": "red", "undecided": "yellow", "not tested": "dim"}
 _CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands)
 
 
@@ -60,8 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if words[0] not in COMMANDS:
             raise ValueError(f"there is no command {words[0]!r}; there are {', '.join(COMMANDS)}")
-        COMMANDS[words[0]](words[1:])
-        return 0
+        return COMMANDS[words[0]](words[1:]) or 0
     except (ValueError, OSError) as error:
         print(f"flylab: {error}", file=sys.stderr)
         return 2
@@ -127,7 +117,7 @@ def _list(words: list[str]) -> None:
                 "" if i else name.replace("_", "-"), preset, str(protocol.n_seeds), str(n_members), minutes,
                 "" if i else study.question,
             )  # fmt: skip
-    _console().print(table)
+    console().print(table)
 
 
 # ── run ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,19 +151,13 @@ def _run(words: list[str]) -> None:
     from flylab.api import run_and_publish
     from flylab.reporting import verdicts
 
-    with _Bar() as watcher:
+    with Bar() as watcher:
         done = run_and_publish(study, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=watcher)
-    console = _console()
-    _print_table(console, study.table(done.results))
-    _print_verdicts(console, verdicts(done.results))
+    terminal = console()
+    print_table(terminal, study.table(done.results))
+    print_verdicts(terminal, verdicts(done.results))
     said = f"trained {done.n_trained} members" if done.n_trained else "found finished, nothing to train"
     print(f"{said}; figure, claims and report are in {done.folder}")
-
-
-def _console() -> Console:
-    """The terminal; where there is none, wide enough for whole rows."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
 
 
 def _value_of(flag: str, words: Sequence[str], default: str) -> str:
@@ -185,63 +169,7 @@ def _value_of(flag: str, words: Sequence[str], default: str) -> str:
     return default
 
 
-class _Bar:
-    """A progress bar on the terminal's error stream: steps, members, time left."""
-
-    def __enter__(self) -> "_Bar":
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.percentage:>3.0f} % of steps"),
-            TextColumn("{task.fields[members]}"), TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(),
-            TextColumn("left"), console=Console(stderr=True), transient=True,
-        )  # fmt: skip
-        self.task, self.n_members, self.n_saved = TaskID(0), 0, 0
-        self.begun = False
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.begun:
-            self.bar.stop()
-
-    def begin(self, n_members: int, n_steps: int) -> None:
-        if n_members:
-            self.begun, self.n_members = True, n_members
-            self.task = self.bar.add_task("", total=max(n_steps, 1), members=f"0/{n_members} members")
-            self.bar.start()
-
-    def cell(self, cell: Any) -> None:
-        self.bar.update(self.task, description=" ".join(str(value) for value in cell.values()))
-
-    def steps(self, n_steps: int) -> None:
-        self.bar.advance(self.task, n_steps)
-
-    def saved(self, n_members: int) -> None:
-        self.n_saved += n_members
-        self.bar.update(self.task, members=f"{self.n_saved}/{self.n_members} members")
-
-
-def _print_table(console: Console, table: "Table") -> None:
-    drawn = RichTable(*table.columns, title=table.title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for row in table.rows:
-        drawn.add_row(*row)
-    console.print(drawn)
-
-
-def _print_verdicts(console: Console, found: "Sequence[Verdict]") -> None:
-    from flylab.reporting import effect_text
-
-    drawn = RichTable("claim", "published", "region", "effect (95 % interval)", "verdict", "study-wide", title="Claims",
-                      title_justify="left", box=None, padding=(0, 2, 0, 0))  # fmt: skip
-    for one in found:
-        words = [f"[{_STYLES[word]}]{word}[/]" if word else "–" for word in (one.verdict, one.verdict_adjusted)]
-        if one.seeds_needed is not None:
-            words[0] += f" (~{one.seeds_needed} more seeds)"
-        if one.verdict and one.note:
-            words[0] += f" [dim]({one.note})[/]"
-        drawn.add_row(one.id, one.published, f"{one.region} {one.unit}", effect_text(one), *words)
-    console.print(drawn)
-
-
-# ── claims, report, data ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── claims, report ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclasses.dataclass
@@ -262,10 +190,10 @@ def _claims(words: list[str]) -> None:
     if asked.json:
         print(claims_json([verdict for verdicts_ in found.values() for verdict in verdicts_]), end="")
         return
-    console = _console()
+    terminal = console()
     for folder, verdicts_ in found.items():
-        console.print(f"[bold]{folder}[/]")
-        _print_verdicts(console, verdicts_)
+        terminal.print(f"[bold]{folder}[/]")
+        print_verdicts(terminal, verdicts_)
 
 
 @dataclasses.dataclass
@@ -283,6 +211,72 @@ def _report(words: list[str]) -> None:
     for folder in runs_in(asked.out):
         publish(folder)
         print(folder / "report.html")
+
+
+# ── evaluate, leaderboard ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _evaluate(words: list[str]) -> int:
+    from flylab.evaluation import FLAGS, protocol_of, run
+    from flylab.studies import continuum
+
+    preset = _value_of("--preset", words, "quick")
+    default = protocol_of(preset)
+    options = dataclasses.make_dataclass("Options", [
+        ("model", Annotated[str, tyro.conf.Positional]),
+        ("preset", str, dataclasses.field(default=preset)),
+        ("name", str | None, dataclasses.field(default=None)),
+        ("out", Path, dataclasses.field(default=Path("runs"))),
+        ("force", bool, dataclasses.field(default=False)),
+        ("protocol", type(default), dataclasses.field(default=default)),
+    ])  # fmt: skip
+    options.__doc__ = """Train your model as the study architectures trains its own, and place it between MLP and CNN.
+
+    The model's code is run, with your rights.
+
+    Attributes:
+        model: Its place, FILE.py:NAME or package.module:NAME. It may be a flylab.Model or a pair (init, apply), a
+            torch.nn.Module class, an Equinox module class, a scikit-learn classifier, or a function that makes one.
+        preset: The protocol to start from: smoke, quick, paper. The options below change it.
+        name: What to call it; by default its own name.
+        out: The folder of all runs.
+        force: Train everything again, the references too.
+    """
+    asked: Any = _parse(options, prog="flylab evaluate", config=_CONFIG, args=words)
+    found = run(asked.model, asked.name, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=Bar)
+    terminal = console()
+    print_table(terminal, continuum.table_of(found.rows, f"Spatial priors: {found.row.title} among others"))
+    print_table(terminal, continuum.details(found.row))
+    print(f"figure and numbers are in {found.folder}")
+    for flag in found.flags:
+        print(f"flylab: {found.row.title} is flagged: {FLAGS[flag]}", file=sys.stderr)
+    return 2 if found.flags else 0
+
+
+@dataclasses.dataclass
+class _Leaderboard:
+    """The models evaluated in a folder, among flylab's own."""
+
+    out: Path = Path("runs")
+    """The folder of all runs."""
+    by: Literal["score", "accuracy"] = "score"
+    """What to sort by."""
+    json: bool = False
+    """Print a JSON list of objects."""
+
+
+def _leaderboard(words: list[str]) -> None:
+    asked = _parse(_Leaderboard, prog="flylab leaderboard", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    from flylab.evaluation import leaderboard, leaderboard_table
+
+    entries = leaderboard(asked.out, asked.by)
+    if asked.json:
+        print(json.dumps([entry._asdict() for entry in entries], indent=2, ensure_ascii=False))
+        return
+    print_table(console(), leaderboard_table(entries))
+
+
+# ── data ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _data(words: list[str]) -> None:
@@ -334,8 +328,9 @@ def _draw(path: Path, config: Any) -> None:
     print(path)
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    "list": _list, "run": _run, "claims": _claims, "report": _report, "data": _data,
+COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
+    "list": _list, "run": _run, "claims": _claims, "report": _report, "evaluate": _evaluate,
+    "leaderboard": _leaderboard, "data": _data,
 }  # fmt: skip
 
 if __name__ == "__main__":

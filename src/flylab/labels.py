@@ -26,6 +26,7 @@ LABELS: dict[str, Label] = {
     "n_train": Label("training examples"),
     "pooling": Label("pooling"),
     "knob": Label("knob of the data"),
+    "flops": Label("operations of a forward pass", "FLOP per example"),
     "setting": Label("value of the knob"),
     "usual": Label("usual value of the knob"),
     "robust_accuracy": Label("test accuracy there of the network of the usual value", "%"),

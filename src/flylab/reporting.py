@@ -82,9 +82,9 @@ def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
     results = open_results(folder) if results is None else results
     study = studies.find(results.attrs["study"])
     found, drawn = verdicts(results), study.figure(results)
-    png = _image(drawn, "png")
+    png = image(drawn, "png")
     write_atomic(folder / "figure.png", png)
-    write_atomic(folder / "figure.svg", _image(drawn, "svg"))
+    write_atomic(folder / "figure.svg", image(drawn, "svg"))
     write_atomic(folder / "claims.json", claims_json(found))
     write_atomic(folder / "report.html", _page(study, results, found, png, folder))
     return found
@@ -149,7 +149,8 @@ def _flat(protocol: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _image(drawn: Figure, kind: str) -> bytes:
+def image(drawn: Figure, kind: str) -> bytes:
+    """A figure as the content of a file: `kind` is "png" or "svg"."""
     buffer = io.BytesIO()
     with style():  # some of it counts when the file is written
         drawn.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
