@@ -20,7 +20,7 @@ ORDER = (
     # 2 engine
     "loop", "training", "members", "learners", "meta",
     # 3 record
-    "provenance", "store", "ledger", "plot", "study",
+    "provenance", "store", "tickets", "ledger", "plot", "study",
     # 4 studies
     "studies",
     # 5 surfaces

@@ -223,7 +223,7 @@ def _evaluate(words: list[str]) -> int:
     preset = _value_of("--preset", words, "quick")
     default = protocol_of(preset)
     options = dataclasses.make_dataclass("Options", [
-        ("model", Annotated[str, tyro.conf.Positional]),
+        ("model", Annotated[str, tyro.conf.Positional], dataclasses.field(default="")),
         ("preset", str, dataclasses.field(default=preset)),
         ("name", str | None, dataclasses.field(default=None)),
         ("out", Path, dataclasses.field(default=Path("runs"))),
@@ -243,6 +243,8 @@ def _evaluate(words: list[str]) -> int:
         force: Train everything again, the references too.
     """
     asked: Any = _parse(options, prog="flylab evaluate", config=_CONFIG, args=words)
+    if not asked.model:
+        raise ValueError("which model? give its place, e.g. flylab evaluate my_model.py:Net")
     found = run(asked.model, asked.name, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=Bar)
     terminal = console()
     print_table(terminal, continuum.table_of(found.rows, f"Spatial priors: {found.row.title} among others"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +117,7 @@ def run(
     runtime.devices()  # before the user's code starts JAX
     own, thing, digest = load(model) if isinstance(model, str) else (_name_of(model), model, None)
     name = name or own
-    if name in continuum.TITLES or not name.replace("-", "_").replace(".", "_").isidentifier():
+    if name in continuum.TITLES or not re.fullmatch(r"\w[\w-]*", name):
         raise ValueError(
             f"the name {name!r} is not allowed ({', '.join(continuum.TITLES)} are the zoo's): give another with "
             "--name, of letters, digits, - and _"

@@ -12,40 +12,48 @@ from torch import nn
 from flylab.data import Images, load_images
 from flylab.loop import Plan
 from flylab.members import train_members
-from flylab.models import n_params, outputs, zoo
+from flylab.models import n_params, outputs, priors, zoo
 from flylab.models.conv import Conv, conv_stack
 from flylab.models.layers import conv1d, conv1d_init, conv2d, conv2d_init, linear_init, pool1d
 from flylab.objectives import Batch, supervised
 from flylab.training import train
 
+PRIORS = {
+    "local": priors.locally_connected, "tcn": priors.tcn, "resnet": priors.resnet, "lstm": priors.lstm,
+    "attention": priors.attention, "bag": partial(priors.attention, positions=False), "mixer": priors.mixer,
+}  # fmt: skip  # PyTorch's modules for these are in test_priors.py
 MODELS = {
     **zoo.ALL,
     "cnn-deep": partial(zoo.cnn, hidden=(30, 20)),
     **{f"pooling-{name}": partial(zoo.pooling_cnn, pooling=name) for name in zoo.POOLINGS},
 }
-SIZES = {"logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134, "pooling-none": 9310, "cnn-deep": 8560}
+SIZES = {
+    "logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134, "pooling-none": 9310, "cnn-deep": 8560, "local": 14394,
+    "tcn": 7402, "resnet": 11570, "lstm": 5194, "attention": 9418, "bag": 9098, "mixer": 10054,
+}  # fmt: skip
 key = jax.random.key(0)
 EVERY = pytest.mark.parametrize("name", MODELS)
+ALL = pytest.mark.parametrize("name", MODELS | PRIORS)
 
 
-@EVERY
+@ALL
 def test_published_size(name):
-    assert n_params(MODELS[name]()) == SIZES.get(name, 3310)
+    assert n_params((MODELS | PRIORS)[name]()) == SIZES.get(name, 3310)
 
 
-@EVERY
+@ALL
 def test_shapes_and_finite_gradients(name):
-    model = MODELS[name]()
+    model = (MODELS | PRIORS)[name]()
     params = model.init(key)
     assert model.apply(params, jnp.ones(40)).shape == (10,)
     gradient = jax.grad(lambda p: model.apply(p, jnp.linspace(-1, 1, 40)).sum())(params)
     assert all(jnp.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradient))
 
 
-@EVERY
+@ALL
 def test_batched_equals_single(name):
     """Values, gradients to the parameters and gradients to the input."""
-    model = MODELS[name]()
+    model = (MODELS | PRIORS)[name]()
     params, x = model.init(key), jax.random.normal(key, (40, 13))
 
     def loss(forward):
@@ -56,16 +64,16 @@ def test_batched_equals_single(name):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), batched, single)
 
 
-@EVERY
+@ALL
 def test_same_arguments_same_model(name):
     """Else every call of a study would compile anew."""
-    assert MODELS[name]() is MODELS[name]()
+    assert (MODELS | PRIORS)[name]() is (MODELS | PRIORS)[name]()
 
 
-@EVERY
+@ALL
 def test_other_sizes(name):
     size = {"n_outputs": 3, "n_in" if name in ("logistic", "mlp") else "length": 17}
-    model = MODELS[name](**size)
+    model = (MODELS | PRIORS)[name](**size)
     assert outputs(model, model.init(key), jnp.ones((17, 5))).shape == (3, 5)
 
 

@@ -12,6 +12,7 @@ from flylab.keys import stream
 from flylab.models.masks import sparsity_of
 from flylab.studies import lottery
 from flylab.studies.lottery import ARMS, Protocol
+from flylab.tickets import load_ticket
 
 TINY = replace(lottery.STUDY.presets["smoke"], arrangements=("plain", "reversed"))
 KEY = jax.random.key(0)
@@ -170,7 +171,7 @@ def test_very_sparse_is_not_measured_elsewhere(results):
 
 def test_ticket_round_trip(results, tmp_path):
     lottery.save_ticket(results.assign_attrs(run="smoke"), {"commit": "abc"}, tmp_path / "t.nc", seed=1)
-    ticket = lottery.load_ticket(tmp_path / "t.nc")
+    ticket = load_ticket(tmp_path / "t.nc")
     jax.tree.map(np.testing.assert_array_equal, ticket.mask, lottery.mask(results, seed=1))
     assert ticket.provenance == {"commit": "abc", "run": "smoke", "seed": 1}
     assert ticket.model is lottery._model(TINY)

@@ -17,19 +17,19 @@ from flylab.models import layers
 from flylab.models.model import Model
 from flylab.types import Key, Params
 
-Features = Float[Array, "channels positions batch"]
+Before, After = Float[Array, "n_in positions batch"], Float[Array, "n_out positions batch"]
 
 
 def _model(init: Callable[[Key], Params], apply_batch: Callable) -> Model:
     return Model(init, lambda params, x: apply_batch(params, x[..., None])[..., 0], apply_batch)
 
 
-def _dense(params: Params, h: Features) -> Features:
+def _dense(params: Params, h: Before) -> After:
     """The same linear map at every position."""
     return layers.affine(params["w"], params["b"], h.reshape(h.shape[0], -1)).reshape(-1, *h.shape[1:])
 
 
-def _flat(params: Params, h: Features) -> Float[Array, "n_outputs batch"]:
+def _flat(params: Params, h: Before) -> Float[Array, "n_outputs batch"]:
     return layers.affine(params["w"], params["b"], h.reshape(-1, h.shape[-1]))
 
 
@@ -40,7 +40,9 @@ def _taps(x: Array, axis: int, kernel: int, stride: int, before: int, after: int
     return [jax.lax.slice_in_dim(x, tap, tap + span, stride, axis) for tap in range(kernel)]
 
 
-def _conv(params: Params, h: Features, stride: int = 1, before: int = 1, after: int = 1) -> Features:
+def _conv(
+    params: Params, h: Before, stride: int = 1, before: int = 1, after: int = 1
+) -> Float[Array, "n_out positions_out batch"]:
     """`layers.conv1d` for a batch."""
     n_out, kernel, n_in = params["w"].shape
     taps = jnp.concatenate(_taps(h, 1, kernel, stride, before, after))
@@ -51,14 +53,14 @@ def _norm_init(n: int) -> Params:
     return {"scale": jnp.ones(n), "shift": jnp.zeros(n)}
 
 
-def _norm(params: Params, h: Features) -> Features:
+def _norm(params: Params, h: Before) -> Before:
     """Layer normalisation over channels (Ba, Kiros & Hinton 2016)."""
     h = h - h.mean(0)
     h = h * jax.lax.rsqrt(jnp.square(h).mean(0) + 1e-5)
     return params["scale"][:, None, None] * h + params["shift"][:, None, None]
 
 
-def _patches(x: Float[Array, "length batch"], patch: int) -> Features:
+def _patches(x: Float[Array, "length batch"], patch: int) -> Float[Array, "points patches batch"]:
     """Patches side by side, their points as channels; the last filled up with zeros."""
     x = jnp.pad(x, ((0, -len(x) % patch), (0, 0)))
     return x.reshape(-1, patch, x.shape[-1]).swapaxes(0, 1)

@@ -36,8 +36,8 @@ from flylab.models import Model, priors, zoo
 from flylab.models.masks import masked
 from flylab.plot import COLOURS, style
 from flylab.stats import Interval, interval
-from flylab.studies.lottery import TICKET, load_ticket
 from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.tickets import TICKET, load_ticket
 
 TITLES = {
     "logistic": "logistic regression", "mlp": "MLP", "ticket": "lottery-ticket MLP", "local": "locally connected",
@@ -252,6 +252,7 @@ class Row(NamedTuple):
     n_params: float | None
     flops: float | None
     n_seeds: int
+    n_train: int
     by_size: dict[int, Interval]
     """Accuracy with fewer training examples."""
     robustness: dict[str, Interval]
@@ -270,7 +271,7 @@ def rows(results: xr.Dataset, models: Sequence[str] | None = None, titles: Mappi
         found.append(Row(
             model, titles.get(model, model), interval(last(results, model)),
             interval(last(results, model, "shuffled")), None if np.isnan(scores).any() else interval(scores),
-            _number(at.n_params), _number(at.flops), results.sizes["seed"],
+            _number(at.n_params), _number(at.flops), results.sizes["seed"], int(results.n_train.max()),
             {n: interval(values) for n, values in accuracies.items() if values.size},
             {str(one.knob.values): interval(one) for one in lost.transpose("knob", "seed")} if lost.size else {},
         ))  # fmt: skip
@@ -395,30 +396,29 @@ def _draw_plane(ax: Axes, found: Sequence[Row], colour: Mapping[str, str]) -> No
         ax.errorbar(row.shuffled.mean, row.plain.mean, _error(row.plain), _error(row.shuffled), fmt="o",
                     color=colour[row.model], markersize=4.5, linewidth=1, zorder=3)  # fmt: skip
     values = [value for row in found for value in (row.plain.mean, row.shuffled.mean)]
-    ends = min(values) - 3, max(values) + 3
-    ax.plot(ends, ends, color="0.6", linestyle="--", linewidth=1, label="shuffling costs nothing")
-    ax.set(xlabel="test accuracy, positions shuffled (%)", ylabel="test accuracy, plain (%)",
-           title="Above the diagonal: what a model has supposed about positions", ylim=ends)  # fmt: skip
-    right = max(row.shuffled.mean for row in found)
-    ax.set_xlim(ends[0], right + 0.3 * (right - ends[0]))
-    ax.legend(loc="lower right", fontsize=8)
-    _draw_names(ax, found, colour)
+    ends, right = (min(values) - 3, max(values) + 3), max(row.shuffled.mean for row in found) + 3
+    ax.plot((ends[0], right), (ends[0], right), color="0.6", linestyle="--", linewidth=1)
+    ax.set(xlim=(ends[0], right + 0.42 * (right - ends[0])), ylim=ends, title="What shuffling costs (dashed: nothing)")
+    ax.set(xlabel="test accuracy, positions shuffled (%)", ylabel="test accuracy, plain (%)")
+    ax.set_xticks([tick for tick in ax.get_xticks() if ends[0] <= tick <= right])
+    _draw_names(ax, found, colour, right + 0.03 * (right - ends[0]))
 
 
-def _draw_names(ax: Axes, found: Sequence[Row], colour: Mapping[str, str]) -> None:
-    """Each name beside its dot, to the right, at a height where no other name is; a line leads there if it is far."""
+def _draw_names(ax: Axes, found: Sequence[Row], colour: Mapping[str, str], x: float) -> None:
+    """Each name right of all dots, near its dot's height but clear of other names, a line leading there."""
+    ordered = sorted(found, key=lambda row: row.plain.mean)
     low, high = ax.get_ylim()
-    step = (high - low) * 0.034
-    heights: list[float] = []
-    for row in sorted(found, key=lambda row: row.plain.mean):
-        y = max(row.plain.mean, heights[-1] + step if heights else low + step)
-        heights.append(y)
-    excess = max(heights[-1] - (high - step), 0) if heights else 0
-    x = max(row.shuffled.mean for row in found) + 0.04 * (high - low)
-    for row, y in zip(sorted(found, key=lambda row: row.plain.mean), heights, strict=True):
-        ax.annotate(row.title, (row.shuffled.mean, row.plain.mean), (x, y - excess), color=colour[row.model],
-                    fontsize=8, va="center",
-                    arrowprops={"arrowstyle": "-", "color": "0.85", "linewidth": 0.7, "shrinkB": 3})  # fmt: skip
+    step = (high - low) * 0.036
+    heights = np.array([row.plain.mean for row in ordered])
+    for _ in range(500):  # neighbours push each other apart
+        overlap = np.maximum(step - np.diff(heights), 0) / 2
+        heights[:-1] -= overlap
+        heights[1:] += overlap
+        heights = heights.clip(low + step / 2, high - step / 2)
+    for row, y in zip(ordered, heights, strict=True):
+        ax.annotate(row.title, (row.shuffled.mean, row.plain.mean), (x, y), color=colour[row.model], fontsize=8,
+                    va="center", arrowprops={"arrowstyle": "-", "color": "0.85", "linewidth": 0.7, "shrinkB": 3,
+                                             "relpos": (0, 0.5)})  # fmt: skip
 
 
 def _draw_scores(ax: Axes, found: Sequence[Row], colour: Mapping[str, str]) -> None:
@@ -429,23 +429,25 @@ def _draw_scores(ax: Axes, found: Sequence[Row], colour: Mapping[str, str]) -> N
         ax.errorbar(row.score.mean, i, xerr=_error(row.score), color="black", capsize=2, linewidth=1)
     for value in (0, 1):
         ax.axvline(value, color="0.6", linestyle=":", linewidth=1)
+    if not scored:
+        ax.text(0.5, 0.5, "no score: the costs of shuffling\nof MLP and CNN hardly differ", ha="center", va="center",
+                transform=ax.transAxes)  # fmt: skip
     ax.set_yticks(range(len(scored)), [row.title for row in scored], fontsize=9)
     ax.set(xlabel="spatial-prior score (MLP 0, CNN 1; 95 % interval)", title="The continuum of spatial priors")
     ax.grid(visible=False, axis="y")
 
 
 def _draw_sizes(ax: Axes, found: Sequence[Row], colour: Mapping[str, str], sizes: Sequence[int]) -> None:
-    ends = []
     for row in found:
         if row.by_size:
             values = [row.by_size[n].mean for n in sizes if n in row.by_size]
             strong = colour[row.model] != "0.45"
-            ax.plot([*(n for n in sizes if n in row.by_size), 2 * sizes[-1]], [*values, row.plain.mean], "o-",
+            ax.plot([*(n for n in sizes if n in row.by_size), row.n_train], [*values, row.plain.mean], "o-",
                     color=colour[row.model], markersize=3, linewidth=2 if strong else 0.8, zorder=3 if strong else 2,
                     label=row.title if strong else None)  # fmt: skip
-            ends.append(row.plain.mean)
     ax.set_xscale("log")
-    ax.set_xticks([*sizes, 2 * sizes[-1]], [*(f"{n}" for n in sizes), "all"], minor=False)
+    ticks = sorted({*sizes, *(row.n_train for row in found)})
+    ax.set_xticks(ticks, [f"{n}" for n in ticks], minor=False)
     ax.minorticks_off()
     ax.set(xlabel="training examples", ylabel="test accuracy (%)", title="Sample efficiency")
     ax.legend(fontsize=8, loc="lower right")

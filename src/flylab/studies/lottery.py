@@ -6,7 +6,6 @@ fresh data, plain and rearranged, and its first layer is searched for locality (
 """
 
 import functools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab import store
+from flylab import tickets
 from flylab.config import from_json
 from flylab.data import MNIST1D, exchanged, published, reversed_, shuffled
 from flylab.keys import stream
@@ -128,21 +127,13 @@ def cells(protocol: Protocol) -> Sequence[Cell]:
 
 
 @functools.cache
-def model_of(name: str, width: int, length: int, n_outputs: int) -> Model:
-    """The network of the zoo under study."""
-    size = {"length" if name in ("cnn", "gru") else "n_in": length, "n_outputs": n_outputs}
-    size |= {"mlp": {"width": width}, "cnn": {"channels": width}, "gru": {"hidden": width}}.get(name, {})
-    return zoo.ALL[name](**size)
-
-
-@functools.cache
 def objective_of(model: Model) -> Objective:
     """Classification by the network under the mask that stands among the knobs."""
     return supervised(lambda knobs: masked(model, knobs["mask"]))
 
 
 def _model(protocol: Protocol) -> Model:
-    return model_of(protocol.model, protocol.width, protocol.data.final_seq_length, protocol.data.outputs)
+    return tickets.model_of(protocol.model, protocol.width, protocol.data.final_seq_length, protocol.data.outputs)
 
 
 class Search(NamedTuple):
@@ -588,38 +579,14 @@ def _draw_masks(axes, results: xr.Dataset) -> None:
 
 # ── the ticket as an artifact ────────────────────────────────────────────────────────────────────────────────────────
 
-TICKET = Path(__file__).parents[1] / "artifacts" / "ticket.nc"
-
-
-class Ticket(NamedTuple):
-    """A ticket for other studies: the network it belongs to, its mask, and where it comes from."""
-
-    model: Model
-    mask: Mask
-    provenance: dict[str, Any]
-
 
 def save_ticket(results: xr.Dataset, provenance: Mapping[str, Any], path: Path, *, seed: int = 0) -> None:
-    """Write the analysed ticket of one seed as packed bits, with its protocol and provenance.
+    """Write the analysed ticket of one seed, for `flylab.tickets.load_ticket`.
 
     Its own initial weights are `model.init(stream(fold_in(key(0), seed), "init"))` under the mask.
     """
     origin = {"run": results.attrs["run"], "seed": seed, **provenance}
-    bits = xr.Dataset({"mask": (("byte",), pack(mask(results, seed=seed)))})
-    bits.attrs = {"protocol": results.attrs["protocol"], "provenance": json.dumps(origin, sort_keys=True)}
-    store.save(path, bits)
-
-
-def load_ticket(path: Path = TICKET) -> Ticket:
-    """A ticket that `save_ticket` wrote; by default the committed one.
-
-    >>> load_ticket().mask["hidden1"]["w"].shape
-    (500, 40)
-    """
-    bits = store.open_checked(path)
-    protocol = from_json(Protocol, bits.attrs["protocol"])
-    model = _model(protocol)
-    return Ticket(model, unpack(bits["mask"].values, _shapes(protocol)), json.loads(bits.attrs["provenance"]))
+    tickets.save_ticket(mask(results, seed=seed), results.attrs["protocol"], origin, path)
 
 
 def _work(protocol: Protocol, cell: Cell) -> int:
