@@ -17,7 +17,8 @@ from flylab.models import layers
 from flylab.models.model import Model
 from flylab.types import Key, Params
 
-Before, After = Float[Array, "n_in positions batch"], Float[Array, "n_out positions batch"]
+Before = Float[Array, "n_in positions batch"]
+After = Float[Array, "n_out positions batch"]
 
 
 def _model(init: Callable[[Key], Params], apply_batch: Callable) -> Model:
