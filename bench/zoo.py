@@ -1,8 +1,8 @@
 """Microseconds per model-step of every network of the continuum: `python bench/zoo.py`.
 
 A step is an optimiser step of one member at batch 100, evaluations every 1000 steps included, with all cores at work.
-Work is counted in FLOPs of the matrix products (see `flylab.models.flops`): three times the forward pass of a batch. Run
-it on an idle machine.
+Work is counted in FLOPs of the matrix products (see `flylab.models.flops`): three times the forward pass of a batch.
+Run it on an idle machine.
 """
 
 import argparse

@@ -79,6 +79,7 @@ def given(case: Case):
 START = jax.device_get(SMOOTH.init(jax.random.key(2)))
 
 
+@pytest.mark.slow
 @EVERY
 def test_equals_central_differences_in_double_precision(case):
     """Along three directions in the space of the knobs, in forward and in reverse mode."""
@@ -129,6 +130,7 @@ def last(history):
     return history["loss"][-1] + history["valid_loss"][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.ALL)
 def test_every_model_in_both_modes(name):
     """Hand-written gradients, too, are differentiated through: by the rate, forwards and backwards alike."""

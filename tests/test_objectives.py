@@ -40,6 +40,7 @@ def test_gradients_are_finite_even_of_collapsed_outputs(criterion):
         assert jnp.isfinite(jax.grad(lambda z: criterion(z, z))(a)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", [info_nce, vicreg])
 def test_a_step_against_the_gradient_lowers_the_loss(criterion):
     objective = contrastive(zoo.cnn(hidden=(8,), n_outputs=16), view, criterion)

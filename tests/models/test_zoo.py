@@ -386,6 +386,7 @@ def test_cnn2d_equals_pytorch(shape):
     np.testing.assert_allclose(ours.T, module(x.permute(0, 3, 1, 2)).detach(), atol=1e-5)
 
 
+@pytest.mark.slow
 @SHAPES
 @pytest.mark.parametrize("activation", [jax.nn.relu, jnp.tanh, jax.nn.silu, jnp.sin], ids=lambda a: a.__name__)
 def test_cnn2d_batched_equals_single_and_has_finite_gradients(shape, activation):

@@ -66,6 +66,7 @@ def test_tests_are_paired_and_unseen():
     assert (one.loss_all != other.loss_all).all()
 
 
+@pytest.mark.slow
 def test_metalearning_moves_the_function_and_keeps_its_weights():
     found = study.run(SMOKE, {"activation": "learned"}, [0, 1], key=KEY)
     assert found.stage.values.tolist() == [0, 1, 3]
@@ -93,6 +94,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
+@pytest.mark.slow
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", SMOKE, tmp_path)
     assert [one.verdict for one in judge(STUDY.claims, run.results, {})] == [None] * len(STUDY.claims)

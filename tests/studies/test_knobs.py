@@ -122,6 +122,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{}, {"knobs": ("n_train",), "models": ("cnn",)}, {"knobs": ("shear_scale",), "models": ("gru", "logistic")}],

@@ -123,6 +123,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{}, {"endless": False, "train_sizes": (100,)}, {"train_sizes": ()}, {"poolings": ("max",)}],

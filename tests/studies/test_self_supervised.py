@@ -119,6 +119,7 @@ def test_smoke_runs_every_claim(tmp_path):
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{"heads": ("none",), "objectives": ("vicreg",)}, {"heads": ("default",), "on": ("all", "train")}],
