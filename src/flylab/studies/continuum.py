@@ -489,6 +489,6 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: protocol.n_steps,
-    minutes={"smoke": 0.5, "quick": 8, "paper": 40},
+    minutes={"smoke": 0.5, "quick": 11, "paper": 60},
     inputs={"ticket": TICKET},
 )  # fmt: skip
