@@ -103,6 +103,18 @@ def test_fewer_data_than_the_presets_sizes():
     assert protocol_of("quick", data=flylab.MNIST1D(n_train=1000)).train_sizes == (500,)
 
 
+class Stumbles(GaussianNB):
+    """Fails only when it is trained."""
+
+    def fit(self, X, y):
+        raise RuntimeError("not today")
+
+
+def test_what_fails_in_training_is_one_line(out):
+    with pytest.raises(ValueError, match=r"stumbles, in training, raised RuntimeError: not today \(test_evaluation.py"):
+        evaluate(Stumbles(), name="stumbles", preset="smoke", out=out, **LITTLE)
+
+
 # ── flags ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

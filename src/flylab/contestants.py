@@ -77,7 +77,7 @@ def _of_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    with _own_code(str(path)), _first_on_path(path.parent.resolve()):
+    with own_code(str(path)), _first_on_path(path.parent.resolve()):
         sys.modules.setdefault(path.stem, module)
         try:
             spec.loader.exec_module(module)
@@ -94,7 +94,7 @@ def _of_name(name: str) -> ModuleType:
         found = None
     if found is None:
         raise ValueError(f"there is no module {name!r}; give a file, e.g. my_model.py:Net, or an installed module")
-    with _own_code(name):
+    with own_code(name):
         return importlib.import_module(name)
 
 
@@ -109,12 +109,12 @@ def _first_on_path(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _own_code(what: str) -> Iterator[None]:
+def own_code(what: str) -> Iterator[None]:
     """Whatever the user's code raises as one clear error, with the line."""
     try:
         yield
     except (Exception, SystemExit) as error:
-        if isinstance(error, RefusedError):
+        if isinstance(error, RefusedError | OSError):
             raise
         frames = reversed(traceback.extract_tb(error.__traceback__))
         own = next((one for one in frames if not _foreign(one.filename)), None)
@@ -156,13 +156,15 @@ def contestant(thing: Any, name: str, signals: np.ndarray, n_outputs: int, diges
     elif _is("equinox", made):
         from flylab.adapters.equinox import from_equinox
 
-        with _own_code(name):
+        with own_code(name):
             model = from_equinox(make)
         learner, kind = _model(model, name, signals, n_outputs, channel=True), from_equinox
     elif _is("torch", made):
         from flylab.adapters.torch_training import from_torch
 
-        learner, kind = from_torch(make, _torch_shape(make, name, signals, n_outputs)), from_torch
+        shape = _torch_shape(make, name, signals, n_outputs)
+        with own_code(name):
+            learner, kind = from_torch(make, shape), from_torch
     elif hasattr(made, "fit") and hasattr(made, "predict"):
         if not is_classifier(made):
             raise RefusedError(f"{name} is a scikit-learn estimator, but no classifier: it cannot be evaluated")
@@ -201,12 +203,12 @@ def _maker(thing: Any, name: str) -> tuple[Callable[..., Any], Any]:
         return thing, thing
     parameters = _required(thing)
     if parameters == ["key"]:
-        with _own_code(name):
+        with own_code(name):
             return thing, thing(key=jax.random.key(0))
     if parameters:
         raise RefusedError(f"{name} needs arguments ({', '.join(parameters)}): give them defaults, or write a function "
                        "without arguments that makes it")  # fmt: skip
-    with _own_code(name):
+    with own_code(name):
         made = thing()
     if isinstance(made, tuple) and not isinstance(made, Model):
         return _maker(made, name)
@@ -236,7 +238,7 @@ def _is(package: str, thing: Any) -> bool:
 def _model(model: Model, name: str, signals: np.ndarray, n_outputs: int, channel: bool = False) -> Learner:
     """A model, or one that takes signals `(1, length)`, as Equinox's convolutions do."""
     length = signals.shape[1]
-    with _own_code(f"{name}'s init"):
+    with own_code(f"{name}'s init"):
         params = model.init(jax.random.key(0))
     leaves = jax.tree.leaves(params)
     if not leaves or not all(np.issubdtype(np.asarray(leaf).dtype, np.floating) for leaf in leaves):
@@ -255,7 +257,7 @@ def _model(model: Model, name: str, signals: np.ndarray, n_outputs: int, channel
                           f"{(n_outputs,)}")  # fmt: skip
     else:
         assert failed is not None
-        with _own_code(f"{name}, given one example of shape {(length,)},"):
+        with own_code(f"{name}, given one example of shape {(length,)},"):
             raise failed
     look = jax.jit(lambda params, x: outputs(form, params, x))
     _check_outputs(name, lambda params: np.asarray(look(params, signals.T)).T, leaves_of(params))
@@ -311,5 +313,5 @@ def _torch_shape(make: Callable, name: str, signals: np.ndarray, n_outputs: int)
             _check_outputs(name, look, [0.0, 0.3, 0.3, 0.3])
             return shape
     wrong = next((one for one in failures if isinstance(one, RefusedError)), failures[0])
-    with _own_code(f"{name}, given a batch of signals of shape {(len(signals), length)},"):
+    with own_code(f"{name}, given a batch of signals of shape {(len(signals), length)},"):
         raise wrong

@@ -13,7 +13,7 @@ import xarray as xr
 
 from flylab import runtime, studies
 from flylab.config import override, plain, to_json
-from flylab.contestants import Contestant, contestant, load
+from flylab.contestants import Contestant, contestant, load, own_code
 from flylab.data import published
 from flylab.files import write_atomic
 from flylab.provenance import origin
@@ -146,7 +146,8 @@ def _name_of(model: Any) -> str:
 
 def _study(zoo: Study, given: Contestant) -> Study:
     def learn(protocol, cell, seeds, *, key, inputs=None, progress=None, checkpoint=None):
-        return continuum.learn(given.learner, protocol, cell, seeds, key=key, progress=progress)
+        with own_code(f"{given.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
+            return continuum.learn(given.learner, protocol, cell, seeds, key=key, progress=progress)
 
     return replace(
         zoo, name=given.name, cells=lambda protocol: continuum.cells_of(protocol, given.name), run=learn,
