@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "flylab"
 ORDER = (
     # 0 words
-    "types", "keys", "config", "labels", "stats", "files", "extras", "runtime",
+    "types", "keys", "config", "designs", "labels", "stats", "files", "extras", "runtime",
     # 1 ingredients
     "data.templates", "data.mnist1d", "data.transforms", "data.splits", "data.published", "data.arrangements",
     "data.generator", "data.views", "data.formats", "data.downloads", "data.imagefiles", "data.images", "data",
@@ -20,14 +20,15 @@ ORDER = (
     # 2 engine
     "loop", "training", "members", "learners", "meta",
     # 3 record
-    "provenance", "store", "tickets", "ledger", "plot", "study",
+    "assembly", "provenance", "store", "tickets", "ledger", "plot", "study",
     # 4 studies
     "studies",
     # 5 surfaces
     "adapters.core", "adapters",
     "compat.pickles", "compat.mnist1d.transform", "compat.mnist1d.utils", "compat.mnist1d.cache", "compat.mnist1d.data",
     "compat.mnist1d", "compat",
-    "reporting", "contestants", "evaluation", "api", "terminal", "cli",
+    "reporting", "contestants", "evaluation", "api", "sweeps", "sweeping", "clusters", "slurm",
+    "charts", "terminal", "cli_sweeps", "cli",
 )  # fmt: skip
 MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in ROOT.rglob("*.py"))
 

@@ -15,9 +15,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab import store, studies
+from flylab.assembly import assemble
 from flylab.data import MNIST1D
 from flylab.ledger import Claim
-from flylab.study import BaseProtocol, Study, Table, assemble, execute, plan, protocol_of
+from flylab.study import BaseProtocol, Study, Table, execute, plan, protocol_of
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def test_killed_at_any_instant_it_resumes_to_the_same_bits(tmp_path):
 def test_assemble_keeps_types(tmp_path):
     shard = plan(STUDY, Counting(n_seeds=1), tmp_path)[0]
     data = run(Counting(), shard.cell, [0], key=None, inputs={}, progress=None)
-    assert assemble([(shard, data)])["count"].dtype == np.uint8
+    assert assemble([(shard.place, data)], [shard.place])["count"].dtype == np.uint8
 
 
 def test_assemble_pads_what_is_shorter():
@@ -205,9 +206,9 @@ def test_assemble_pads_what_is_shorter():
     parts = []
     for shard, n in zip(plan(STUDY, Counting(n_seeds=1), Path("anywhere")), (2, 5), strict=True):
         values = {"guess": (("seed", "example"), np.ones((1, n), "u1")), "odds": (("seed", "example"), np.ones((1, n)))}
-        parts.append((shard, xr.Dataset(values, {"seed": [0]})))
+        parts.append((shard.place, xr.Dataset(values, {"seed": [0]})))
     for order in (parts, parts[::-1]):
-        found = assemble(order)
+        found = assemble(order, [place for place, _ in order])
         one, two = found.sel(model="one", arm="a"), found.sel(model="two", arm="b")
         assert one.guess.values.tolist() == [[1, 1, 255, 255, 255]]
         assert two.guess.values.tolist() == [[1, 1, 1, 1, 1]]

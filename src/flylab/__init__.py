@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flylab.reporting import verdicts
     from flylab.runtime import setup
     from flylab.study import Study
+    from flylab.sweeps import Sweep
     from flylab.training import Trained, train
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "published"),
     "data.generator": ("endless", "evaluate", "generated"),
     "evaluation": ("Evaluation", "evaluate"),
+    "sweeps": ("Sweep",),
     "ledger": ("Claim", "Verdict"),
     "loop": ("Plan",),
     "members": ("Population", "train_members"),
@@ -41,8 +43,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __version__ = "0.1.0"
 __all__ = [
     "MNIST1D", "Claim", "Dataset", "Evaluation", "Model", "Objective", "Plan", "Population", "Source", "Splits",
-    "Study", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "load", "n_params",
-    "published", "run", "setup", "supervised", "train", "train_members", "verdicts",
+    "Study", "Sweep", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "load",
+    "n_params", "published", "run", "setup", "supervised", "train", "train_members", "verdicts",
 ]  # fmt: skip
 
 

@@ -1,11 +1,8 @@
-"""The command line: `flylab list | run | claims | report | evaluate | leaderboard | data`."""
+"""The command line. The commands around sweeps are in `cli_sweeps`."""
 
-import contextlib
 import dataclasses
 import io
-import itertools
 import json
-import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +12,8 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.table import Table as RichTable
 
-from flylab.terminal import Bar, console, print_table, print_verdicts
+from flylab import cli_sweeps
+from flylab.terminal import Bar, console, parse, print_table, print_verdicts
 
 USAGE = """usage: flylab COMMAND [OPTIONS]
 
@@ -26,6 +24,9 @@ commands:
   run          run a study:          flylab run architectures --preset quick --out runs
   claims       the verdicts on all claims of the runs in a folder
   report       write figure, claims and report of every run in a folder again
+  sweep        train a grid:         flylab sweep sweep.toml --out runs
+  merge        join a sweep's parts; slurm writes a script that trains them as jobs
+  plot         draw results:         flylab plot runs/sweeps/sweep --x width --lines model
   evaluate     place your own model: flylab evaluate my_model.py:Net --preset quick
   leaderboard  the models evaluated in a folder, among flylab's own
   data         write the data set:   flylab data --n-train 20000 -o mnist1d.npz
@@ -63,25 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parse(what: Any, **kwargs: Any) -> Any:
-    """`tyro.cli`, its complaint in one line instead of a box.
-
-    Raises:
-        ValueError: for bad input.
-    """
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(what, **kwargs)
-    except SystemExit as exit_:
-        if exit_.code != 2:
-            raise
-    lines = [line.strip("│╭╮╰╯ ") for line in said.getvalue().splitlines()]
-    first = itertools.takewhile(lambda line: not line.startswith("───"), (line for line in lines if "─ " not in line))
-    message = re.sub(r"^Error parsing (protocol|config)[a-z.]*: ", "", " ".join(first).strip())
-    raise ValueError(f"{message} ({kwargs['prog']} --help explains the options)")
-
-
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     print(f"flylab: {message}", file=sys.stderr)
 
@@ -90,7 +72,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 
 def _list(words: list[str]) -> None:
-    _parse(
+    parse(
         lambda: None,
         prog="flylab list",
         description="The studies, their presets and what each takes.",
@@ -147,7 +129,7 @@ def _run(words: list[str]) -> None:
         out: The folder of all runs.
         force: Train everything again.
     """
-    asked: Any = _parse(options, prog=f"flylab run {words[0]}", config=_CONFIG, args=words[1:])
+    asked: Any = parse(options, prog=f"flylab run {words[0]}", config=_CONFIG, args=words[1:])
     from flylab.api import run_and_publish
     from flylab.reporting import verdicts
 
@@ -155,7 +137,8 @@ def _run(words: list[str]) -> None:
         done = run_and_publish(study, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=watcher)
     terminal = console()
     print_table(terminal, study.table(done.results))
-    print_verdicts(terminal, verdicts(done.results))
+    if study.claims:
+        print_verdicts(terminal, verdicts(done.results))
     said = f"trained {done.n_trained} members" if done.n_trained else "found finished, nothing to train"
     print(f"{said}; figure, claims and report are in {done.folder}")
 
@@ -183,7 +166,7 @@ class _Claims:
 
 
 def _claims(words: list[str]) -> None:
-    asked = _parse(_Claims, prog="flylab claims", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    asked = parse(_Claims, prog="flylab claims", args=words, config=(tyro.conf.FlagCreatePairsOff,))
     from flylab.reporting import claims_json, open_results, runs_in, verdicts
 
     found = {folder: verdicts(open_results(folder)) for folder in runs_in(asked.out)}
@@ -205,7 +188,7 @@ class _Report:
 
 
 def _report(words: list[str]) -> None:
-    asked = _parse(_Report, prog="flylab report", args=words)
+    asked = parse(_Report, prog="flylab report", args=words)
     from flylab.reporting import publish, runs_in
 
     for folder in runs_in(asked.out):
@@ -242,7 +225,7 @@ def _evaluate(words: list[str]) -> int:
         out: The folder of all runs.
         force: Train everything again, the references too.
     """
-    asked: Any = _parse(options, prog="flylab evaluate", config=_CONFIG, args=words)
+    asked: Any = parse(options, prog="flylab evaluate", config=_CONFIG, args=words)
     if not asked.model:
         raise ValueError("which model? give its place, e.g. flylab evaluate my_model.py:Net")
     found = run(asked.model, asked.name, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=Bar)
@@ -268,7 +251,7 @@ class _Leaderboard:
 
 
 def _leaderboard(words: list[str]) -> None:
-    asked = _parse(_Leaderboard, prog="flylab leaderboard", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    asked = parse(_Leaderboard, prog="flylab leaderboard", args=words, config=(tyro.conf.FlagCreatePairsOff,))
     from flylab.evaluation import leaderboard, leaderboard_table
 
     entries = leaderboard(asked.out, asked.by)
@@ -298,7 +281,7 @@ def _data(words: list[str]) -> None:
         plot: A picture to write, of ten examples of each class and of the construction of one in six steps; its ending
             says the format (.png, .svg, .pdf).
     """
-    asked: Any = _parse(options, prog="flylab data", config=_CONFIG, args=words)
+    asked: Any = parse(options, prog="flylab data", config=_CONFIG, args=words)
     if asked.output is None and asked.plot is None:
         raise ValueError("nothing to do: -o FILE writes the data set, --plot FILE.png draws it")
     for path, check in ((asked.plot, _picture_of), (asked.output, lambda path: formats.format_of(path, asked.format))):
@@ -331,7 +314,8 @@ def _draw(path: Path, config: Any) -> None:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
-    "list": _list, "run": _run, "claims": _claims, "report": _report, "evaluate": _evaluate,
+    "list": _list, "run": _run, "claims": _claims, "report": _report, "sweep": cli_sweeps.sweep,
+    "merge": cli_sweeps.merge, "slurm": cli_sweeps.slurm, "plot": cli_sweeps.plot, "evaluate": _evaluate,
     "leaderboard": _leaderboard, "data": _data,
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,8 +17,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab import files, runtime, store
+from flylab.assembly import assemble
 from flylab.config import fingerprint, override, plain, to_json
-from flylab.labels import labelled
 from flylab.ledger import Claim
 from flylab.provenance import code_fingerprint, origin, versions
 
@@ -87,6 +87,7 @@ class Study:
         figure: results → matplotlib figure.
         table: results → what the terminal shows.
         work: (protocol, cell) → optimiser steps of one seed, for the progress bar.
+        cost: (protocol, cell) → FLOPs of training one seed, and bytes of its data and network.
         minutes: preset → expected minutes on two cores, for the list of studies.
         inputs: artifacts of other studies by name.
         reads: protocol → cell → what identifies the files that the cell reads, e.g. their digest, or None. Called
@@ -105,6 +106,7 @@ class Study:
     figure: Callable[[xr.Dataset], Figure]
     table: Callable[[xr.Dataset], Table]
     work: Callable[[Any, Cell], int] = lambda protocol, cell: 0
+    cost: Callable[[Any, Cell], tuple[int, int]] | None = None
     minutes: Mapping[str, float] = field(default_factory=dict)
     inputs: Mapping[str, Path] = field(default_factory=dict)
     reads: Callable[[Any], Callable[[Cell], str | None]] = lambda protocol: lambda cell: None
@@ -243,7 +245,8 @@ def execute(
         watcher.begin(len(missing), sum(study.work(protocol, shard.cell) for shard in missing))
     for shard, data in _train(study, protocol, missing, watcher):
         have[shard.path] = data
-    results = assemble([(shard, have[shard.path]) for shard in shards])
+    parts = ((shard.place, have[shard.path]) for shard in shards)
+    results = assemble(parts, (shard.place for shard in shards))
     results.attrs = {
         "study": study.name, "preset": preset, "run": run_name, "question": study.question,
         "protocol": to_json(protocol), "content": content,
@@ -261,52 +264,43 @@ def execute(
 
 def plan(study: Study, protocol: Any, folder: Path) -> list[Shard]:
     """The shards of a protocol, and the files that hold them."""
-    inputs = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.inputs.items()}
-    common = {"protocol": _hash(study, protocol), "versions": versions(), "inputs": inputs}
-    shards, read_by = [], study.reads(protocol)
-    for cell in study.cells(protocol):
-        determined = {**common, "cell": dict(cell), "code": code_fingerprint(study.run, cell)}
-        if (read := read_by(cell)) is not None:
-            determined["read"] = read
-        for seed in range(protocol.n_seeds):
-            name = fingerprint({**determined, "seed": seed}, 24)
-            shards.append(Shard(cell, seed, folder / "shards" / f"{name}.nc"))
-    return shards
+    naming = Naming(study)
+    return [
+        Shard(cell, seed, folder / "shards" / f"{naming.name(base, seed)}.nc")
+        for cell, base in naming.cells(protocol)
+        for seed in range(protocol.n_seeds)
+    ]
 
 
-def assemble(parts: Sequence[tuple[Shard, xr.Dataset]]) -> xr.Dataset:
-    """One labelled data set from the shards; cells that a sparse design lacks are NaN (255 in whole numbers).
+class Naming:
+    """The names of shards: the hash of what determines one. What many share is computed once.
 
-    Likewise what a cell lacks where another one is longer, e.g. in test examples.
+    Args:
+        study: whose shards.
+        more: what else determines them.
     """
-    coords: dict[str, list] = {}
-    longest: dict[str, int] = {}
-    for shard, data in parts:
-        for name, values in (*((name, [value]) for name, value in shard.place.items()), *_inner(shard, data)):
-            known = coords.setdefault(name, [])
-            known += [value for value in values if value not in known]
-        for dim, n in data.sizes.items():
-            longest[str(dim)] = max(n, longest.get(str(dim), 0))
-    index = {name: {value: i for i, value in enumerate(values)} for name, values in coords.items()}
-    arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
-    for shard, data in parts:
-        inner = dict(_inner(shard, data))
-        for name, variable in data.squeeze("seed", drop=True).data_vars.items():
-            dims = (*shard.place, *(str(dim) for dim in variable.dims))
-            if str(name) not in arrays:
-                shape = [len(index[dim]) if dim in index else longest[dim] for dim in dims]
-                empty = 255 if variable.dtype.kind == "u" else np.nan
-                arrays[str(name)] = dims, np.full(shape, empty, variable.dtype)
-            place = tuple(index[dim][value] for dim, value in shard.place.items())
-            sizes = {str(dim): n for dim, n in variable.sizes.items()}
-            rows = [[index[dim][v] for v in inner[dim]] if dim in inner else range(n) for dim, n in sizes.items()]
-            arrays[str(name)][1][(*place, *np.ix_(*rows))] = variable.values
-    return labelled(xr.Dataset(arrays, coords))
 
+    def __init__(self, study: Study, more: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._study = study
+        inputs = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.inputs.items()}
+        self._common = {"versions": versions(), "inputs": inputs, **more}
+        self._code: dict[str, str] = {}
 
-def _inner(shard: Shard, data: xr.Dataset) -> list[tuple[str, list]]:
-    """The coordinates within a shard, e.g. its steps."""
-    return [(str(name), data[name].values.tolist()) for name in data.coords if name not in shard.place]
+    def cells(self, protocol: Any) -> Iterator[tuple[Cell, dict[str, Any]]]:
+        """Each cell of a protocol, and what determines it but the seed."""
+        read_by, hashed = self._study.reads(protocol), _hash(self._study, protocol)
+        for cell in self._study.cells(protocol):
+            picked = to_json({name: value for name, value in cell.items() if isinstance(value, str)})
+            if picked not in self._code:  # only text in a cell picks code
+                self._code[picked] = code_fingerprint(self._study.run, cell)
+            base = {**self._common, "protocol": hashed, "cell": dict(cell), "code": self._code[picked]}
+            if (read := read_by(cell)) is not None:
+                base["read"] = read
+            yield cell, base
+
+    def name(self, base: Mapping[str, Any], seed: int) -> str:
+        """Of the shard of one seed."""
+        return fingerprint({**base, "seed": seed}, 24)
 
 
 def _hash(study: Study, protocol: Any) -> str:

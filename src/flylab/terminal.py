@@ -1,8 +1,13 @@
 """What the terminal shows: a progress bar, tables, verdicts."""
 
+import contextlib
+import io
+import itertools
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import tyro
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,6 +30,25 @@ def console() -> Console:
     """The terminal; where there is none, wide enough for whole rows."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
+
+
+def parse(what: Any, **kwargs: Any) -> Any:
+    """`tyro.cli`, its complaint in one line instead of a box.
+
+    Raises:
+        ValueError: for bad input.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(what, **kwargs)
+    except SystemExit as exit_:
+        if exit_.code != 2:
+            raise
+    lines = [line.strip("│╭╮╰╯ ") for line in said.getvalue().splitlines()]
+    first = itertools.takewhile(lambda line: not line.startswith("───"), (line for line in lines if "─ " not in line))
+    message = re.sub(r"^Error parsing (protocol|config)[a-z.]*: ", "", " ".join(first).strip())
+    raise ValueError(f"{message} ({kwargs['prog']} --help explains the options)")
 
 
 class Bar:

@@ -1,0 +1,287 @@
+"""The points of a sweep: grids, random samples, and a filter, from plain values such as a TOML file has."""
+
+import ast
+import itertools
+import math
+import operator
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Point = dict[str, Any]  # a value for each axis
+MOST_VALUES = 1_000_000  # of one axis
+SPACED = ("linear", "log", "range")
+RANDOM = ("uniform", "log_uniform", "choice")
+
+
+class Axis(NamedTuple):
+    """One axis: its values, or how to draw one.
+
+    Attributes:
+        name: of the field that it sets.
+        values: of a grid's axis, in order.
+        draw: of a random axis: a generator → a value.
+    """
+
+    name: str
+    values: tuple = ()
+    draw: Callable[[np.random.Generator], Any] | None = None
+
+
+def axis(name: str, spec: Any, whole: bool = False) -> Axis:
+    """An axis from what stands in a TOML file.
+
+    Args:
+        name: of the field.
+        spec: a list of values; `{"linear": [low, high, n]}` or `{"log": [low, high, n]}`, both ends included;
+            `{"range": [start, stop, step]}`, without `stop`; for samples drawn at random `{"uniform": [low, high]}`,
+            `{"log_uniform": [low, high]}` or `{"choice": [values]}`.
+        whole: whether the field takes whole numbers only: then values are rounded, and doubles dropped.
+
+    Raises:
+        ValueError: naming the axis.
+
+    >>> axis("width", {"log": [10, 1000, 3]}, whole=True).values
+    (10, 100, 1000)
+    """
+    if isinstance(spec, Mapping):
+        if len(spec) != 1 or next(iter(spec)) not in (*SPACED, *RANDOM):
+            raise ValueError(
+                f"axis {name}: {dict(spec)} is not known; give a list, or one of {', '.join(SPACED + RANDOM)}"
+            )
+        ((kind, given),) = spec.items()
+        if kind == "choice":
+            options = _listed(name, given)
+            return Axis(name, draw=lambda rng: options[int(rng.integers(len(options)))])
+        numbers = _numbers(name, kind, given)
+        if kind in RANDOM:
+            return Axis(name, draw=_drawn(kind, numbers, whole))
+        values = [_rounded(value) for value in _spaced(name, kind, numbers)] if whole else _spaced(name, kind, numbers)
+        return Axis(name, tuple(dict.fromkeys(values)))
+    values = _listed(name, spec)
+    if len(set(map(repr, values))) < len(values):
+        raise ValueError(f"axis {name} has a value twice: {list(values)}")
+    return Axis(name, values)
+
+
+def _listed(name: str, values: Any) -> tuple:
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | range):
+        raise ValueError(f"axis {name}: {values!r} is not a list of values")
+    found = tuple(values.tolist() if isinstance(values, np.ndarray) else values)
+    if not 0 < len(found) <= MOST_VALUES:
+        raise ValueError(f"axis {name} has {len(found)} values; give 1 … {MOST_VALUES}")
+    for value in found:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"axis {name}: {value} is not allowed; give finite numbers")
+    return tuple(tuple(value) if isinstance(value, list) else value for value in found)
+
+
+def _numbers(name: str, kind: str, given: Any) -> list[float]:
+    wanted = {"linear": "low, high, n", "log": "low, high, n", "range": "start, stop, step"}.get(kind, "low, high")
+    is_list = isinstance(given, list | tuple) and len(given) == wanted.count(",") + 1
+    if not is_list or not all(_is_number(value) and abs(value) < 1e300 for value in given):
+        raise ValueError(f"axis {name}: {kind} = {given!r} is not allowed; give [{wanted}]")
+    numbers = list(given)
+    low, high = numbers[:2]
+    if kind in ("log", "log_uniform") and not (low > 0 and high > 0):
+        raise ValueError(f"axis {name}: {kind} = {given} is not allowed; both ends must be > 0")
+    if kind in ("linear", "log") and not (isinstance(numbers[2], int) and 1 <= numbers[2] <= MOST_VALUES):
+        raise ValueError(
+            f"axis {name}: {kind} = {given} is not allowed; the number of values must be 1 … {MOST_VALUES}"
+        )
+    if kind == "range" and not (numbers[2] and 0 < (high - low) / numbers[2] <= MOST_VALUES):
+        raise ValueError(
+            f"axis {name}: range = {given} is not allowed; give 1 … {MOST_VALUES} steps from start to stop"
+        )
+    if kind in RANDOM and not low < high:
+        raise ValueError(f"axis {name}: {kind} = {given} is not allowed; low must be less than high")
+    return numbers
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _spaced(name: str, kind: str, numbers: list) -> list:
+    low, high, last = numbers
+    if kind == "range":
+        n = math.ceil((high - low) / last)
+        return [low + i * last for i in range(n)]
+    spaced = np.linspace(low, high, last) if kind == "linear" else np.geomspace(low, high, last)
+    return [float(f"{value:.12g}") for value in spaced]  # 0.3, not 0.30000000000000004
+
+
+def _rounded(value: float) -> int:
+    return round(value)
+
+
+def _drawn(kind: str, numbers: list[float], whole: bool) -> Callable[[np.random.Generator], Any]:
+    low, high = numbers
+
+    def draw(rng: np.random.Generator) -> Any:
+        if kind == "log_uniform":
+            value = math.exp(rng.uniform(math.log(low), math.log(high)))
+        else:
+            value = rng.uniform(low, high)
+        return round(value) if whole else float(f"{value:.12g}")
+
+    return draw
+
+
+class Design(NamedTuple):
+    """Which points a sweep has.
+
+    Attributes:
+        axes: in order. Those drawn at random share one dimension, `sample`.
+        samples: how many are drawn; each depends on its number only, so that more extend fewer.
+        sample_seed: of the draws.
+        keep: which points to keep.
+    """
+
+    axes: tuple[Axis, ...]
+    samples: int = 0
+    sample_seed: int = 0
+    keep: Callable[[Point], bool] = lambda point: True
+
+    @property
+    def grid(self) -> tuple[Axis, ...]:
+        """The axes that are not drawn."""
+        return tuple(one for one in self.axes if one.draw is None)
+
+    @property
+    def size(self) -> int:
+        """Number of points before the filter."""
+        return math.prod(len(one.values) for one in self.grid) * max(self.samples, 1)
+
+    def sampled(self) -> list[Point]:
+        """The values of the random axes, sample by sample."""
+        random = [one for one in self.axes if one.draw is not None]
+        return [
+            {
+                one.name: one.draw(np.random.default_rng([self.sample_seed, i, zlib.crc32(one.name.encode())]))
+                for one in random
+                if one.draw
+            }
+            for i in range(self.samples)
+        ]
+
+    def points(self) -> Iterator[tuple[Point, Point]]:
+        """Each point's place among the results (axis → label; of samples their number), and its values."""
+        grid = self.grid
+        labels = [dict(zip(one.values, labelled(one.values), strict=True)) for one in grid]
+        for values in itertools.product(*(one.values for one in grid)):
+            own = {one.name: value for one, value in zip(grid, values, strict=True)}
+            place = {one.name: of[value] for one, of, value in zip(grid, labels, values, strict=True)}
+            if not self.samples:
+                if self.keep(own):
+                    yield place, own
+                continue
+            for i, drawn in enumerate(self.sampled()):
+                if self.keep(point := {**own, **drawn}):
+                    yield {**place, "sample": i}, point
+
+
+def labelled(values: Sequence) -> list:
+    """Values as a coordinate has them: numbers, or text for all if one of them is not a number."""
+    return list(values) if all(map(_is_number, values)) else [_text(value) for value in values]
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+# ── the filter ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_BINARY = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
+}  # fmt: skip
+_COMPARE = {
+    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
+    ast.NotEq: operator.ne, ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b,
+}  # fmt: skip
+MOST_CHARACTERS = 500
+
+
+def condition(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
+    """A filter such as `width * learning_rate < 1 and model == "cnn"`, as a function of a point.
+
+    Only axis names, numbers, text, `+ - * / // %`, comparisons, `in`, `and`, `or`, `not` and lists: no code is run.
+
+    Raises:
+        ValueError: for anything else, at once or where a point has values that do not go together.
+
+    >>> condition("width * 2 <= 20", ["width"])({"width": 10})
+    True
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"the filter has {len(text)} characters; give at most {MOST_CHARACTERS}")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise ValueError(f"the filter {text!r} is not an expression such as: width * learning_rate < 1") from None
+    try:
+        _check(tree, text, names)
+    except RecursionError:
+        raise ValueError(f"the filter {text!r} is nested too deeply") from None
+
+    def keep(point: Point) -> bool:
+        try:
+            return bool(_value(tree, point))
+        except (TypeError, ArithmeticError, ValueError) as error:
+            raise ValueError(f"the filter {text!r} fails for {point}: {error}") from None
+
+    return keep
+
+
+def _check(node: ast.AST, text: str, names: Sequence[str]) -> None:
+    if isinstance(node, ast.Name):
+        if node.id not in names:
+            raise ValueError(f"the filter {text!r} asks for {node.id}, which is no axis; there are {', '.join(names)}")
+        return
+    if isinstance(node, ast.Constant):
+        if not isinstance(node.value, int | float | str):
+            raise ValueError(f"the filter {text!r} has {node.value!r}; give numbers or text")
+        return
+    known = (
+        (isinstance(node, ast.BinOp) and type(node.op) in _BINARY)
+        or (isinstance(node, ast.Compare) and all(type(op) in _COMPARE for op in node.ops))
+        or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub))
+        or isinstance(node, ast.BoolOp | ast.List | ast.Tuple)
+    )
+    if not known:
+        raise ValueError(f"the filter {text!r} has {ast.unparse(node)!r}, which is not allowed in one")
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            _check(child, text, names)
+
+
+def _value(node: ast.AST, point: Point) -> Any:
+    match node:
+        case ast.Name():
+            return point[node.id]
+        case ast.Constant():
+            return node.value
+        case ast.List() | ast.Tuple():
+            return [_value(item, point) for item in node.elts]
+        case ast.BoolOp():
+            parts = (_value(part, point) for part in node.values)
+            return all(parts) if isinstance(node.op, ast.And) else any(parts)
+        case ast.UnaryOp():
+            inner = _value(node.operand, point)
+            return not inner if isinstance(node.op, ast.Not) else -inner
+        case ast.BinOp():
+            left, right = (float(_number(_value(side, point))) for side in (node.left, node.right))
+            return _BINARY[type(node.op)](left, right)
+        case ast.Compare():
+            values = [_value(item, point) for item in (node.left, *node.comparators)]
+            return all(_COMPARE[type(op)](a, b) for op, a, b in zip(node.ops, values, values[1:], strict=False))
+    raise AssertionError(node)
+
+
+def _number(value: Any) -> float:
+    if not _is_number(value):
+        raise TypeError(f"{value!r} is not a number")
+    return value

@@ -1,0 +1,145 @@
+"""Plain training of one network: no claims, for `flylab run train` and for sweeps over anything."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flylab.data import MNIST1D, published
+from flylab.loop import Plan
+from flylab.members import Progress, train_members
+from flylab.models import Model, n_params, zoo
+from flylab.models.flops import forward_flops
+from flylab.objectives import supervised
+from flylab.plot import COLOURS, band, style
+from flylab.stats import plus_minus
+from flylab.study import BaseProtocol, Cell, Study, Table
+
+NETWORKS: dict[str, Callable[[int, int, int], Model]] = {  # (length, width, outputs)
+    "logistic": lambda length, width, n_outputs: zoo.logistic(length, n_outputs),
+    "mlp": lambda length, width, n_outputs: zoo.mlp(length, width, n_outputs),
+    "cnn": lambda length, width, n_outputs: zoo.cnn(length, width, n_outputs),
+    "gru": lambda length, width, n_outputs: zoo.bidirectional_gru(length, width, n_outputs),
+}
+WIDTHS = {"logistic": 1, "mlp": 100, "cnn": 25, "gru": 6}
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """One network on one data set: by default the published MLP, as `architectures` trains it."""
+
+    model: Literal["logistic", "mlp", "cnn", "gru"] = "mlp"
+    """The network."""
+    width: int | None = None
+    """Hidden units, or channels; by default the published number."""
+    n_steps: int = 6000
+    """Optimiser steps."""
+    batch_size: int = 100
+    """Examples per step."""
+    learning_rate: float = 1e-2
+    """Of the optimiser."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or gradient descent."""
+    order: Literal["fixed", "shuffled"] = "fixed"
+    """Batches in the order of the examples, or shuffled anew in each epoch."""
+    eval_every: int = 250
+    """Steps between evaluations."""
+    data: MNIST1D = field(default_factory=MNIST1D)
+    """MNIST-1D, one data set for all seeds."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width is not None:
+            self._require(whole=("width",))
+        if self.model not in NETWORKS:
+            raise ValueError(f"model={self.model!r} is not allowed: give one of {', '.join(NETWORKS)}")
+        self._require(whole=("n_steps",), positive=("learning_rate",))
+        Plan(self.n_steps, self.batch_size, self.eval_every, self.order, self.optimizer)
+
+
+def cells(protocol: Protocol) -> Sequence[Cell]:
+    """One."""
+    return [{"model": protocol.model}]
+
+
+def _network(protocol: Protocol) -> Model:
+    width = WIDTHS[protocol.model] if protocol.width is None else protocol.width
+    return NETWORKS[protocol.model](protocol.data.final_seq_length, width, protocol.data.outputs)
+
+
+@functools.lru_cache(maxsize=1024)
+def _size(model: Model, length: int) -> tuple[int, int]:
+    return forward_flops(model, (length,)), n_params(model)
+
+
+def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+    """FLOPs of training (a step does about three times the work of a forward pass), and bytes of data and network."""
+    data = protocol.data
+    forward, n_weights = _size(_network(protocol), data.final_seq_length)
+    n_examples = data.n_train + data.n_valid + data.n_test
+    evaluated = len(Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every).evaluated) * n_examples
+    n_bytes = 4 * (n_examples * (data.final_seq_length + 1) + 4 * n_weights)  # gradient, two moments
+    return forward * (3 * protocol.batch_size * protocol.n_steps + evaluated), n_bytes
+
+
+def run(
+    protocol: Protocol,
+    cell: Cell,
+    seeds: Sequence[int],
+    *,
+    key,
+    inputs=None,
+    progress: Progress | None = None,
+    checkpoint=None,
+) -> xr.Dataset:
+    """Train the network for all seeds."""
+    network = _network(protocol)
+    plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every, protocol.order, protocol.optimizer)
+    grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
+    population = train_members(supervised(network), published(protocol.data), plan, grid, key=key, progress=progress)
+    return population.results.squeeze("learning_rate", drop=True)
+
+
+def table(results: xr.Dataset) -> Table:
+    """Accuracies after the last step."""
+    rows = []
+    for model in results.model.values:
+        last = results.sel(model=model).isel(step=-1)
+        names = [f"{on}_accuracy" for on in ("train", "valid", "test")]
+        found = (plus_minus(last[name].values) if name in last else "–" for name in names)
+        rows.append([str(model), *found])
+    return Table("Accuracy after the last step (%)", ["network", "training", "validation", "test"], rows)
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Training and test accuracy against steps."""
+    with style():
+        drawn = Figure(figsize=(6, 4))
+        ax = drawn.subplots()
+        for on, colour in (("train", COLOURS[1]), ("test", COLOURS[0])):
+            curve = results[f"{on}_accuracy"].isel(model=0)
+            band(ax, curve, label={"train": "training", "test": "test"}[on], color=colour)
+        ax.set(ylabel="accuracy (%)", title=str(results.model.values[0]))
+        ax.legend(loc="lower right")
+    return drawn
+
+
+STUDY = Study(
+    question="How well does one network learn one data set?",
+    presets={
+        "smoke": Protocol(n_seeds=2, n_steps=100, eval_every=50),
+        "quick": Protocol(),
+        "paper": Protocol(n_seeds=30),
+    },
+    cells=cells,
+    run=run,
+    claims=(),
+    figure=figure,
+    table=table,
+    cost=cost,
+    work=lambda protocol, cell: protocol.n_steps,
+    minutes={"smoke": 0.1, "quick": 0.3, "paper": 0.8},
+)

@@ -1,0 +1,43 @@
+"""Plain training: the published networks, as `architectures` trains them."""
+
+import numpy as np
+import pytest
+
+import flylab
+from flylab.studies.train import NETWORKS, STUDY, WIDTHS, Protocol, cost, figure, run, table
+
+DATA = flylab.MNIST1D(n_train=100, n_valid=0, n_test=100)
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_every_network_learns_and_has_its_cost(model):
+    protocol = Protocol(n_seeds=2, model=model, n_steps=3, eval_every=1, data=DATA)
+    assert cost(protocol, {"model": model})[0] > 3 * 2 * 100 * 40
+    import jax
+
+    found = run(protocol, {"model": model}, [0, 1], key=jax.random.key(0))
+    assert dict(found.test_accuracy.sizes) == {"seed": 2, "step": 4}
+    assert np.isfinite(found.test_loss).all()
+
+
+def test_by_default_it_is_the_published_network():
+    assert {name: flylab.n_params(make(40, WIDTHS[name], 10)) for name, make in NETWORKS.items()} == {
+        "logistic": 410, "mlp": 15_210, "cnn": 5_210, "gru": 5_134,
+    }  # fmt: skip
+
+
+def test_table_and_figure(tmp_path):
+    results = flylab.run("train", "smoke", tmp_path, n_steps=5, data=DATA)
+    assert table(results).rows[0][0] == "mlp"
+    assert table(results).rows[0][2] == "–"  # there is no validation set
+    assert figure(results).axes[0].get_ylabel() == "accuracy (%)"
+    assert flylab.verdicts(results) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"width": 0}, {"model": "x"}, {"n_steps": 0}, {"learning_rate": 0.0}, {"order": "x"}]
+)
+def test_refuses(change):
+    with pytest.raises(ValueError, match="is not allowed"):
+        Protocol(**change)
+    assert STUDY.claims == ()
