@@ -28,7 +28,7 @@ ORDER = (
     "compat.pickles", "compat.mnist1d.transform", "compat.mnist1d.utils", "compat.mnist1d.cache", "compat.mnist1d.data",
     "compat.mnist1d", "compat",
     "reporting", "contestants", "evaluation", "api", "sweeps", "sweeping", "clusters", "slurm",
-    "charts", "terminal", "cli_sweeps", "cli",
+    "charts", "terminal", "cli_sweeps", "cli", "__main__",
 )  # fmt: skip
 MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in ROOT.rglob("*.py"))
 
