@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import flylab
 from flylab import Sweep, store, sweeping, sweeps
 from flylab.cli import main
 
@@ -44,12 +45,16 @@ def toml(tmp_path):
     return path
 
 
+def trained(toml, out):
+    return flylab.run(sweeps.from_toml(toml), out=out)
+
+
 def shards(out):
     return {path.name: path.read_bytes() for path in Path(out).glob("sweeps/*/shards/*/*.nc")}
 
 
 def test_a_grid(toml, tmp_path):
-    results = sweeps.from_toml(toml).run(tmp_path)
+    results = trained(toml, tmp_path)
     accuracy = results.test_accuracy
     assert dict(accuracy.sizes) == {"learning_rate": 2, "iid_noise_scale": 2, "model": 1, "seed": 3, "step": 2}
     assert np.isnan(accuracy.sel(learning_rate=0.1, iid_noise_scale=0.5)).all()  # the filter
@@ -63,9 +68,7 @@ def test_a_grid(toml, tmp_path):
 
 
 def test_a_point_is_what_the_study_trains(tmp_path):
-    import flylab
-
-    swept = Sweep("train", {"learning_rate": [0.1]}, "smoke", SMALL, n_seeds=2).run(tmp_path)
+    swept = flylab.run(Sweep("train", {"learning_rate": [0.1]}, "smoke", SMALL, n_seeds=2), out=tmp_path)
     alone = flylab.run("train", "smoke", tmp_path, n_seeds=2, n_steps=5, model="logistic", learning_rate=0.1,
                        data=flylab.MNIST1D(n_train=100, n_valid=0, n_test=100))  # fmt: skip
     assert np.array_equal(swept.test_loss.squeeze("learning_rate").values, alone.test_loss.values)
@@ -83,7 +86,7 @@ def test_again_trains_nothing_and_a_larger_grid_only_the_new(toml, tmp_path):
 
 
 def test_parts_merged_are_the_whole(toml, tmp_path, capsys):
-    whole = sweeps.from_toml(toml).run(tmp_path / "whole")
+    whole = trained(toml, tmp_path / "whole")
     out = str(tmp_path / "parts")
     assert main(["sweep", str(toml), "--out", out, "--shard", "1/4"]) == 0
     assert main(["merge", str(toml), "--out", out]) == 2
@@ -121,7 +124,7 @@ if __name__ == "__main__":
     path.write_text(script)
     found = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300)
     assert found.returncode == 0, found.stderr
-    whole = sweeps.from_toml(toml).run(tmp_path / "whole")
+    whole = trained(toml, tmp_path / "whole")
     assert found.stdout.split()[-2:] == ["9", whole.checksum]
     assert shards(tmp_path / "dask") == shards(tmp_path / "whole")
 
@@ -145,7 +148,7 @@ def test_any_executor_will_do(toml, tmp_path):
 
     with ThreadPoolExecutor(1) as executor:
         done = sweeping.run(sweeps.from_toml(toml), tmp_path / "threads", executor=executor)
-    assert done.results.checksum == sweeps.from_toml(toml).run(tmp_path / "here").checksum
+    assert done.results.checksum == trained(toml, tmp_path / "here").checksum
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "another's"])
@@ -181,9 +184,9 @@ def test_two_processes_on_one_store_share_the_work(toml, tmp_path):
     runs = racing(toml, tmp_path / "raced", 2)
     said = [run.communicate(timeout=200)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
-    trained = [int(text.split()[1]) if text.startswith("trained") else 0 for text in said]
-    assert sum(trained) == 9  # nothing twice
-    whole = sweeps.from_toml(toml).run(tmp_path / "whole")
+    counts = [int(text.split()[1]) if text.startswith("trained") else 0 for text in said]
+    assert sum(counts) == 9  # nothing twice
+    whole = trained(toml, tmp_path / "whole")
     assert shards(tmp_path / "raced") == shards(tmp_path / "whole")
     assert store.open_checked(tmp_path / "raced/sweeps/grid/results.nc").checksum == whole.checksum
 
@@ -201,7 +204,7 @@ def test_killed_at_any_instant_nothing_is_lost(toml, tmp_path):
     assert killed
     (run,) = racing(toml, tmp_path / "cut", 1)
     run.communicate(timeout=200)
-    whole = sweeps.from_toml(toml).run(tmp_path / "whole")
+    whole = trained(toml, tmp_path / "whole")
     assert shards(tmp_path / "cut") == shards(tmp_path / "whole")
     assert store.open_checked(tmp_path / "cut/sweeps/grid/results.nc").checksum == whole.checksum
 
@@ -222,7 +225,7 @@ def test_random_samples_have_one_dimension(tmp_path):
         "order": ["fixed", "shuffled"],
     }
     fixed = {name: value for name, value in SMALL.items() if name != "n_train"}
-    results = Sweep("train", axes, "smoke", fixed, samples=3, n_seeds=1, name="random").run(tmp_path)
+    results = flylab.run(Sweep("train", axes, "smoke", fixed, samples=3, n_seeds=1, name="random"), out=tmp_path)
     assert dict(results.test_accuracy.sizes) == {"order": 2, "sample": 3, "model": 1, "seed": 1, "step": 2}
     assert results.learning_rate.dims == ("sample",)
     assert set(results.n_train.values) <= {100, 200}
@@ -353,3 +356,8 @@ def test_plots(toml, tmp_path, capsys):
         assert said in capsys.readouterr().err
     assert not (tmp_path / "bad.png").exists()
     assert json.loads(store.open_checked(folder / "results.nc").attrs["sweep"])["n_seeds"] == 3
+
+
+def test_a_sweep_says_its_own_fields(tmp_path):
+    with pytest.raises(ValueError, match="give only the sweep"):
+        flylab.run(Sweep("train", {"learning_rate": [0.1]}), out=tmp_path, n_steps=3)

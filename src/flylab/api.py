@@ -5,15 +5,18 @@ from typing import Any
 
 import xarray as xr
 
-from flylab import reporting, studies
+from flylab import reporting, studies, sweeping
 from flylab.study import Run, Study, Watcher, execute, protocol_of
+from flylab.sweeps import Sweep
 
 
-def run(study: str, preset: str = "quick", out: str | Path = "runs", force: bool = False, **changes: Any) -> xr.Dataset:
-    """Run a study, or find its results, and return them; figure, claims and report are in its folder under `out`.
+def run(
+    study: str | Sweep, preset: str = "quick", out: str | Path = "runs", force: bool = False, **changes: Any
+) -> xr.Dataset:
+    """Run a study or a sweep, or find its results, and return them; files are in its folder under `out`.
 
     Args:
-        study: its name, e.g. "architectures".
+        study: its name, e.g. "architectures"; or a sweep, which says all else but `out`.
         preset: "smoke", "quick" or "paper".
         out: the folder of all runs; results found there are not made again.
         force: train everything again.
@@ -28,6 +31,10 @@ def run(study: str, preset: str = "quick", out: str | Path = "runs", force: bool
 
     >>> results = run("architectures", preset="smoke", n_seeds=1, n_steps=1)  # doctest: +SKIP
     """
+    if isinstance(study, Sweep):
+        if force or changes or preset not in ("quick", study.preset):
+            raise ValueError("a sweep says its own preset and fields: give only the sweep and out")
+        return sweeping.run(study, Path(out)).results
     found = studies.find(study)
     return run_and_publish(found, preset, protocol_of(found, preset, **changes), Path(out), force=force).results
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import xarray as xr
-
 from flylab import runtime, store, studies
 from flylab.assembly import Place
 from flylab.config import flat_fields, override_flat
@@ -37,6 +35,8 @@ class Sweep:
 
     Raises:
         ValueError: naming what is wrong, before anything is trained.
+
+    `flylab.run(sweep)` trains it.
 
     >>> sweep = Sweep("train", {"learning_rate": [1e-3, 1e-2], "iid_noise_scale": [0.0, 0.1]}, n_seeds=3)
     >>> sweep.n_members
@@ -127,12 +127,6 @@ class Sweep:
     def folder(self, out: str | Path = "runs") -> Path:
         """Of its store and results."""
         return Path(out) / FOLDER / self.name
-
-    def run(self, out: str | Path = "runs", **how: Any) -> xr.Dataset:
-        """Train what is not in the store yet, and return all; see `sweeping.run`."""
-        from flylab import sweeping  # it stands above
-
-        return sweeping.run(self, Path(out), **how).results
 
 
 def from_toml(path: Path) -> Sweep:
