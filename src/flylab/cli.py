@@ -29,6 +29,7 @@ commands:
   plot         draw results:         flylab plot runs/sweeps/sweep --x width --lines model
   evaluate     place your own model: flylab evaluate my_model.py:Net --preset quick
   leaderboard  the models evaluated in a folder, among flylab's own
+  doctor       examine this machine: versions, devices, speed, caches, and whether devices compute rightly
   data         write the data set:   flylab data --n-train 20000 -o mnist1d.npz
                or draw it:           flylab data --plot mnist1d.png
 
@@ -139,8 +140,16 @@ def _run(words: list[str]) -> None:
     print_table(terminal, study.table(done.results))
     if study.claims:
         print_verdicts(terminal, verdicts(done.results))
+    _warn(done.folder)
     said = f"trained {done.n_trained} members" if done.n_trained else "found finished, nothing to train"
     print(f"{said}; figure, claims and report are in {done.folder}")
+
+
+def _warn(folder: Path) -> None:
+    from flylab.reporting import warning_of
+
+    if warning := warning_of(folder):
+        print(f"flylab: {folder}: {warning}", file=sys.stderr)
 
 
 def _value_of(flag: str, words: Sequence[str], default: str) -> str:
@@ -177,6 +186,7 @@ def _claims(words: list[str]) -> None:
     for folder, verdicts_ in found.items():
         terminal.print(f"[bold]{folder}[/]")
         print_verdicts(terminal, verdicts_)
+        _warn(folder)
 
 
 @dataclasses.dataclass
@@ -261,6 +271,30 @@ def _leaderboard(words: list[str]) -> None:
     print_table(console(), leaderboard_table(entries))
 
 
+# ── doctor ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclasses.dataclass
+class _Doctor:
+    """Examine this machine: versions, devices, speed, caches, and whether devices compute rightly."""
+
+    json: bool = False
+    """Print a JSON list of objects."""
+
+
+def _doctor(words: list[str]) -> int:
+    asked = parse(_Doctor, prog="flylab doctor", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    from flylab.doctor import examine
+
+    found = examine()
+    if asked.json:
+        print(json.dumps([one._asdict() for one in found], indent=2, ensure_ascii=False))
+    else:
+        for one in found:
+            print(f"{'ok  ' if one.is_good else 'BAD '} {one.what:<24} {one.value}")
+    return 0 if all(one.is_good for one in found) else 1
+
+
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -316,7 +350,7 @@ def _draw(path: Path, config: Any) -> None:
 COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "list": _list, "run": _run, "claims": _claims, "report": _report, "sweep": cli_sweeps.sweep,
     "merge": cli_sweeps.merge, "slurm": cli_sweeps.slurm, "plot": cli_sweeps.plot, "evaluate": _evaluate,
-    "leaderboard": _leaderboard, "data": _data,
+    "leaderboard": _leaderboard, "doctor": _doctor, "data": _data,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -145,6 +145,7 @@ def origin() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "devices": [str(device) for device in runtime.devices()],
+        "parity": runtime.parity(),
         "python": platform.python_version(),
         "versions": versions(),
     }

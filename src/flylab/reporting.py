@@ -43,6 +43,7 @@ pre { background: #8882; padding: .6rem .8rem; overflow-x: auto; border-radius: 
 {% for row in table.rows %}<tr>{% for c in row %}<td class="n">{{ c }}</td>{% endfor %}</tr>
 {% endfor %}</table></div>
 <h2>Claims</h2>
+{% if warning %}<p><b>Warning: {{ warning }}.</b></p>{% endif %}
 <p>An effect is <b>supported</b> if the whole 95 % interval of its mean over seeds lies inside the claim's region,
 <b>refuted</b> if it lies outside, else <b>undecided</b>. The last column is the same at the study-wide level
 1 − 0.05/m for the m claims tested.</p>
@@ -119,6 +120,15 @@ def claims_json(found: list[Verdict]) -> str:
     return json.dumps([verdict._asdict() for verdict in found], indent=2, ensure_ascii=False) + "\n"
 
 
+def warning_of(folder: Path) -> str:
+    """What speaks against a run's verdicts: that its device failed `flylab doctor`. Empty if nothing is known to."""
+    try:
+        failed = json.loads((folder / "provenance.json").read_text()).get("parity") == "failed"
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return "computed on a device that failed the parity test of flylab doctor: do not trust it" if failed else ""
+
+
 def effect_text(verdict: Verdict) -> str:
     """An effect with its interval, in the claim's unit."""
     if verdict.effect is None:
@@ -164,6 +174,7 @@ def _page(study: Study, results: xr.Dataset, found: list[Verdict], png: bytes, f
     return jinja2.Environment(autoescape=True).from_string(_PAGE).render(
         study=study, attrs=results.attrs, n_seeds=results.sizes["seed"], command=repeat_command(results.attrs),
         figure=base64.b64encode(png).decode(), table=study.table(results), verdicts=found, effect=effect_text,
-        colours=_COLOURS, protocol=json.dumps(json.loads(results.attrs["protocol"]), indent=2),
+        colours=_COLOURS, warning=warning_of(folder),
+        protocol=json.dumps(json.loads(results.attrs["protocol"]), indent=2),
         provenance=json.dumps(provenance, indent=2) if provenance else "",
     )  # fmt: skip

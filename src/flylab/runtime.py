@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import json
 import os
 import warnings
 import zlib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import jax
 from flylab.files import user_cache
 
 CACHE = user_cache("jax")
+PARITY = user_cache("doctor") / "parity.json"
 _CHECKED = "flylab-checked"  # stamps the last look for broken entries
 
 
@@ -85,6 +88,21 @@ def use_cache() -> None:
     folder = Path(str(_setting("jax_compilation_cache_dir")))
     if folder.is_dir():
         delete_broken(folder)
+
+
+def parity() -> str:
+    """What `flylab doctor` found of the devices that train: "passed", "failed", or "not tested" with these versions."""
+    try:
+        found = json.loads(PARITY.read_text())
+        words = {str(found.get(kind_of(device), "not tested")) for device in devices()}
+    except (OSError, ValueError, AttributeError):
+        return "not tested"
+    return next((word for word in ("failed", "not tested") if word in words), "passed")
+
+
+def kind_of(device: Any) -> str:
+    """A kind of device with the versions of JAX that compile for it."""
+    return f"{device.device_kind}, jax {jax.__version__}, jaxlib {version('jaxlib')}"
 
 
 def delete_broken(folder: Path) -> list[Path]:

@@ -211,6 +211,7 @@ class Summary(NamedTuple):
 
 def summary(sweep: Sweep, out: Path) -> Summary:
     """Plan only."""
+    runtime.devices()  # before anything else starts JAX
     study, have = studies.find(sweep.study), store.listing(sweep.folder(out) / "shards")
     points, n_members, n_finished, n_steps = 0, 0, 0, 0
     last, flops, most = None, 0, 0
