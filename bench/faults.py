@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+import fault_clusters
 from flylab import store
 
 TOML = """
@@ -23,7 +24,7 @@ study = "train"
 preset = "smoke"
 n_seeds = 4
 [fixed]
-n_steps = 300
+n_steps = 1500
 [axes]
 learning_rate = [0.001, 0.01, 0.1]
 model = ["logistic", "mlp"]
@@ -53,9 +54,9 @@ def content(out: Path) -> tuple[str, dict[str, bytes]]:
 
 
 def killed(toml: Path, out: Path, rng: np.random.Generator, *more: str) -> bool:
-    """Kill it, and all that it started, at a random instant of the time that it trains."""
+    """Kill it, and all that it started, at a random instant."""
     run = start(toml, out, *more)
-    time.sleep(rng.uniform(0.5, 7.0))
+    time.sleep(rng.uniform(0.5, SECONDS))
     alive = run.poll() is None
     if alive:
         os.killpg(run.pid, signal.SIGKILL)
@@ -77,6 +78,7 @@ def kills(work: Path, toml: Path, rng: np.random.Generator, n: int, *more: str) 
 
 
 WHOLE: tuple[str, dict[str, bytes]] = "", {}
+SECONDS = 7.0  # that the undisturbed run takes
 
 
 def check(out: Path) -> None:
@@ -141,11 +143,32 @@ def full_disk(work: Path, toml: Path) -> str:
     return "one clear error each, full and read-only; went on with room"
 
 
+def cluster_faults(work: Path, toml: Path, rng: np.random.Generator, n: int, n_schedulers: int) -> tuple[int, int]:
+    """Workers killed with a shard in hand, and schedulers; after each, the sweep is run again."""
+    killed = 0
+    while killed < n:
+        out = work / f"workers{killed}"
+        done, code = fault_clusters.kill_workers(start, toml, out, work, rng, min(5, n - killed))
+        killed += done
+        assert code in (0, 2), code
+        finished(toml, out)
+        check(out)
+    hits = 0
+    while hits < n_schedulers:
+        out = work / f"schedulers{time.monotonic_ns()}"
+        hits += fault_clusters.kill_scheduler(start, toml, out, work, rng)
+        finished(toml, out)
+        check(out)
+    return killed, hits
+
+
 def main() -> None:
     """Try all, and print the tally."""
-    global WHOLE
+    global WHOLE, SECONDS
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=20)
+    parser.add_argument("--schedulers", type=int, default=5)
     parser.add_argument("--damages", type=int, default=15)
     asked = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -153,7 +176,9 @@ def main() -> None:
         work = Path(folder)
         toml = work / "grid.toml"
         toml.write_text(TOML)
+        begun = time.monotonic()
         finished(toml, work / "whole")
+        SECONDS = time.monotonic() - begun
         WHOLE = content(work / "whole")
         print(f"undisturbed: {len(WHOLE[1])} members")
         n, out = kills(work, toml, rng, asked.kills)
@@ -163,6 +188,9 @@ def main() -> None:
         for k in (2, 4):
             print(f"{k} processes on one store: {races(work, toml, k)} members trained twice, same bits", flush=True)
         print(f"damaged files: {damages(work, toml, rng, asked.damages)} times mended, same bits", flush=True)
+        done = cluster_faults(work, toml, rng, asked.workers, asked.schedulers)
+        print(f"kill -9 of Dask workers with a shard in hand: {done[0]} times, same bits", flush=True)
+        print(f"kill -9 of the Dask scheduler: {done[1]} times, one clear line each, same bits", flush=True)
         for k in range(1, 5):
             finished(toml, work / "parts", "--shard", f"{k}/4")
         subprocess.run([sys.executable, "-m", "flylab", "merge", toml, "--out", work / "parts"], check=True)

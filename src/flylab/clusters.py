@@ -1,6 +1,7 @@
 """A Dask cluster as an executor: one that runs already, or a local one for as long as it is needed."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import NamedTuple
@@ -33,10 +34,11 @@ def dask(scheduler: str | None = None, n_workers: int | None = None) -> Iterator
     if scheduler is None and (n_workers is None or n_workers < 1):
         raise ValueError(f"workers={n_workers} is not allowed: give a whole number ≥ 1")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
         if scheduler is None:
             local = distributed.LocalCluster(
                 n_workers=n_workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-                env=WORKER, silence_logs=40,
+                env=WORKER, silence_logs=logging.CRITICAL,
             )  # fmt: skip
             scheduler = stack.enter_context(local).scheduler_address
         try:
@@ -44,3 +46,17 @@ def dask(scheduler: str | None = None, n_workers: int | None = None) -> Iterator
         except (OSError, ValueError, TimeoutError) as error:
             raise ConnectionError(f"there is no Dask scheduler at {scheduler} ({error})") from None
         yield Cluster(client.get_executor(pure=False, retries=2), client.dashboard_link)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask logs whole tracebacks of what we answer ourselves, such as a lost scheduler."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.utils")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
