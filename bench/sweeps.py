@@ -9,15 +9,18 @@ import time
 from pathlib import Path
 
 import jax
+import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab import Sweep, files, runtime, store, sweeping
+from flylab import Plan, Sweep, files, runtime, store, sweeping
 from flylab.plot import style
 from flylab.reporting import image
 from flylab.studies import train
 from flylab.sweeps import jobs, shard_path
 
-SIZES = (1_000, 10_000, 100_000, 1_000_000)
+PLANNED = (1_000, 10_000, 100_000, 1_000_000)
+MERGED = (1_000, 3_000, 10_000, 30_000)
 N_SEEDS = 10
 
 
@@ -33,6 +36,39 @@ def planned(n: int) -> None:
             counts[parent] = counts.get(parent, 0) + 1
     seconds = time.perf_counter() - begun
     print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, max(counts.values()), len(counts))
+
+
+def merged(n: int) -> None:
+    """Merge n members from files; print seconds and megabytes."""
+    runtime.devices()
+    sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, n // N_SEEDS]}}, n_seeds=N_SEEDS)
+    with tempfile.TemporaryDirectory() as folder:
+        _made_up(sweep, Path(folder))
+        begun = time.perf_counter()
+        done = sweeping.merge(sweep, Path(folder))
+        seconds = time.perf_counter() - begun
+        assert done.results.sizes["learning_rate"] * N_SEEDS == n
+    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _made_up(sweep: Sweep, out: Path) -> None:
+    """Shards of the usual form for all members, without training: one file, its name and checksum written over."""
+    names = [f"{on}_{what}" for on in ("train", "valid", "test") for what in ("loss", "accuracy")]
+    steps = Plan(6000).evaluated
+    values = {name: (("seed", "step"), np.zeros((1, len(steps)), np.float32)) for name in names}
+    for job in jobs(sweep):
+        for seed, name in zip(job.seeds, job.names, strict=True):
+            if seed == len(_FILES):
+                data = xr.Dataset(values, {"seed": [seed], "step": list(steps)}, {"shard": "0" * 24})
+                _FILES.append((data, store.encoded(data), store.checksum(data)))
+            data, content, old = _FILES[seed]
+            new = store.checksum(data.assign_attrs(shard=name))
+            path = shard_path(sweep.folder(out), name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.replace(b"0" * 24, name.encode()).replace(old.encode(), new.encode()))
+
+
+_FILES: list[tuple[xr.Dataset, bytes, str]] = []  # by seed
 
 
 def overhead() -> None:
@@ -65,27 +101,41 @@ def main() -> None:
     """Measure, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--planned", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--merged", type=int, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, default=Path("scaling.png"))
     asked = parser.parse_args()
-    if asked.planned:
-        planned(asked.planned)
+    if asked.planned or asked.merged:
+        (planned if asked.planned else merged)(asked.planned or asked.merged)
         return
     overhead()
-    rows = []
-    for n in SIZES:
-        said = subprocess.run(
-            [sys.executable, __file__, "--planned", str(n)], capture_output=True, text=True, check=True
-        )
-        rows.append([float(word) for word in said.stdout.split()])
-        seconds, megabytes, fullest, folders = rows[-1]
+    planning, merging = [], []
+    for n in PLANNED:
+        planning.append(_measured("--planned", n))
+        seconds, megabytes, fullest, folders = planning[-1]
         where = f"{fullest:.0f} files in the fullest of {folders:.0f} folders"
-        print(f"{n:>9} members: {seconds:.2f} s, {megabytes:.0f} MB, {where}", flush=True)
+        print(f"{n:>9} members planned: {seconds:.2f} s, {megabytes:.0f} MB, {where}", flush=True)
+    for n in MERGED:
+        merging.append(_measured("--merged", n))
+        print(f"{n:>9} members merged: {merging[-1][0]:.2f} s, {merging[-1][1]:.0f} MB", flush=True)
     with style():
         figure = Figure(figsize=(8, 3.4))
         for ax, column, label in zip(figure.subplots(1, 2), (0, 1), ("time (s)", "peak memory (MB)"), strict=True):
-            ax.loglog(SIZES, [row[column] for row in rows], marker="o")
-            ax.set(xlabel="members planned and named", ylabel=label)
+            for sizes, rows, what in ((PLANNED, planning, "plan and name"), (MERGED, merging, "merge from files")):
+                ax.loglog(sizes, [row[column] for row in rows], marker="o", label=what)
+            ax.set(xlabel="members", ylabel=label)
+            if column == 0:
+                slope = [planning[-1][0] * n / PLANNED[-1] for n in PLANNED]
+                ax.loglog(PLANNED, slope, color="black", linestyle=":", linewidth=1, label="in proportion")
+            else:
+                ax.set_ylim(100, 10_000)
+            ax.legend()
     files.write_atomic(asked.output, image(figure, "png"))
+
+
+def _measured(what: str, n: int) -> list[float]:
+    """In a process of its own, for its memory."""
+    said = subprocess.run([sys.executable, __file__, what, str(n)], capture_output=True, text=True, check=True)
+    return [float(word) for word in said.stdout.split()]
 
 
 if __name__ == "__main__":

@@ -90,7 +90,8 @@ def open_checked(path: Path) -> xr.Dataset:
 
 
 _DIMENSION_ONLY = b"This is a netCDF dimension but not a netCDF variable"
-_STRUCTURE = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_FillValue"}
+_STRUCTURE = {"CLASS", "NAME", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_FillValue"}
+_UNREAD = {"REFERENCE_LIST", "DIMENSION_LIST", "_NCProperties"}  # slow to read, and said by others, too
 _CODED = {"coordinates", "dtype", "scale_factor", "add_offset", "missing_value", "_Unsigned", "calendar"}
 
 
@@ -106,7 +107,7 @@ def _read(path: Path) -> xr.Dataset:
 
 def _plain(file: h5py.File) -> xr.Dataset | None:
     """What stands in a file without groups, packed values, times or coordinates that are no dimensions; else None."""
-    found = {name: (item, dict(item.attrs)) for name, item in file.items()}
+    found = {name: (item, _said(item.attrs)) for name, item in file.items()}
     dims = {int(attrs["_Netcdf4Dimid"]): name for name, (_, attrs) in found.items() if "CLASS" in attrs}
     variables = {}
     for name, (item, attrs) in found.items():
@@ -122,8 +123,11 @@ def _plain(file: h5py.File) -> xr.Dataset | None:
         values = np.asarray(item.asstr()[()], dtype=str) if text else item[()]
         variables[name] = xr.Variable([dims[int(i)] for i in ids], values, said)
     coords = {name: variables.pop(name) for name in dims.values() if name in variables}
-    said = {key: _unwrapped(value) for key, value in file.attrs.items() if key != "_NCProperties"}
-    return xr.Dataset(variables, coords, said)
+    return xr.Dataset(variables, coords, {key: _unwrapped(value) for key, value in _said(file.attrs).items()})
+
+
+def _said(attrs: h5py.AttributeManager) -> dict[str, Any]:
+    return {key: attrs[key] for key in attrs if key not in _UNREAD}
 
 
 def _unwrapped(value: Any) -> Any:

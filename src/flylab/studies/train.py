@@ -70,6 +70,9 @@ def _network(protocol: Protocol) -> Model:
     return NETWORKS[protocol.model](protocol.data.final_seq_length, width, protocol.data.outputs)
 
 
+_splits = functools.lru_cache(maxsize=4)(published)  # a sweep asks for the same data for many points in a row
+
+
 @functools.lru_cache(maxsize=1024)
 def _size(model: Model, length: int) -> tuple[int, int]:
     return forward_flops(model, (length,)), n_params(model)
@@ -99,7 +102,7 @@ def run(
     network = _network(protocol)
     plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every, protocol.order, protocol.optimizer)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
-    population = train_members(supervised(network), published(protocol.data), plan, grid, key=key, progress=progress)
+    population = train_members(supervised(network), _splits(protocol.data), plan, grid, key=key, progress=progress)
     return population.results.squeeze("learning_rate", drop=True)
 
 
