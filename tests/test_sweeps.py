@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flylab
-from flylab import Sweep, store, sweeping, sweeps
+from flylab import Sweep, store, studies, sweeping, sweeps
 from flylab.cli import main
+from flylab.study import protocol_of
 
 TOML = """
 study = "train"
@@ -361,3 +363,20 @@ def test_plots(toml, tmp_path, capsys):
 def test_a_sweep_says_its_own_fields(tmp_path):
     with pytest.raises(ValueError, match="give only the sweep"):
         flylab.run(Sweep("train", {"learning_rate": [0.1]}), out=tmp_path, n_steps=3)
+
+
+@pytest.mark.parametrize("name", [name for name in studies.names() if studies.find(name).cost])
+def test_the_work_of_a_dry_run_grows_with_its_steps(name):
+    study, field = studies.find(name), "n_epochs" if name == "double_descent" else "n_steps"
+    found = []
+    for factor in (1, 1001):
+        protocol = protocol_of(study, "smoke")
+        protocol = replace(protocol, **{field: factor * getattr(protocol, field)})
+        found.append([study.cost(protocol, cell) for cell in study.cells(protocol)])
+        for (flops, n_bytes), cell in zip(found[-1], study.cells(protocol), strict=True):
+            forward_and_backward = 3 * 2 * protocol.batch_size * study.work(protocol, cell)
+            assert flops >= forward_and_backward * 2  # at least two products of one number each
+            assert (n_bytes > 0) == (study.work(protocol, cell) > 0)
+    (few, n_bytes), (many, same) = ((sum(flops for flops, _ in one), max(b for _, b in one)) for one in found)
+    assert 100 * few < many <= 1001 * few  # some of the few steps' work are evaluations
+    assert n_bytes == same

@@ -1,12 +1,13 @@
 """The work of a network: operations of its matrix products and convolutions, counted in what JAX traces."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
-from flylab.models.model import Model
+from flylab.models.model import Model, n_params
 
 
 def forward_flops(model: Model, shape: tuple[int, ...]) -> int:
@@ -21,6 +22,27 @@ def forward_flops(model: Model, shape: tuple[int, ...]) -> int:
     """
     params = jax.eval_shape(model.init, jax.random.key(0))
     return count(model.apply, params, jax.ShapeDtypeStruct(shape, "float32"))
+
+
+@functools.lru_cache(maxsize=1024)
+def _forward_and_params(model: Model, shape: tuple[int, ...]) -> tuple[int, int]:
+    return forward_flops(model, shape), n_params(model)
+
+
+def training_cost(
+    model: Model, shape: tuple[int, ...], n_steps: int, batch_size: int, n_evaluations: int, n_examples: int
+) -> tuple[int, int]:
+    """FLOPs of a training with Adam, and bytes of its data and network: what a dry run says beforehand.
+
+    A step does about three times the work of a forward pass; beside the weights there are a gradient and two moments.
+
+    >>> from flylab.models import zoo
+    >>> training_cost(zoo.logistic(), (40,), 10, 100, 0, 1000)
+    (2400000, 170560)
+    """
+    forward, n_weights = _forward_and_params(model, shape)
+    flops = forward * (3 * batch_size * n_steps + n_evaluations * n_examples)
+    return flops, 4 * (n_examples * (math.prod(shape) + 1) + 4 * n_weights)
 
 
 def count(function: Callable, *args: Any) -> int:

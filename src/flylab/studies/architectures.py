@@ -27,6 +27,7 @@ from flylab.ledger import Claim
 from flylab.loop import Plan
 from flylab.members import Progress, train_members
 from flylab.models import Model, zoo
+from flylab.models.flops import training_cost
 from flylab.objectives import supervised
 from flylab.plot import COLOURS, band, style
 from flylab.stats import cross_fitted, interval, plus_minus
@@ -469,6 +470,16 @@ def _dots(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]) ->
     ax.legend(fontsize=8, loc="lower left")
 
 
+def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+    """FLOPs of training one seed, and bytes of its data and network; 0 for the references, which are not trained."""
+    if cell["model"] in REFERENCES:
+        return 0, 0
+    task = TASKS[cell["dataset"]](protocol, cell)
+    sets, evaluated = task.data(0)[:3], Plan(protocol.n_steps, protocol.batch_size, task.eval_every).evaluated
+    steps = protocol.n_steps, protocol.batch_size, len(evaluated)
+    return training_cost(task.network(), sets[0].x.shape[1:], *steps, sum(len(one.y) for one in sets))
+
+
 STUDY = Study(
     question="How much of a network's accuracy comes from knowing that positions have neighbours?",
     presets={
@@ -482,6 +493,7 @@ STUDY = Study(
     figure=figure,
     table=table,
     reads=reads,
+    cost=cost,
     work=lambda protocol, cell: protocol.n_steps if cell["model"] in NETWORKS else 0,
     minutes={"smoke": 0.4, "quick": 2.7, "paper": 15},
 )

@@ -24,6 +24,7 @@ from flylab.ledger import Claim
 from flylab.loop import Plan
 from flylab.members import Progress, train_members
 from flylab.models import Model, n_params, zoo
+from flylab.models.flops import training_cost
 from flylab.models.padding import padded
 from flylab.objectives import squared_error, supervised
 from flylab.plot import COLOURS, band, style
@@ -485,6 +486,14 @@ def _thresholds(ax: Axes, results: xr.Dataset, arm: str) -> None:
     ax.legend(fontsize=8)
 
 
+def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+    """FLOPs of training one seed, and bytes of its data and network."""
+    data, n_examples = protocol.data, cell["n_train"] + protocol.data.n_valid + protocol.data.n_test
+    network = ARMS[cell["arm"]].network.make(cell["width"], cell["n_outputs"], data.final_seq_length)
+    steps = protocol.n_steps, protocol.batch_size, protocol.n_evaluations
+    return training_cost(network, (data.final_seq_length,), *steps, n_examples)
+
+
 STUDY = Study(
     question="Does test error fall, rise and fall again as a network grows, and where is the threshold?",
     presets={
@@ -506,5 +515,6 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: protocol.n_steps,
+    cost=cost,
     minutes={"smoke": 0.5, "quick": 5, "paper": 70, "threshold": 80},
 )  # fmt: skip

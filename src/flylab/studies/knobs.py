@@ -24,6 +24,7 @@ from flylab.ledger import Claim
 from flylab.loop import Plan
 from flylab.members import Progress, train_members
 from flylab.models import Model, outputs, zoo
+from flylab.models.flops import training_cost
 from flylab.objectives import supervised
 from flylab.plot import COLOURS, band, style
 from flylab.stats import plus_minus
@@ -300,6 +301,17 @@ def _knob_axis(ax: Axes, results: xr.Dataset, knob: str) -> None:
         ax.xaxis.set_minor_locator(NullLocator())
 
 
+def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+    """FLOPs of training one seed at all values, and bytes of the data and network of one."""
+    found = []
+    for value in protocol.settings(cell["knob"]):
+        data = replace(protocol.data, **{cell["knob"]: value})
+        network = NETWORKS[cell["model"]](data.final_seq_length, data.outputs)
+        steps = protocol.n_steps, protocol.batch_size, 2
+        found.append(training_cost(network, (data.final_seq_length,), *steps, data.n_test))
+    return sum(flops for flops, _ in found), max(n_bytes for _, n_bytes in found)
+
+
 STUDY = Study(
     question="How does what a network learns depend on the knobs of the data: translation, noise, shear, resolution?",
     presets={
@@ -316,6 +328,7 @@ STUDY = Study(
     claims=CLAIMS,
     figure=figure,
     table=table,
+    cost=cost,
     work=lambda protocol, cell: len(protocol.settings(cell["knob"])) * protocol.n_steps,
     minutes={"smoke": 0.5, "quick": 4, "paper": 60},
 )  # fmt: skip

@@ -24,6 +24,7 @@ from flylab.ledger import Claim
 from flylab.loop import Plan
 from flylab.members import Progress, train_members
 from flylab.models import zoo
+from flylab.models.flops import training_cost
 from flylab.objectives import supervised
 from flylab.plot import COLOURS, band, style
 from flylab.stats import interval, plus_minus
@@ -245,6 +246,15 @@ def _against_size(ax: Axes, results: xr.Dataset, sizes: list[tuple[str, int]], o
     ax.set_xticklabels(["∞" if arm == "endless" else f"{n / 1000:g}k" if n >= 1000 else str(n) for arm, n in sizes])
 
 
+def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+    """FLOPs of training one seed, and bytes of its data and network."""
+    data, evaluated = protocol.data, Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every).evaluated
+    network = zoo.pooling_cnn(data.final_seq_length, protocol.channels, data.outputs, cell["pooling"])
+    n_examples = protocol.endless_n_test if cell["arm"] == "endless" else cell["n_train"] + data.n_valid + data.n_test
+    steps = protocol.n_steps, protocol.batch_size, len(evaluated)
+    return training_cost(network, (data.final_seq_length,), *steps, n_examples)
+
+
 STUDY = Study(
     question="Does pooling help, and does that depend on how many examples there are to learn from?",
     presets={
@@ -258,5 +268,6 @@ STUDY = Study(
     figure=figure,
     table=table,
     work=lambda protocol, cell: protocol.n_steps,
+    cost=cost,
     minutes={"smoke": 0.5, "quick": 5, "paper": 17},
 )

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from flylab.data import MNIST1D, published
 from flylab.loop import Plan
 from flylab.members import Progress, train_members
-from flylab.models import Model, n_params, zoo
-from flylab.models.flops import forward_flops
+from flylab.models import Model, zoo
+from flylab.models.flops import training_cost
 from flylab.objectives import supervised
 from flylab.plot import COLOURS, band, style
 from flylab.stats import plus_minus
@@ -73,19 +73,13 @@ def _network(protocol: Protocol) -> Model:
 _splits = functools.lru_cache(maxsize=4)(published)  # a sweep asks for the same data for many points in a row
 
 
-@functools.lru_cache(maxsize=1024)
-def _size(model: Model, length: int) -> tuple[int, int]:
-    return forward_flops(model, (length,)), n_params(model)
-
-
 def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
-    """FLOPs of training (a step does about three times the work of a forward pass), and bytes of data and network."""
-    data = protocol.data
-    forward, n_weights = _size(_network(protocol), data.final_seq_length)
+    """FLOPs of training one seed, and bytes of its data and network."""
+    data, evaluated = protocol.data, Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every).evaluated
     n_examples = data.n_train + data.n_valid + data.n_test
-    evaluated = len(Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every).evaluated) * n_examples
-    n_bytes = 4 * (n_examples * (data.final_seq_length + 1) + 4 * n_weights)  # gradient, two moments
-    return forward * (3 * protocol.batch_size * protocol.n_steps + evaluated), n_bytes
+    return training_cost(
+        _network(protocol), (data.final_seq_length,), protocol.n_steps, protocol.batch_size, len(evaluated), n_examples
+    )
 
 
 def run(
