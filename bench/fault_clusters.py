@@ -1,6 +1,7 @@
 """Faults of a Dask cluster with processes of its own: workers killed in mid-shard, and the scheduler."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from distributed import Client
@@ -41,7 +42,7 @@ def cluster(work: Path, n_workers: int = 2) -> Iterator[Cluster]:
     try:
         with Client(scheduler_file=str(told), timeout=PATIENCE) as client:
             client.wait_for_workers(n_workers, PATIENCE)
-            address = client.scheduler.address
+            address = json.loads(told.read_text())["address"]
         yield Cluster(address, scheduler, nanny)
     finally:
         for one in (nanny, scheduler):
@@ -52,6 +53,7 @@ def cluster(work: Path, n_workers: int = 2) -> Iterator[Cluster]:
 
 def kill_workers(start: Start, toml: Path, out: Path, work: Path, rng: np.random.Generator, n: int) -> tuple[int, int]:
     """Kill up to n workers that have a shard in hand while a sweep runs; how many were, and the sweep's exit code."""
+    client: Any  # its methods answer at once, or later, by how it was made
     with cluster(work) as one, Client(one.address, timeout=PATIENCE) as client:
         run = start(toml, out, "--scheduler", one.address)
         done = 0
