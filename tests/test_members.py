@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from flylab import members, runtime
 from flylab.data import MNIST1D, published
+from flylab.data.generator import endless
 from flylab.loop import Plan
-from flylab.members import train_members
+from flylab.members import train_members, watch_members
 from flylab.models import zoo
 from flylab.objectives import supervised
 
@@ -187,3 +189,18 @@ def test_one_task_read_by_more_outputs_trains():
 def test_what_is_no_data_is_refused(data):
     with pytest.raises(TypeError, match="is no data to train on"):
         train_members(supervised(zoo.logistic()), data, Plan(2), {"learning_rate": [0.1], "seed": [0]})
+
+
+@pytest.mark.parametrize("kind", ["fixed", "by seed", "source"])
+def test_watched_training_ends_in_the_same_bits(kind, tiny):
+    small = MNIST1D(n_train=100, n_valid=0, n_test=100)
+    data = {"fixed": tiny, "by seed": lambda seed: published(replace(small, seed=seed)), "source": endless(small)}[kind]
+    asked = supervised(zoo.mlp()), data, PLAN, {"learning_rate": [1e-2], "seed": range(3)}
+    whole, watched = train_members(*asked, key=key), list(watch_members(*asked, key=key))
+    assert [found.results.step.values.tolist() for found in watched] == [[0], [0, 15], [0, 15, 30], [0, 15, 30, 40]]
+    same_bits(watched[-1], whole)
+    for found in watched:
+        for variable in set(found.results) - {"prediction"}:
+            np.testing.assert_array_equal(found.results[variable], whole.results[variable].sel(step=found.results.step))
+    with pytest.raises(ValueError, match="axis 'seed'"):
+        next(watch_members(*asked[:3], {"learning_rate": [1e-2]}))

@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from flylab import runtime
 from flylab.data.splits import Source, Splits
-from flylab.loop import Arrays, Member, Plan, arrays, not_data
+from flylab.loop import Arrays, Member, Plan, State, arrays, not_data
 from flylab.objectives import Objective
 from flylab.training import Steps, Trained, check, steps
 from flylab.types import Key, Params
@@ -85,6 +85,69 @@ def train_members(
     >>> dict(population.results.test_accuracy.sizes)
     {'learning_rate': 2, 'seed': 3, 'step': 2}
     """
+    run, axes, members = _asked(objective, splits, plan, grid, key, params)
+    return _population(list(run_members(run, members, progress=progress)), axes, plan)
+
+
+def watch_members(
+    objective: Objective,
+    splits: Splits | Source | Callable[[int], Splits],
+    plan: Plan,
+    grid: Mapping[str, Sequence],
+    *,
+    key: Key | int = 0,
+) -> Iterator[Population]:
+    """Train as `train_members` does, all members side by side, and yield the population after each evaluation.
+
+    The last one is that of `train_members`, bit for bit; those before end at an earlier `step`. Whoever stops asking
+    stops the training. Memory is that of all members at once.
+
+    Args:
+        objective, splits, plan, grid, key: as for `train_members`.
+
+    Raises:
+        ValueError, TypeError: as `train_members`.
+
+    >>> from flylab.data import MNIST1D, published
+    >>> from flylab.models import zoo
+    >>> from flylab.objectives import supervised
+    >>> splits = published(MNIST1D(n_train=100, n_valid=100, n_test=100))
+    >>> watched = watch_members(supervised(zoo.logistic()), splits, Plan(20, eval_every=10), {"seed": [0, 1],
+    ...                         "learning_rate": [1e-2]})
+    >>> [population.results.step.values.tolist() for population in watched]
+    [[0], [0, 10], [0, 10, 20]]
+    """
+    run, axes, members = _asked(objective, splits, plan, grid, key, None)
+    program, groups = _program(run, runtime.devices()), []
+    for group in _grouped(members, len(runtime.devices())):
+        needs, last = _needs(group.data, group.own), groups[-1] if groups else None
+        stacked = program.put(group.own)
+        is_laid = last is not None and all(new is old for new, old in zip(needs, last[0], strict=True))
+        laid = last[1] if last is not None and is_laid else program.lay_out(program.put(group.data), stacked.knobs)
+        start, advance = program.compiled(laid, stacked)
+        groups.append([needs, laid, stacked, advance, start(laid, stacked), group.n])
+    for n_evaluated, step in enumerate(plan.evaluated, 1):
+        trained: list[Trained] = []
+        for group in groups:
+            _, laid, stacked, advance, state, n = group
+            # an evaluation is made at the beginning of the step after it
+            group[4] = state = advance(laid, stacked, state, np.int32(min(step + 1, plan.n_steps)))
+            trained += _fetched([(n, _result(state))])
+        yield _population(trained, axes, plan, n_evaluated)
+
+
+Members = Iterable[tuple[Arrays | None, Member]]  # each with its data, None where they are a `Source`
+
+
+def _asked(
+    objective: Objective,
+    splits: Splits | Source | Callable[[int], Splits],
+    plan: Plan,
+    grid: Mapping[str, Sequence],
+    key: Key | int,
+    params: Callable[[int], Params] | None,
+) -> tuple[Steps, dict[str, list], Members]:
+    """The run, the axes and the members that `train_members` is asked for, checked."""
     axes = {name: list(values) for name, values in grid.items()}
     if "seed" not in axes:
         raise ValueError("the grid has no axis 'seed'; give one, e.g. seed=range(10)")
@@ -114,10 +177,15 @@ def train_members(
         for point in itertools.product(*swept.values()):
             source.check(dict(zip(swept, point, strict=True)))
     check(objective, plan, data, member)
-    trained = list(run_members(steps(objective, plan, source), members(), progress=progress))
+    return steps(objective, plan, source), axes, members()
+
+
+def _population(
+    trained: Sequence[Trained], axes: Mapping[str, Sequence], plan: Plan, n_evaluated: int | None = None
+) -> Population:
     sizes = tuple(len(values) for values in axes.values())
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
-    return Population(stacked.params, _labelled(stacked, axes, plan))
+    return Population(stacked.params, _labelled(stacked, axes, plan).isel(step=slice(n_evaluated)))
 
 
 def _labelled(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
@@ -129,19 +197,15 @@ def _labelled(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.
     return xr.Dataset(variables, {**axes, "step": list(plan.evaluated)})
 
 
-def run_members(
-    run: Steps, members: Iterable[tuple[Arrays | None, Member]], *, progress: Progress | None = None
-) -> Iterator[Trained]:
+def run_members(run: Steps, members: Members, *, progress: Progress | None = None) -> Iterator[Trained]:
     """Run each member to its end, one per device at a time, and yield its result as NumPy arrays, in order."""
     devices = runtime.devices()
-    program, members, n_devices = _program(run, devices), iter(members), len(devices)
+    program = _program(run, devices)
     laid, laid_for = None, []
     finished: list[tuple[int, Trained]] = []  # fetched while the next group is under way
-    while group := list(itertools.islice(members, n_devices)):
-        n = len(group)
-        data, own = zip(*group, *[group[-1]] * (n_devices - n), strict=True)  # an idle device repeats the last member
+    for n, data, own in _grouped(members, len(devices)):
         stacked = program.put(own)
-        needs = [member.knobs if one is None else one for one, member in zip(data, own, strict=True)]
+        needs = _needs(data, own)
         if laid is None or any(new is not old for new, old in zip(needs, laid_for, strict=True)):
             laid, laid_for = program.lay_out(program.put(data), stacked.knobs), needs
         start, advance = program.compiled(laid, stacked)
@@ -157,8 +221,32 @@ def run_members(
             if progress is not None:
                 progress((stop - done) * n)
             done = stop
-        finished = [(n, Trained(state.params, state.history, state.prediction, state.kept))]
+        finished = [(n, _result(state))]
     yield from _fetched(finished)
+
+
+class _Group(NamedTuple):
+    """Members that are trained at once, one per device; an idle device repeats the last."""
+
+    n: int
+    data: tuple[Arrays | None, ...]
+    own: tuple[Member, ...]
+
+
+def _grouped(members: Members, n_devices: int) -> Iterator[_Group]:
+    members = iter(members)
+    while group := list(itertools.islice(members, n_devices)):
+        data, own = zip(*group, *[group[-1]] * (n_devices - len(group)), strict=True)
+        yield _Group(len(group), data, own)
+
+
+def _needs(data: Sequence[Arrays | None], own: Sequence[Member]) -> list[Any]:
+    """What data are laid out for: where these are the same objects, they need not be again."""
+    return [member.knobs if one is None else one for one, member in zip(data, own, strict=True)]
+
+
+def _result(state: State) -> Trained:
+    return Trained(state.params, state.history, state.prediction, state.kept)
 
 
 def _fetched(finished: list[tuple[int, Trained]]) -> Iterator[Trained]:
