@@ -31,8 +31,17 @@ def logistic(n_in: int = 40, n_outputs: int = 10) -> Model:
 
 
 @functools.cache
-def mlp(n_in: int = 40, width: int = 100, n_outputs: int = 10, residual: bool = True) -> Model:
-    """Two hidden ReLU layers, the second residual (unless `residual=False`): 15 210 parameters by default."""
+def mlp(
+    n_in: int = 40,
+    width: int = 100,
+    n_outputs: int = 10,
+    residual: bool = True,
+    activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
+) -> Model:
+    """Two hidden layers, the second residual (unless `residual=False`): 15 210 parameters by default.
+
+    `activation` is any elementwise function; by default ReLU, as published.
+    """
 
     def init(key):
         keys = jax.random.split(key, 3)
@@ -40,13 +49,13 @@ def mlp(n_in: int = 40, width: int = 100, n_outputs: int = 10, residual: bool = 
         return {name: layers.linear_init(k, *size) for k, (name, size) in zip(keys, sizes.items(), strict=True)}
 
     def apply(params, x):
-        h = jax.nn.relu(layers.linear(params["hidden1"], x))
-        h = (h if residual else 0.0) + jax.nn.relu(layers.linear(params["hidden2"], h))
+        h = activation(layers.linear(params["hidden1"], x))
+        h = (h if residual else 0.0) + activation(layers.linear(params["hidden2"], h))
         return layers.linear(params["output"], h)
 
     def apply_batch(params, x):
-        h = jax.nn.relu(_affine(params["hidden1"], x))
-        h = (h if residual else 0.0) + jax.nn.relu(_affine(params["hidden2"], h))
+        h = activation(_affine(params["hidden1"], x))
+        h = (h if residual else 0.0) + activation(_affine(params["hidden2"], h))
         return _affine(params["output"], h)
 
     return Model(init, apply, apply_batch)

@@ -1,0 +1,150 @@
+"""What the playground shows: data, how an example is made, curves, and what networks got wrong."""
+
+import numpy as np
+
+from flylab.app import look, quiz, svg
+from flylab.app.settings import TITLES, Settings
+from flylab.app.training import Training, confusion, first_layer, misread
+from flylab.data import MNIST1D, Splits
+from flylab.data.published import stages
+from flylab.members import Population
+from flylab.stats import interval
+
+STAGES = ("pad", "scale", "translate", "add noise", "shear", "resample")
+
+
+def examples(splits: Splits, config: MNIST1D, n_each: int = 8) -> str:
+    """Some training examples of each class, a row each."""
+    x, y = splits.train
+    rows = [(str(label), x[y == label][:n_each]) for label in config.labels]
+    return svg.signals(rows, list(range(len(rows))), f"{n_each} training examples of each class")
+
+
+def construction(config: MNIST1D, place: int, number: int = 0) -> str:
+    """How one example of the class at `place` is made, step by step."""
+    steps, patterns = stages(config, config.seed + number), config.patterns
+    named = [("template", np.asarray(patterns.x[place]), place)]
+    named += [(name, stage[place], place) for name, stage in zip(STAGES, steps, strict=True)]
+    return svg.small_multiples(named, f"construction of an example of class {patterns.y[place]}")
+
+
+def _line(population: Population, variable: str, label: str, ink: int) -> svg.Line:
+    curve = population.results[variable].squeeze("learning_rate", drop=True).transpose("step", "seed")
+    found = [interval(row) for row in curve.values]
+    mean = [one.mean for one in found]
+    low = [one.mean if np.isnan(one.low) else one.low for one in found]  # one seed has no interval
+    high = [one.mean if np.isnan(one.high) else one.high for one in found]
+    return svg.Line(label, curve.step.values.tolist(), mean, low, high, ink)
+
+
+def curves(training: Training, what: str = "accuracy", on: str = "test") -> str:
+    """Learning curves of all networks with bands over seeds."""
+    settings = training.settings
+    lines = [
+        _line(population, f"{on}_{what}", TITLES[name], settings.models.index(name))
+        for name, population in training.populations.items()
+    ]
+    top = 100.0 if what == "accuracy" else max((max(line.y) for line in lines), default=1.0)
+    words = {"accuracy": f"{on} accuracy (%)", "loss": f"{on} loss (nats)"}[what]
+    return svg.curves(lines, "optimiser steps", words, (0, settings.n_steps), (0, top))
+
+
+def accuracies(training: Training) -> str:
+    """The last accuracies as a table."""
+    rows = []
+    for name, population in training.populations.items():
+        last = population.results.squeeze("learning_rate", drop=True).isel(step=-1)
+        cells = []
+        for on in ("train", "test"):
+            found = interval(last[f"{on}_accuracy"].values)
+            half = "" if np.isnan(found.low) else f" ± {(found.high - found.low) / 2:.1f}"
+            cells.append(f"{found.mean:.1f}{half}")
+        rows.append([TITLES[name], *cells])
+    return look.table(["network", "training accuracy (%)", "test accuracy (%)"], rows)
+
+
+def mistakes(settings: Settings, splits: Splits, name: str, population: Population) -> str:
+    """A network's confusion matrix, the examples that it misreads most often, and its first layer."""
+    x, y = splits.test
+    n = settings.data.outputs
+    parts = [look.titled("Confusion", svg.matrix(confusion(population, y, n), [str(k) for k in range(n)], "true class",
+             "read as"), "percent of each class, mean over seeds")]  # fmt: skip
+    named = [
+        (f"{y[i]} read as {instead} ({share:.0f} %)", x[i], int(y[i])) for i, instead, share in misread(population, y)
+    ]
+    if named:
+        says = "test examples that most seeds misread"
+        few = svg.small_multiples(named, says, cell=(150, 70), columns=3)
+        parts.append(look.titled("Misread", few, "true class, what most read instead, share of seeds that misread it"))
+    layer = first_layer(population)
+    if layer is not None:
+        left = 100 * float((layer != 0).mean())
+        says = (
+            f"seed 0, a row a unit; {left:.0f} % of the weights are left" if settings.pruned else "seed 0, a row a unit"
+        )
+        drawn = svg.weights(layer, "weights of the first layer")
+        parts.append(look.titled("First layer", drawn, f"{says}; blue is positive, red negative"))
+    return f"<h3>{TITLES[name]}</h3>{look.row(*parts)}"
+
+
+# ── the quiz ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def one(signal: np.ndarray) -> str:
+    """One example as the paper draws them: the value to the right, the position downwards."""
+    w, h, bound = 150, 300, max(float(np.abs(signal).max()), 1e-9)
+    x = w / 2 + (w / 2 - 8) * signal / bound
+    line = svg.polyline(x, np.linspace(8, h - 8, len(signal)), svg.colour(0), 3)
+    return svg.picture(w, h, "a test example; which digit is it?", [line], most=190)
+
+
+def templates() -> str:
+    """The ten templates, drawn as the quiz draws its examples."""
+    patterns, parts = MNIST1D().patterns, []
+    w, h = 70, 120
+    for i, (x, y) in enumerate(zip(patterns.x, patterns.y, strict=True)):
+        signal = np.asarray(x)
+        across = i * w + w / 2 + (w / 2 - 10) * signal / np.abs(signal).max()
+        parts.append(svg.polyline(across, 24 + (h - 30) * np.linspace(0, 1, len(signal)), svg.colour(i), 2.4))
+        parts.append(svg.text(i * w + w / 2, 16, str(y), 14, "middle"))
+    return svg.picture(10 * w, h, "the templates of the digits 0 to 9", parts, most=820)
+
+
+def sitting(done: quiz.Sitting) -> str:
+    """The result of a sitting beside that of networks on the same examples."""
+    share, low, high = quiz.accuracy(done.n_right, len(done.items))
+    rows = [["<b>you</b>", f"<b>{share:.0f}</b> ({low:.0f} … {high:.0f})", "–"]]
+    rows += [[title, f"{on_these:.0f}", f"{on_all:.1f}"] for title, (on_these, on_all) in
+             quiz.networks_on(done.arrangement, done.items).items()]  # fmt: skip
+    rows.append(["an author of the paper (plain)", "–", f"{quiz.PAPER}"])
+    head = ["", "these examples: % right (95 % interval)", "all 1000: % right"]
+    x = quiz.test_set(done.arrangement).x
+    named = [(f"{truth}, read as {answer}", x[i], truth) for i, truth, answer in
+             zip(done.items, done.truth, done.answers, strict=True) if truth != answer]  # fmt: skip
+    says = "examples that you misread"
+    wrong = (
+        look.titled("Misread", svg.small_multiples(named[:24], says, (120, 70), 6)) if named else "<p>All right!</p>"
+    )
+    return f"<h2>{done.n_right} of {len(done.items)}</h2>{look.row(look.table(head, rows), wrong)}"
+
+
+def sittings(all_: list[quiz.Sitting]) -> str:
+    """All sittings on this machine together."""
+    parts = []
+    for arrangement in quiz.ARRANGEMENTS:
+        own = [done for done in all_ if done.arrangement == arrangement and done.answers]
+        if not own:
+            continue
+        n, right = sum(len(done.answers) for done in own), sum(done.n_right for done in own)
+        share, low, high = quiz.accuracy(right, n)
+        rows = [[str(k), str(shown), str(wrong)] for k, shown, wrong in quiz.errors_by_class(own) if shown]
+        said = f"{right} of {n} right in {len(own)} sittings: {share:.1f} % ({low:.1f} … {high:.1f})"
+        table = look.table(["class", "shown", "misread"], rows)
+        missed, x = quiz.both_missed(own, arrangement), quiz.test_set(arrangement)
+        named = [(f"{x.y[i]}: you {answer}, CNN {network}", x.x[i], int(x.y[i])) for i, answer, network in missed]
+        drawn = (
+            svg.small_multiples(named[:24], "examples missed by both", (150, 70), 4) if named else "<p>None yet.</p>"
+        )
+        parts.append(f"<h3>So far, {arrangement}: {said}</h3>"
+                     + look.row(table, look.titled("Missed by you and by most CNNs", drawn)))  # fmt: skip
+    return "".join(parts)

@@ -1,0 +1,191 @@
+"""What the page of studies shows: runs that are finished, their claims, an interactive chart; and runs from the page."""
+
+import contextlib
+import html
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from flylab import reporting, studies
+from flylab.app import look, svg
+from flylab.extras import need
+from flylab.labels import axis
+from flylab.stats import interval
+from flylab.study import plan
+
+MOST_VALUES = 12  # lines or panels of a chart
+NUMBERS = "fiu"
+
+
+def runs(out: Path) -> dict[str, Path]:
+    """Finished runs under a folder, newest first: "architectures · quick, 10 seeds" → its folder."""
+    found = {}
+    for path in sorted(out.glob("*/*/results.nc"), key=lambda path: -path.stat().st_mtime):
+        with contextlib.suppress(ValueError, KeyError, OSError):  # damaged, or of a study that is not installed
+            results = reporting.open_results(path.parent)
+            studies.find(results.attrs["study"])
+            name = f"{results.attrs['study']} · {results.attrs['preset']}, {results.sizes['seed']} seeds"
+            found.setdefault(name if name not in found else f"{name} ({path.parent.name})", path.parent)
+    return found
+
+
+def claims(folder: Path, results: xr.Dataset) -> str:
+    """Claims with verdicts as a table, and a warning where the device cannot be trusted."""
+    rows = [
+        [
+            f"<b>{html.escape(one.id)}</b><br>{html.escape(one.statement)}"
+            + (f"<br><small>{html.escape(one.note)}</small>" if one.note else ""),
+            html.escape(one.source),
+            html.escape(one.published),
+            html.escape(f"{one.region} {one.unit}"),
+            reporting.effect_text(one),
+            look.verdict(one.verdict),
+            look.verdict(one.verdict_adjusted),
+        ]
+        for one in reporting.verdicts(results)
+    ]
+    warning = reporting.warning_of(folder)
+    said = f"<p><b>Warning: {html.escape(warning)}.</b></p>" if warning else ""
+    columns = ["claim", "source", "published", "region", "effect (95 % interval)", "verdict", "study-wide"]
+    return said + (look.table(columns, rows) if rows else "<p>This study has no claims.</p>")
+
+
+# ── the chart ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Axes(NamedTuple):
+    """What a chart may show of some results."""
+
+    values: list[str]  # variables that are numbers over seeds
+    dims: list[str]  # of the variable that was chosen, but the seed
+
+    @classmethod
+    def of(cls, results: xr.Dataset, value: str | None = None) -> "Axes":
+        """Of a data set, and one of its variables."""
+        names = [str(name) for name, one in results.data_vars.items()
+                 if one.dtype.kind == "f" and "seed" in one.dims and one.ndim > 1]  # fmt: skip
+        chosen = value or names[0]
+        return cls(names, [str(dim) for dim in results[chosen].dims if dim != "seed"])
+
+
+def cut(array: xr.DataArray, used: list[str], at: dict[str, Any]) -> xr.DataArray:
+    """The array at one place of every dimension that is not used: where `at` says, else the last step, or the first."""
+    for dim in [str(dim) for dim in array.dims if dim != "seed" and dim not in used]:
+        values = array[dim].values.tolist() if dim in array.coords else list(range(array.sizes[dim]))
+        place = values.index(at[dim]) if at.get(dim) in values else (len(values) - 1 if dim == "step" else 0)
+        array = array.isel({dim: place}, drop=True)
+    return array
+
+
+def rows(array: xr.DataArray, x: str, lines: str | None) -> list[dict[str, Any]]:
+    """Mean and interval over seeds at each place, as records."""
+    found = []
+    values = array[lines].values.tolist()[:MOST_VALUES] if lines else [None]
+    for value in values:
+        curve = array if value is None else array.sel({lines: value})
+        for place in curve[x].values.tolist():
+            one = interval(curve.sel({x: place}).values.ravel())
+            if not math.isnan(one.mean):
+                low, high = (one.mean if math.isnan(side) else side for side in (one.low, one.high))
+                found.append({"x": place, "mean": one.mean, "low": low, "high": high, "line": str(value)})
+    return found
+
+
+def chart(results: xr.Dataset, value: str, x: str, lines: str | None, at: dict[str, Any]) -> Any:
+    """Lines with bands (points with bars, where `x` is words), values on hovering.
+
+    Raises:
+        MissingExtraError: without altair.
+    """
+    alt = need("altair", "app", "interactive charts")
+    array = results[value]
+    found = rows(cut(array, [name for name in (x, lines) if name], at), x, lines)
+    is_number = np.asarray(array[x].values).dtype.kind in NUMBERS if x in array.coords else True
+    title = axis(array)
+    kind = "Q" if is_number else "N"
+    across = alt.X(f"x:{kind}", title=axis(array[x]) if x in array.coords else x)
+    if is_number and array[x].min() > 0 and array[x].max() > 20 * array[x].min():
+        across = across.scale(type="log")
+    ink = alt.Color("line:N", title=axis(array[lines]) if lines else "", scale=alt.Scale(range=list(svg.PALETTE)),
+                    legend=alt.Legend(orient="bottom") if lines else None)  # fmt: skip
+    hover = [alt.Tooltip("line:N", title=lines or " "), alt.Tooltip(f"x:{kind}", title=x),
+             *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("mean", "low", "high"))]  # fmt: skip
+    base = alt.Chart(alt.Data(values=found)).encode(across, color=ink)
+    y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=False))
+    if is_number:
+        band = base.mark_area(opacity=0.2).encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
+        drawn = band + base.mark_line().encode(y) + base.mark_circle(size=40).encode(y, tooltip=hover)
+    else:
+        bars = base.mark_rule().encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
+        drawn = bars + base.mark_circle(size=70).encode(y, tooltip=hover)
+    return drawn.properties(width="container", height=320)
+
+
+# ── runs from the page ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Running:
+    """A study that runs in a process of its own; it ends with the thread that began it, a closed page's.
+
+    Raises:
+        ValueError: for an unknown study or preset.
+    """
+
+    def __init__(self, study: str, preset: str, out: Path) -> None:
+        self.study, self.preset, self.out = studies.find(study), preset, out
+        if preset not in self.study.presets:
+            raise ValueError(f"{study} has no preset {preset!r}; it has {', '.join(self.study.presets)}")
+        command = [sys.executable, "-m", "flylab", "run", study, "--preset", preset, "--out", str(out)]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        self._owner, self.said = threading.current_thread(), ""
+        shards = plan(self.study, self.study.presets[preset], out)  # their names, wherever they stand
+        self._names = {shard.path.name for shard in shards}
+        self._watching = threading.Thread(target=self._watch, daemon=True, name="flylab-study")
+        self._watching.start()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                self.said = self._process.communicate(timeout=1)[0]
+                return
+            except subprocess.TimeoutExpired:
+                if not self._owner.is_alive():
+                    self.stop()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return not self._watching.is_alive()
+
+    @property
+    def error(self) -> str:
+        """What it said where it failed; empty where it did not, or was stopped."""
+        code = self._process.returncode
+        return self.said.strip()[-500:] if self.is_over and code not in (0, 130, None) else ""
+
+    @property
+    def share(self) -> float:
+        """Of its shards that are on disk, 0 … 1."""
+        have = {path.name for path in self.out.glob(f"{self.study.name}/{self.preset}-*/shards/*.nc")}
+        return len(self._names & have) / max(len(self._names), 1)
+
+    def stop(self) -> None:
+        """As Ctrl-C does: what is finished is kept."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGINT)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended."""
+        self._watching.join(timeout)

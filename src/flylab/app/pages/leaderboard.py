@@ -1,0 +1,73 @@
+# /// script
+# [tool.marimo.display]
+# theme = "system"
+# ///
+"""The leaderboard: the continuum of spatial priors, with the user's own evaluated models."""
+
+import marimo
+
+app = marimo.App(width="medium", app_title="flylab: leaderboard")
+
+
+@app.cell
+def _():
+    import marimo as mo
+
+    from flylab.app import board, look, server
+
+    mo.Html(look.navigation("leaderboard"))
+    return board, look, mo, server
+
+
+@app.cell
+def _(mo):
+    mo.md(
+        """
+        # The continuum of spatial priors
+
+        Shuffle the positions: what that costs a model is what it had supposed about them. On this scale the MLP is 0, the
+        CNN 1. Your own model joins by
+
+        ```sh
+        flylab evaluate my_model.py:Net --preset quick
+        ```
+        """
+    )
+    return
+
+
+@app.cell
+def _(mo):
+    by = mo.ui.radio(["score", "accuracy"], "score", label="sort by", inline=True)
+    again = mo.ui.button(value=0, on_click=lambda n: n + 1, label="Look again")
+    mo.hstack([by, again], justify="start", wrap=True, align="center")
+    return again, by
+
+
+@app.cell
+def _(again, board, by, mo, server):
+    again.value
+    _problem, entries = "", []
+    try:
+        entries = board.entries(server.out(), by.value)
+    except (ValueError, OSError) as error:
+        _problem = str(error)
+    mo.callout(_problem, kind="danger") if _problem else None
+    return (entries,)
+
+
+@app.cell
+def _(board, entries, mo):
+    mo.stop(not entries)
+    mo.ui.altair_chart(board.chart(entries), chart_selection=False, legend_selection=False)
+    return
+
+
+@app.cell
+def _(board, entries, mo):
+    mo.Html(board.table(entries))
+    return
+
+
+if __name__ == "__main__":
+    app.run()

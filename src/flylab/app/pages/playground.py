@@ -1,0 +1,293 @@
+# /// script
+# [tool.marimo.display]
+# theme = "system"
+# ///
+"""The playground: turn the data's knobs, train networks side by side, look at what they get wrong."""
+
+import marimo
+
+app = marimo.App(width="medium", app_title="flylab: playground")
+
+
+@app.cell
+def _():
+    import marimo as mo
+
+    from flylab.activations import ALL as ACTIVATIONS
+    from flylab.app import downloads, drawing, look, settings
+    from flylab.app.training import Training
+
+    mo.Html(look.navigation("playground"))
+    return ACTIVATIONS, Training, downloads, drawing, look, mo, settings
+
+
+@app.cell
+def _(mo):
+    mo.md(
+        """
+        # MNIST-1D, and what networks make of it
+
+        Ten digit-like templates of 12 points, padded, scaled, shifted, made noisy, sheared and resampled. Move a knob and
+        see; then choose networks and train them on what you see.
+        """
+    )
+    return
+
+
+@app.cell
+def _(mo, settings):
+    _usual = settings.usual_knobs()
+
+    def _control(name):
+        knob = settings.KNOBS[name]
+        if name in ("n_train", "n_test", "seed"):
+            return mo.ui.number(value=_usual[name], step=knob.step, label=knob.says)
+        return mo.ui.slider(knob.low, knob.high, knob.step, value=_usual[name], label=knob.says, show_value=True)
+
+    knobs = mo.ui.dictionary({name: _control(name) for name in settings.KNOBS})
+    classes = mo.ui.multiselect([str(k) for k in range(10)], [str(k) for k in range(10)], label="classes")
+    shuffled = mo.ui.switch(label="shuffle the positions")
+    reset = mo.ui.button(label="Published values")
+    return classes, knobs, reset, shuffled
+
+
+@app.cell
+def _(classes, knobs, mo, shuffled):
+    _shape = ["scale_coeff", "max_translation", "corr_noise_scale", "iid_noise_scale", "shear_scale"]
+    _size = ["final_seq_length", "padding_low", "padding_high", "template_len"]
+    _set = ["label_noise", "n_train", "n_test", "seed"]
+
+    def _column(names, *more):
+        return mo.vstack([*(knobs[name] for name in names), *more])
+
+    mo.hstack(
+        [_column(_shape), _column(_size, shuffled), _column(_set, classes)],
+        wrap=True,
+        gap=2,
+        justify="start",
+    )
+    return
+
+
+@app.cell
+def _(classes, knobs, mo, settings, shuffled):
+    data, _problem = None, ""
+    try:
+        _some = tuple(sorted(int(k) for k in classes.value))
+        if not _some:
+            raise ValueError("choose at least one class")
+        data = settings.data_of(knobs.value, None if len(_some) == 10 else _some, shuffle_seq=shuffled.value)
+    except ValueError as error:
+        _problem = str(error)
+    mo.callout(_problem, kind="danger") if _problem else None
+    return (data,)
+
+
+@app.cell
+def _(data, mo):
+    mo.stop(data is None)
+    shown = mo.ui.dropdown({str(k): i for i, k in enumerate(data.patterns.y)}, str(data.patterns.y[min(3, len(data.patterns.y) - 1)]),
+                           label="construction of a")  # fmt: skip
+    another = mo.ui.button(value=0, on_click=lambda n: n + 1, label="another one")
+    mo.hstack([shown, another], justify="start", wrap=True)
+    return another, shown
+
+
+@app.cell
+def _(another, data, drawing, mo, shown):
+    mo.Html(drawing.construction(data, shown.value, another.value))
+    return
+
+
+@app.cell
+def _(data, drawing, look, mo, settings):
+    mo.stop(data is None)
+    splits = settings.splits(data)
+    mo.Html(look.titled(f"Training examples, standardised ({data.n_train} in all)", drawing.examples(splits, data)))
+    return (splits,)
+
+
+@app.cell
+def _(ACTIVATIONS, mo, settings):
+    _knob = settings.TRAINING
+    _titles = {title: name for name, title in settings.TITLES.items()}
+
+    def _slider(name, value):
+        return mo.ui.slider(_knob[name].low, _knob[name].high, _knob[name].step, value=value, label=_knob[name].says,
+                            show_value=True)  # fmt: skip
+
+    chosen = mo.ui.dictionary(
+        {
+            "models": mo.ui.multiselect(_titles, ["MLP", "CNN"], label="networks"),
+            "optimizer": mo.ui.dropdown(["adam", "sgd"], "adam", label="optimiser"),
+            "learning_rate": mo.ui.slider(
+                steps=[1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0],
+                value=1e-2,
+                label="learning rate",
+                show_value=True,
+            ),
+            "order": mo.ui.dropdown(["fixed", "shuffled"], "fixed", label="order of examples"),
+            "activation": mo.ui.dropdown([*ACTIVATIONS, "learned"], "relu", label="activation of the MLP"),
+            "n_steps": mo.ui.number(value=2000, step=100, label=_knob["n_steps"].says),
+            "n_seeds": mo.ui.number(value=4, step=1, label=_knob["n_seeds"].says),
+            "batch_size": mo.ui.number(value=100, step=10, label=_knob["batch_size"].says),
+            "mlp_width": _slider("mlp_width", 100),
+            "cnn_channels": _slider("cnn_channels", 25),
+            "gru_units": _slider("gru_units", 6),
+            "pruned": _slider("pruned", 0),
+            "pruning": mo.ui.dropdown(["by chance", "magnitude"], "by chance", label="which weights"),
+        }
+    )
+    return (chosen,)
+
+
+@app.cell
+def _(chosen, mo):
+    def _column(*names):
+        return mo.vstack([chosen[name] for name in names])
+
+    mo.vstack(
+        [
+            mo.md("## Train"),
+            mo.hstack(
+                [
+                    _column("models", "n_steps", "n_seeds", "batch_size"),
+                    _column("optimizer", "learning_rate", "order", "activation"),
+                    _column("mlp_width", "cnn_channels", "gru_units", "pruned", "pruning"),
+                ],
+                wrap=True,
+                gap=2,
+                justify="start",
+            ),
+        ]
+    )
+    return
+
+
+@app.cell
+def _(mo):
+    get_training, set_training = mo.state(None)
+    get_over, set_over = mo.state(None)
+    get_refusal, set_refusal = mo.state("")
+    return get_over, get_refusal, get_training, set_over, set_refusal, set_training
+
+
+@app.cell
+def _(Training, chosen, data, get_training, mo, set_over, set_refusal, set_training, settings):
+    asked, _problem = None, ""
+    try:
+        if data is not None:
+            asked = settings.Settings(data=data, **{**chosen.value, "models": tuple(chosen.value["models"])})
+    except ValueError as error:
+        _problem = str(error)
+
+    def _begin(_):
+        if (before := get_training()) is not None:
+            before.stop()
+        try:
+            set_training(Training(asked))
+            set_over(None)
+            set_refusal("")
+        except ValueError as error:
+            set_refusal(str(error))
+
+    def _stop(_):
+        if (before := get_training()) is not None:
+            before.stop()
+
+    _train = mo.ui.button(label="Train", kind="success", on_click=_begin, disabled=asked is None, keyboard_shortcut="Ctrl-Enter",
+                          tooltip="Ctrl + Enter")  # fmt: skip
+    _halt = mo.ui.button(label="Stop", kind="warn", on_click=_stop)
+    mo.vstack(
+        [mo.hstack([_train, _halt], justify="start"), mo.callout(_problem, kind="danger") if _problem else mo.md("")]
+    )
+    return (asked,)
+
+
+@app.cell
+def _(get_refusal, mo):
+    mo.callout(get_refusal(), kind="warn") if get_refusal() else None
+    return
+
+
+@app.cell
+def _(get_over, get_training, mo):
+    _training = get_training()
+    # ticks while a training is under way
+    tick = mo.ui.refresh(default_interval=0.5) if _training is not None and get_over() is not _training else None
+    mo.Html(f'<div style="display:none">{tick}</div>') if tick is not None else None
+    return (tick,)
+
+
+@app.cell
+def _(drawing, get_over, get_training, look, mo, set_over, tick):
+    tick
+    _training = get_training()
+    mo.stop(_training is None, mo.md("Press **Train**: curves will grow here, a band over seeds around each."))
+    if _training.is_over and get_over() is not _training:
+        set_over(_training)
+    _said = {
+        "begun": "compiling …", "training": f"{100 * _training.share:.0f} % done", "done": "done",
+        "stopped": f"stopped at {100 * _training.share:.0f} %", "failed": f"failed: {_training.error}",
+    }[_training.phase]  # fmt: skip
+    _bar = f'<progress max="1" value="{_training.share:.3f}" style="width:12rem" aria-label="progress"></progress>'
+    mo.Html(
+        f'<p role="status">{_bar} {_said}</p>'
+        + look.row(
+            drawing.curves(_training, "accuracy", "test"),
+            look.titled("", drawing.accuracies(_training), "mean over seeds ± half of the 95 % interval"),
+        )
+    )
+    return
+
+
+@app.cell
+def _(drawing, get_over, mo, settings):
+    _training = get_over()
+    mo.stop(_training is None or not _training.populations)
+    _splits = settings.splits(_training.settings.data)
+    mo.ui.tabs(
+        {
+            settings.TITLES[name]: mo.Html(drawing.mistakes(_training.settings, _splits, name, population))
+            for name, population in _training.populations.items()
+        }
+        | {
+            "training curves": mo.Html(
+                drawing.curves(_training, "loss", "train") + drawing.curves(_training, "accuracy", "train")
+            )
+        }
+    )
+    return
+
+
+@app.cell
+def _(asked, mo, settings):
+    mo.stop(asked is None)
+    mo.accordion(
+        {
+            "Copy as Python": mo.ui.code_editor(
+                settings.as_python(asked), language="python", disabled=True, show_copy_button=True
+            )
+        }
+    )
+    return
+
+
+@app.cell
+def _(asked, downloads, get_over, mo):
+    mo.stop(asked is None)
+    _training = get_over()
+    _buttons = [mo.download(lambda: downloads.data(asked.data), filename="mnist1d.npz", label="data (.npz)")]
+    if _training is not None and _training.phase == "done":
+        _buttons += [
+            mo.download(
+                lambda: downloads.weights(_training), filename="weights.safetensors", label="weights (.safetensors)"
+            ),
+            mo.download(lambda: downloads.results(_training), filename="results.nc", label="results (.nc)"),
+        ]
+    mo.hstack([mo.md("Download:"), *_buttons], justify="start", wrap=True)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

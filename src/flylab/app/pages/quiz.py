@@ -1,0 +1,132 @@
+# /// script
+# [tool.marimo.display]
+# theme = "system"
+# ///
+"""The human quiz: read test examples, and see how you do beside networks."""
+
+import marimo
+
+app = marimo.App(width="medium", app_title="flylab: human quiz")
+
+
+@app.cell
+def _():
+    import marimo as mo
+
+    from flylab.app import drawing, look, quiz, server
+
+    mo.Html(look.navigation("quiz"))
+    return drawing, look, mo, quiz, server
+
+
+@app.cell
+def _(mo):
+    mo.md(
+        """
+        # Can you read MNIST-1D?
+
+        One of the paper's authors read 95.8 % of the test examples. Look at the signal, press the digit on your keyboard
+        (or the button). The templates are below, as the author had them.
+        """
+    )
+    return
+
+
+@app.cell
+def _(mo):
+    get_sitting, set_sitting = mo.state(None)
+    get_problem, set_problem = mo.state("")
+    return get_problem, get_sitting, set_problem, set_sitting
+
+
+@app.cell
+def _(mo, quiz):
+    length = mo.ui.dropdown({f"{n} examples": n for n in quiz.LENGTHS}, "10 examples", label="how many")
+    arrangement = mo.ui.dropdown(list(quiz.ARRANGEMENTS), "plain", label="positions")
+    return arrangement, length
+
+
+@app.cell
+def _(arrangement, length, mo, quiz, set_problem, set_sitting):
+    def _begin(_):
+        set_problem("")
+        set_sitting(quiz.Sitting.begun(length.value, arrangement.value))
+
+    mo.hstack(
+        [
+            length,
+            arrangement,
+            mo.ui.button(label="Begin", kind="success", on_click=_begin, keyboard_shortcut="Ctrl-Enter"),
+        ],
+        justify="start",
+        wrap=True,
+        align="end",
+    )
+    return
+
+
+@app.cell
+def _(drawing, get_sitting, mo, quiz, server, set_problem, set_sitting):
+    _sitting = get_sitting()
+    mo.stop(_sitting is None or _sitting.is_over)
+
+    def _answer(digit):
+        def _take(_):
+            now = get_sitting().answered(digit)
+            if now.is_over:
+                try:
+                    quiz.save(server.out(), now)
+                except OSError as error:
+                    set_problem(str(error))
+            set_sitting(now)
+
+        return _take
+
+    _keys = [mo.ui.button(label=str(k), on_click=_answer(k), keyboard_shortcut=str(k)) for k in range(10)]
+    _i = len(_sitting.answers)
+    mo.vstack(
+        [
+            mo.md(f"**{_i + 1} of {len(_sitting.items)}**"),
+            mo.Html(drawing.one(quiz.test_set(_sitting.arrangement).x[_sitting.items[_i]])),
+            mo.hstack(_keys, justify="start", wrap=True),
+        ]
+    )
+    return
+
+
+@app.cell
+def _(get_problem, mo):
+    mo.callout(f"Your answers could not be kept: {get_problem()}", kind="warn") if get_problem() else None
+    return
+
+
+@app.cell
+def _(drawing, get_sitting, mo):
+    _sitting = get_sitting()
+    mo.stop(_sitting is None or not _sitting.is_over)
+    mo.Html(drawing.sitting(_sitting))
+    return
+
+
+@app.cell
+def _(drawing, get_sitting, mo, quiz, server):
+    get_sitting()  # again after each sitting
+    _all = quiz.load(server.out())
+    mo.stop(not _all, mo.md("Your results will be kept on this machine only."))
+    mo.vstack(
+        [
+            mo.Html(drawing.sittings(_all)),
+            mo.download(lambda: quiz.exported(_all), filename="quiz.csv", label="all your answers (.csv)"),
+        ]
+    )
+    return
+
+
+@app.cell
+def _(drawing, mo):
+    mo.accordion({"The ten templates": mo.Html(drawing.templates())}, lazy=False)
+    return
+
+
+if __name__ == "__main__":
+    app.run()

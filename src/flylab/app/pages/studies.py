@@ -1,0 +1,211 @@
+# /// script
+# [tool.marimo.display]
+# theme = "system"
+# ///
+"""The studies: question, interactive figure, claims with verdicts, provenance, and a run from the page."""
+
+import marimo
+
+app = marimo.App(width="medium", app_title="flylab: studies")
+
+
+@app.cell
+def _():
+    import json
+
+    import marimo as mo
+
+    from flylab import reporting
+    from flylab import studies as all_studies
+    from flylab.app import explorer, look, server
+
+    mo.Html(look.navigation("studies"))
+    return all_studies, explorer, json, look, mo, reporting, server
+
+
+@app.cell
+def _(all_studies, mo):
+    mo.md("# Every published claim, tested")
+    study = mo.ui.dropdown(
+        {name.replace("_", " "): name for name in all_studies.names()}, "architectures", label="study"
+    )
+    return (study,)
+
+
+@app.cell
+def _(mo):
+    get_running, set_running = mo.state(None)
+    get_over, set_over = mo.state(None)
+    get_refusal, set_refusal = mo.state("")
+    return get_over, get_refusal, get_running, set_over, set_refusal, set_running
+
+
+@app.cell
+def _(all_studies, explorer, get_running, mo, server, set_over, set_refusal, set_running, study):
+    _presets = [name for name in ("smoke", "quick") if name in all_studies.find(study.value).presets]
+    preset = mo.ui.dropdown(_presets, "quick" if "quick" in _presets else _presets[0], label="preset")
+
+    def _begin(_):
+        if (before := get_running()) is not None and not before.is_over:
+            set_refusal("A study is running already: stop it first.")
+            return
+        try:
+            set_running(explorer.Running(study.value, preset.value, server.out()))
+            set_over(None)
+            set_refusal("")
+        except (ValueError, OSError) as error:
+            set_refusal(str(error))
+
+    def _stop(_):
+        if (before := get_running()) is not None:
+            before.stop()
+
+    run_button = mo.ui.button(label="Run", kind="success", on_click=_begin)
+    stop_button = mo.ui.button(label="Stop", kind="warn", on_click=_stop)
+    return preset, run_button, stop_button
+
+
+@app.cell
+def _(all_studies, mo, preset, run_button, stop_button, study):
+    _found = all_studies.find(study.value)
+    _minutes = _found.minutes.get(preset.value)
+    _said = f"about {_minutes:g} min on two cores" if _minutes else ""
+    _command = f"flylab run {study.value.replace('_', '-')} --preset {preset.value}"
+    mo.vstack(
+        [
+            mo.hstack([study, preset, run_button, stop_button, mo.md(_said)], justify="start", wrap=True, align="end"),
+            mo.md(f"## {_found.question}\n\n`{_command}`"),
+        ]
+    )
+    return
+
+
+@app.cell
+def _(get_over, get_refusal, get_running, mo):
+    _running = get_running()
+    tick = mo.ui.refresh(default_interval=1) if _running is not None and get_over() is not _running else None
+    mo.vstack(
+        [
+            mo.callout(get_refusal(), kind="warn") if get_refusal() else mo.md(""),
+            mo.Html(f'<div style="display:none">{tick}</div>') if tick is not None else mo.md(""),
+        ]
+    )
+    return (tick,)
+
+
+@app.cell
+def _(get_over, get_running, mo, set_over, tick):
+    tick  # noqa: B018 (runs this cell again)
+    _running = get_running()
+    mo.stop(_running is None)
+    if _running.is_over and get_over() is not _running:
+        set_over(_running)
+    _share, _name = _running.share, f"{_running.study.name} {_running.preset}"
+    _phase = "failed" if _running.error else "ended" if _running.is_over else f"{100 * _share:.0f} % of its shards"
+    _bar = f'<progress max="1" value="{_share:.3f}" style="width:12rem" aria-label="progress"></progress>'
+    mo.vstack(
+        [
+            mo.Html(f'<p role="status">{_bar} {_name}: {_phase}</p>'),
+            mo.callout(_running.error, kind="danger") if _running.error else mo.md(""),
+        ]
+    )
+    return
+
+
+@app.cell
+def _(explorer, get_over, mo, server, study):
+    get_over()  # again when a run has ended
+    _found = {
+        name: folder for name, folder in explorer.runs(server.out()).items() if name.startswith(f"{study.value} ·")
+    }
+    mo.stop(
+        not _found,
+        mo.callout(
+            f"There is no run of {study.value} in {server.out()} yet: press Run, or take the command above.",
+            kind="info",
+        ),
+    )
+    run = mo.ui.dropdown(_found, next(iter(_found)), label="run")
+    run if len(_found) > 1 else None
+    return (run,)
+
+
+@app.cell
+def _(mo, reporting, run):
+    folder = run.value
+    results = reporting.open_results(folder)
+    _png = folder / "figure.png"
+    mo.image(_png.read_bytes(), alt="the study's figure", rounded=True) if _png.exists() else None
+    return folder, results
+
+
+@app.cell
+def _(explorer, mo, results):
+    _names = explorer.Axes.of(results).values
+    value = mo.ui.dropdown(_names, "test_accuracy" if "test_accuracy" in _names else _names[0], label="value")
+    return (value,)
+
+
+@app.cell
+def _(explorer, mo, results, value):
+    _dims = explorer.Axes.of(results, value.value).dims
+    _x = "step" if "step" in _dims else _dims[-1]
+    _lines = next((dim for dim in ("model", "activation", "pooling", "arm") if dim in _dims and dim != _x), None)
+    x = mo.ui.dropdown(_dims, _x, label="against")
+    lines = mo.ui.dropdown(["(none)", *_dims], _lines or "(none)", label="lines")
+    return lines, x
+
+
+@app.cell
+def _(explorer, lines, mo, results, value, x):
+    _dims = explorer.Axes.of(results, value.value).dims
+    _array = results[value.value]
+    _rest = [
+        dim for dim in _dims if dim not in (x.value, lines.value) and _array.sizes[dim] > 1 and dim in _array.coords
+    ]
+    _values = {dim: {str(v): v for v in _array[dim].values.tolist()} for dim in _rest}
+    at = mo.ui.dictionary(
+        {
+            dim: mo.ui.dropdown(values, list(values)[-1 if dim == "step" else 0], label=dim)
+            for dim, values in _values.items()
+        }
+    )
+    return (at,)
+
+
+@app.cell
+def _(at, explorer, lines, mo, results, value, x):
+    _lines = None if lines.value in ("(none)", x.value) else lines.value
+    _chart = explorer.chart(results, value.value, x.value, _lines, dict(at.value))
+    mo.vstack(
+        [
+            mo.md("### Explore"),
+            mo.hstack([value, x, lines, *at.elements.values()], justify="start", wrap=True),
+            mo.ui.altair_chart(_chart, chart_selection=False, legend_selection=False),
+        ]
+    )
+    return
+
+
+@app.cell
+def _(explorer, folder, look, mo, results):
+    mo.Html(look.titled("Claims", explorer.claims(folder, results)))
+    return
+
+
+@app.cell
+def _(folder, json, mo, reporting, results):
+    _path = folder / "provenance.json"
+    _provenance = json.loads(_path.read_text()) if _path.exists() else {}
+    _provenance.pop("shards", None)
+    mo.accordion(
+        {
+            "Repeat it": mo.md(f"```sh\n{reporting.repeat_command(results.attrs)}\n```"),
+            "Provenance": mo.md(f"```json\n{json.dumps(_provenance, indent=2)}\n```"),
+        }
+    )
+    return
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,321 @@
+"""What a visitor of the playground has chosen: one checked, bounded value, which trains and writes itself down."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from flylab import activations
+from flylab.data import MNIST1D, Splits, published
+from flylab.loop import ORDERS, Plan
+from flylab.members import train_members
+from flylab.models import Model, masks, priors, zoo
+from flylab.models.flops import training_cost
+from flylab.objectives import supervised
+
+MOST_FLOPS = 1e13  # of a training: some minutes on a laptop
+
+
+class Knob(NamedTuple):
+    """A number that can be chosen: its bounds, and what a slider moves by."""
+
+    low: float
+    high: float
+    step: float
+    says: str
+
+
+KNOBS: dict[str, Knob] = {  # of the data
+    "scale_coeff": Knob(0, 2, 0.05, "amplitude jitter"),
+    "max_translation": Knob(1, 100, 1, "largest translation + 1 (points)"),
+    "corr_noise_scale": Knob(0, 2, 0.05, "smooth noise"),
+    "iid_noise_scale": Knob(0, 1, 0.01, "white noise"),
+    "shear_scale": Knob(0, 3, 0.05, "shear (linear trend)"),
+    "final_seq_length": Knob(8, 120, 1, "points of an example"),
+    "padding_low": Knob(0, 120, 1, "least padding (points)"),
+    "padding_high": Knob(0, 120, 1, "greatest padding (points)"),
+    "template_len": Knob(4, 60, 1, "template length (points)"),
+    "label_noise": Knob(0, 1, 0.05, "share of training labels redrawn"),
+    "n_train": Knob(100, 20_000, 100, "training examples"),
+    "n_test": Knob(100, 10_000, 100, "test examples"),
+    "seed": Knob(0, 9999, 1, "seed of the data"),
+}
+TRAINING: dict[str, Knob] = {
+    "n_steps": Knob(100, 20_000, 100, "optimiser steps"),
+    "batch_size": Knob(10, 500, 10, "examples a step"),
+    "n_seeds": Knob(1, 32, 1, "seeds"),
+    "learning_rate": Knob(1e-5, 10, 0, "learning rate"),
+    "pruned": Knob(0, 0.98, 0.02, "share of weights pruned"),
+    "mlp_width": Knob(2, 500, 2, "MLP: hidden units"),
+    "cnn_channels": Knob(1, 64, 1, "CNN: channels"),
+    "gru_units": Knob(1, 32, 1, "GRU, LSTM: units"),
+}
+TITLES = {
+    "logistic": "logistic regression", "mlp": "MLP", "cnn": "CNN", "gru": "GRU", "lstm": "LSTM",
+    "local": "locally connected", "tcn": "dilated TCN", "resnet": "ResNet", "mixer": "MLP-Mixer",
+}  # fmt: skip
+PRUNINGS = ("by chance", "magnitude")
+FEWEST_EVALUATIONS = 40  # along a training, for a smooth curve
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Data, networks and training.
+
+    Attributes:
+        data: MNIST-1D with its knobs.
+        models: of TITLES, trained side by side.
+        optimizer: "adam" or "sgd".
+        order: of the examples, "fixed" or "shuffled".
+        activation: of the MLP, one of `activations.ALL`, or "learned".
+        pruning: which weights: by chance, or those that were smallest after a training of seed 0 (a lottery ticket).
+        learning_rate, n_steps, batch_size, n_seeds, pruned, mlp_width, cnn_channels, gru_units: see TRAINING.
+
+    Raises:
+        ValueError: naming what is out of bounds; a server is not to be brought down by a number.
+
+    >>> Settings(n_seeds=1000)
+    Traceback (most recent call last):
+    ValueError: seeds: 1000 is out of bounds; give 1 to 32
+    """
+
+    data: MNIST1D = field(default_factory=MNIST1D)
+    models: tuple[str, ...] = ("mlp", "cnn")
+    optimizer: str = "adam"
+    order: str = "fixed"
+    activation: str = "relu"
+    pruning: str = "by chance"
+    learning_rate: float = 1e-2
+    n_steps: int = 2000
+    batch_size: int = 100
+    n_seeds: int = 4
+    pruned: float = 0.0
+    mlp_width: int = 100
+    cnn_channels: int = 25
+    gru_units: int = 6
+
+    def __post_init__(self) -> None:
+        for name, knob in TRAINING.items():
+            _within(knob, getattr(self, name))
+        for name, knob in KNOBS.items():
+            at = self.data.padding[name == "padding_high"] if name.startswith("padding") else getattr(self.data, name)
+            _within(knob, at)
+        if not self.models or not set(self.models) <= set(TITLES):
+            raise ValueError(f"models: {', '.join(self.models) or 'none'}; choose some of {', '.join(TITLES)}")
+        for name, known in (("optimizer", ("adam", "sgd")), ("order", ORDERS), ("pruning", PRUNINGS),
+                            ("activation", (*activations.ALL, "learned"))):  # fmt: skip
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not known; choose one of {', '.join(known)}")
+        if self.flops > MOST_FLOPS:
+            raise ValueError(
+                f"this training takes {self.flops:.1e} operations, more than the {MOST_FLOPS:.0e} that a page may ask "
+                "for: take fewer steps, seeds or units (the command line has no such bound)"
+            )
+
+    @property
+    def eval_every(self) -> int:
+        """Steps between evaluations."""
+        return max(self.n_steps // FEWEST_EVALUATIONS, 1)
+
+    @property
+    def plan(self) -> Plan:
+        """Of the training."""
+        return Plan(self.n_steps, self.batch_size, self.eval_every, self.order, self.optimizer)
+
+    @property
+    def grid(self) -> dict[str, Any]:
+        """Of the population."""
+        return {"learning_rate": [self.learning_rate], "seed": range(self.n_seeds)}
+
+    @property
+    def flops(self) -> float:
+        """Operations of all trainings."""
+        data, evaluations = self.data, len(self.plan.evaluated)
+        n_examples = data.n_train + data.n_valid + data.n_test
+        steps = self.n_steps, self.batch_size, evaluations, n_examples
+        sizes = [training_cost(dense(self, name), (data.final_seq_length,), *steps)[0] for name in self.models]
+        twice = 1 + (self.pruned > 0 and self.pruning == "magnitude") / self.n_seeds
+        return float(sum(sizes)) * self.n_seeds * twice
+
+
+def _within(knob: Knob, value: Any) -> None:
+    wanted = f"give {knob.low:g} to {knob.high:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not knob.low <= value <= knob.high:
+        raise ValueError(f"{knob.says}: {value} is out of bounds; {wanted}")
+
+
+def usual_knobs() -> dict[str, Any]:
+    """The published values of KNOBS."""
+    usual = MNIST1D()
+    low, high = usual.padding
+    return {"padding_low": low, "padding_high": high} | {
+        name: getattr(usual, name) for name in KNOBS if not name.startswith("padding")
+    }
+
+
+def data_of(values: dict[str, Any], classes: tuple[int, ...] | None = None, **more: Any) -> MNIST1D:
+    """The data set of a form's values by the names of KNOBS; numbers of examples are rounded to full classes.
+
+    Raises:
+        ValueError: naming the knob.
+    """
+    for name, value in values.items():
+        _within(KNOBS[name], value)
+    own = dict(values)
+    low, high = own.pop("padding_low", 36), own.pop("padding_high", 60)
+    if low > high:
+        raise ValueError(f"least padding {low} is greater than the greatest, {high}")
+    k = 10 if classes is None else max(len(classes), 1)
+    counts = {name: max(int(own.get(name, 1000)) // k, 1) * k for name in ("n_train", "n_test")}
+    return MNIST1D(**{**own, **counts}, n_valid=0, padding=(low, high), classes=classes, **more)
+
+
+# ── networks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Call(NamedTuple):
+    """A constructor and its arguments, which can be called and written down."""
+
+    module: Any
+    name: str
+    arguments: dict[str, Any]
+
+    def made(self) -> Model:
+        """The network."""
+        named = {name: _activation(value) if name == "activation" else value for name, value in self.arguments.items()}
+        return getattr(self.module, self.name)(**named)
+
+    def text(self) -> str:
+        """The same as Python."""
+        written = {"activation": _activation_text}
+        parts = [f"{name}={written.get(name, repr)(value)}" for name, value in self.arguments.items()]
+        return f"{self.module.__name__.rpartition('.')[2]}.{self.name}({', '.join(parts)})"
+
+
+def _activation(name: str) -> Callable:
+    return activations.learned if name == "learned" else activations.ALL[name]
+
+
+def _activation_text(name: str) -> str:
+    return "flylab.activations.learned" if name == "learned" else f"flylab.activations.ALL[{name!r}]"
+
+
+def call(settings: Settings, model: str) -> Call:
+    """The constructor of a network, at the size that was chosen."""
+    n, k = settings.data.final_seq_length, settings.data.outputs
+    usual, units = {"length": n, "n_outputs": k}, {"hidden": settings.gru_units}
+    shaped = {} if settings.activation == "relu" else {"activation": settings.activation}
+    return {
+        "logistic": Call(zoo, "logistic", {"n_in": n, "n_outputs": k}),
+        "mlp": Call(zoo, "mlp", {"n_in": n, "width": settings.mlp_width, "n_outputs": k, **shaped}),
+        "cnn": Call(zoo, "cnn", {"length": n, "channels": settings.cnn_channels, "n_outputs": k}),
+        "gru": Call(zoo, "bidirectional_gru", {**usual, **units}),
+        "lstm": Call(priors, "lstm", {**usual, **units}),
+        "local": Call(priors, "locally_connected", usual),
+        "tcn": Call(priors, "tcn", usual),
+        "resnet": Call(priors, "resnet", usual),
+        "mixer": Call(priors, "mixer", usual),
+    }[model]
+
+
+def dense(settings: Settings, model: str) -> Model:
+    """The network before pruning.
+
+    Raises:
+        ValueError: if the network is not for signals of this length.
+    """
+    try:
+        return call(settings, model).made()
+    except (ValueError, AssertionError, TypeError) as error:
+        raise ValueError(f"{TITLES[model]}: {error}") from error
+
+
+@functools.lru_cache(maxsize=32)
+def network(settings: Settings, model: str) -> Model:
+    """The network, pruned if that was asked for. Cached: the same settings compile once."""
+    own = dense(settings, model)
+    if not settings.pruned:
+        return own
+    return masks.masked(own, mask(settings, model))
+
+
+@functools.lru_cache(maxsize=32)
+def mask(settings: Settings, model: str) -> masks.Mask:
+    """What is left of the network's weights; biases stay."""
+    own = dense(settings, model)
+    if settings.pruning == "by chance":
+        params = jax.device_get(own.init(jax.random.key(0)))
+        return masks.random_mask(params, settings.pruned, np.random.default_rng(0), prune_biases=False)
+    grid = {**settings.grid, "seed": [0]}
+    trained = train_members(supervised(own), splits(settings.data), settings.plan, grid)
+    params = jax.tree.map(lambda leaf: leaf[0, 0], trained.params)
+    return masks.prune(params, masks.full(params), settings.pruned, prune_biases=False)
+
+
+@functools.lru_cache(maxsize=16)
+def splits(data: MNIST1D) -> Splits:
+    """The data set, made once."""
+    return published(data)
+
+
+# ── Copy as Python ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def as_python(settings: Settings) -> str:
+    """A program that trains the same networks to the same bits and prints their accuracies."""
+    return "\n".join([*_head(settings), *_networks(settings), *_tail()])
+
+
+def _head(settings: Settings) -> list[str]:
+    modules = {call(settings, name).module.__name__.rpartition(".")[2] for name in settings.models}
+    from_ = f"from flylab.models import {', '.join(sorted(modules | ({'masks'} if settings.pruned else set())))}"
+    if not settings.pruned:
+        return ["import flylab", from_, "", *_data(settings)]
+    start = "flylab.setup()  # all cores, since JAX is used before flylab trains"
+    return ["import jax", "import numpy as np", "", "import flylab", from_, "", start, *_data(settings)]
+
+
+def _data(settings: Settings) -> list[str]:
+    usual, own = MNIST1D(), settings.data
+    changed = [f"{one.name}={getattr(own, one.name)!r}" for one in fields(own)
+               if getattr(own, one.name) != getattr(usual, one.name)]  # fmt: skip
+    plan = f"{settings.n_steps}, {settings.batch_size}, eval_every={settings.eval_every}"
+    plan += f", order={settings.order!r}, optimizer={settings.optimizer!r}"
+    return [
+        f"splits = flylab.published(flylab.MNIST1D({', '.join(changed)}))",
+        f"plan = flylab.Plan({plan})",
+        f'grid = {{"learning_rate": [{settings.learning_rate!r}], "seed": range({settings.n_seeds})}}',
+    ]
+
+
+def _networks(settings: Settings) -> list[str]:
+    lines = ["networks = {", *(f"    {name!r}: {call(settings, name).text()}," for name in settings.models), "}"]
+    if not settings.pruned:
+        return lines
+    if settings.pruning == "by chance":
+        found = ["    params = jax.device_get(network.init(jax.random.key(0)))",
+                 f"    mask = masks.random_mask(params, {settings.pruned!r}, np.random.default_rng(0), "
+                 "prune_biases=False)"]  # fmt: skip
+    else:
+        found = ['    once = flylab.train_members(flylab.supervised(network), splits, plan, {**grid, "seed": [0]})',
+                 "    params = jax.tree.map(lambda leaf: leaf[0, 0], once.params)",
+                 f"    mask = masks.prune(params, masks.full(params), {settings.pruned!r}, "
+                 "prune_biases=False)"]  # fmt: skip
+    return [*lines, "for name, network in networks.items():", *found,
+            "    networks[name] = masks.masked(network, mask)"]  # fmt: skip
+
+
+def _tail() -> list[str]:
+    return [
+        "populations = {",
+        "    name: flylab.train_members(flylab.supervised(network), splits, plan, grid)",
+        "    for name, network in networks.items()",
+        "}",
+        "for name, population in populations.items():",
+        "    accuracy = population.results.test_accuracy.isel(step=-1)",
+        '    print(f"{name}: {accuracy.mean().item():.1f} % test accuracy, mean over seeds")',
+        "",
+    ]
