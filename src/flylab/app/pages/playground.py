@@ -195,13 +195,16 @@ def _(Training, chosen, data, get_training, mo, set_over, set_refusal, set_train
         if (before := get_training()) is not None:
             before.stop()
 
-    _train = mo.ui.button(label="Train", kind="success", on_click=_begin, disabled=asked is None, keyboard_shortcut="Ctrl-Enter",
+    train_button = mo.ui.button(label="Train", kind="success", on_click=_begin, disabled=asked is None, keyboard_shortcut="Ctrl-Enter",
                           tooltip="Ctrl + Enter")  # fmt: skip
-    _halt = mo.ui.button(label="Stop", kind="warn", on_click=_stop)
+    stop_button = mo.ui.button(label="Stop", kind="warn", on_click=_stop)
     mo.vstack(
-        [mo.hstack([_train, _halt], justify="start"), mo.callout(_problem, kind="danger") if _problem else mo.md("")]
+        [
+            mo.hstack([train_button, stop_button], justify="start"),
+            mo.callout(_problem, kind="danger") if _problem else mo.md(""),
+        ]
     )
-    return (asked,)
+    return asked, stop_button, train_button
 
 
 @app.cell

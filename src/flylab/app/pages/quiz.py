@@ -52,17 +52,9 @@ def _(arrangement, length, mo, quiz, set_problem, set_sitting):
         set_problem("")
         set_sitting(quiz.Sitting.begun(length.value, arrangement.value))
 
-    mo.hstack(
-        [
-            length,
-            arrangement,
-            mo.ui.button(label="Begin", kind="success", on_click=_begin, keyboard_shortcut="Ctrl-Enter"),
-        ],
-        justify="start",
-        wrap=True,
-        align="end",
-    )
-    return
+    begin_button = mo.ui.button(label="Begin", kind="success", on_click=_begin, keyboard_shortcut="Ctrl-Enter")
+    mo.hstack([length, arrangement, begin_button], justify="start", wrap=True, align="end")
+    return (begin_button,)
 
 
 @app.cell
@@ -82,16 +74,16 @@ def _(drawing, get_sitting, mo, quiz, server, set_problem, set_sitting):
 
         return _take
 
-    _keys = [mo.ui.button(label=str(k), on_click=_answer(k), keyboard_shortcut=str(k)) for k in range(10)]
+    keys = mo.ui.array([mo.ui.button(label=str(k), on_click=_answer(k), keyboard_shortcut=str(k)) for k in range(10)])
     _i = len(_sitting.answers)
     mo.vstack(
         [
             mo.md(f"**{_i + 1} of {len(_sitting.items)}**"),
             mo.Html(drawing.one(quiz.test_set(_sitting.arrangement).x[_sitting.items[_i]])),
-            mo.hstack(_keys, justify="start", wrap=True),
+            mo.hstack(keys.elements, justify="start", wrap=True),
         ]
     )
-    return
+    return (keys,)
 
 
 @app.cell
