@@ -30,6 +30,7 @@ commands:
   evaluate     place your own model: flylab evaluate my_model.py:Net --preset quick
   leaderboard  the models evaluated in a folder, among flylab's own
   doctor       examine this machine: versions, devices, speed, caches, and whether devices compute rightly
+  app          play in the browser: data, networks, studies, a quiz for people, the leaderboard
   data         write the data set:   flylab data --n-train 20000 -o mnist1d.npz
                or draw it:           flylab data --plot mnist1d.png
 
@@ -295,6 +296,28 @@ def _doctor(words: list[str]) -> int:
     return 0 if all(one.is_good for one in found) else 1
 
 
+# ── app ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclasses.dataclass
+class _App:
+    """Play in the browser, on this machine only: data, networks, studies, a quiz for people, the leaderboard."""
+
+    out: Path = Path("runs")
+    """The folder of all runs."""
+    port: int = 8000
+    """Of 127.0.0.1; 0 takes a free one."""
+    no_browser: bool = False
+    """Only say the address."""
+
+
+def _app(words: list[str]) -> None:
+    asked = parse(_App, prog="flylab app", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+    from flylab.app.server import serve
+
+    serve(asked.out, asked.port, not asked.no_browser)
+
+
 # ── data ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -350,7 +373,7 @@ def _draw(path: Path, config: Any) -> None:
 COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "list": _list, "run": _run, "claims": _claims, "report": _report, "sweep": cli_sweeps.sweep,
     "merge": cli_sweeps.merge, "slurm": cli_sweeps.slurm, "plot": cli_sweeps.plot, "evaluate": _evaluate,
-    "leaderboard": _leaderboard, "doctor": _doctor, "data": _data,
+    "leaderboard": _leaderboard, "doctor": _doctor, "app": _app, "data": _data,
 }  # fmt: skip
 
 if __name__ == "__main__":

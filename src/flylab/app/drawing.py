@@ -84,7 +84,7 @@ def mistakes(settings: Settings, splits: Splits, name: str, population: Populati
         )
         drawn = svg.weights(layer, "weights of the first layer")
         parts.append(look.titled("First layer", drawn, f"{says}; blue is positive, red negative"))
-    return f"<h3>{TITLES[name]}</h3>{look.row(*parts)}"
+    return look.row(*parts)
 
 
 # ── the quiz ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,7 +125,7 @@ def sitting(done: quiz.Sitting) -> str:
     wrong = (
         look.titled("Misread", svg.small_multiples(named[:24], says, (120, 70), 6)) if named else "<p>All right!</p>"
     )
-    return f"<h2>{done.n_right} of {len(done.items)}</h2>{look.row(look.table(head, rows), wrong)}"
+    return look.titled(f"{done.n_right} of {len(done.items)} right", look.row(look.table(head, rows), wrong))
 
 
 def sittings(all_: list[quiz.Sitting]) -> str:
@@ -145,6 +145,6 @@ def sittings(all_: list[quiz.Sitting]) -> str:
         drawn = (
             svg.small_multiples(named[:24], "examples missed by both", (150, 70), 4) if named else "<p>None yet.</p>"
         )
-        parts.append(f"<h3>So far, {arrangement}: {said}</h3>"
-                     + look.row(table, look.titled("Missed by you and by most CNNs", drawn)))  # fmt: skip
+        missed_by_both = look.titled("Missed by you and by most CNNs", drawn)
+        parts.append(look.titled(f"So far, {arrangement}: {said}", look.row(table, missed_by_both)))
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""What the page of studies shows: runs that are finished, their claims, an interactive chart; and runs from the page."""
+"""What the page of studies shows: finished runs, their claims, an interactive chart; and runs from the page."""
 
 import contextlib
 import html

@@ -19,6 +19,7 @@ HEAD = """<style>
 .flylab-verdict { border-radius: .5rem; padding: .05rem .5rem; color: #fff; white-space: nowrap; font-size: .85rem; }
 .flylab-row { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
 .flylab-row > * { flex: 1 1 18rem; min-width: 0; }
+.flylab-title { font-weight: 600; margin: .75rem 0 .25rem; }
 .flylab-muted { opacity: .75; font-size: .9rem; }
 @media (max-width: 480px) { #App .mx-auto, main { padding-left: .5rem !important; padding-right: .5rem !important; } }
 </style>"""
@@ -43,7 +44,8 @@ def row(*parts: str) -> str:
 def titled(title: str, part: str, says: str = "") -> str:
     """A part with a title and perhaps a line of explanation."""
     more = f'<p class="flylab-muted">{html.escape(says)}</p>' if says else ""
-    return f"<h4>{html.escape(title)}</h4>{more}{part}"
+    head = f'<div class="flylab-title" role="heading" aria-level="4">{html.escape(title)}</div>' if title else ""
+    return f"{head}{more}{part}"
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:

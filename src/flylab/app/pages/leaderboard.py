@@ -25,8 +25,8 @@ def _(mo):
         """
         # The continuum of spatial priors
 
-        Shuffle the positions: what that costs a model is what it had supposed about them. On this scale the MLP is 0, the
-        CNN 1. Your own model joins by
+        Shuffle the positions: what that costs a model is what it had supposed about them. On this scale the MLP is 0,
+        the CNN 1. Your own model joins by
 
         ```sh
         flylab evaluate my_model.py:Net --preset quick
@@ -46,7 +46,7 @@ def _(mo):
 
 @app.cell
 def _(again, board, by, mo, server):
-    again.value
+    again.value  # runs this cell again
     _problem, entries = "", []
     try:
         entries = board.entries(server.out(), by.value)

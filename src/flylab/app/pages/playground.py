@@ -27,8 +27,8 @@ def _(mo):
         """
         # MNIST-1D, and what networks make of it
 
-        Ten digit-like templates of 12 points, padded, scaled, shifted, made noisy, sheared and resampled. Move a knob and
-        see; then choose networks and train them on what you see.
+        Ten digit-like templates of 12 points, padded, scaled, shifted, made noisy, sheared and resampled. Move a knob
+        and see; then choose networks and train them on what you see.
         """
     )
     return
@@ -47,8 +47,7 @@ def _(mo, settings):
     knobs = mo.ui.dictionary({name: _control(name) for name in settings.KNOBS})
     classes = mo.ui.multiselect([str(k) for k in range(10)], [str(k) for k in range(10)], label="classes")
     shuffled = mo.ui.switch(label="shuffle the positions")
-    reset = mo.ui.button(label="Published values")
-    return classes, knobs, reset, shuffled
+    return classes, knobs, shuffled
 
 
 @app.cell
@@ -86,8 +85,9 @@ def _(classes, knobs, mo, settings, shuffled):
 @app.cell
 def _(data, mo):
     mo.stop(data is None)
-    shown = mo.ui.dropdown({str(k): i for i, k in enumerate(data.patterns.y)}, str(data.patterns.y[min(3, len(data.patterns.y) - 1)]),
-                           label="construction of a")  # fmt: skip
+    _classes = data.patterns.y
+    _usual = str(_classes[min(3, len(_classes) - 1)])
+    shown = mo.ui.dropdown({str(k): i for i, k in enumerate(_classes)}, _usual, label="construction of a")
     another = mo.ui.button(value=0, on_click=lambda n: n + 1, label="another one")
     mo.hstack([shown, another], justify="start", wrap=True)
     return another, shown
@@ -195,8 +195,8 @@ def _(Training, chosen, data, get_training, mo, set_over, set_refusal, set_train
         if (before := get_training()) is not None:
             before.stop()
 
-    train_button = mo.ui.button(label="Train", kind="success", on_click=_begin, disabled=asked is None, keyboard_shortcut="Ctrl-Enter",
-                          tooltip="Ctrl + Enter")  # fmt: skip
+    _look = {"kind": "success", "keyboard_shortcut": "Ctrl-Enter", "tooltip": "Ctrl + Enter"}
+    train_button = mo.ui.button(label="Train", on_click=_begin, disabled=asked is None, **_look)
     stop_button = mo.ui.button(label="Stop", kind="warn", on_click=_stop)
     mo.vstack(
         [
@@ -224,7 +224,7 @@ def _(get_over, get_training, mo):
 
 @app.cell
 def _(drawing, get_over, get_training, look, mo, set_over, tick):
-    tick
+    tick  # runs this cell again
     _training = get_training()
     mo.stop(_training is None, mo.md("Press **Train**: curves will grow here, a band over seeds around each."))
     if _training.is_over and get_over() is not _training:
@@ -245,21 +245,25 @@ def _(drawing, get_over, get_training, look, mo, set_over, tick):
 
 
 @app.cell
-def _(drawing, get_over, mo, settings):
+def _(get_over, mo, settings):
     _training = get_over()
     mo.stop(_training is None or not _training.populations)
-    _splits = settings.splits(_training.settings.data)
-    mo.ui.tabs(
-        {
-            settings.TITLES[name]: mo.Html(drawing.mistakes(_training.settings, _splits, name, population))
-            for name, population in _training.populations.items()
-        }
-        | {
-            "training curves": mo.Html(
-                drawing.curves(_training, "loss", "train") + drawing.curves(_training, "accuracy", "train")
-            )
-        }
-    )
+    _titles = {settings.TITLES[name]: name for name in _training.populations} | {"training curves": ""}
+    looked_at = mo.ui.radio(_titles, next(iter(_titles)), inline=True, label="Look at")
+    looked_at
+    return (looked_at,)
+
+
+@app.cell
+def _(drawing, get_over, looked_at, mo, settings):
+    _training, _name = get_over(), looked_at.value
+    mo.stop(_training is None or _name not in (*_training.populations, ""))
+    if _name:
+        _splits = settings.splits(_training.settings.data)
+        _drawn = drawing.mistakes(_training.settings, _splits, _name, _training.populations[_name])
+    else:
+        _drawn = drawing.curves(_training, "accuracy", "train") + drawing.curves(_training, "loss", "train")
+    mo.Html(_drawn)
     return
 
 

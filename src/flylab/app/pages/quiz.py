@@ -25,8 +25,8 @@ def _(mo):
         """
         # Can you read MNIST-1D?
 
-        One of the paper's authors read 95.8 % of the test examples. Look at the signal, press the digit on your keyboard
-        (or the button). The templates are below, as the author had them.
+        One of the paper's authors read 95.8 % of the test examples. Look at the signal, press the digit on your
+        keyboard (or the button). The templates are below, as the author had them.
         """
     )
     return

@@ -25,10 +25,10 @@ def _():
 
 @app.cell
 def _(all_studies, mo):
-    mo.md("# Every published claim, tested")
     study = mo.ui.dropdown(
         {name.replace("_", " "): name for name in all_studies.names()}, "architectures", label="study"
     )
+    mo.md("# Every published claim, tested")
     return (study,)
 
 
@@ -95,7 +95,7 @@ def _(get_over, get_refusal, get_running, mo):
 
 @app.cell
 def _(get_over, get_running, mo, set_over, tick):
-    tick  # noqa: B018 (runs this cell again)
+    tick  # runs this cell again
     _running = get_running()
     mo.stop(_running is None)
     if _running.is_over and get_over() is not _running:
