@@ -13,10 +13,10 @@ app = marimo.App(width="medium", app_title="flylab: human quiz")
 def _():
     import marimo as mo
 
-    from flylab.app import drawing, look, quiz, server
+    from flylab.app import drawing, keys, look, quiz, server
 
     mo.Html(look.navigation("quiz"))
-    return drawing, look, mo, quiz, server
+    return drawing, keys, look, mo, quiz, server
 
 
 @app.cell
@@ -58,32 +58,49 @@ def _(arrangement, length, mo, quiz, set_problem, set_sitting):
 
 
 @app.cell
-def _(drawing, get_sitting, mo, quiz, server, set_problem, set_sitting):
+def _(drawing, get_sitting, mo, quiz):
     _sitting = get_sitting()
     mo.stop(_sitting is None or _sitting.is_over)
-
-    def _answer(digit):
-        def _take(_):
-            now = get_sitting().answered(digit)
-            if now.is_over:
-                try:
-                    quiz.save(server.out(), now)
-                except OSError as error:
-                    set_problem(str(error))
-            set_sitting(now)
-
-        return _take
-
-    keys = mo.ui.array([mo.ui.button(label=str(k), on_click=_answer(k), keyboard_shortcut=str(k)) for k in range(10)])
     _i = len(_sitting.answers)
     mo.vstack(
         [
             mo.md(f"**{_i + 1} of {len(_sitting.items)}**"),
             mo.Html(drawing.one(quiz.test_set(_sitting.arrangement).x[_sitting.items[_i]])),
-            mo.hstack(keys.elements, justify="start", wrap=True),
         ]
     )
-    return (keys,)
+    return
+
+
+@app.cell
+def _(keys, mo):
+    digits = mo.ui.anywidget(keys.Digits())
+    n_seen = [0]  # of the digits pressed, those that were taken as answers
+    return digits, n_seen
+
+
+@app.cell
+def _(digits, get_sitting, mo):
+    _sitting = get_sitting()
+    digits if _sitting is not None and not _sitting.is_over else mo.md("")
+    return
+
+
+@app.cell
+def _(digits, get_sitting, n_seen, quiz, server, set_problem, set_sitting):
+    _pressed = digits.value["pressed"]
+    _sitting = get_sitting()
+    for _digit in _pressed[n_seen[0] :]:
+        if _sitting is not None and not _sitting.is_over:
+            _sitting = _sitting.answered(_digit)
+            if _sitting.is_over:
+                try:
+                    quiz.save(server.out(), _sitting)
+                except OSError as error:
+                    set_problem(str(error))
+    if len(_pressed) > n_seen[0]:
+        n_seen[0] = len(_pressed)
+        set_sitting(_sitting)
+    return
 
 
 @app.cell
