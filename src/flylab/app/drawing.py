@@ -123,7 +123,7 @@ def sitting(done: quiz.Sitting) -> str:
              zip(done.items, done.truth, done.answers, strict=True) if truth != answer]  # fmt: skip
     says = "examples that you misread"
     wrong = (
-        look.titled("Misread", svg.small_multiples(named[:24], says, (120, 70), 6)) if named else "<p>All right!</p>"
+        look.titled("Misread", svg.small_multiples(named[:24], says, (140, 80), 4)) if named else "<p>All right!</p>"
     )
     return look.titled(f"{done.n_right} of {len(done.items)} right", look.row(look.table(head, rows), wrong))
 
@@ -138,7 +138,9 @@ def sittings(all_: list[quiz.Sitting]) -> str:
         n, right = sum(len(done.answers) for done in own), sum(done.n_right for done in own)
         share, low, high = quiz.accuracy(right, n)
         rows = [[str(k), str(shown), str(wrong)] for k, shown, wrong in quiz.errors_by_class(own) if shown]
-        said = f"{right} of {n} right in {len(own)} sittings: {share:.1f} % ({low:.1f} … {high:.1f})"
+        said = (
+            f"{right} of {n} right in {len(own)} sitting{'s' * (len(own) > 1)}: {share:.1f} % ({low:.1f} … {high:.1f})"
+        )
         table = look.table(["class", "shown", "misread"], rows)
         missed, x = quiz.both_missed(own, arrangement), quiz.test_set(arrangement)
         named = [(f"{x.y[i]}: you {answer}, CNN {network}", x.x[i], int(x.y[i])) for i, answer, network in missed]

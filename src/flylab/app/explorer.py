@@ -172,7 +172,7 @@ class Running:
     def error(self) -> str:
         """What it said where it failed; empty where it did not, or was stopped."""
         code = self._process.returncode
-        return self.said.strip()[-500:] if self.is_over and code not in (0, 130, None) else ""
+        return self.said.strip()[-500:] if self.is_over and code not in (0, -signal.SIGTERM, None) else ""
 
     @property
     def share(self) -> float:
@@ -181,10 +181,10 @@ class Running:
         return len(self._names & have) / max(len(self._names), 1)
 
     def stop(self) -> None:
-        """As Ctrl-C does: what is finished is kept."""
+        """End it: what is finished is on disk."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGINT)
+                os.killpg(self._process.pid, signal.SIGTERM)  # SIGINT would be ignored where our server's is
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended."""

@@ -7,7 +7,7 @@ PAGES = {"playground": "Playground", "studies": "Studies", "quiz": "Human quiz",
 # marimo's own theme follows the system's, light or dark: colours here are its variables
 HEAD = """<style>
 .flylab-nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; align-items: baseline;
-  border-bottom: 1px solid var(--border, #8884); padding: .25rem 0 .6rem; }
+  border-bottom: 1px solid var(--border, #8884); padding: .25rem 3rem .6rem 0; }
 .flylab-nav b { font-size: 1.25rem; margin-right: .5rem; }
 .flylab-nav a { color: inherit; text-decoration: none; padding: .2rem .1rem; border-bottom: 3px solid transparent; }
 .flylab-nav a:hover, .flylab-nav a:focus-visible { border-bottom-color: #56B4E9; }

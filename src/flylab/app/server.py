@@ -59,6 +59,7 @@ def serve(folder: Path, port: int, browser: bool) -> None:
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((HOST, port))
+        taken.listen(128)  # from here on who connects waits, and is not refused
     except (OSError, OverflowError) as error:
         raise OSError(f"port {port} of {HOST} cannot be had ({error}); choose another with --port") from None
     address = f"http://{HOST}:{taken.getsockname()[1]}"

@@ -35,10 +35,14 @@ class Line(NamedTuple):
 
 
 def picture(width: float, height: float, says: str, parts: Iterable[str], most: float) -> str:
-    """An SVG that fills its place, up to `most` pixels; `says` is read out by screen readers."""
-    look = f"width:100%;max-width:{most:.0f}px;height:auto;display:block"
+    """An SVG that fills its place, up to `most` pixels; on a phone a wide one scrolls, so that it can still be read.
+
+    `says` is read out by screen readers.
+    """
+    look = f"width:100%;min-width:{min(0.7 * width, 560):.0f}px;max-width:{most:.0f}px;height:auto;display:block"
     about = f'role="img" aria-label="{html.escape(says, quote=True)}" style="{look}"'
-    return f'<svg viewBox="0 0 {width:g} {height:g}" {about} xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
+    drawn = f'<svg viewBox="0 0 {width:g} {height:g}" {about} xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
+    return f'<div style="overflow-x:auto">{drawn}</div>'
 
 
 def element(name: str, says: str = "", **attributes: object) -> str:

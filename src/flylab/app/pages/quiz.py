@@ -125,7 +125,10 @@ def _(drawing, get_sitting, mo, quiz, server):
     mo.vstack(
         [
             mo.Html(drawing.sittings(_all)),
-            mo.download(lambda: quiz.exported(_all), filename="quiz.csv", label="all your answers (.csv)"),
+            mo.hstack(
+                [mo.download(lambda: quiz.exported(_all), filename="quiz.csv", label="all your answers (.csv)")],
+                justify="start",
+            ),
         ]
     )
     return

@@ -1,0 +1,218 @@
+"""The app as a person uses it, in a real Chromium: Debian's, driven by Playwright."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]  # fmt: skip
+PATIENCE = 60_000  # ms, of a machine with other work
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's package chromium")]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def server(out, tmp_path_factory):
+    """The command, on a free port."""
+    command = [sys.executable, "-m", "flylab", "app", "--out", str(out), "--port", "0", "--no-browser"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    line = run.stdout.readline()
+    found = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert found, line + run.stdout.read()
+    yield found[0], run.pid
+    run.terminate()
+    run.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("chromium"), executable_path=CHROMIUM, headless=True, args=FLAGS,
+            viewport={"width": 1200, "height": 2600}, accept_downloads=True,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def visit(server, browser):
+    """Open a page; at the end its console must be free of errors."""
+    pages, said = [], []
+
+    def opened(name):
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{server[0]}/{name}")
+        page.wait_for_selector("nav.flylab-nav a[aria-current]")
+        pages.append(page)
+        return page
+
+    yield opened
+    if keep := os.environ.get("FLYLAB_SCREENSHOTS"):
+        for i, page in enumerate(page for page in pages if not page.is_closed()):
+            page.screenshot(
+                path=Path(keep) / f"{page.url.rstrip('/').rpartition('/')[2]}-{len(os.listdir(keep))}-{i}.png"
+            )
+    for page in pages:
+        page.close()
+    assert said == []
+
+
+def number(page, label, value):
+    """Type into a number field; marimo's labels are HTML."""
+    field = page.get_by_role("textbox", name=re.compile(f">{label}<"))
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def status(page, words):
+    page.locator("p[role=status]", has_text=words).wait_for()
+
+
+def test_home_leads_to_the_playground_and_only_this_machine_is_served(server):
+    with urllib.request.urlopen(server[0]) as answer:
+        assert answer.url.rstrip("/") == f"{server[0]}/playground"
+    listening = subprocess.run(["cat", "/proc/net/tcp", "/proc/net/tcp6"], capture_output=True, text=True).stdout
+    port = f":{int(server[0].rpartition(':')[2]):04X}"
+    places = {line.split()[1].partition(":")[0] for line in listening.splitlines() if port in line.split()[1]}
+    assert places == {"0100007F"}  # 127.0.0.1
+
+
+def test_move_a_knob_train_and_look(visit, tmp_path):
+    page = visit("playground")
+    examples = page.get_by_role("img", name=re.compile("training examples of each class"))
+    before = examples.inner_html()
+    page.get_by_role("slider").nth(3).press("End")  # white noise, by keyboard
+    page.wait_for_function("text => !document.body.innerHTML.includes(text)", arg=before[:2000])
+    number(page, "optimiser steps", 300)
+    page.get_by_role("button", name="Train", exact=True).click()
+    status(page, re.compile(r"^\s*done"))
+    assert re.search(r"CNN: \d", page.get_by_role("img", name=re.compile("test accuracy")).get_attribute("aria-label"))
+    for name in ("MLP", "CNN"):
+        page.get_by_role("radio", name=name, exact=True).click()
+        page.get_by_role("img", name="true class against read as").wait_for()
+        page.get_by_role("img", name="weights of the first layer").wait_for()
+    page.get_by_text("Copy as Python").click()
+    page.get_by_text("iid_noise_scale=1").first.wait_for()
+    for label, ending in (("data", ".npz"), ("weights", ".safetensors"), ("results", ".nc")):
+        with page.expect_download() as download:
+            page.get_by_text(f"{label} ({ending})").click()
+        assert download.value.suggested_filename.endswith(ending)
+        assert Path(download.value.path()).stat().st_size > 1000
+
+
+def test_a_huge_number_gets_a_message(visit):
+    page = visit("playground")
+    number(page, "seeds", 10**9)
+    page.get_by_text("seeds: 1000000000 is out of bounds; give 1 to 32").wait_for()
+    number(page, "training examples", 10**9)
+    page.get_by_text("training examples: 1000000000 is out of bounds").wait_for()
+    number(page, "training examples", 1000)
+    page.get_by_text("Training examples, standardised (1000 in all)").wait_for()
+
+
+def trainings(pid):
+    """Threads of trainings in the server."""
+    names = []
+    for path in Path(f"/proc/{pid}/task").glob("*/comm"):
+        try:
+            names.append(path.read_text().strip())
+        except OSError:
+            continue
+    return names.count("flylab-training")
+
+
+def test_stop_reload_second_tab_and_closed_tab(visit, server):
+    page = visit("playground")
+    number(page, "optimiser steps", 20_000)  # minutes
+    number(page, "seeds", 16)
+    page.wait_for_timeout(1000)
+    page.get_by_role("button", name="Train", exact=True).click()
+    status(page, "% done")
+    other = visit("playground")  # a second tab trains beside it
+    number(other, "optimiser steps", 100)
+    other.wait_for_timeout(1000)
+    other.get_by_role("button", name="Train", exact=True).click()
+    status(other, re.compile(r"^\s*done"))
+    other.close()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    status(page, "stopped at")
+    page.get_by_role("button", name="Train", exact=True).click()
+    status(page, "% done")
+    page.reload()
+    page.wait_for_selector("nav.flylab-nav")
+    page.get_by_role("button", name="Train", exact=True).wait_for()
+    page.close()
+    end = time.monotonic() + 90
+    while trainings(server[1]) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert trainings(server[1]) == 0
+
+
+def test_run_a_study_and_explore_it(visit):
+    page = visit("studies")
+    page.get_by_label("study").select_option("train")
+    page.get_by_role("heading", name="How well does one network learn one data set?").wait_for()
+    page.get_by_label("preset").select_option("smoke")
+    page.get_by_role("button", name="Run", exact=True).click()
+    status(page, "train smoke: ended")
+    page.get_by_alt_text("the study's figure").wait_for()
+    page.get_by_label("value").select_option("train_loss")
+    page.locator("svg, canvas").first.wait_for()
+    page.get_by_text("This study has no claims.").wait_for()
+    page.get_by_text("Repeat it").click()
+    page.get_by_text("flylab run train --preset smoke").last.wait_for()
+
+
+def test_ten_items_of_the_quiz_by_keyboard(visit, out):
+    page = visit("quiz")
+    page.get_by_role("button", name="Begin").press("Enter")
+    page.get_by_role("group", name="your answer").wait_for()
+    for i in range(10):
+        page.get_by_text(f"{i + 1} of 10", exact=True).wait_for()
+        page.keyboard.press(str(i))
+    page.get_by_text(re.compile(r"\d+ of 10 right", re.I)).first.wait_for()
+    page.get_by_text("So far, plain:").wait_for()
+    assert len(list((out / "quiz").glob("*.json"))) == 1
+    with page.expect_download() as download:
+        page.get_by_text("all your answers").click()
+    assert len(Path(download.value.path()).read_text().splitlines()) == 11
+
+
+def test_the_leaderboard(visit):
+    page = visit("leaderboard")
+    page.get_by_role("cell", name="MLP-Mixer").wait_for()
+    first = page.locator("table.flylab-table tr").nth(1)
+    assert "GRU" in first.inner_text()
+    page.get_by_role("radio", name="accuracy").click()
+    page.locator("table.flylab-table tr", has_text="ResNet").nth(0).wait_for()
+    page.wait_for_function("document.querySelectorAll('table.flylab-table tr')[1].innerText.includes('ResNet')")
+
+
+@pytest.mark.parametrize("name", ["playground", "studies", "quiz", "leaderboard"])
+def test_phone_width_dark_and_light(name, visit):
+    page = visit(name)
+    page.set_viewport_size({"width": 390, "height": 844})
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(1000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        ink, paper = (page.evaluate(f"getComputedStyle(document.querySelector('{at}')).{what}")
+                      for at, what in (("nav.flylab-nav", "color"), ("body", "backgroundColor")))  # fmt: skip
+        light, dark = (sum(float(v) for v in re.findall(r"[\d.]+", text)[:3]) for text in (ink, paper))
+        assert (light > dark) == (scheme == "dark"), (ink, paper)

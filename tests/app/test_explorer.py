@@ -1,0 +1,113 @@
+"""The page of studies: what it finds, charts of any two dimensions, and runs that can be stopped."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import flylab
+from flylab import store
+from flylab.app import board, explorer
+from flylab.labels import labelled
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    flylab.run("train", preset="smoke", out=folder, n_steps=4, eval_every=2, model="logistic")
+    return folder
+
+
+def test_finished_runs_are_found_and_others_passed_over(out):
+    (name,) = explorer.runs(out)
+    assert name == "train · smoke, 2 seeds"
+    for place, content in (("damaged", b"x"), ("foreign", store.encoded(xr.Dataset({"a": ("seed", [1.0])})))):
+        (out / place / "quick-1").mkdir(parents=True)
+        (out / place / "quick-1" / "results.nc").write_bytes(content)
+    assert list(explorer.runs(out)) == [name]
+    folder = explorer.runs(out)[name]
+    assert "no claims" in explorer.claims(folder, flylab.load(folder))
+
+
+def test_claims_are_those_of_the_ledger(tmp_path):
+    results = flylab.run("learning_rate", preset="smoke", out=tmp_path)
+    (folder,) = tmp_path.glob("learning_rate/*")
+    shown = explorer.claims(folder, results)
+    for verdict in flylab.verdicts(results):
+        assert f"<b>{verdict.id}</b>" in shown
+
+
+@pytest.fixture
+def results(rng):
+    values = rng.normal(50, 5, (3, 4, 5)).astype("f4")
+    data = {"test_accuracy": (("model", "width", "seed"), values), "n": (("seed",), np.arange(5.0))}
+    return labelled(xr.Dataset(data, {"model": ["a", "b", "c"], "width": [2, 8, 32, 128], "seed": range(5)}))
+
+
+def test_a_chart_of_any_dimensions(results):
+    axes = explorer.Axes.of(results)
+    assert (axes.values, axes.dims) == (["test_accuracy"], ["model", "width"])
+    drawn = explorer.chart(results, "test_accuracy", "width", "model", {}).to_dict()
+    found = drawn["data"]["values"]
+    assert len(found) == 12
+    mean = results.test_accuracy.sel(model="b", width=8).mean().item()
+    assert next(one["mean"] for one in found if one["line"] == "b" and one["x"] == 8) == pytest.approx(mean, abs=1e-3)
+    assert drawn["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
+    assert "%" in drawn["layer"][1]["encoding"]["y"]["title"]
+    words = explorer.chart(results, "test_accuracy", "model", None, {"width": 32}).to_dict()
+    assert [one["x"] for one in words["data"]["values"]] == ["a", "b", "c"]
+    at = results.test_accuracy.sel(model="a", width=32).mean().item()
+    assert words["data"]["values"][0]["mean"] == pytest.approx(at, abs=1e-3)
+
+
+def test_the_leaderboard(tmp_path):
+    found = board.entries(tmp_path, "score")
+    assert "MLP-Mixer" in board.table(found)
+    drawn = board.chart(found).to_dict()
+    assert {one["model"] for one in drawn["data"]["values"]} >= {"MLP", "CNN", "GRU"}
+    with pytest.raises(ValueError, match="give score or accuracy"):
+        board.entries(tmp_path, "x")
+
+
+def test_unknown_studies_and_presets_are_refused(tmp_path):
+    for study, preset in (("nope", "smoke"), ("train", "nope")):
+        with pytest.raises(ValueError, match=r"no study|no preset"):
+            explorer.Running(study, preset, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_from_the_page(tmp_path):
+    running = explorer.Running("train", "smoke", tmp_path)
+    running.join(120)
+    assert running.is_over
+    assert running.error == ""
+    assert running.share == 1
+    assert list(explorer.runs(tmp_path)) == ["train · smoke, 2 seeds"]
+
+
+@pytest.mark.slow
+def test_a_run_is_stopped_and_ends_with_its_page(tmp_path):
+    running = explorer.Running("continuum", "smoke", tmp_path / "stopped")
+    time.sleep(3)
+    running.stop()
+    running.join(60)
+    assert running.is_over
+    assert running.error == ""
+    assert running.share < 1
+    found = []
+    page = threading.Thread(target=lambda: found.append(explorer.Running("continuum", "smoke", tmp_path / "left")))
+    page.start()
+    page.join()
+    found[0].join(60)
+    assert found[0].is_over
+    assert found[0].share < 1
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_says_why(tmp_path):
+    (tmp_path / "train").write_text("a file in the way")
+    running = explorer.Running("train", "smoke", tmp_path)
+    running.join(60)
+    assert "cannot write" in running.error

@@ -1,0 +1,95 @@
+"""What a page may ask for: bounded, and the same from the page as from the program that it writes."""
+
+import contextlib
+import io
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flylab.app.settings import KNOBS, TITLES, TRAINING, Settings, as_python, call, data_of, splits, usual_knobs
+from flylab.app.training import Training
+from flylab.data import MNIST1D
+
+SMALL = data_of({"n_train": 200, "n_test": 100})
+
+
+def small(**changes):
+    return Settings(
+        **{"data": SMALL, "models": ("logistic", "mlp"), "n_steps": 100, "batch_size": 50, "n_seeds": 2} | changes
+    )
+
+
+@pytest.mark.parametrize("name", TRAINING)
+@pytest.mark.parametrize("value", [-1, 10**12, "a", None, float("nan"), True])
+def test_settings_out_of_bounds_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{TRAINING[name].says.partition('(')[0].strip()}.* out of bounds; give"):
+        Settings(**{name: value})
+
+
+@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize("value", [-1, 10**12, "a", None, float("inf")])
+def test_knobs_out_of_bounds_are_refused(name, value):
+    with pytest.raises(ValueError, match="out of bounds; give"):
+        data_of({name: value})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"models": ()}, {"models": ("x",)}, {"optimizer": "x"}, {"order": "x"}, {"activation": "x"}, {"pruning": "x"},
+     {"data": MNIST1D(n_train=1_000_000)}, {"models": ("resnet",), "n_steps": 20_000, "n_seeds": 32}],
+)  # fmt: skip
+def test_what_a_server_cannot_bear_is_refused(changes):
+    with pytest.raises(ValueError, match=r"choose (some|one) of|out of bounds|take fewer"):
+        Settings(**changes)
+
+
+def test_the_usual_knobs_are_the_published_set():
+    assert data_of(usual_knobs()) == MNIST1D(n_valid=0)
+
+
+def test_examples_are_rounded_to_whole_classes():
+    data = data_of({"n_train": 1000, "n_test": 500}, (0, 1, 7))
+    assert (data.n_train, data.n_test, data.outputs) == (999, 498, 8)
+    with pytest.raises(ValueError, match="least padding"):
+        data_of({"padding_low": 50, "padding_high": 40})
+
+
+@pytest.mark.parametrize("model", TITLES)
+def test_every_network_is_made_as_it_is_written(model):
+    settings = small(models=(model,), mlp_width=12, cnn_channels=4, gru_units=3, activation="tanh")
+    made = call(settings, model).made()
+    names = {module: getattr(__import__("flylab.models", fromlist=[module]), module) for module in ("zoo", "priors")}
+    written = eval(call(settings, model).text(), {**names, "flylab": __import__("flylab")})  # our own text
+    params, x = made.init(jax.random.key(1)), jnp.linspace(-1, 1, 40)
+    jax.tree.map(np.testing.assert_array_equal, params, written.init(jax.random.key(1)))
+    np.testing.assert_array_equal(made.apply(params, x), written.apply(params, x))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"pruned": 0.8}, {"pruned": 0.8, "pruning": "magnitude"},
+     {"models": ("mlp", "lstm"), "activation": "elu", "order": "shuffled", "optimizer": "sgd"}],
+    ids=["plain", "by chance", "magnitude", "others"],
+)  # fmt: skip
+def test_copied_python_repeats_the_screen(changes):
+    settings = small(**changes)
+    training = Training(settings)
+    training.join(120)
+    assert training.phase == "done", training.error
+    names: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(compile(as_python(settings), "copied.py", "exec"), names)
+    for name in settings.models:
+        theirs, ours = names["populations"][name], training.populations[name]
+        jax.tree.map(np.testing.assert_array_equal, theirs.params, ours.params)
+        np.testing.assert_array_equal(theirs.results.test_accuracy, ours.results.test_accuracy)
+        assert f"{name}: {float(ours.results.test_accuracy[..., -1].mean()):.1f} %" in said.getvalue()
+    if settings.pruned:
+        weights = training.populations["mlp"].params["hidden1"]["w"]
+        assert (weights == 0).mean() > 0.7
+
+
+def test_splits_are_made_once():
+    assert splits(SMALL) is splits(data_of({"n_train": 200, "n_test": 100}))
