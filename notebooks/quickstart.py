@@ -125,15 +125,15 @@ def _(out, preset):
         for model in ("mlp", "cnn")
         for arrangement in ("plain", "shuffled")
     }
-    accuracy["cnn", "plain"]
+    accuracy["cnn", "plain"].isel(step=-1)
     return (accuracy,)
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Results are arrays with names: `accuracy["cnn", "plain"].isel(step=-1).mean("seed")` is what it says. The band
-    in the figure is the 95 % interval of the mean over seeds.
+    Results are arrays with names: `.isel(step=-1).mean("seed")` is what it says. The band in the figure is the 95 %
+    interval of the mean over seeds.
     """)
     return
 
@@ -212,10 +212,10 @@ def _(gap):
                 mean, low, high, _ = interval(values)
                 ax.plot(values, [row] * values.size, "o", color=COLOURS[row], alpha=0.35, markeredgewidth=0)
                 ax.errorbar(
-                    mean, row + 0.25, xerr=[[mean - low], [high - mean]], fmt="o", color=COLOURS[row], capsize=4
+                    mean, row - 0.25, xerr=[[mean - low], [high - mean]], fmt="o", color=COLOURS[row], capsize=4
                 )
             ax.axvline(0, color="0.5", linewidth=1)
-            ax.set(yticks=range(len(gap)), yticklabels=list(gap), ylim=(-0.5, 1.7))
+            ax.set(yticks=range(len(gap)), yticklabels=list(gap), ylim=(1.4, -0.6))
             ax.set(xlabel="CNN − MLP (points)", title="Each seed, and the mean with its 95 % interval")
         return drawn
 
