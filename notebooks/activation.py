@@ -17,6 +17,8 @@ with app.setup:
     from flylab.plot import COLOURS, style
     from flylab.studies import activation
 
+    flylab.setup()  # JAX on all cores, before its first use
+
 
 @app.cell(hide_code=True)
 def _():

@@ -18,6 +18,8 @@ with app.setup:
     from flylab.stats import plus_minus
     from flylab.studies import self_supervised
 
+    flylab.setup()  # JAX on all cores, before its first use
+
 
 @app.cell(hide_code=True)
 def _():
@@ -191,8 +193,8 @@ def _(results):
     _raw = self_supervised.at_layer(results, 0, "default")
     _before_head = self_supervised.at_layer(results, self_supervised.BEFORE_HEAD, "default")
     mo.md(
-        f"Linear accuracy: {plus_minus(_raw)} % of the raw signal, {plus_minus(_before_head)} % before the head, a "
-        f"gain of {plus_minus(_before_head - _raw)} points. How much of it would an untrained network have? Measure it: "
+        f"Linear accuracy: {plus_minus(_raw)} % of the raw signal, {plus_minus(_before_head)} % before the head, "
+        f"a gain of {plus_minus(_before_head - _raw)} points. How much of it would an untrained network have? Measure it: "
         "`flylab.models.zoo.cnn_layers` gives every layer of a network, `zoo.cnn().init(key)` an untrained one."
     )
     return
