@@ -21,6 +21,8 @@ with app.setup:
     from flylab.models import layers, zoo
     from flylab.stats import plus_minus
 
+    torch.set_num_threads(1)  # in networks so small, threads only wait for each other
+
 
 @app.cell(hide_code=True)
 def _():
@@ -196,8 +198,9 @@ def _():
 def _(n_seeds, ours):
     lowest, highest = float(ours.min()), float(ours.max())
     mo.md(
-        f"Over {n_seeds} seeds test accuracy lies between {lowest:.1f} and {highest:.1f} %; its mean is {plus_minus(ours)} %. "
-        f"Two networks, one seed each, may differ by {highest - lowest:.1f} points and be the same network. Train one, and you have one of these values and do not know which."
+        f"Over {n_seeds} seeds test accuracy lies between {lowest:.1f} and {highest:.1f} %; its mean is "
+        f"{plus_minus(ours)} %. Two networks, one seed each, may differ by {highest - lowest:.1f} points and be the "
+        "same network. Train one, and you have one of these values and do not know which."
     )
     return
 

@@ -194,8 +194,9 @@ def _(results):
     _before_head = self_supervised.at_layer(results, self_supervised.BEFORE_HEAD, "default")
     mo.md(
         f"Linear accuracy: {plus_minus(_raw)} % of the raw signal, {plus_minus(_before_head)} % before the head, "
-        f"a gain of {plus_minus(_before_head - _raw)} points. How much of it would an untrained network have? Measure it: "
-        "`flylab.models.zoo.cnn_layers` gives every layer of a network, `zoo.cnn().init(key)` an untrained one."
+        f"a gain of {plus_minus(_before_head - _raw)} points. How much of it would an untrained network have? "
+        "Measure it: `flylab.models.zoo.cnn_layers` gives every layer of a network, `zoo.cnn().init(key)` an "
+        "untrained one."
     )
     return
 
