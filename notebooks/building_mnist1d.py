@@ -43,7 +43,7 @@ def _():
     ## 1 · Ten templates
 
     A digit is written in one stroke from top to bottom. Take the pen's horizontal position at twelve heights, and
-    you have a signal. (Turn your head to the left to read them.)
+    you have a signal. Here they stand upright; a signal is one of them laid on its side.
     """)
     return
 
@@ -90,7 +90,7 @@ def _():
             "seed": mo.ui.slider(0, 99, value=42, label="seed", show_value=True),
         }
     )
-    knobs
+    knobs.vstack()
     return (knobs,)
 
 

@@ -153,16 +153,27 @@ def _():
         with style():
             drawn = Figure(figsize=(8, 4.2))
             ax = drawn.subplots()
-            rows = [row for row in continuum.rows(results) if row.flops]
-            for row in rows:
+            rows = [
+                row for row in continuum.rows(results) if row.flops and row.model != "logistic"
+            ]  # far from all others
+            rows = sorted(rows, key=lambda row: row.flops)
+            for row, right in zip(rows, [row.flops for row in rows[1:]] + [float("inf")], strict=True):
                 prior = row.score.mean if row.score else 0.0
                 reach = [[row.plain.mean - row.plain.low], [row.plain.high - row.plain.mean]]
                 colour = COLOURS[1] if prior > 0.3 else COLOURS[0]
                 ax.errorbar(row.flops, row.plain.mean, reach, fmt="o", color=colour, capsize=3)
-                ax.annotate(row.title, (row.flops, row.plain.mean), (6, -10), textcoords="offset points", fontsize=8)
+                side = ((-8, -3), "right") if right < 1.25 * row.flops else ((8, -3), "left")  # away from the neighbour
+                ax.annotate(
+                    row.title, (row.flops, row.plain.mean), side[0], textcoords="offset points", ha=side[1], fontsize=8
+                )
             for colour, label in ((COLOURS[1], "score above 0.3"), (COLOURS[0], "below")):
                 ax.plot([], [], "o", color=colour, label=label)
-            ax.set(xscale="log", xlabel="operations of a forward pass (FLOP per example)", ylabel="test accuracy (%)")
+            ax.set(
+                xscale="log",
+                xlim=(1.5e4, 4e5),
+                xlabel="operations of a forward pass (FLOP per example)",
+                ylabel="test accuracy (%)",
+            )
             ax.set_title("Accuracy and operations")
             ax.legend(loc="lower right")
         return drawn

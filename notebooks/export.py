@@ -81,7 +81,11 @@ def _clean(cell: dict[str, Any], id_: str) -> dict[str, Any]:
     is_hidden = "source_hidden" in cell["metadata"].get("jupyter", {})
     found = {"cell_type": cell["cell_type"], "id": id_, "metadata": _HIDDEN if is_hidden else {}}
     if cell["cell_type"] == "code":
-        source = re.sub(r"(?<=\n)(\w+)$", _said, source) if re.search(r"^\w+ = mo\.ui\.", source, re.M) else source
+        source = (
+            re.sub(r"(?<=\n)(\w+)(\.vstack\(\))?$", _said, source)
+            if re.search(r"^\w+ = mo\.ui\.", source, re.M)
+            else source
+        )
         found |= {"execution_count": None, "outputs": []}
     return found | {"source": source.splitlines(keepends=True)}
 

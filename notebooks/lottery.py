@@ -158,13 +158,15 @@ def _(results):
             left.bar(range(mask.shape[1]), mask.sum(0), color=COLOURS[1])
             left.axhline(mask.sum() / mask.shape[1], color="0.4", linestyle="--", label="evenly spread")
             left.set(xlabel="input position", ylabel="surviving connections", title="Where connections survive")
-            left.legend(loc="lower center")
+            left.set_ylim(0, 1.25 * mask.sum(0).max())
+            left.legend(loc="upper right")
             order = mask.sum(1).argsort()[::-1][:40]
             right.imshow(mask[order], aspect="auto", cmap="gray_r", interpolation="nearest")
             right.set(
                 xlabel="input position", ylabel="hidden unit (by survivors)", title="The units with most connections"
             )
             right.grid(False)
+            right.yaxis.get_major_locator().set_params(integer=True)
         return drawn
 
     show.figure(survivors(mask), "surviving connections of the ticket by input position, and its densest units")

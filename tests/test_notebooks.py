@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import flylab
@@ -26,7 +27,7 @@ def imported(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"notebook_{name}", NOTEBOOKS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # marimo looks classes up there
     spec.loader.exec_module(module)
     return module
 
@@ -59,7 +60,7 @@ def check_own_study(found: dict[str, Any]) -> None:
 
 def check_metalearning(found: dict[str, Any]) -> None:
     path = found["path"]
-    assert (path.isel(outer_step=0) == path.start).all()
+    np.testing.assert_allclose(path.isel(outer_step=0).mean("seed"), path.start, rtol=1e-6)
     assert (path.sel(start=0.6).isel(outer_step=-1) < 0.6).all()  # too much noise: it goes down
     assert found["gain"].size == 4
 
