@@ -170,10 +170,12 @@ def _():
                 ax.plot([], [], "o", color=colour, label=label)
             ax.set(
                 xscale="log",
-                xlim=(1.5e4, 4e5),
+                xlim=(1.5e4, 3.5e5),
                 xlabel="operations of a forward pass (FLOP per example)",
                 ylabel="test accuracy (%)",
             )
+            ax.set_xticks([2e4, 5e4, 1e5, 2e5], ["20 000", "50 000", "100 000", "200 000"])
+            ax.minorticks_off()
             ax.set_title("Accuracy and operations")
             ax.legend(loc="lower right")
         return drawn

@@ -181,12 +181,13 @@ def _(CLAIMS, cells, run):
         with style():
             drawn = Figure(figsize=(7, 3.8))
             ax = drawn.subplots()
-            for size, colour in zip(results.batch_size.values, COLOURS, strict=False):
+            for i, (size, colour) in enumerate(zip(results.batch_size.values, COLOURS, strict=False)):
                 one = results.test_accuracy.sel(batch_size=size)
                 found = [interval(one.sel(learning_rate=rate))[:3] for rate in results.learning_rate.values]
                 mean, low, high = np.array(found).T
                 reach = (mean - low, high - mean)
-                ax.errorbar(results.learning_rate, mean, reach, fmt="o-", color=colour, capsize=3, label=str(size))
+                at = results.learning_rate * 1.03**i  # side by side
+                ax.errorbar(at, mean, reach, fmt="o-", color=colour, capsize=3, label=str(size))
             ax.set(
                 xscale="log",
                 xlabel="learning rate",
