@@ -138,7 +138,11 @@ def _(learning_rate, n_outer_steps, n_seeds, objective, plan, source):
 
     starts = (0.03, 0.6)
     descent = MetaPlan(
-        plan, n_outer_steps, optax.adam(0.03), outer=last_valid_loss, keep=tuple(range(n_outer_steps + 1))
+        plan,
+        n_outer_steps,
+        optax.adam(optax.cosine_decay_schedule(0.05, n_outer_steps), b1=0.5, b2=0.9),  # a short memory
+        outer=last_valid_loss,
+        keep=tuple(range(n_outer_steps + 1)),
     )
     found = metalearn(
         objective,
@@ -278,7 +282,7 @@ def _():
     ## More to try
 
     - `zoo.cnn()` in place of `zoo.shallow()` (with `optimizer=lambda knobs: optax.adam(knobs["learning_rate"],
-      eps_root=1e-8)` and a rate of 0.01): a CNN can stand more noise. Does the best noise move towards the test's?
+      eps_root=1e-8)` and a rate of 0.01): is the noise that teaches a CNN best the same?
     - `n_steps`: is the best noise for a short training lower than for a long one? That would be a *curriculum*.
     - `max_translation` is a whole number, so there is no gradient. What would you do?
     - Descend the *test's* knobs, upwards: the hardest test for a given network.
