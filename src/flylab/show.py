@@ -60,7 +60,7 @@ def figure(of: xr.Dataset | Figure, alt: str = "") -> Shown:
 
 def table(of: xr.Dataset | Table) -> Shown:
     """The table of the study that made these results, or any other."""
-    found = studies.find(of.attrs["study"]).table(of) if isinstance(of, xr.Dataset) else of
+    found = of if isinstance(of, Table) else studies.find(of.attrs["study"]).table(of)
     rows = [[html.escape(cell) for cell in row] for row in found.rows]
     return Shown(_html(found.title, found.columns, rows), _text(found.title, found.columns, found.rows))
 
