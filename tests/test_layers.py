@@ -27,7 +27,7 @@ ORDER = (
     "adapters.core", "adapters",
     "compat.pickles", "compat.mnist1d.transform", "compat.mnist1d.utils", "compat.mnist1d.cache", "compat.mnist1d.data",
     "compat.mnist1d", "compat",
-    "reporting", "contestants", "evaluation", "sweeps", "sweeping", "api", "doctor", "clusters", "slurm",
+    "reporting", "show", "contestants", "evaluation", "sweeps", "sweeping", "api", "doctor", "clusters", "slurm",
     "charts", "app.look", "app.svg", "app.settings", "app.training", "app.quiz", "app.keys", "app.drawing",
     "app.downloads", "app.board", "app.explorer", "app.server", "app.pages", "app",
     "terminal", "cli_sweeps", "cli", "__main__",

@@ -1,0 +1,167 @@
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="medium", app_title="flylab: learning rate")
+
+with app.setup:
+    import os
+
+    import marimo as mo
+
+    import flylab
+    from flylab import show
+    from flylab.stats import plus_minus
+    from flylab.studies import learning_rate
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # Can gradient descent choose its own learning rate?
+
+    A training run is a long computation, and computations can be differentiated. So ask: if the learning rate had
+    been a bit larger, by how much would the loss have been smaller, *over the whole run of 200 steps*? That number
+    is a gradient, and a gradient can be descended. It is gradient descent on the learning rate of gradient descent.
+    """)
+    return
+
+
+@app.cell
+def _():
+    preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
+    out = "runs"  # the folder of all runs: what is there is not trained again
+    preset
+    return out, preset
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## What was claimed
+
+    Greydanus & Kobak (2024, section 3.3): started from 1.5 and from 0.15, ten times apart, both descents end at
+    0.62. Two runs. Is it the best rate, or only where this kind of descent gets stuck? Is it so from everywhere?
+
+    ## Predict before you look
+    """)
+    return
+
+
+@app.cell
+def _():
+    guess_rate = mo.ui.slider(0.05, 3, step=0.05, value=0.2, label="the rate that metalearning finds", show_value=True)
+    guess_rate
+    return (guess_rate,)
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    And: the network is a tanh MLP under plain gradient descent. Will descent succeed from a rate of 3? From 0.05?
+
+    ## Run
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(preset):
+    mo.md(
+        f"Preset **{preset.value}**: about {learning_rate.STUDY.minutes[preset.value]:g} minutes on two cores, "
+        "the first time."
+    )
+    return
+
+
+@app.cell
+def _(out, preset):
+    results = flylab.run("learning_rate", preset.value, out)
+    show.figure(results)
+    return (results,)
+
+
+@app.cell(hide_code=True)
+def _(guess_rate, results):
+    mo.md(
+        f"""
+    {show.answer(results, "value", guess_rate.value)}
+
+    The best rate of a dense grid is {plus_minus(learning_rate.best_rate(results), 3)}.
+    """
+    )
+    return
+
+
+@app.cell
+def _(results):
+    show.table(results)
+    return
+
+
+@app.cell
+def _(results):
+    show.claims(results)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## Reading the error bars
+
+    "It finds the best rate" is a claim that two numbers are *equal*, so it has a margin (±0.1), and the whole
+    interval must lie within it. For each seed, the metalearned rate is compared with the best rate of the **same**
+    network on the same data: each seed has a landscape of its own.
+
+    The band in the landscape is not the uncertainty of one run. It is that of the mean over seeds. A single descent
+    may end elsewhere, and the column *diverged* says how many did worse than not moving.
+
+    ## An experiment: how much does the best rate matter?
+
+    How far from its best may the rate be, before the mean loss is 2 % worse?
+    """)
+    return
+
+
+@app.cell
+def _(results):
+    _loss = results.grid_loss.sel(arm="grid").mean("seed").sortby("learning_rate")
+    _good = _loss.learning_rate.values[(_loss <= 1.02 * _loss.min()).values]
+    mo.md(f"The rates from **{_good.min():.2g}** to **{_good.max():.2g}** are within 2 % of the best mean loss.")
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    Now look at the landscape's right side. Falling off a cliff is what too large a rate does. Near a cliff,
+    gradients through training explode: they are right, and useless (Metz et al. 2021).
+
+    ## More to try
+
+    - `flylab.run("learning_rate", preset.value, out, n_steps=400)`: is the best rate for a longer run higher or
+      lower?
+    - `outer_rate=3.0`: ten times as greedy. Which starts still arrive?
+    - `fresh_start=True`: new initial weights in every outer step. Harder?
+    - A learning rate for *every step* is the same idea with 200 knobs: the docs page *metalearning* has it.
+
+    ## Further reading
+
+    - D. Maclaurin, D. Duvenaud, R. Adams: *Gradient-based hyperparameter optimization through reversible learning*,
+      ICML 2015 ([arXiv 1502.03492](https://arxiv.org/abs/1502.03492)).
+    - L. Metz et al.: *Gradients are not all you need*, 2021 ([arXiv 2111.05803](https://arxiv.org/abs/2111.05803)).
+    - S. Greydanus, D. Kobak, ICML 2024 ([arXiv 2011.14439](https://arxiv.org/abs/2011.14439)).
+    - Next: `activation` metalearns a function; `metalearning_the_data` metalearns the data.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(results):
+    if mo.app_meta().mode == "script":
+        print(show.claims(results))
+    return
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,211 @@
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="medium", app_title="flylab: lottery")
+
+with app.setup:
+    import os
+
+    import marimo as mo
+    from matplotlib.figure import Figure
+
+    import flylab
+    from flylab import show
+    from flylab.models.masks import first_layer
+    from flylab.plot import COLOURS, style
+    from flylab.studies import lottery
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # Lottery tickets: what does a good sparse network know?
+
+    Train a network, cut away its smallest weights, set the survivors back to where they began, and train again. The
+    thinned network often learns as well as the full one; a *random* network of the same sparsity does not. Frankle
+    & Carbin (2019) called it a winning ticket: initial weights that happened to be right.
+
+    But what *is* it that the ticket won? Its initial weights? Or the pattern of connections? On MNIST-1D one can
+    look.
+    """)
+    return
+
+
+@app.cell
+def _():
+    preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
+    out = "runs"  # the folder of all runs: what is there is not trained again
+    preset
+    return out, preset
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## What was claimed
+
+    - Frankle & Carbin: with new initial weights, the ticket loses its advantage. **The weights** matter.
+    - Greydanus & Kobak (2024): with new weights it is still better than the dense network; on *shuffled* positions
+      it is not. And the weights that survive in the first layer stand side by side more often than by chance. **The
+      pattern** matters: pruning has discovered that positions have neighbours.
+
+    The two groups cannot both be right about these networks. And the evidence for the second is a handful of runs;
+    in the authors' notebooks as they stand today, a helper that should seed PyTorch no longer does, so that
+    "rewound" tickets in fact start from new weights.
+
+    ## Predict before you look
+
+    Networks with 92 % of their weights cut away, trained on *fresh* data that the search never saw:
+    """)
+    return
+
+
+@app.cell
+def _():
+    guess_ticket = mo.ui.slider(-10, 20, value=2, label="ticket − dense network, in points", show_value=True)
+    guess_ticket
+    return (guess_ticket,)
+
+
+@app.cell
+def _():
+    guess_reinit = mo.ui.slider(
+        -10, 20, value=0, label="ticket with new initial weights − dense network", show_value=True
+    )
+    guess_reinit
+    return (guess_reinit,)
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## Run
+
+    Each seed is a whole search, so this is the longest of the studies. It can be interrupted; the same cell goes on
+    where it was.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(preset):
+    mo.md(
+        f"Preset **{preset.value}**: about {lottery.STUDY.minutes[preset.value]:g} minutes on two cores, "
+        "the first time."
+    )
+    return
+
+
+@app.cell
+def _(out, preset):
+    results = flylab.run("lottery", preset.value, out)
+    show.figure(results)
+    return (results,)
+
+
+@app.cell(hide_code=True)
+def _(guess_reinit, guess_ticket, results):
+    mo.md(
+        f"""
+    - **Ticket − dense.** {show.answer(results, "beats-dense-fresh", guess_ticket.value)}
+    - **With new weights.** {show.answer(results, "reinit", guess_reinit.value)}
+    """
+    )
+    return
+
+
+@app.cell
+def _(results):
+    show.table(results)
+    return
+
+
+@app.cell
+def _(results):
+    show.claims(results)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## Reading the error bars
+
+    There are few seeds, for each costs a whole search, so intervals are wide and some verdicts are *undecided*.
+    That is not "no effect". It says: these data are compatible with the claim and with its opposite. `flylab
+    claims` says how many more seeds would settle it; `n_seeds=` trains only the new ones.
+
+    Note how "why" was asked. Each hypothesis has its own control: the random mask (is it sparsity?), the new
+    weights (is it the initialisation?), the shuffled data (is it neighbourhood?). One number, ticket − dense, would
+    have supported all three stories.
+
+    ## An experiment: look at the ticket
+
+    For each input position, count the connections that survived in the first layer. Chance would spread them
+    evenly.
+    """)
+    return
+
+
+@app.cell
+def _(results):
+    mask = first_layer(lottery.mask(results, seed=0))  # (hidden units, positions)
+
+    def survivors(mask):
+        with style():
+            drawn = Figure(figsize=(9, 3.4))
+            left, right = drawn.subplots(1, 2, width_ratios=(1, 1.3))
+            left.bar(range(mask.shape[1]), mask.sum(0), color=COLOURS[1])
+            left.axhline(mask.sum() / mask.shape[1], color="0.4", linestyle="--", label="evenly spread")
+            left.set(xlabel="input position", ylabel="surviving connections", title="Where connections survive")
+            left.set_ylim(0, 1.25 * mask.sum(0).max())
+            left.legend(loc="upper right")
+            order = mask.sum(1).argsort()[::-1][:40]
+            right.imshow(mask[order], aspect="auto", cmap="gray_r", interpolation="nearest")
+            right.set(
+                xlabel="input position", ylabel="hidden unit (by survivors)", title="The units with most connections"
+            )
+            right.grid(False)
+            right.yaxis.get_major_locator().set_params(integer=True)
+        return drawn
+
+    show.figure(survivors(mask), "surviving connections of the ticket by input position, and its densest units")
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    Black is a connection. Do you see runs of neighbours? Your eyes see runs in noise, too: that is why the claim
+    counts runs of 2, 3 and 4, and compares with random masks that have the *same number of connections per unit*.
+
+    ## More to try
+
+    - `flylab.run("lottery", preset.value, out, one_shot=True)`: prune at once instead of round by round.
+    - `data=flylab.MNIST1D(permutation=flylab.data.shuffled(40))`: search on shuffled data. What will become of
+      adjacency?
+    - `scope="global"`, `rewind_to=100`: what later work did. Which claims change?
+    - `continuum` has a ticket among its models: where does it stand between MLP and CNN?
+
+    ## Further reading
+
+    - J. Frankle, M. Carbin: *The lottery ticket hypothesis*, ICLR 2019 ([arXiv
+      1803.03635](https://arxiv.org/abs/1803.03635)).
+    - H. Zhou et al.: *Deconstructing lottery tickets*, NeurIPS 2019 ([arXiv
+      1905.01067](https://arxiv.org/abs/1905.01067)).
+    - B. Neyshabur: *Towards learning convolutions from scratch*, NeurIPS 2020 ([arXiv
+      2007.13657](https://arxiv.org/abs/2007.13657)).
+    - S. Greydanus, D. Kobak, ICML 2024 ([arXiv 2011.14439](https://arxiv.org/abs/2011.14439)), section 4.1.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(results):
+    if mo.app_meta().mode == "script":
+        print(show.claims(results))
+    return
+
+
+if __name__ == "__main__":
+    app.run()

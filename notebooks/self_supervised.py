@@ -1,0 +1,234 @@
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="medium", app_title="flylab: self supervised")
+
+with app.setup:
+    import os
+
+    import jax
+    import marimo as mo
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    import flylab
+    from flylab import show
+    from flylab.data.views import view
+    from flylab.plot import COLOURS, style
+    from flylab.stats import plus_minus
+    from flylab.studies import self_supervised
+
+    flylab.setup()  # JAX on all cores, before its first use
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # Learning without being told
+
+    Show a network two distorted copies of the same signal, among a hundred others, and let it learn which belong
+    together. Nobody tells it what a digit is. Afterwards, is what it has learned any use for telling digits apart?
+    And *where* in the network is it: at the end, or further in?
+    """)
+    return
+
+
+@app.cell
+def _():
+    preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
+    out = "runs"  # the folder of all runs: what is there is not trained again
+    preset
+    return out, preset
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## Two views of one signal
+
+    This is what the network is given: shift, slope and level are made arbitrary. What it is to recognise is what is
+    left.
+    """)
+    return
+
+
+@app.cell
+def _():
+    def views(n_views=4):
+        signals = flylab.published(flylab.MNIST1D(n_valid=0)).train.x[:3].astype(np.float32)
+        with style():
+            drawn = Figure(figsize=(9, 2.6))
+            for i, (signal, ax) in enumerate(zip(signals, drawn.subplots(1, 3, sharey=True), strict=True)):
+                keys = jax.random.split(jax.random.key(i), n_views)
+                for one in jax.vmap(view, (0, None))(keys, signal):
+                    ax.plot(one, color=COLOURS[0], alpha=0.5, linewidth=1)
+                ax.plot(signal, color="black", linewidth=1.4)
+                ax.set(xlabel="position", title=f"signal {i} (black) and views of it")
+        return drawn
+
+    show.figure(views(), "three signals, each with four random views of it")
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## What was claimed
+
+    Greydanus & Kobak (2024, figure 8): a linear classifier reads 82 % from the layer before the projection head,
+    where the raw signal gives 33 %. And accuracy peaks *inside* the network and is lower at the output, the very
+    thing that was trained. Bordes et al. (2023) gave it a name: guillotine. You cut off the head.
+
+    ## Predict before you look
+    """)
+    return
+
+
+@app.cell
+def _():
+    guess_probe = mo.ui.slider(10, 100, value=50, label="linear accuracy before the head, in percent", show_value=True)
+    guess_probe
+    return (guess_probe,)
+
+
+@app.cell
+def _():
+    guess_lost = mo.ui.slider(
+        -10, 30, value=0, label="points lost from the best inner layer to the output", show_value=True
+    )
+    guess_lost
+    return (guess_lost,)
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## Run
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(preset):
+    mo.md(
+        f"Preset **{preset.value}**: about {self_supervised.STUDY.minutes[preset.value]:g} minutes on two cores, "
+        "the first time."
+    )
+    return
+
+
+@app.cell
+def _(out, preset):
+    results = flylab.run("self_supervised", preset.value, out)
+    show.figure(results)
+    return (results,)
+
+
+@app.cell(hide_code=True)
+def _(guess_lost, guess_probe, results):
+    mo.md(
+        f"""
+    - **Before the head.** {show.answer(results, "probe", guess_probe.value)}
+    - **From the best layer to the output.** {show.answer(results, "guillotine-default", guess_lost.value)}
+    """
+    )
+    return
+
+
+@app.cell
+def _(results):
+    show.table(results)
+    return
+
+
+@app.cell
+def _(results):
+    show.claims(results)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## Reading the error bars: when the sources disagree
+
+    *In which layer* is the peak? The paper says one thing, its notebook another; here each is a claim of its own,
+    and the two cannot both be supported. The best layer of one run is the greatest of a few noisy numbers, so with
+    one run per head you would be sure to find *a* peak. Count the seeds instead:
+    """)
+    return
+
+
+@app.cell
+def _(results):
+    _layers = results.layer.values
+
+    def seeds_best(head):
+        return [str(int((self_supervised.best_layer(results, head) == layer).sum())) for layer in results.layer.values]
+
+    show.table(
+        flylab.study.Table(
+            "Number of seeds in which a layer is the most accurate one",
+            ("head", *(f"layer {layer}" for layer in _layers)),
+            [(self_supervised.TITLES[head], *seeds_best(head)) for head in results["head"].values],
+        )
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## An experiment: is it the training?
+
+    A convolution with *random* weights already makes something of a signal. In the figure's lower row, compare the
+    map before training with the one after. Then think: which control would you need for the sentence "SimCLR learns
+    digits"?
+    """)
+    return
+
+
+@app.cell
+def _(results):
+    _raw = self_supervised.at_layer(results, 0, "default")
+    _before_head = self_supervised.at_layer(results, self_supervised.BEFORE_HEAD, "default")
+    mo.md(
+        f"Linear accuracy: {plus_minus(_raw)} % of the raw signal, {plus_minus(_before_head)} % before the head, "
+        f"a gain of {plus_minus(_before_head - _raw)} points. How much of it would an untrained network have? "
+        "Measure it: `flylab.models.zoo.cnn_layers` gives every layer of a network, `zoo.cnn().init(key)` an "
+        "untrained one."
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## More to try
+
+    - `flylab.run("self_supervised", preset.value, out, objectives=("simclr", "vicreg"))`: another objective.
+    - `embedding_size=64`, `batch_size=500`: more negatives. Does the peak move?
+    - Invent a view. If views also reversed the signal, which digits would become the same? Write it (docs page
+      *self-supervised*), and look at the confusion.
+
+    ## Further reading
+
+    - T. Chen et al.: *A simple framework for contrastive learning of visual representations*, ICML 2020 ([arXiv
+      2002.05709](https://arxiv.org/abs/2002.05709)).
+    - F. Bordes et al.: *Guillotine regularization*, TMLR 2023 ([arXiv
+      2206.13378](https://arxiv.org/abs/2206.13378)).
+    - A. Bardes, J. Ponce, Y. LeCun: *VICReg*, ICLR 2022 ([arXiv 2105.04906](https://arxiv.org/abs/2105.04906)).
+    - S. Greydanus, D. Kobak, ICML 2024 ([arXiv 2011.14439](https://arxiv.org/abs/2011.14439)).
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(results):
+    if mo.app_meta().mode == "script":
+        print(show.claims(results))
+    return
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,174 @@
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="medium", app_title="flylab: transfer")
+
+with app.setup:
+    import os
+
+    import marimo as mo
+
+    import flylab
+    from flylab import activations, show
+    from flylab.stats import plus_minus
+    from flylab.studies import transfer
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # Does what helps a fly help an elephant?
+
+    That is the question about every small laboratory. An activation function was metalearned on MNIST-1D, with one
+    hidden layer, in the notebook `activation`. Take it out of its laboratory: into a convolutional network with
+    three layers, on images, under another optimiser. Is it still any good?
+    """)
+    return
+
+
+@app.cell
+def _():
+    preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
+    out = "runs"  # the folder of all runs: what is there is not trained again
+    preset
+    return out, preset
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## What was claimed
+
+    The essay (Greydanus 2020), of MNIST and CIFAR-10: the learned function had the lowest or second-lowest training
+    loss over the first epoch, and a middle rank by final test loss. That is, it learns fast, and is nothing special
+    in the end. By default this study uses scikit-learn's 1797 handwritten digits, which need no download.
+
+    ## Predict before you look
+
+    Nine activation functions, rank 1 is the best:
+    """)
+    return
+
+
+@app.cell
+def _():
+    guess_early = mo.ui.slider(1, 9, value=2, label="its rank by training loss over the first epoch", show_value=True)
+    guess_early
+    return (guess_early,)
+
+
+@app.cell
+def _():
+    guess_final = mo.ui.slider(1, 9, value=5, label="its rank by final test loss", show_value=True)
+    guess_final
+    return (guess_final,)
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## Run
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(preset):
+    mo.md(
+        f"Preset **{preset.value}**: about {transfer.STUDY.minutes[preset.value]:g} minutes on two cores, "
+        "the first time."
+    )
+    return
+
+
+@app.cell
+def _(out, preset):
+    results = flylab.run("transfer", preset.value, out)
+    show.figure(results)
+    return (results,)
+
+
+@app.cell(hide_code=True)
+def _(guess_early, guess_final, results):
+    mo.md(
+        f"""
+    - **First epoch.** {show.answer(results, "transfer-early", guess_early.value)}
+    - **In the end.** {show.answer(results, "transfer-final", guess_final.value)}
+    """
+    )
+    return
+
+
+@app.cell
+def _(results):
+    show.table(results)
+    return
+
+
+@app.cell
+def _(results):
+    show.claims(results)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## Reading the error bars: when a claim is refuted
+
+    *Refuted* means: here, under this protocol, the effect is not where the claim says. It does not mean that the
+    authors saw something else on *their* images. What differs? The images, their number, the batch size, the
+    network. A refutation narrows down where a claim holds; it stands in the ledger like any other result, and no
+    protocol is bent until it goes away.
+
+    A **rank** is a treacherous effect, too. It depends on who else is in the race: add three bad functions, and
+    everybody's rank improves. Compare ranks with the losses behind them.
+
+    ## An experiment: the race, seed by seed
+    """)
+    return
+
+
+@app.cell
+def _(results):
+    _early = transfer.ranks(results, "first_epoch_loss").sel(activation="learned")
+    _best = results.first_epoch_loss.min("activation")
+    _winner = str(results.first_epoch_loss.mean("seed").idxmin("activation").item())
+    _behind = 100 * (results.first_epoch_loss.sel(activation="learned") / _best - 1)
+    mo.md(
+        f"Over the first epoch the learned function was among the first two in **{int((_early <= 2).sum())} of "
+        f"{_early.size}** seeds. Its training loss was {plus_minus(_behind)} % above that of the best function of each "
+        f"seed ({activations.title(_winner)} has the best mean)."
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    ## More to try
+
+    - The essay's images: `flylab.run("transfer", preset.value, out, dataset="mnist")` downloads them (it needs `pip
+      install "flylab[images]"`). Give `n_train=5000` as well, or be patient.
+    - `learning_rate=3e-3`: whose rank changes most? What does that say about ranks at *one* rate?
+    - Metalearn a function on noisier MNIST-1D (`activation`), save it with `flylab.activations.save_weights`, and
+      race it.
+
+    ## Further reading
+
+    - S. Greydanus: [*Scaling down deep learning*](https://greydanus.github.io/2020/12/01/scaling-down/), 2020.
+    - P. Ramachandran, B. Zoph, Q. Le: *Searching for activation functions*, 2017 ([arXiv
+      1710.05941](https://arxiv.org/abs/1710.05941)): a search whose finds transferred.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(results):
+    if mo.app_meta().mode == "script":
+        print(show.claims(results))
+    return
+
+
+if __name__ == "__main__":
+    app.run()
