@@ -6,9 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-import generate  # type: ignore[import-not-found]  # noqa: E402
+import flylab
 
-import flylab  # noqa: E402
+import generate
 
 project, author = "flylab", "flylab maintainers"
 copyright = "flylab maintainers, Apache-2.0"  # noqa: A001

@@ -1,4 +1,4 @@
-"""Run every script of docs/gallery, each of which draws one picture beside itself: `python docs/make_gallery.py [NAME …]`."""
+"""Run the scripts of docs/gallery, each of which draws one picture: `python docs/make_gallery.py [NAME …]`."""
 
 import subprocess
 import sys

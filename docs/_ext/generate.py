@@ -4,10 +4,10 @@ import json
 import re
 from pathlib import Path
 
+from flylab import studies
+
 import pages
 import reference
-
-from flylab import studies
 
 DOCS = Path(__file__).parents[1]
 REPOSITORY = "https://github.com/flylab/flylab/blob/main"
@@ -54,12 +54,11 @@ def root_page(name: str) -> str:
 def gallery() -> str:
     """Every script of `docs/gallery` with its picture."""
     text = (
-        "# Gallery\n\nOne short script for each figure. They train as little as shows the point, in seconds; the studies have "
-        "the\nnumbers. `python docs/make_gallery.py` runs them all and renews the pictures.\n"
+        "# Gallery\n\nOne short script for each figure. They train as little as shows the point, in seconds; the\n"
+        "studies have the numbers. `python docs/make_gallery.py` runs them all and renews the pictures.\n"
     )
     for path in sorted((DOCS / "gallery").glob("*.py")):
-        title, _, code = path.read_text().partition("\n")
-        title = title.strip('" .')
+        title = path.read_text().partition("\n")[0].strip('" .')
         text += (
             f"\n## {title}\n\n![{title}](../gallery/{path.stem}.png)\n\n"
             f"```{{literalinclude}} ../gallery/{path.name}\n:caption: docs/gallery/{path.name}\n```\n"
@@ -78,8 +77,8 @@ def benchmarks() -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         "# How fast, measured\n\n```sh\npython bench/run.py --rounds 3\n```\n\n"
-        f"on {machine['processor']}, {machine['cores']} cores, {machine['finished'][:10]}, commit {machine['commit']}; Python "
-        f"{machine['python']}, {versions}. The last stored measurement; README has one of another machine, and says what each "
-        "row is. Why it is fast: [how the engine is fast](../explanation/speed.md).\n\n"
+        f"on {machine['processor']}, {machine['cores']} cores, {machine['finished'][:10]}, commit {machine['commit']}; "
+        f"Python {machine['python']}, {versions}. The last stored measurement; README has one of another machine, and "
+        "says what each row is. Why it is fast: [how the engine is fast](../explanation/speed.md).\n\n"
         + pages.table(["", "flylab", "PyTorch loop (generators: the reference package)", "ratio"], rows)
     )

@@ -7,19 +7,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import stored
 from sphinx.pycode import ModuleAnalyzer
-from stored import Stored, anchor, badge, effect, plain, words
 
 from flylab import studies
 from flylab.config import plain as as_plain
 from flylab.study import Study
 
+import stored
+from stored import Stored, anchor, badge, effect, plain, words
+
+WIDE = "---\nhide-toc: true\n---\n\n"  # wide tables take the place of the list of sections
 LEGEND = (
-    "**Supported**: the whole 95 % interval of the mean over seeds lies inside the claim's region. **Refuted**: it lies "
-    "outside. **Undecided**: it straddles the edge. Study-wide is the same at the level 1 − 0.05/m for the m claims "
-    "tested ([what a verdict is and is not]({to}explanation/verdicts.md)). Sources: *paper*, *blog*, *nb* (the authors' "
-    "notebooks; *nb-old*, an earlier generation of them), *here* (flylab's own addition)."
+    "**Supported**: the whole 95 % interval of the mean over seeds lies inside the claim's region. **Refuted**: it "
+    "lies outside. **Undecided**: it straddles the edge. Study-wide is the same at the level 1 − 0.05/m for the m "
+    "claims tested ([what a verdict is and is not]({to}explanation/verdicts.md)). Sources: *paper*, *blog*, *nb* (the "
+    "authors' notebooks; *nb-old*, an earlier generation of them), *here* (flylab's own addition)."
 )
 
 
@@ -37,7 +39,7 @@ def slug(name: str) -> str:
 def study_page(name: str) -> str:
     """Question, and for each stored run command, figure, table, claims and provenance; then the protocol."""
     study, runs = studies.find(name), stored.of(name)
-    text = f"# {name.replace('_', ' ').capitalize()}\n\n*{study.question}*\n\n"
+    text = f"{WIDE}# {name.replace('_', ' ').capitalize()}\n\n*{study.question}*\n\n"
     if not runs:
         text += (
             "No run of this study is stored here yet. This makes one, with figure, claims and report:\n\n"
@@ -47,7 +49,8 @@ def study_page(name: str) -> str:
         text += _run(study, preset, run)
     if runs and study.claims:
         text += f"\n{LEGEND.format(to='../../')}\n"
-    return text + _protocol(study) + f"\nIts functions: [`flylab.studies.{name}`](../reference/flylab.studies.{name}.md).\n"
+    code = f"flylab.studies.{name}"
+    return text + _protocol(study) + f"\nIts functions: [`{code}`](../reference/{code}.md).\n"
 
 
 def _run(study: Study, preset: str, run: Stored) -> str:
@@ -56,22 +59,23 @@ def _run(study: Study, preset: str, run: Stored) -> str:
     cells = [[plain(cell) for cell in row] for row in info["table"]["rows"]]
     text = f"## Preset `{preset}`, {info['n_seeds']} seeds\n\n```sh\n{info['command']}\n```\n\n"
     text += f"![Figure of the study {name}, preset {preset}](../../results/{name}/{preset}/figure.png)\n\n"
-    text += f"{plain(info['table']['title'])}:\n\n{table([plain(c) for c in info['table']['columns']], cells)}\n"
+    columns = [plain(column) for column in info["table"]["columns"]]
+    text += f"{plain(info['table']['title'])}:\n\n{table(columns, cells, 'numbers')}\n"
     if run.claims:
         text += f"### Claims ({preset})\n\n{counts(run.claims)}\n\n{claims([run], per_study=True)}\n"
     versions = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
     return text + (
-        f"Run {info['run']}: finished {made['finished'][:10]}, {made['seconds'] / 60:.1f} minutes on {made['cores']} cores "
-        f"({plain(made['processor'])}; other work may have run beside it), commit {plain(made['commit'])}, Python "
-        f"{made['python']}, {versions}; devices by `flylab doctor`: {made['parity']}.\n\n"
+        f"Run {info['run']}: finished {made['finished'][:10]}, {made['seconds'] / 60:.1f} minutes on {made['cores']} "
+        f"cores ({plain(made['processor'])}; other work may have run beside it), commit {plain(made['commit'])}, "
+        f"Python {made['python']}, {versions}; devices by `flylab doctor`: {made['parity']}.\n\n"
     )
 
 
 def claims(runs: Iterable[Stored], per_study: bool = False) -> str:
     """All claims of these runs as a table."""
     first = [] if per_study else ["study", "preset"]
-    columns = [*first, "claim", "statement", "source", "published", "region", "effect (95 % interval)", "verdict",
-               "study-wide"]  # fmt: skip
+    columns = [*first, "claim", "statement", "verdict", "study-wide", "effect (95 % interval)", "region", "published",
+               "source"]  # fmt: skip
     rows = []
     for run in runs:
         for said in run.claims:
@@ -83,8 +87,9 @@ def claims(runs: Iterable[Stored], per_study: bool = False) -> str:
                 notes.append(f"about {said['seeds_needed']} more seeds would settle it")
             statement = plain(said["statement"]) + "".join(f" [{plain(note)}]{{.note}}" for note in notes)
             head = [] if per_study else [f"[{slug(study)}](studies/{study}.md)", preset]
-            rows.append([*head, id_, statement, said["source"], plain(said["published"]),
-                         plain(f"{said['region']} {said['unit']}"), effect(said), *map(badge, words(said))])  # fmt: skip
+            region = plain(f"{said['region']} {said['unit']}")
+            published = [plain(said["published"]), said["source"]]
+            rows.append([*head, id_, statement, *map(badge, words(said)), effect(said), region, *published])
     return table(columns, rows, "claims")
 
 
@@ -155,10 +160,11 @@ def ledger() -> str:
     lacking = [f"`flylab run {slug(name)} --preset {preset}`" for name in studies.names() if studies.find(name).claims
                for preset in studies.find(name).presets if preset not in ("smoke", *stored.of(name))]  # fmt: skip
     return (
-        "# The ledger\n\nEvery published claim about MNIST-1D that flylab tests, and what the stored runs say of it.\n\n"
+        f"{WIDE}# The ledger\n\nEvery published claim about MNIST-1D that flylab tests, and what the stored runs say "
+        "of it.\n\n"
         f"{LEGEND.format(to='../')}\n\n## Counts\n\nIn brackets at the study-wide level.\n\n"
         f"{table(['study', 'preset', 'seeds', *map(badge, stored.WORDS)], rows)}\n"
         "## All claims\n\n```{raw} html\n<p class='filter' id='ledger-filter'></p>\n```\n\n"
-        f"{claims(runs)}\n## Not in the ledger\n\nNo results of these presets are stored, so none of their numbers is above, "
-        "not even where the README quotes one:\n\n" + "\n".join(f"- {command}" for command in lacking) + "\n"
+        f"{claims(runs)}\n## Not in the ledger\n\nNo results of these presets are stored, so none of their numbers is "
+        "above, not even where the README quotes one:\n\n" + "\n".join(f"- {command}" for command in lacking) + "\n"
     )

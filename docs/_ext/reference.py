@@ -1,4 +1,4 @@
-"""What the API reference documents: one list, from which its pages are made and by which `tests/test_reference.py` goes.
+"""What the API reference documents: one list, from which pages are made and by which `tests/test_reference.py` goes.
 
 Every module of flylab is on a page or in `INTERNAL`. Public are, in a module on a page, the names in its `__all__`, or
 else the functions and classes defined there that do not begin with an underscore, with their public methods.
@@ -63,25 +63,35 @@ def public(module: ModuleType) -> dict[str, Any]:
 
 def own_methods(class_: type) -> dict[str, Any]:
     """Public methods and properties that a class defines itself."""
+    fields = inspect.get_annotations(class_)
     return {
         name: value
         for name, value in vars(class_).items()
-        if not name.startswith("_") and isinstance(value, property | staticmethod | classmethod | type(own_methods))
+        if not name.startswith("_")
+        and name not in fields
+        and isinstance(value, property | staticmethod | classmethod | type(own_methods))
     }
+
+
+def has_docstring(value: Any) -> bool:
+    """Whether somebody wrote one (data classes and named tuples make up their own)."""
+    doc = inspect.unwrap(value).__doc__ if callable(value) else getattr(value, "__doc__", None)
+    return doc is not None and bool(doc.strip()) and not doc.startswith(f"{getattr(value, '__name__', '')}(")
 
 
 def entries(module_name: str) -> Iterator[tuple[str, Any, str]]:
     """Name, object, and the page that documents it: its first among `MODULES`."""
     for name, value in public(importlib.import_module(module_name)).items():
-        homes = (home for home in MODULES if (known := _known(home).get(id(value))) and f"{home}.{known}" not in MODULES)
-        first = next(homes, module_name)  # (not where a page's module has that name)
+        named = ((home, _known(home).get(id(value))) for home in MODULES)
+        homes = (home for home, found in named if found and f"{home}.{found}" not in MODULES)  # no module's own name
+        first = next(homes, module_name)
         yield name, value, first
 
 
 def page(module_name: str) -> str:
     """The page of a module, with the directives for Sphinx's autodoc."""
     module = importlib.import_module(module_name)
-    blocks, elsewhere = [], []
+    blocks, elsewhere, rows = [], [], []
     if module_name == ALIASES:
         blocks.append(f".. literalinclude:: /../src/{module_name.replace('.', '/')}.py\n   :start-at: Params =\n")
     for name, value, home in entries(module_name) if module_name != ALIASES else ():
@@ -90,23 +100,26 @@ def page(module_name: str) -> str:
             elsewhere.append(f"[`{name}`](#{home}.{there})")
         else:
             blocks.append(_directive(f"{module_name}.{name}", value))
+            rows.append(f"| [`{name}`](#{module_name}.{name}) | {_first(value)} |")
     lead = inspect.cleandoc(module.__doc__ or "")
-    rst = "\n".join([f".. py:module:: {module_name}\n", lead, "", *blocks])
-    text = f"# {module_name}\n\n```{{eval-rst}}\n{rst}\n```\n"
+    table = "{.names}\n| name | |\n| --- | --- |\n" + "\n".join(rows) + "\n" if len(rows) > 3 else ""
+    text = f"# {module_name}\n\n```{{eval-rst}}\n.. py:module:: {module_name}\n\n{lead}\n```\n\n{table}\n"
+    text += f"```{{eval-rst}}\n.. py:currentmodule:: {module_name}\n\n{chr(10).join(blocks)}\n```\n"
     return text + (f"\nHere too: {', '.join(elsewhere)}.\n" if elsewhere else "")
 
 
 def index() -> str:
     """The pages by group, each with the first sentence of its module's docstring."""
-    parts = ["# API reference\n\nEvery public name, from its docstring. `import flylab` costs nothing: modules are imported on "
-             "first use.\n"]  # fmt: skip
+    parts = [
+        "# API reference\n\nEvery public name, from its docstring. `import flylab` costs nothing: modules are\n"
+        "imported on first use.\n"
+    ]
     for group, modules in PAGES.items():
         lines = []
         for module in modules:
-            doc = inspect.cleandoc(importlib.import_module(module).__doc__ or "").split("\n\n")[0].replace("\n", " ")
-            lines.append(f"| [{module}]({module}.md) | {doc.replace('|', chr(92) + '|')} |")
+            lines.append(f"| [{module}]({module}.md) | {_first(importlib.import_module(module))} |")
         tree = "\n".join(modules)
-        parts.append(f"## {group}\n\n| module | |\n| --- | --- |\n" + "\n".join(lines) + "\n")
+        parts.append(f"## {group}\n\n{{.names}}\n| module | |\n| --- | --- |\n" + "\n".join(lines) + "\n")
         parts.append(f"```{{toctree}}\n:hidden:\n\n{tree}\n```\n")
     return "\n".join(parts)
 
@@ -114,6 +127,12 @@ def index() -> str:
 @functools.cache
 def _known(module_name: str) -> dict[int, str]:
     return {id(value): name for name, value in public(importlib.import_module(module_name)).items()}
+
+
+def _first(value: Any) -> str:
+    """The first sentence of a docstring, for a cell of a table."""
+    doc = inspect.cleandoc(value.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return (doc.split(". ")[0].rstrip(".:") + ".").replace("|", r"\|")
 
 
 def _directive(path: str, value: Any) -> str:

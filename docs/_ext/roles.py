@@ -1,15 +1,18 @@
 """What the site adds to Sphinx: the role `verdict`, and backticks in docstrings that link where they can."""
 
+import inspect
 import re
 from typing import Any
 
-import stored
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from flylab import studies
+
+import stored
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +40,8 @@ class VerdictRole(SphinxRole):
             shown += nodes.Text(f": {stored.effect(said)} {said['unit']}".rstrip())
         shown += nodes.Text(", ")
         shown += nodes.inline(text=word, classes=["verdict", word.replace(" ", "-")])
-        more = f" ({said['note']})" if word == "not tested" else f" (study-wide {wide})" if wide != word else ""
-        shown += nodes.Text(f"{more}, `{said['preset']}`".replace("`", ""))
+        more = f"{said['note']}; " if word == "not tested" else f"study-wide {wide}; " if wide != word else ""
+        shown += nodes.Text(f" ({more}preset {said['preset']}, {said['n_seeds']} seeds)".replace(", 0 seeds", ""))
         return [shown], []
 
 
@@ -67,9 +70,25 @@ def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: An
     return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
 
 
+def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """A property's docstring is no "type: description", which napoleon takes it for."""
+    if what == "property" and getattr(obj, "fget", None) is not None:
+        lines[:] = [*inspect.cleandoc(obj.fget.__doc__ or "").splitlines(), ""]
+
+
+def readable(app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
+    """A signature that parses, whatever its defaults are."""
+    return (re.sub(r"<[^<>]+>", "...", signature), returns) if signature else None
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("verdict", VerdictRole())
     app.connect("missing-reference", link_names)
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", as_written, priority=600)  # after it
+    app.connect("autodoc-process-signature", readable)
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
     return {"parallel_read_safe": True}

@@ -16,7 +16,7 @@ document.addEventListener("DOMContentLoaded", () => {
     let n = 0;
     for (const row of rows) {
       const said = row.textContent.toLowerCase();
-      const word = row.cells[row.cells.length - 2].textContent.trim();
+      const word = row.querySelector(".verdict")?.textContent.trim();
       row.hidden = !(wanted.includes(word) && parts.every((part) => said.includes(part)));
       n += !row.hidden;
     }
