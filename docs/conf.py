@@ -1,6 +1,5 @@
 """The site's configuration: `python -m sphinx -W -b html docs docs/_build`, offline."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence"]
 myst_heading_anchors = 3
 
+highlight_language = "none"  # a block without a language is none
 default_role = "py:obj"  # `name` in a docstring is code, and a link where there is something to lead to
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
@@ -28,7 +28,6 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
-autodoc_mock_imports = [name for name in ("torch", "equinox") if importlib.util.find_spec(name) is None]
 python_maximum_signature_line_length = 100
 
 html_theme = "furo"

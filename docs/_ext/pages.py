@@ -87,7 +87,7 @@ def claims(runs: Iterable[Stored], per_study: bool = False) -> str:
                 notes.append(f"about {said['seeds_needed']} more seeds would settle it")
             statement = plain(said["statement"]) + "".join(f" [{plain(note)}]{{.note}}" for note in notes)
             head = [] if per_study else [f"[{slug(study)}](studies/{study}.md)", preset]
-            region = plain(f"{said['region']} {said['unit']}")
+            region = plain(f"{said['region']} {said['unit']}").replace("-", "−")
             published = [plain(said["published"]), said["source"]]
             rows.append([*head, id_, statement, *map(badge, words(said)), effect(said), region, *published])
     return table(columns, rows, "claims")

@@ -24,6 +24,9 @@ class VerdictRole(SphinxRole):
         study, _, claim = self.text.partition("/")
         if study not in studies.names() or claim not in {one.id for one in studies.find(study).claims}:
             log.warning("no claim %s", self.text, location=self.get_location())
+            return [nodes.literal(text=self.text)], []
+        for preset in studies.find(study).presets:  # a page is read again when results come, change or go
+            self.env.note_dependency(str(stored.RESULTS / study / preset / "claims.json"))
         said = stored.verdict_of(study, claim)
         shown = nodes.inline(classes=["said"])
         if said is None:
@@ -78,7 +81,7 @@ def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines:
 
 def readable(app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
     """A signature that parses, whatever its defaults are."""
-    return (re.sub(r"<[^<>]+>", "...", signature), returns) if signature else None
+    return (re.sub(r"<[^<>]*(?:<[^<>]*>[^<>]*)*>", "...", signature), returns) if signature else None
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
