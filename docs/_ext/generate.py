@@ -66,12 +66,16 @@ def gallery() -> str:
     return text
 
 
+def _rounded(value: float) -> str:
+    return f"{float(f'{value:.4g}'):,}".removesuffix(".0").replace(",", " ")
+
+
 def benchmarks() -> str:
     """The stored measurement of `bench/run.py`."""
     found = json.loads((DOCS.parent / "bench" / "results.json").read_text())
     machine = found["machine"]
     rows = [
-        [row["what"], f"{row['flylab']:.4g} {row['unit']}", f"{row['torch']:.4g}", f"**{row['ratio']:.1f}×**"]
+        [row["what"], f"{_rounded(row['flylab'])} {row['unit']}", _rounded(row["torch"]), f"**{row['ratio']:.1f}×**"]
         for row in found["rows"]
     ]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())

@@ -10,7 +10,8 @@ from flylab.plot import band, style
 
 splits = flylab.published(flylab.MNIST1D(n_train=1500, n_test=2000, label_noise=0.15))
 plan = flylab.Plan(n_steps=6000, batch_size=50, eval_every=6000, order="shuffled")
-widths, found = [2, 5, 10, 16, 24, 40, 80, 200], []
+widths = [2, 5, 10, 16, 24, 40, 80, 200]
+found: list[xr.Dataset] = []
 for width in widths:
     objective = flylab.supervised(zoo.mlp(width=width, residual=False))
     found.append(flylab.train_members(objective, splits, plan, {"learning_rate": [3e-3], "seed": range(3)}).results)

@@ -1,13 +1,13 @@
 """The activation function that flylab metalearned, and its relatives"""
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 from matplotlib.figure import Figure
 
 from flylab import activations
 from flylab.plot import COLOURS, style
 
-x = np.linspace(-5, 5, 400, dtype=np.float32)
+x = jnp.linspace(-5, 5, 400)
 usual = {"ELU": jax.nn.elu, "ReLU": jax.nn.relu, "Swish": jax.nn.swish}
 with style():
     figure = Figure(figsize=(6, 4))
