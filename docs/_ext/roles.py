@@ -43,8 +43,9 @@ class VerdictRole(SphinxRole):
             shown += nodes.Text(f": {stored.effect(said)} {said['unit']}".rstrip())
         shown += nodes.Text(", ")
         shown += nodes.inline(text=word, classes=["verdict", word.replace(" ", "-")])
-        more = f"{said['note']}; " if word == "not tested" else f"study-wide {wide}; " if wide != word else ""
-        shown += nodes.Text(f" ({more}preset {said['preset']}, {said['n_seeds']} seeds)".replace(", 0 seeds", ""))
+        more = f"study-wide {wide}; " if wide != word else ""
+        made = said["note"] if word == "not tested" else f"{more}preset {said['preset']}, {said['n_seeds']} seeds"
+        shown += nodes.Text(f" ({made})")
         return [shown], []
 
 
