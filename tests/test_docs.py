@@ -6,20 +6,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+MADE = ("_build", "generated")  # by Sphinx, not by hand
+PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if page.relative_to(ROOT / "docs").parts[0] not in MADE)
+GALLERY = sorted((ROOT / "docs" / "gallery").glob("*.py"))
 
 
 def programs(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
 
 
-WALKED = ("your-model.md", "your-study.md")  # files and commands, which `test_walk` writes and runs
+WALKED = (
+    "getting-started.md",
+    "your-model.md",
+    "your-study.md",
+)  # files and commands, which `test_walk` writes and runs
 # README's programs stand alone; a page's are read one after the other
 PROGRAMS = {f"README {i}": text for i, text in enumerate(programs(ROOT / "README.md"))} | {
-    page.name: "\n".join(programs(page)) for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in WALKED
+    page.name: "\n".join(found) for page in PAGES if page.name not in WALKED and (found := programs(page))
 }
 
 
@@ -54,6 +63,7 @@ def test_walk(page, tmp_path):
 BIN = Path(sys.executable).parent
 PIP = f"{sys.executable} -m pip install --quiet --no-deps --target site"  # not into the environment of the tests
 EXPECTED = {
+    "getting-started.md": ("self-supervised", "trained 2", "mlp.paper", "mnist1d.png", "Interval(mean="),
     "your-model.md": ("Spatial priors: Net among others", "equinox-net *", "trees *", "max-pooled *", '"own": true'),
     "your-study.md": ("Does a wider network learn faster?", "Last test accuracy", "faster"),
 }
@@ -64,6 +74,28 @@ def test_there_are_two_set_up_commands():
 
 
 def test_links_lead_somewhere():
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for page in (*ROOT.glob("*.md"), *PAGES):
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name} → {target}"
+            if not target.startswith("http") and "generated/" not in target:  # those Sphinx checks
+                assert (page.parent / target).exists(), f"{page.name} → {target}"
+
+
+def test_the_gallery_is_short_and_whole():
+    assert GALLERY
+    for script in GALLERY:
+        assert len(script.read_text().splitlines()) <= 30, script.name
+        assert script.with_suffix(".png").stat().st_size < 300_000, script.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", GALLERY, ids=lambda path: path.stem)
+def test_gallery(script, tmp_path):
+    """Each script draws the one picture that is committed beside it, or one of the same size and as full."""
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (drawn,) = tmp_path.iterdir()
+    new, old = (np.asarray(Image.open(path).convert("L"), float) for path in (drawn, script.with_suffix(".png")))
+    assert drawn.name == script.with_suffix(".png").name
+    assert new.shape == old.shape
+    assert abs((new < 250).mean() - (old < 250).mean()) < 0.05

@@ -1,0 +1,98 @@
+"""What the site adds to Sphinx: the role `verdict`, and backticks in docstrings that link where they can."""
+
+import inspect
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+from flylab import studies
+
+import stored
+
+log = logging.getLogger(__name__)
+
+
+class VerdictRole(SphinxRole):
+    """{verdict}`study/claim`: its effect, verdict and preset, from the stored results, with a link to the table."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        study, _, claim = self.text.partition("/")
+        if study not in studies.names() or claim not in {one.id for one in studies.find(study).claims}:
+            log.warning("no claim %s", self.text, location=self.get_location())
+            return [nodes.literal(text=self.text)], []
+        for preset in studies.find(study).presets:  # a page is read again when results come, change or go
+            self.env.note_dependency(str(stored.RESULTS / study / preset / "claims.json"))
+        said = stored.verdict_of(study, claim)
+        shown = nodes.inline(classes=["said"])
+        if said is None:
+            shown += nodes.literal(text=claim)
+            shown += nodes.Text(": no run is stored yet")
+            return [shown], []
+        place = stored.anchor(study, claim, said["preset"])
+        up = "../" * self.env.docname.count("/")
+        link = nodes.reference(refuri=f"{up}generated/studies/{study}.html#{place}", internal=True)
+        link += nodes.literal(text=claim)
+        shown += link
+        word, wide = stored.words(said)
+        if said["effect"] is not None:
+            shown += nodes.Text(f": {stored.effect(said)} {said['unit']}".rstrip())
+        shown += nodes.Text(", ")
+        shown += nodes.inline(text=word, classes=["verdict", word.replace(" ", "-")])
+        more = f"study-wide {wide}; " if wide != word else ""
+        made = said["note"] if word == "not tested" else f"{more}preset {said['preset']}, {said['n_seeds']} seeds"
+        shown += nodes.Text(f" ({made})")
+        return [shown], []
+
+
+def link_names(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
+    """`Plan` in any docstring leads to flylab.Plan."""
+    target = node.get("reftarget", "")
+    if node.get("refdomain") == "py" and target[:1].isupper() and target.isidentifier():
+        domain = env.get_domain("py")
+        if f"flylab.{target}" in domain.objects:
+            found = domain.objects[f"flylab.{target}"]
+            uri = app.builder.get_relative_uri(node.get("refdoc", env.docname), found.docname)
+            return nodes.reference("", "", content, refuri=f"{uri}#{found.node_id}", internal=True)
+    return None
+
+
+def escape(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """An asterisk outside `code` is one, unless it is *emphasis*: docstrings here are plain text with backticks."""
+    stop = next((i for i, line in enumerate(lines) if line.lstrip().startswith(">>>")), len(lines))
+    parts = "\n".join(lines[:stop]).split("`")
+    parts[::2] = [re.sub(r"(\*[^\s*][^*]*[^\s*,]\*)|\*", lambda m: m[1] or r"\*", part) for part in parts[::2]]
+    lines[:stop] = "`".join(parts).split("\n")
+
+
+def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
+    """Fields of named tuples have no docstring of their own: the class says what they are."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
+
+
+def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """A property's docstring is no "type: description", which napoleon takes it for."""
+    if what == "property" and getattr(obj, "fget", None) is not None:
+        lines[:] = [*inspect.cleandoc(obj.fget.__doc__ or "").splitlines(), ""]
+
+
+def readable(app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
+    """A signature that parses, whatever its defaults are."""
+    return (re.sub(r"<[^<>]*(?:<[^<>]*>[^<>]*)*>", "...", signature), returns) if signature else None
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_role("verdict", VerdictRole())
+    app.connect("missing-reference", link_names)
+    app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-docstring", escape, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", as_written, priority=600)  # after it
+    app.connect("autodoc-process-signature", readable)
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
+    return {"parallel_read_safe": True}

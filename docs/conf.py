@@ -1,0 +1,43 @@
+"""The site's configuration: `python -m sphinx -W -b html docs docs/_build`, offline."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+import flylab
+
+import generate
+
+project, author = "flylab", "flylab maintainers"
+copyright = "flylab maintainers, Apache-2.0"  # noqa: A001
+version = release = flylab.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "roles"]
+exclude_patterns = ["_build", "results", "**/README.md"]
+source_suffix = {".md": "markdown"}
+myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence"]
+myst_heading_anchors = 3
+
+highlight_language = "none"  # a block without a language is none
+default_role = "py:obj"  # `name` in a docstring is code, and a link where there is something to lead to
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_attr_annotations = False  # shapes such as "*shape" are no markup
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_class_signature = "mixed"
+python_maximum_signature_line_length = 100
+
+html_theme = "furo"
+html_title = "flylab"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["ledger.js"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"source_repository": "https://github.com/flylab/flylab", "source_branch": "main",
+                      "source_directory": "docs/", "top_of_page_buttons": []}  # fmt: skip
+
+generate.everything()

@@ -1,0 +1,5 @@
+"""Spatial priors: what shuffling the positions costs sixteen models"""
+
+from flylab.studies import continuum
+
+continuum.figure(continuum.load_zoo()).savefig("06_spatial_priors.png", dpi=90)
