@@ -24,7 +24,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "Training": ("flylab.training", "flylab.members", "flylab.meta", "flylab.learners", "flylab.runtime"),
     "Studies and verdicts": (
         "flylab.study", "flylab.studies", "flylab.ledger", "flylab.stats", "flylab.api", "flylab.reporting",
-        "flylab.plot", "flylab.charts", "flylab.labels", "flylab.store", "flylab.tickets", "flylab.provenance",
+        "flylab.plot", "flylab.charts", "flylab.show",
+        "flylab.labels", "flylab.store", "flylab.tickets", "flylab.provenance",
     ),
     "Sweeps": ("flylab.sweeps", "flylab.designs", "flylab.sweeping", "flylab.clusters", "flylab.slurm"),
     "Your own models": ("flylab.evaluation", "flylab.contestants"),
@@ -38,6 +39,10 @@ PAGES: dict[str, tuple[str, ...]] = {
     "Each study": tuple(f"flylab.studies.{name}" for name in studies.names()),
 }  # fmt: skip
 INTERNAL = {
+    "flylab.app", "flylab.app.board", "flylab.app.downloads", "flylab.app.drawing", "flylab.app.explorer",
+    "flylab.app.keys", "flylab.app.look", "flylab.app.quiz", "flylab.app.server", "flylab.app.settings",
+    "flylab.app.svg", "flylab.app.training", "flylab.app.pages.leaderboard", "flylab.app.pages.playground",
+    "flylab.app.pages.quiz", "flylab.app.pages.studies",
     "flylab.__main__", "flylab.adapters", "flylab.adapters.core", "flylab.assembly", "flylab.cli", "flylab.cli_sweeps",
     "flylab.compat", "flylab.compat.mnist1d.cache", "flylab.compat.pickles", "flylab.data.arrangements",
     "flylab.data.downloads", "flylab.data.formats", "flylab.data.imagefiles", "flylab.data.images",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flylab.evaluation import Evaluation, evaluate
     from flylab.ledger import Claim, Verdict
     from flylab.loop import Plan
-    from flylab.members import Population, train_members
+    from flylab.members import Population, train_members, watch_members
     from flylab.models import Model, n_params
     from flylab.objectives import Objective, supervised
     from flylab.reporting import verdicts
@@ -30,7 +30,7 @@ _HOMES = {
     "sweeps": ("Sweep",),
     "ledger": ("Claim", "Verdict"),
     "loop": ("Plan",),
-    "members": ("Population", "train_members"),
+    "members": ("Population", "train_members", "watch_members"),
     "models": ("Model", "n_params"),
     "objectives": ("Objective", "supervised"),
     "reporting": ("verdicts",),
@@ -44,7 +44,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MNIST1D", "Claim", "Dataset", "Evaluation", "Model", "Objective", "Plan", "Population", "Source", "Splits",
     "Study", "Sweep", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "load",
-    "n_params", "published", "run", "setup", "supervised", "train", "train_members", "verdicts",
+    "n_params", "published", "run", "setup", "supervised", "train", "train_members", "verdicts", "watch_members",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,8 @@ from flylab.objectives import supervised
 
 Phase = Literal["begun", "training", "done", "stopped", "failed"]
 
-_ONE_AT_A_TIME = threading.Lock()  # one program trains on all devices: trainings take turns, an evaluation each
+# One program trains on all devices: trainings take turns, an evaluation each, in the order in which they ask.
+_TURNS = ThreadPoolExecutor(1, "flylab-turns")
 MOST_AT_ONCE = 4  # trainings of all pages
 
 
@@ -77,17 +79,14 @@ class Training:
     def _train(self) -> None:
         watched: dict[str, Iterator[Population]] = {}
         for name in self.settings.models:
-            with _ONE_AT_A_TIME:  # compiles
-                own = supervised(network(self.settings, name))
-                data = splits(self.settings.data)
-            watched[name] = watch_members(own, data, self.settings.plan, self.settings.grid)
+            own = supervised(_TURNS.submit(network, self.settings, name).result())
+            watched[name] = watch_members(own, splits(self.settings.data), self.settings.plan, self.settings.grid)
         for _ in self.settings.plan.evaluated:
             for name, population in watched.items():
                 if self._asked_to_stop.is_set() or not self._owner.is_alive():
                     self.phase = "stopped"
                     return
-                with _ONE_AT_A_TIME:
-                    self.populations = {**self.populations, name: next(population)}
+                self.populations = {**self.populations, name: _TURNS.submit(next, population).result()}
                 self.phase = "training"
         self.phase = "done"
 

@@ -11,6 +11,8 @@ app = marimo.App(width="medium", app_title="flylab: playground")
 
 @app.cell
 def _():
+    import functools
+
     import marimo as mo
 
     from flylab.activations import ALL as ACTIVATIONS
@@ -18,7 +20,7 @@ def _():
     from flylab.app.training import Training
 
     mo.Html(look.navigation("playground"))
-    return ACTIVATIONS, Training, downloads, drawing, look, mo, settings
+    return ACTIVATIONS, Training, downloads, drawing, functools, look, mo, settings
 
 
 @app.cell
@@ -281,16 +283,18 @@ def _(asked, mo, settings):
 
 
 @app.cell
-def _(asked, downloads, get_over, mo):
+def _(asked, downloads, functools, get_over, mo):
     mo.stop(asked is None)
     _training = get_over()
-    _buttons = [mo.download(lambda: downloads.data(asked.data), filename="mnist1d.npz", label="data (.npz)")]
+    _buttons = [mo.download(functools.partial(downloads.data, asked.data), filename="mnist1d.npz", label="data (.npz)")]
     if _training is not None and _training.phase == "done":
         _buttons += [
             mo.download(
-                lambda: downloads.weights(_training), filename="weights.safetensors", label="weights (.safetensors)"
+                functools.partial(downloads.weights, _training),
+                filename="weights.safetensors",
+                label="weights (.safetensors)",
             ),
-            mo.download(lambda: downloads.results(_training), filename="results.nc", label="results (.nc)"),
+            mo.download(functools.partial(downloads.results, _training), filename="results.nc", label="results (.nc)"),
         ]
     mo.hstack([mo.md("Download:"), *_buttons], justify="start", wrap=True)
     return

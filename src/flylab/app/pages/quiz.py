@@ -11,12 +11,14 @@ app = marimo.App(width="medium", app_title="flylab: human quiz")
 
 @app.cell
 def _():
+    import functools
+
     import marimo as mo
 
     from flylab.app import drawing, keys, look, quiz, server
 
     mo.Html(look.navigation("quiz"))
-    return drawing, keys, look, mo, quiz, server
+    return drawing, functools, keys, look, mo, quiz, server
 
 
 @app.cell
@@ -118,7 +120,7 @@ def _(drawing, get_sitting, mo):
 
 
 @app.cell
-def _(drawing, get_sitting, mo, quiz, server):
+def _(drawing, functools, get_sitting, mo, quiz, server):
     get_sitting()  # again after each sitting
     _all = quiz.load(server.out())
     mo.stop(not _all, mo.md("Your results will be kept on this machine only."))
@@ -126,7 +128,11 @@ def _(drawing, get_sitting, mo, quiz, server):
         [
             mo.Html(drawing.sittings(_all)),
             mo.hstack(
-                [mo.download(lambda: quiz.exported(_all), filename="quiz.csv", label="all your answers (.csv)")],
+                [
+                    mo.download(
+                        functools.partial(quiz.exported, _all), filename="quiz.csv", label="all your answers (.csv)"
+                    )
+                ],
                 justify="start",
             ),
         ]

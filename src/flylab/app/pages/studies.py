@@ -135,7 +135,7 @@ def _(mo, reporting, run):
     folder = run.value
     results = reporting.open_results(folder)
     _png = folder / "figure.png"
-    mo.image(_png.read_bytes(), alt="the study's figure", rounded=True) if _png.exists() else None
+    mo.image(_png.read_bytes(), alt="figure of the study", rounded=True) if _png.exists() else None
     return folder, results
 
 
