@@ -21,6 +21,9 @@ except ImportError:  # Windows
     fcntl = None
 
 
+MOST = 16  # times a file's size that its content may have: we write it as it is, and text is wider in memory
+
+
 class CorruptedError(ValueError):
     """A file whose content does not match its checksum, or that cannot be read."""
 
@@ -78,6 +81,8 @@ def open_checked(path: Path) -> xr.Dataset:
         raise FileNotFoundError(f"{path} does not exist")
     try:
         with _uninterrupted(), xr.open_dataset(path, engine="h5netcdf") as file:
+            if file.nbytes > MOST * path.stat().st_size:
+                raise MemoryError(f"it declares {file.nbytes} bytes")
             data = file.load()
         found = checksum(data)
     except Exception as error:  # truncated, overwritten or foreign: h5py raises many kinds

@@ -18,12 +18,14 @@ from matplotlib.figure import Figure
 
 from flylab import files, runtime, store
 from flylab.assembly import assemble
-from flylab.config import fingerprint, override, plain, to_json
+from flylab.config import conform, fingerprint, hints, override, plain, to_json
 from flylab.ledger import Claim
 from flylab.provenance import code_fingerprint, origin, versions
 
 Cell = Mapping[str, Any]  # one value for each static axis
 RESERVED = ("preset", "out", "force")  # options of the command line, beside a protocol's fields
+MOST_SEEDS = 10**7
+SWEEPS = "sweeps"  # the folder of all sweeps, beside those of the studies
 GROUP_SECONDS = 2.0  # what a crash may cost: seeds are saved in groups of about this long
 
 
@@ -35,11 +37,14 @@ class BaseProtocol:
     """Seeds: independent repetitions."""
 
     def __post_init__(self) -> None:
-        for field_ in fields(self):  # from Python lists are as good; a protocol is a value, and hashed
-            value = getattr(self, field_.name)
+        for name, kind in hints(type(self)).items():  # from Python lists are as good; a protocol is a value, and hashed
+            value = getattr(self, name)
             if isinstance(value, list | range | np.ndarray):
-                object.__setattr__(self, field_.name, tuple(np.asarray(value).tolist()))
+                value = tuple(np.asarray(value).tolist())
+            object.__setattr__(self, name, conform(name, value.item() if isinstance(value, np.generic) else value, kind))
         self._require(whole=("n_seeds",))
+        if self.n_seeds > MOST_SEEDS:
+            raise ValueError(f"n_seeds={self.n_seeds} is not allowed: give at most {MOST_SEEDS}")
 
     def _require(
         self,
@@ -359,9 +364,9 @@ def _finished(folder: Path, content: str, shards: Sequence[Shard]) -> xr.Dataset
     """The assembled results, if they are of just these shards and no file has changed since: the quick answer."""
     try:
         results = store.open_checked(folder / "results.nc")
-        known = json.loads((folder / "provenance.json").read_text())["shards"]
+        known = files.read_json(folder / "provenance.json")["shards"]
         whole = results.attrs.get("content") == content and known == _digests(shards)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return results if whole else None
 

@@ -2,11 +2,13 @@
 
 import math
 import operator
+import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 
+from flylab.config import shown
 from flylab.data.templates import Templates, digits
 
 
@@ -77,7 +79,8 @@ class MNIST1D:
         _whole(self, "seed", at_least=0, at_most=2**32 - (2 if self.n_valid else 1))
         for name in ("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale", "label_noise"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool | complex | np.complexfloating)
+            if not is_number or not abs(value) <= sys.float_info.max:
                 _refuse(name, value, "give a finite number")
             object.__setattr__(self, name, float(value))
         for name in ("shuffle_seq", "label_noise_repeats"):
@@ -194,4 +197,5 @@ def _whole(config: MNIST1D, name: str, at_least: int | None = None, at_most: int
 
 
 def _refuse(name: str, value: object, remedy: str) -> NoReturn:
-    raise ValueError(f"{name}={value} is not allowed: {remedy}")
+    said = value if isinstance(value, str) else shown(value)
+    raise ValueError(f"{name}={said} is not allowed: {remedy}")
