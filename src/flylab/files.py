@@ -10,6 +10,14 @@ from typing import Any
 _SUFFIX = ".tmp"
 
 
+def memory() -> float:
+    """Bytes of this machine's memory; infinite where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return float("inf")
+
+
 def user_cache(name: str) -> Path:
     """The folder `name` of flylab's in the user's cache; it need not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flylab" / name

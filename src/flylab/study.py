@@ -55,7 +55,7 @@ class BaseProtocol:
     ) -> None:
         """Refuse fields that are not numbers ≥ 1, or > 0, or some of the known names; also tuples of such."""
         for names, is_good, one, several in (
-            (whole, lambda value: value >= 1, "a whole number ≥ 1", "whole numbers ≥ 1"),
+            (whole, lambda value: 1 <= value < 2**31, "a whole number ≥ 1 and < 2³¹", "whole numbers ≥ 1 and < 2³¹"),
             (positive, lambda value: value > 0, "a number > 0", "numbers > 0"),
         ):
             for name in names:
