@@ -240,15 +240,24 @@ def leaderboard(out: str | Path = "runs", by: str = "score") -> list[Entry]:
     of_zoo = _comparable(json.loads(zoo.attrs["protocol"]))
     found = [Entry(as_json(row), str(zoo.attrs["preset"]), False, (), of_zoo) for row in continuum.rows(zoo)]
     for path in sorted(Path(out).glob(f"{FOLDER}/*/*/evaluation.json")):
-        try:
-            one = read_json(path)
-            entry = Entry(one["row"], one["preset"], True, tuple(one["flags"]), _comparable(one["protocol"]))
-            leaderboard_table([entry]), _rank(entry, by)  # whether it can be shown
-            found.append(entry)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ValueError(f"{path} is damaged ({type(error).__name__}): delete it, or evaluate again") from error
+        found.append(entry_of(path))
 
     return sorted(found, key=lambda entry: _rank(entry, by))
+
+
+def entry_of(path: Path) -> Entry:
+    """The line of an evaluation's file.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    try:
+        one = read_json(path)
+        entry = Entry(one["row"], one["preset"], True, tuple(one["flags"]), _comparable(one["protocol"]))
+        leaderboard_table([entry]), _rank(entry, "score"), _rank(entry, "accuracy")  # whether it can be shown
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}): delete it, or evaluate again") from error
+    return entry
 
 
 def _rank(entry: Entry, by: str) -> float:
