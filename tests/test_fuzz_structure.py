@@ -128,7 +128,7 @@ def test_lists_without_end(name, tmp_path, monkeypatch):
 names = st.sampled_from(["test_accuracy", "seed", "step", "model", "arrangement", "n_train", "../../x", "[/b]", "a"])
 values = st.sampled_from(["f4", "i8", "U3", "bool"])
 attributes = {
-    "study": st.sampled_from(["train", "architectures", "knobs", "../../../x", "/tmp/x", "", 3]),
+    "study": st.sampled_from(["train", "train", "architectures", "knobs", "../../../x", "/tmp/x", "", 3]),
     "preset": st.sampled_from(["smoke", "quick", "../x", "/x", 1.5]), "run": st.sampled_from(["../../x", "r", 7]),
     "protocol": st.sampled_from(["{}", "[]", "[" * 5000, '{"n_seeds": "; rm -rf /"}', "x", 2]),
 }  # fmt: skip
@@ -145,7 +145,7 @@ def foreign(draw) -> xr.Dataset:
     return xr.Dataset(variables).assign_attrs(draw(st.fixed_dictionaries({}, optional=attributes)))
 
 
-@settings(max_examples=40, **FEW)
+@settings(max_examples=int(__import__("os").environ.get("FUZZ", 25)), **FEW)
 @given(foreign())
 @pytest.mark.filterwarnings("ignore")
 def test_foreign_results_are_shown_or_refused_and_nothing_leaves_the_folder(tmp_path_factory, data):
@@ -282,10 +282,11 @@ def test_nothing_is_allocated_on_a_file_s_word(tmp_path):
     assert "MemoryError" not in done.stdout.replace("(MemoryError)", "", 1)  # but for netCDF, whose sizes we compare
 
 
-def test_what_we_write_ourselves_is_no_bomb(tmp_path):
+def test_what_we_write_ourselves_is_no_bomb(tmp_path, monkeypatch):
     """Without noise a set is very regular; what compression would make suspicious is written as it is."""
-    flat = Dataset(np.zeros((900_000, 40)), np.zeros(900_000, int))
+    flat = Dataset(np.zeros((90_000, 40)), np.zeros(90_000, int))
     splits = SPLITS._replace(train=flat, config=None, templates=None)
+    monkeypatch.setattr(formats, "_MOST", 2**20)
     for kind in ("npz", "parquet"):
         path = formats.save(tmp_path / f"flat.{kind}", splits)
         assert load(path).train.x.shape == flat.x.shape

@@ -200,9 +200,13 @@ def protocol_of(study: Study, preset: str, **changes: Any) -> Any:
     Raises:
         ValueError: for an unknown preset or field, or a value that is not allowed.
     """
+    return override(_preset_of(study, preset), **changes)
+
+
+def _preset_of(study: Study, preset: str) -> Any:
     if preset not in study.presets:
         raise ValueError(f"{study.name} has no preset {preset!r}; it has {', '.join(study.presets)}")
-    return override(study.presets[preset], **changes)
+    return study.presets[preset]
 
 
 def execute(
@@ -231,9 +235,11 @@ def execute(
     Raises:
         OSError: if the folder cannot be written.
         OSError, ValueError: if files that the study reads are missing or damaged.
+        ValueError: for an unknown preset.
     """
     begun = time.time()
     runtime.devices()  # before anything else starts JAX
+    _preset_of(study, preset)  # it names a folder
     run_name = f"{preset}-{_hash(study, protocol)}"
     folder = out / study.name / run_name
     shards = plan(study, protocol, folder)  # first: it may refuse

@@ -41,7 +41,8 @@ class Templates:
     y: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not all(isinstance(part, tuple) for part in (self.x, self.t, self.y, *self.x)):
+        parts = (self.x, self.t, self.y, *(self.x if isinstance(self.x, tuple) else ()))
+        if not all(isinstance(part, tuple) for part in parts):
             raise ValueError("templates: x, t and y must be tuples, e.g. by Templates.of")
         if not self.x or len(self.y) != len(self.x):
             raise ValueError(f"templates: {len(self.x)} patterns but {len(self.y)} labels; give one label each")
