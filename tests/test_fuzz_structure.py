@@ -2,11 +2,14 @@
 
 import io
 import json
+import os
 import pickle
 import struct
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +23,16 @@ from flylab.compat import pickles
 from flylab.data import MNIST1D, DataFileError, Dataset, formats, load, published
 
 SPLITS = published(MNIST1D(n_train=10, n_valid=10, n_test=10))
-FEW = dict(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+FEW: Any = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 HUGE = 2**40
+
+
+def tried(make: Callable[[], Any]) -> tuple[Any, str]:
+    """What it makes, or what a refusal says; any other exception fails."""
+    try:
+        return make(), ""
+    except (ValueError, OSError) as error:
+        return None, str(error) or "?"
 
 
 def signed(about: dict, arrays: dict) -> dict:
@@ -53,10 +64,9 @@ def test_forged_arrays_are_a_data_set_or_refused(tmp_path_factory, changes):
     about = signed(ABOUT, {name: array for name, array in arrays.items() if not array.dtype.hasobject})
     path = tmp_path_factory.mktemp("forged") / "data.npz"
     np.savez(path, flylab=np.array(json.dumps(about)), **arrays)
-    try:
-        found = load(path)
-    except DataFileError as error:
-        assert "data.npz" in str(error)
+    found, refused = tried(lambda: load(path))
+    if refused:
+        assert "data.npz" in refused
         return
     for part in found[:3]:
         assert part.x.dtype.kind in "iuf"
@@ -95,10 +105,8 @@ def test_any_evaluation_is_shown_or_refused(tmp_path_factory, changes, whole):
     inner = {**first, **changes, "row": row | changes["row"]} if isinstance(changes.get("row"), dict) else first
     for content in (first | changes, inner, whole):
         path.write_text(json.dumps(content))
-        try:
-            assert evaluation.entry_of(path).own
-        except ValueError as error:
-            assert "evaluation.json is damaged" in str(error)
+        found, refused = tried(lambda: evaluation.entry_of(path))
+        assert found or "evaluation.json is damaged" in refused
 
 
 @settings(max_examples=60, **FEW)
@@ -145,7 +153,7 @@ def foreign(draw) -> xr.Dataset:
     return xr.Dataset(variables).assign_attrs(draw(st.fixed_dictionaries({}, optional=attributes)))
 
 
-@settings(max_examples=int(__import__("os").environ.get("FUZZ", 25)), **FEW)
+@settings(max_examples=int(os.environ.get("FUZZ", 25)), **FEW)
 @given(foreign())
 @pytest.mark.filterwarnings("ignore")
 def test_foreign_results_are_shown_or_refused_and_nothing_leaves_the_folder(tmp_path_factory, data):
@@ -182,10 +190,8 @@ def test_any_protocol_of_a_ticket(tmp_path_factory, provenance, changes):
     protocol = json.loads(whole.attrs["protocol"]) | changes
     attrs = {"protocol": json.dumps(protocol), "provenance": json.dumps(provenance)}
     store.save(path, whole.assign_attrs(attrs))
-    try:
-        assert tickets.load_ticket(path).mask
-    except ValueError as error:
-        assert "ticket.nc holds no ticket" in str(error)
+    found, refused = tried(lambda: tickets.load_ticket(path))
+    assert found or "ticket.nc holds no ticket" in refused
 
 
 # ── memory, time, code ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -235,6 +241,7 @@ def safetensors() -> bytes:
 
 
 BIG_INT = pickle.LONG4 + struct.pack("<i", 100_000) + b"\x7f" * 100_000
+WIDE = ABOUT | {"checksum": "", "shape": [1], "x": "<U99999999", "y": "<i8", "t": [], "t_type": "<f8"}
 ABOUT_NPY = {"flylab": npy((), "<U4", b"{\0\0\0}\0\0\0" + bytes(8))}
 LIARS = {
     "data.npz": npz(t=npy((HUGE,)), **ABOUT_NPY),
@@ -243,8 +250,7 @@ LIARS = {
     "shard.nc": netcdf(),
     "bomb.parquet": parquet(),
     "data.safetensors": safetensors(),
-    "text.csv": f"# flylab {json.dumps(ABOUT | {'checksum': '', 'shape': [1], 'x': '<U99999999', 'y': '<i8', 't': [], 't_type': '<f8'})}\n"
-    "split,label,x0\ntrain,0,1\nvalid,0,1\ntest,0,1\n".encode(),
+    "text.csv": f"# flylab {json.dumps(WIDE)}\nsplit,label,x0\ntrain,0,1\nvalid,0,1\ntest,0,1\n".encode(),
     "train-images-idx3-ubyte": bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(8),
     "deep.pkl": b"\x80\x04})" + pickle.TUPLE1 * 10**6 + b"K\x01s.",
     "often.pkl": b"\x80\x04})" + b"".join(b"q%ch%ch%c\x86" % (i, i, i) for i in range(60)) + b"K\x01s.",

@@ -4,7 +4,9 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from flylab.config import flat_fields, from_json, override, override_flat, to_js
 from flylab.data import MNIST1D, Templates
 from flylab.study import execute
 
-FEW = dict(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+FEW: Any = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 scalars = (
     st.integers(-3, 60) | st.floats(-1, 2) | st.booleans() | st.none() | st.integers(-(10**400), 10**400) | st.floats()
@@ -33,6 +35,14 @@ values = st.recursive(
 )
 
 
+def tried(make: Callable[[], Any]) -> tuple[Any, str]:
+    """What it makes, or what a refusal says; any other exception fails."""
+    try:
+        return make(), ""
+    except ValueError as error:
+        return None, str(error) or "?"
+
+
 def changes_of(names) -> st.SearchStrategy:
     return st.dictionaries(st.sampled_from(list(names)), values, min_size=1, max_size=3)
 
@@ -40,11 +50,9 @@ def changes_of(names) -> st.SearchStrategy:
 @settings(max_examples=int(os.environ.get("FUZZ", 300)), **FEW)
 @given(changes_of(field.name for field in dataclasses.fields(MNIST1D)))
 def test_any_data_config_is_taken_or_refused(changes):
-    try:
-        config = MNIST1D(**changes)
-    except ValueError as error:
-        assert len(str(error)) < 1000
-    else:
+    config, refused = tried(lambda: MNIST1D(**changes))
+    assert len(refused) < 1000
+    if config is not None:
         assert config.outputs >= 1
         assert hash(config) == hash(from_json(MNIST1D, to_json(config)))
         assert from_json(MNIST1D, to_json(config)) == config
@@ -53,24 +61,16 @@ def test_any_data_config_is_taken_or_refused(changes):
 @settings(max_examples=int(os.environ.get("FUZZ", 150)), **FEW)
 @given(values, values, values)
 def test_any_templates_are_taken_or_refused(x, t, y):
-    for make in (Templates, Templates.of):
-        try:
-            found = make(x, t, y)
-        except (ValueError, TypeError) as error:
-            assert make is not Templates or isinstance(error, ValueError)
-        else:
-            assert len(found.x) == len(found.y)
-            hash(found)
+    found, _ = tried(lambda: Templates(x, t, y))
+    assert found is None or (len(found.x) == len(found.y) and found == Templates(x, t, y) and hash(found))
 
 
 @settings(max_examples=int(os.environ.get("FUZZ", 150)), **FEW)
 @given(values | st.text(max_size=30), st.text(max_size=10))
 def test_any_json_is_a_config_or_refused(value, text):
     for content in (text, to_json_or(value)):
-        try:
-            assert isinstance(from_json(MNIST1D, content), MNIST1D)
-        except ValueError:
-            pass
+        found, refused = tried(lambda content=content: from_json(MNIST1D, content))
+        assert isinstance(found, MNIST1D) or refused
 
 
 def to_json_or(value) -> str:
@@ -89,11 +89,9 @@ def test_any_protocol_is_taken_or_refused(name):
     @given(changes_of(flat_fields(base)), changes_of(field.name for field in dataclasses.fields(base)))
     def every(flat, own):
         for make in (lambda: override_flat(base, flat), lambda: override(base, **own)):
-            try:
-                protocol = make()
-            except ValueError as error:
-                assert len(str(error)) < 1500
-            else:
+            protocol, refused = tried(make)
+            assert len(refused) < 1500
+            if protocol is not None:
                 assert hash(protocol) == hash(make())
                 assert to_json(protocol)
                 study.cells(protocol)
@@ -104,19 +102,23 @@ def test_any_protocol_is_taken_or_refused(name):
 # ── the command line ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 WORDS = [
-    "", "0", "-1", "1", "3", "2.5", "nan", "inf", "1e999", "9" * 30, "9" * 5000, "x", "[/b]", "a\nb", "a\x1b[31m", "\ud800",
-    "smoke", "quick", "../../x", "/proc/x", "None", "True", "train", "mlp", "a=b", "K/N", "1/0", "plot.png", "sweep.toml",
-    "no.toml", "model.py:Net", "model.py:", ":", "a.b:c", "json:loads", "--", "-", "-o", "--x", "--at", "--lines", "--value",
+    "", "0", "-1", "1", "3", "2.5", "nan", "inf", "1e999", "9" * 30, "9" * 5000, "x", "[/b]", "a\nb", "a\x1b[31m",
+    "\ud800", "smoke", "quick", "../../x", "/proc/x", "None", "True", "train", "mlp", "a=b", "K/N", "1/0", "plot.png",
+    "sweep.toml", "no.toml", "model.py:Net", "model.py:", ":", "a.b:c", "json:loads", "--", "-", "-o", "--x", "--at",
+    "--lines", "--value",
 ]  # fmt: skip
 FLAGS = [
-    "--preset", "--out", "--force", "--n-seeds", "--n-steps", "--n-train", "--n-valid", "--seed", "--padding", "--classes",
-    "--templates", "--permutation", "--learning-rate", "--width", "--model", "--json", "--by", "--name", "--format", "--plot",
-    "--shard", "--workers", "--scheduler", "--jobs", "--mem", "--time", "-O", "--output", "--final-seq-length",
-    "--random-labels", "--protocol", "--data", "--no-force", "--train-sizes", "--rates", "--help-me", "--dry-run",
+    "--preset", "--out", "--force", "--n-seeds", "--n-steps", "--n-train", "--n-valid", "--seed", "--padding",
+    "--classes", "--templates", "--permutation", "--learning-rate", "--width", "--model", "--json", "--by", "--name",
+    "--format", "--plot", "--shard", "--workers", "--scheduler", "--jobs", "--mem", "--time", "-O", "--output",
+    "--final-seq-length", "--random-labels", "--protocol", "--data", "--no-force", "--train-sizes", "--rates",
+    "--help-me", "--dry-run",
 ]  # fmt: skip
-COMMANDS = [["run", name] for name in studies.names()] + [
-    [name] for name in ("run", "data", "sweep", "merge", "slurm", "plot", "claims", "report", "leaderboard", "evaluate", "x")
-] + [["sweep", "sweep.toml"], ["slurm", "sweep.toml"], ["plot", ".", "--x", "a"], ["evaluate", "model.py:Net"]]  # fmt: skip
+ALONE = ("run", "data", "sweep", "merge", "slurm", "plot", "claims", "report", "leaderboard", "evaluate", "x")
+COMMANDS = [
+    *(["run", name] for name in studies.names()), *([name] for name in ALONE),
+    ["sweep", "sweep.toml"], ["slurm", "sweep.toml"], ["plot", ".", "--x", "a"], ["evaluate", "model.py:Net"],
+]  # fmt: skip
 
 
 class StoppedError(ValueError):
@@ -184,7 +186,7 @@ def test_no_name_leads_out_of_the_folder(word, nothing_is_trained, capsys):
 
 def test_execute_refuses_a_preset_that_is_a_path(tmp_path):
     study = studies.find("train")
-    with pytest.raises(ValueError, match="no preset '../x'"):
+    with pytest.raises(ValueError, match=r"no preset '\.\./x'"):
         execute(study, "../x", study.presets["smoke"], tmp_path)
 
 
@@ -221,6 +223,7 @@ def offline(commands, folder: Path, *more: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
 
 
+@pytest.mark.slow
 def test_no_network_is_used(tmp_path):
     (tmp_path / "sweep.toml").write_text(
         "study = 'train'\npreset = 'smoke'\nn_seeds = 1\n[fixed]\nn_steps = 2\n[axes]\nlearning_rate = [0.1]\n"
@@ -229,8 +232,9 @@ def test_no_network_is_used(tmp_path):
     done = offline(
         [
             ["list"], ["data", *tiny, "-o", "data.npz"], ["run", "train", "--preset", "smoke", "--n-steps", "2", *tiny],
-            ["claims"], ["report"], ["sweep", "sweep.toml", "--dry-run"], ["sweep", "sweep.toml"], ["merge", "sweep.toml"],
-            ["slurm", "sweep.toml"], ["plot", "runs/sweeps/sweep", "--x", "step"], ["leaderboard"], ["doctor"],
+            ["claims"], ["report"], ["sweep", "sweep.toml", "--dry-run"], ["sweep", "sweep.toml"],
+            ["merge", "sweep.toml"], ["slurm", "sweep.toml"],
+            ["plot", "runs/sweeps/sweep", "--x", "step"], ["leaderboard"], ["doctor"],
         ],
         tmp_path,
     )  # fmt: skip

@@ -41,7 +41,9 @@ class BaseProtocol:
             value = getattr(self, name)
             if isinstance(value, list | range | np.ndarray):
                 value = tuple(np.asarray(value).tolist())
-            object.__setattr__(self, name, conform(name, value.item() if isinstance(value, np.generic) else value, kind))
+            object.__setattr__(
+                self, name, conform(name, value.item() if isinstance(value, np.generic) else value, kind)
+            )
         self._require(whole=("n_seeds",))
         if self.n_seeds > MOST_SEEDS:
             raise ValueError(f"n_seeds={self.n_seeds} is not allowed: give at most {MOST_SEEDS}")

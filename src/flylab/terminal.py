@@ -106,7 +106,9 @@ def _cell(text: Any) -> str:
 
 def print_table(console: Console, table: "Table") -> None:
     """A study's table."""
-    drawn = RichTable(*map(_cell, table.columns), title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    drawn = RichTable(
+        *map(_cell, table.columns), title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0)
+    )
     for row in table.rows:
         drawn.add_row(*map(_cell, row))
     console.print(drawn)

@@ -262,7 +262,7 @@ class _Reader(pickle._Unpickler):  # Python's, not C's: C's allocates what a fil
 
     def weigh(self, key: Any) -> None:
         """Before it is hashed: a key of tuples within tuples could take for ever, or end the process."""
-        todo = [(key, 0)]
+        todo: list[tuple[Any, int]] = [(key, 0)]
         while todo:
             item, depth = todo.pop()
             self.hashing -= 1 + (item.bit_length() >> 8 if type(item) is int else 0)

@@ -1,6 +1,5 @@
 """`MNIST1D`: every knob of the data set in one frozen value."""
 
-import math
 import operator
 import sys
 from dataclasses import dataclass

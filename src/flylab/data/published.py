@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.splits import Dataset, Splits
-from flylab.files import memory
 from flylab.data.transforms import Draws, Stages, construct, resample
+from flylab.files import memory
 
 
 def published(config: MNIST1D | None = None) -> Splits:
