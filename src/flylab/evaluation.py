@@ -254,7 +254,7 @@ def entry_of(path: Path) -> Entry:
     try:
         one = read_json(path)
         entry = Entry(one["row"], one["preset"], True, tuple(one["flags"]), _comparable(one["protocol"]))
-        leaderboard_table([entry]), _rank(entry, "score"), _rank(entry, "accuracy")  # whether it can be shown
+        leaderboard_table(sorted([entry], key=lambda one: _rank(one, "score") + _rank(one, "accuracy")))  # can it be?
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}): delete it, or evaluate again") from error
     return entry
