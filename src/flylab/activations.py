@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from scipy.optimize import least_squares
 
 from flylab.extras import need
-from flylab.files import write_atomic
+from flylab.files import read_json, write_atomic
 from flylab.models.layers import uniform
 from flylab.types import Key, Params
 
@@ -185,7 +185,7 @@ def _loaded(path: Path, changed: int) -> Mapping[str, np.ndarray]:
         if path.suffix == ".safetensors":
             given = need("safetensors.numpy", "data", "load_weights").load(path.read_bytes())
         else:
-            given = json.loads(path.read_text())["weights"]
+            given = read_json(path)["weights"]
         found = {name: np.asarray(given[name], np.float32) for name in _NAMES}
     except OSError:
         raise

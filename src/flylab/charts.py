@@ -41,6 +41,8 @@ def chart(
     if value not in results.data_vars:
         raise ValueError(f"there is no {value!r} in the results; there are {', '.join(map(str, results.data_vars))}")
     array = results[value]
+    if array.dtype.kind not in "iufb" or not array.size:
+        raise ValueError(f"{value} cannot be drawn: it is {array.dtype} of shape {array.shape}; draw another one")
     for name, what in ((x, "x"), (y, "y"), (lines, "lines"), (panels, "panels")):
         if name is not None and name not in array.dims:
             raise ValueError(f"{what}={name!r} is no dimension of {value}; it has {', '.join(map(str, array.dims))}")

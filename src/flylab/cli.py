@@ -13,7 +13,7 @@ import tyro
 from rich.table import Table as RichTable
 
 from flylab import cli_sweeps
-from flylab.terminal import Bar, console, parse, print_table, print_verdicts
+from flylab.terminal import Bar, console, one_line, parse, print_table, print_verdicts
 
 USAGE = """usage: flylab COMMAND [OPTIONS]
 
@@ -56,8 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"there is no command {words[0]!r}; there are {', '.join(COMMANDS)}")
         return COMMANDS[words[0]](words[1:]) or 0
     except (ValueError, OSError) as error:
-        print(f"flylab: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
+    except MemoryError as error:
+        return _refuse(f"there is not enough memory ({error}): ask for less")
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):  # as JAX says it
+            raise
+        return _refuse(f"there is not enough memory ({str(error)[:200]}): ask for less")
     except KeyboardInterrupt:
         print(
             "\nflylab: stopped. What is finished is kept; the same command goes on from there.",
@@ -66,8 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _refuse(message: str) -> int:
+    print(f"flylab: {one_line(message)}", file=sys.stderr)
+    return 2
+
+
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    print(f"flylab: {message}", file=sys.stderr)
+    print(f"flylab: {one_line(str(message))}", file=sys.stderr)
 
 
 # ── list ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,6 +142,7 @@ def _run(words: list[str]) -> None:
         force: Train everything again.
     """
     asked: Any = parse(options, prog=f"flylab run {words[0]}", config=_CONFIG, args=words[1:])
+    _only(asked.preset, preset)
     from flylab.api import run_and_publish
     from flylab.reporting import verdicts
 
@@ -151,6 +162,12 @@ def _warn(folder: Path) -> None:
 
     if warning := warning_of(folder):
         print(f"flylab: {folder}: {warning}", file=sys.stderr)
+
+
+def _only(asked: str, preset: str) -> None:
+    """The preset says where the other options start from, and names a folder: there cannot be two."""
+    if asked != preset:
+        raise ValueError(f"--preset {preset} and --preset {asked}: give one of the two")
 
 
 def _value_of(flag: str, words: Sequence[str], default: str) -> str:
@@ -185,7 +202,7 @@ def _claims(words: list[str]) -> None:
         return
     terminal = console()
     for folder, verdicts_ in found.items():
-        terminal.print(f"[bold]{folder}[/]")
+        terminal.print(str(folder), style="bold", markup=False)
         print_verdicts(terminal, verdicts_)
         _warn(folder)
 
@@ -237,6 +254,7 @@ def _evaluate(words: list[str]) -> int:
         force: Train everything again, the references too.
     """
     asked: Any = parse(options, prog="flylab evaluate", config=_CONFIG, args=words)
+    _only(asked.preset, preset)
     if not asked.model:
         raise ValueError("which model? give its place, e.g. flylab evaluate my_model.py:Net")
     found = run(asked.model, asked.name, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=Bar)

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import sys
 import types
 import typing
 from typing import Any, TypeVar
@@ -59,9 +60,15 @@ def from_json(kind: type[T], text: str) -> T:
     """The dataclass of `kind` that `to_json` wrote.
 
     Raises:
-        ValueError: if a field is unknown.
+        ValueError: if it is no JSON, or of something else.
     """
-    return _build(kind, json.loads(text))
+    try:
+        found = _build(kind, json.loads(text))
+    except (TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"this is no {kind.__name__}: {error}") from None
+    if not isinstance(found, kind):
+        raise ValueError(f"this is no {kind.__name__}, but {type(found).__name__}")
+    return found
 
 
 def fingerprint(config: Any, length: int = 12) -> str:
@@ -129,31 +136,40 @@ def conform(name: str, value: Any, kind: Any) -> Any:
     wanted = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "nothing"}
     if kind in wanted:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits = is_number if kind is float else type(value) is kind
-        if not fits or (isinstance(value, float) and value - value != 0):
-            raise ValueError(f"{name}={value!r} is not allowed: give {wanted[kind]}")
+        fits = is_number and abs(value) <= sys.float_info.max if kind is float else type(value) is kind
+        if not fits:
+            raise ValueError(f"{name}={shown(value)} is not allowed: give {wanted[kind]}")
         return float(value) if kind is float else value
     origin, options = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         if value not in options:
-            raise ValueError(f"{name}={value!r} is not allowed: give one of {', '.join(map(str, options))}")
+            raise ValueError(f"{name}={shown(value)} is not allowed: give one of {', '.join(map(str, options))}")
         return value
     if origin in (typing.Union, types.UnionType):
         for option in options:
             with contextlib.suppress(ValueError):
                 return conform(name, value, option)
-        raise ValueError(f"{name}={value!r} is not allowed: give {' or '.join(map(_said, options))}")
+        raise ValueError(f"{name}={shown(value)} is not allowed: give {' or '.join(map(_said, options))}")
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{name}={value!r} is not allowed: give a list")
+            raise ValueError(f"{name}={shown(value)} is not allowed: give a list")
         if len(options) == 2 and options[1] is ...:
             return tuple(conform(name, item, options[0]) for item in value)
         if len(value) != len(options):
-            raise ValueError(f"{name}={value!r} is not allowed: give {len(options)} values")
+            raise ValueError(f"{name}={shown(value)} is not allowed: give {len(options)} values")
         return tuple(conform(name, item, option) for item, option in zip(value, options, strict=True))
-    if isinstance(kind, type) and not isinstance(value, kind):
-        raise ValueError(f"{name}={value!r} is not allowed here: it needs {_said(kind)}")
+    if isinstance(kind, type) and kind is not Any and not isinstance(value, kind):
+        raise ValueError(f"{name}={shown(value)} is not allowed here: it needs {_said(kind)}")
     return value
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: one line, not too long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python prints
+        text = "a number that is too large"
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _said(kind: Any) -> str:

@@ -15,7 +15,7 @@ from flylab import runtime, studies
 from flylab.config import override, plain, to_json
 from flylab.contestants import Contestant, contestant, load, own_code
 from flylab.data import published
-from flylab.files import write_atomic
+from flylab.files import read_json, write_atomic
 from flylab.provenance import origin
 from flylab.reporting import image
 from flylab.stats import Interval
@@ -240,17 +240,29 @@ def leaderboard(out: str | Path = "runs", by: str = "score") -> list[Entry]:
     of_zoo = _comparable(json.loads(zoo.attrs["protocol"]))
     found = [Entry(as_json(row), str(zoo.attrs["preset"]), False, (), of_zoo) for row in continuum.rows(zoo)]
     for path in sorted(Path(out).glob(f"{FOLDER}/*/*/evaluation.json")):
-        try:
-            one = json.loads(path.read_text())
-            found.append(Entry(one["row"], one["preset"], True, tuple(one["flags"]), _comparable(one["protocol"])))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is damaged ({type(error).__name__}): delete it, or evaluate again") from error
+        found.append(entry_of(path))
 
-    def rank(entry: Entry) -> float:
-        value = entry.row["score" if by == "score" else "plain"]
-        return -value["mean"] if value and value["mean"] is not None else np.inf
+    return sorted(found, key=lambda entry: _rank(entry, by))
 
-    return sorted(found, key=rank)
+
+def entry_of(path: Path) -> Entry:
+    """The line of an evaluation's file.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    try:
+        one = read_json(path)
+        entry = Entry(one["row"], one["preset"], True, tuple(one["flags"]), _comparable(one["protocol"]))
+        leaderboard_table(sorted([entry], key=lambda one: _rank(one, "score") + _rank(one, "accuracy")))  # can it be?
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}): delete it, or evaluate again") from error
+    return entry
+
+
+def _rank(entry: Entry, by: str) -> float:
+    value = entry.row["score" if by == "score" else "plain"]
+    return -float(value["mean"]) if value and value["mean"] is not None else np.inf
 
 
 def _comparable(protocol: dict[str, Any]) -> str:

@@ -1,16 +1,39 @@
 """Files written so that a crash leaves the old or the new, never half."""
 
 import contextlib
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 _SUFFIX = ".tmp"
+
+
+def memory() -> float:
+    """Bytes of this machine's memory; infinite where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return float("inf")
 
 
 def user_cache(name: str) -> Path:
     """The folder `name` of flylab's in the user's cache; it need not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flylab" / name
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: naming the file, if it is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:  # lists within lists within lists …
+        raise ValueError(f"{path} is not a JSON file ({error}): delete it, or make it again") from None
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

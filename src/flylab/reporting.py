@@ -1,8 +1,11 @@
 """Claims, figure and report, from saved results and nothing else."""
 
 import base64
+import contextlib
 import io
 import json
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,11 @@ from matplotlib.figure import Figure
 
 from flylab import studies
 from flylab.config import plain
-from flylab.files import write_atomic
+from flylab.files import read_json, write_atomic
 from flylab.ledger import Verdict, judge
 from flylab.plot import style
 from flylab.store import CorruptedError, open_checked
-from flylab.study import Study
+from flylab.study import SWEEPS, Study
 
 _COLOURS = {"supported": "#009E73", "refuted": "#D55E00", "undecided": "#E69F00", "not tested": "#777777"}
 _PAGE = """<!doctype html>
@@ -64,14 +67,43 @@ pre { background: #8882; padding: .6rem .8rem; overflow-x: auto; border-radius: 
 """
 
 
+@contextlib.contextmanager
+def understood(results: xr.Dataset) -> Iterator[None]:
+    """Whatever results that a study has not made so, but something else or another version, make its code raise.
+
+    Raises:
+        ValueError: naming them.
+    """
+    try:
+        yield
+    except Exception as error:
+        place = results.encoding.get("source") or f"the run {results.attrs.get('run')}"
+        raise ValueError(
+            f"{place} holds results that this flylab cannot make sense of ({type(error).__name__}: {str(error)[:200]}):"
+            " run the study again"
+        ) from error
+
+
+def study_of(results: xr.Dataset) -> Study:
+    """The study that made the results.
+
+    Raises:
+        ValueError: if they name none that is known.
+    """
+    name = results.attrs.get("study", "(none)")
+    with understood(results):
+        return studies.find(str(name))
+
+
 def verdicts(results: xr.Dataset) -> list[Verdict]:
     """The verdict on every claim of the study that made `results`.
 
     Raises:
-        ValueError: if the results name no known study.
+        ValueError: if the results name no known study, or are not as it makes them.
     """
-    study = studies.find(results.attrs.get("study", "(none)"))
-    return judge(study.claims, results, {name: study.cells(protocol) for name, protocol in study.presets.items()})
+    study = study_of(results)
+    with understood(results):
+        return judge(study.claims, results, {name: study.cells(protocol) for name, protocol in study.presets.items()})
 
 
 def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
@@ -81,13 +113,15 @@ def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
         ValueError: if the folder's results cannot be read.
     """
     results = open_results(folder) if results is None else results
-    study = studies.find(results.attrs["study"])
-    found, drawn = verdicts(results), study.figure(results)
-    png = image(drawn, "png")
+    study, found = study_of(results), verdicts(results)
+    with understood(results):
+        drawn = study.figure(results)
+        png, svg = image(drawn, "png"), image(drawn, "svg")
+        page = _page(study, results, found, png, folder)
     write_atomic(folder / "figure.png", png)
-    write_atomic(folder / "figure.svg", image(drawn, "svg"))
+    write_atomic(folder / "figure.svg", svg)
     write_atomic(folder / "claims.json", claims_json(found))
-    write_atomic(folder / "report.html", _page(study, results, found, png, folder))
+    write_atomic(folder / "report.html", page)
     return found
 
 
@@ -104,12 +138,12 @@ def open_results(folder: Path) -> xr.Dataset:
 
 
 def runs_in(out: Path) -> list[Path]:
-    """The folders of all finished runs under `out`.
+    """The folders of all finished runs of studies under `out`; sweeps have no claims.
 
     Raises:
         ValueError: if there are none.
     """
-    found = sorted(path.parent for path in out.glob("*/*/results.nc"))
+    found = sorted(path.parent for path in out.glob("*/*/results.nc") if path.parts[-3] != SWEEPS)
     if not found:
         raise ValueError(f"there are no runs in {out}; begin with: flylab run architectures --preset quick --out {out}")
     return found
@@ -123,7 +157,7 @@ def claims_json(found: list[Verdict]) -> str:
 def warning_of(folder: Path) -> str:
     """What speaks against a run's verdicts: that its device failed `flylab doctor`. Empty if nothing is known to."""
     try:
-        failed = json.loads((folder / "provenance.json").read_text()).get("parity") == "failed"
+        failed = read_json(folder / "provenance.json").get("parity") == "failed"
     except (OSError, ValueError, AttributeError):
         return ""
     return "computed on a device that failed the parity test of flylab doctor: do not trust it" if failed else ""
@@ -147,9 +181,9 @@ def repeat_command(attrs: dict[str, Any]) -> str:
         if value != _flat(preset).get(name):
             words += [
                 f"--{name.replace('_', '-')}",
-                " ".join(map(str, value)) if isinstance(value, list) else str(value),
+                *map(str, value if isinstance(value, list) else [value]),
             ]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _flat(protocol: dict[str, Any]) -> dict[str, Any]:
@@ -168,8 +202,10 @@ def image(drawn: Figure, kind: str) -> bytes:
 
 
 def _page(study: Study, results: xr.Dataset, found: list[Verdict], png: bytes, folder: Path) -> str:
-    path = folder / "provenance.json"
-    provenance = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        provenance = dict(read_json(folder / "provenance.json"))
+    except (OSError, ValueError, TypeError):  # what is not known is not shown
+        provenance = {}
     provenance.pop("shards", None)  # file digests: long, and of no use to a reader
     return jinja2.Environment(autoescape=True).from_string(_PAGE).render(
         study=study, attrs=results.attrs, n_seeds=results.sizes["seed"], command=repeat_command(results.attrs),

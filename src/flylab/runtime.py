@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import os
 import warnings
 import zlib
@@ -12,7 +11,7 @@ from typing import Any
 
 import jax
 
-from flylab.files import user_cache
+from flylab.files import read_json, user_cache
 
 CACHE = user_cache("jax")
 PARITY = user_cache("doctor") / "parity.json"
@@ -93,7 +92,7 @@ def use_cache() -> None:
 def parity() -> str:
     """What `flylab doctor` found of the devices that train: "passed", "failed", or "not tested" with these versions."""
     try:
-        found = json.loads(PARITY.read_text())
+        found = read_json(PARITY)
         words = {str(found.get(kind_of(device), "not tested")) for device in devices()}
     except (OSError, ValueError, AttributeError):
         return "not tested"

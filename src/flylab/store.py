@@ -23,6 +23,9 @@ except ImportError:  # Windows
     fcntl = None
 
 
+MOST = 16  # times a file's size that its content may have: we write it as it is, and text is wider in memory
+
+
 class CorruptedError(ValueError):
     """A file whose content does not match its checksum, or that cannot be read."""
 
@@ -97,15 +100,22 @@ _CODED = {"coordinates", "dtype", "scale_factor", "add_offset", "missing_value",
 
 def _read(path: Path) -> xr.Dataset:
     """Read a netCDF 4 file: of the plain kind that `encoded` makes ten times as fast as xarray, any other by xarray."""
+    most = MOST * path.stat().st_size
     with h5py.File(path, "r") as file:
-        data = _plain(file)
+        data = _plain(file, most)
     if data is None:
         with xr.open_dataset(path, engine="h5netcdf") as opened:
+            _refuse_more(opened.nbytes, most)
             data = opened.load()
     return data
 
 
-def _plain(file: h5py.File) -> xr.Dataset | None:
+def _refuse_more(n_bytes: int, most: int) -> None:
+    if n_bytes > most:
+        raise MemoryError(f"it declares {n_bytes} bytes")
+
+
+def _plain(file: h5py.File, most: int) -> xr.Dataset | None:
     """What stands in a file without groups, packed values, times or coordinates that are no dimensions; else None."""
     found = {name: (item, _said(item.attrs)) for name, item in file.items()}
     dims = {int(attrs["_Netcdf4Dimid"]): name for name, (_, attrs) in found.items() if "CLASS" in attrs}
@@ -119,6 +129,7 @@ def _plain(file: h5py.File) -> xr.Dataset | None:
         text = h5py.check_string_dtype(item.dtype) is not None
         if (not text and item.dtype.kind not in "fiu") or not np.isnan(attrs.get("_FillValue", np.nan)).all():
             return None
+        _refuse_more(item.nbytes, most)
         said = {key: _unwrapped(value) for key, value in attrs.items() if key not in _STRUCTURE}
         values = np.asarray(item.asstr()[()], dtype=str) if text else item[()]
         variables[name] = xr.Variable([dims[int(i)] for i in ids], values, said)

@@ -18,12 +18,14 @@ from matplotlib.figure import Figure
 
 from flylab import files, runtime, store
 from flylab.assembly import assemble
-from flylab.config import fingerprint, override, plain, to_json
+from flylab.config import conform, fingerprint, hints, override, plain, to_json
 from flylab.ledger import Claim
 from flylab.provenance import code_fingerprint, origin, versions
 
 Cell = Mapping[str, Any]  # one value for each static axis
 RESERVED = ("preset", "out", "force")  # options of the command line, beside a protocol's fields
+MOST_SEEDS = 10**7
+SWEEPS = "sweeps"  # the folder of all sweeps, beside those of the studies
 GROUP_SECONDS = 2.0  # what a crash may cost: seeds are saved in groups of about this long
 
 
@@ -35,11 +37,16 @@ class BaseProtocol:
     """Seeds: independent repetitions."""
 
     def __post_init__(self) -> None:
-        for field_ in fields(self):  # from Python lists are as good; a protocol is a value, and hashed
-            value = getattr(self, field_.name)
+        for name, kind in hints(type(self)).items():  # from Python lists are as good; a protocol is a value, and hashed
+            value = getattr(self, name)
             if isinstance(value, list | range | np.ndarray):
-                object.__setattr__(self, field_.name, tuple(np.asarray(value).tolist()))
+                value = tuple(np.asarray(value).tolist())
+            object.__setattr__(
+                self, name, conform(name, value.item() if isinstance(value, np.generic) else value, kind)
+            )
         self._require(whole=("n_seeds",))
+        if self.n_seeds > MOST_SEEDS:
+            raise ValueError(f"n_seeds={self.n_seeds} is not allowed: give at most {MOST_SEEDS}")
 
     def _require(
         self,
@@ -50,7 +57,7 @@ class BaseProtocol:
     ) -> None:
         """Refuse fields that are not numbers ≥ 1, or > 0, or some of the known names; also tuples of such."""
         for names, is_good, one, several in (
-            (whole, lambda value: value >= 1, "a whole number ≥ 1", "whole numbers ≥ 1"),
+            (whole, lambda value: 1 <= value < 2**31, "a whole number ≥ 1 and < 2³¹", "whole numbers ≥ 1 and < 2³¹"),
             (positive, lambda value: value > 0, "a number > 0", "numbers > 0"),
         ):
             for name in names:
@@ -195,9 +202,13 @@ def protocol_of(study: Study, preset: str, **changes: Any) -> Any:
     Raises:
         ValueError: for an unknown preset or field, or a value that is not allowed.
     """
+    return override(_preset_of(study, preset), **changes)
+
+
+def _preset_of(study: Study, preset: str) -> Any:
     if preset not in study.presets:
         raise ValueError(f"{study.name} has no preset {preset!r}; it has {', '.join(study.presets)}")
-    return override(study.presets[preset], **changes)
+    return study.presets[preset]
 
 
 def execute(
@@ -226,9 +237,11 @@ def execute(
     Raises:
         OSError: if the folder cannot be written.
         OSError, ValueError: if files that the study reads are missing or damaged.
+        ValueError: for an unknown preset.
     """
     begun = time.time()
     runtime.devices()  # before anything else starts JAX
+    _preset_of(study, preset)  # it names a folder
     run_name = f"{preset}-{_hash(study, protocol)}"
     folder = out / study.name / run_name
     shards = plan(study, protocol, folder)  # first: it may refuse
@@ -359,9 +372,9 @@ def _finished(folder: Path, content: str, shards: Sequence[Shard]) -> xr.Dataset
     """The assembled results, if they are of just these shards and no file has changed since: the quick answer."""
     try:
         results = store.open_checked(folder / "results.nc")
-        known = json.loads((folder / "provenance.json").read_text())["shards"]
+        known = files.read_json(folder / "provenance.json")["shards"]
         whole = results.attrs.get("content") == content and known == _digests(shards)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return results if whole else None
 

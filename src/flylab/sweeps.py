@@ -11,9 +11,8 @@ from flylab import runtime, store, studies
 from flylab.assembly import Place
 from flylab.config import flat_fields, override_flat
 from flylab.designs import Axis, Design, axis, condition
-from flylab.study import Cell, Naming, protocol_of
+from flylab.study import SWEEPS, Cell, Naming, protocol_of
 
-FOLDER = "sweeps"
 DECLARED = ("study", "preset", "n_seeds", "name", "axes", "fixed", "filter", "samples", "sample_seed", "metrics")
 
 
@@ -126,7 +125,7 @@ class Sweep:
 
     def folder(self, out: str | Path = "runs") -> Path:
         """Of its store and results."""
-        return Path(out) / FOLDER / self.name
+        return Path(out) / SWEEPS / self.name
 
 
 def from_toml(path: Path) -> Sweep:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from flylab.study import Table
 
 _STYLES = {"supported": "green", "refuted": "red", "undecided": "yellow", "not tested": "dim"}
+
+
+def one_line(text: str) -> str:
+    """Text of whatever origin on one line of a terminal, which it cannot command.
+
+    >>> one_line("a \\n\\n b\\x1b[31m")
+    'a b\\\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
 
 
 def console() -> Console:
@@ -77,7 +87,7 @@ class Bar:
 
     def cell(self, cell: Any) -> None:
         """Say what is trained."""
-        self.bar.update(self.task, description=" ".join(str(value) for value in cell.values()))
+        self.bar.update(self.task, description=_cell(" ".join(str(value) for value in cell.values())))
 
     def steps(self, n_steps: int) -> None:
         """Move on."""
@@ -89,11 +99,18 @@ class Bar:
         self.bar.update(self.task, members=f"{self.n_saved}/{self.n_members} members")
 
 
+def _cell(text: Any) -> str:
+    """Text as it is: what comes from a file is no markup."""
+    return escape(one_line(str(text)))
+
+
 def print_table(console: Console, table: "Table") -> None:
     """A study's table."""
-    drawn = RichTable(*table.columns, title=table.title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    drawn = RichTable(
+        *map(_cell, table.columns), title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0)
+    )
     for row in table.rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(_cell, row))
     console.print(drawn)
 
 
@@ -108,6 +125,7 @@ def print_verdicts(console: Console, found: "Sequence[Verdict]") -> None:
         if one.seeds_needed is not None:
             words[0] += f" (~{one.seeds_needed} more seeds)"
         if one.verdict and one.note:
-            words[0] += f" [dim]({one.note})[/]"
-        drawn.add_row(one.id, one.published, f"{one.region} {one.unit}", effect_text(one), *words)
+            words[0] += f" [dim]({escape(one.note)})[/]"
+        said = (one.id, one.published, f"{one.region} {one.unit}", effect_text(one))
+        drawn.add_row(*map(_cell, said), *words)
     console.print(drawn)

@@ -51,8 +51,12 @@ def load_ticket(path: Path = TICKET) -> Ticket:
     (500, 40)
     """
     bits = store.open_checked(path)
-    protocol = json.loads(bits.attrs["protocol"])
-    data = from_json(MNIST1D, json.dumps(protocol["data"]))
-    model = model_of(protocol["model"], protocol["width"], data.final_seq_length, data.outputs)
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return Ticket(model, unpack(bits["mask"].values, shapes), json.loads(bits.attrs["provenance"]))
+    try:
+        protocol = json.loads(bits.attrs["protocol"])
+        data = from_json(MNIST1D, json.dumps(protocol["data"]))
+        model = model_of(protocol["model"], protocol["width"], data.final_seq_length, data.outputs)
+        shapes = jax.eval_shape(model.init, jax.random.key(0))
+        mask, provenance = unpack(bits["mask"].values, shapes), dict(json.loads(bits.attrs["provenance"]))
+    except Exception as error:  # whatever a foreign file makes JSON, a model or JAX raise
+        raise ValueError(f"{path} holds no ticket ({error!r}): give a file that save_ticket has written") from None
+    return Ticket(model, mask, provenance)

@@ -25,6 +25,7 @@ _PLAIN = "biufcSU"  # kinds of arrays: booleans, numbers, text
 _DTYPE = re.compile(rf"[<>|=]?[{_PLAIN}][1-9]\d{{0,8}}")
 _ONLY = "only NumPy arrays of plain numbers or text and Python's own containers and scalars are read"
 _PENDING = object()
+_DEEPEST = 64  # dimensions of an array, as NumPy has them, and tuples within a key
 
 
 class UnsafePickleError(pickle.UnpicklingError, ValueError):
@@ -220,6 +221,7 @@ class _Reader(pickle._Unpickler):  # Python's, not C's: C's allocates what a fil
         super().__init__(_Whole(content), encoding="latin1")  # bytes of Python 2, array data among them
         self.n_bytes = len(content)
         self.left = 3 * len(content)  # what honest files need: each byte decoded, made a bytearray and an array, once
+        self.hashing = 10**6 + 100 * len(content)  # parts of keys that are looked at
 
     def find_class(self, module: str, name: str) -> Any:
         whole = f"{module}.{name}"
@@ -258,6 +260,17 @@ class _Reader(pickle._Unpickler):  # Python's, not C's: C's allocates what a fil
         if self.left < 0:
             raise ValueError("it would grow to more than it holds")
 
+    def weigh(self, key: Any) -> None:
+        """Before it is hashed: a key of tuples within tuples could take for ever, or end the process."""
+        todo: list[tuple[Any, int]] = [(key, 0)]
+        while todo:
+            item, depth = todo.pop()
+            self.hashing -= 1 + (item.bit_length() >> 8 if type(item) is int else 0)
+            if self.hashing < 0 or depth > _DEEPEST:
+                raise ValueError("a key is nested too deep, or has too many parts")
+            if type(item) in (tuple, frozenset):
+                todo += [(inner, depth + 1) for inner in item]
+
     # what the known names do
 
     def latin1(self, text: str, encoding: str) -> bytes:
@@ -273,10 +286,15 @@ class _Reader(pickle._Unpickler):  # Python's, not C's: C's allocates what a fil
         return bytearray(self.latin1(data, encoding) if isinstance(data, str) else self.copied(data, bytes))
 
     def set_(self, items: Any = ()) -> Any:
-        return set(self.copied(items, list | tuple))
+        return set(self.keys(items))
 
     def frozenset_(self, items: Any = ()) -> Any:
-        return frozenset(self.copied(items, list | tuple))
+        return frozenset(self.keys(items))
+
+    def keys(self, items: Any) -> Any:
+        for key in self.copied(items, list | tuple):
+            self.weigh(key)
+        return items
 
     def complex_(self, real: Any, imag: Any) -> complex:
         if not (isinstance(real, float) and isinstance(imag, float)):
@@ -319,7 +337,8 @@ class _Reader(pickle._Unpickler):  # Python's, not C's: C's allocates what a fil
             data = data.encode("latin1") if isinstance(data, str) else data  # of Python 2
             if not isinstance(data, bytes | bytearray):
                 raise TypeError(f"an array's data is {type(data).__name__}")
-            if not all(type(n) is int and n >= 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(data):
+            fits = len(shape) <= _DEEPEST and all(type(n) is int and 0 <= n < 2**63 for n in shape)
+            if not fits or math.prod(shape) * dtype.itemsize != len(data):
                 raise ValueError(f"an array of shape {shape} and type {dtype} does not have {len(data)} bytes")
             self.spend(len(data))
             flat = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)
@@ -352,6 +371,21 @@ class _Reader(pickle._Unpickler):  # Python's, not C's: C's allocates what a fil
 
         return finished(value)
 
+
+def _weighing(load: Callable[[_Reader], None], which: slice) -> Callable[[_Reader], None]:
+    def weighed(reader: _Reader) -> None:
+        for key in reader.stack[which]:
+            reader.weigh(key)
+        load(reader)
+
+    return weighed
+
+
+for _opcode, _which in (  # where on the stack the keys lie
+    (pickle.SETITEM, slice(-2, -1)), (pickle.SETITEMS, slice(0, None, 2)), (pickle.DICT, slice(0, None, 2)),
+    (pickle.ADDITEMS, slice(None)), (pickle.FROZENSET, slice(None)),
+):  # fmt: skip
+    _Reader.dispatch[_opcode[0]] = _weighing(_Reader.dispatch[_opcode[0]], _which)
 
 _KNOWN = {  # global name → the method that stands in
     "numpy.ndarray": "ndarray",

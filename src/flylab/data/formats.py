@@ -5,9 +5,13 @@ safetensors name their arrays `x_train`, `y_train`, …, `t`; parquet and csv ha
 `split`, `label`, `x0`, `x1`, …
 """
 
+import contextlib
 import hashlib
 import io
 import json
+import math
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +26,21 @@ from flylab.files import write_atomic
 
 VERSION = 1
 _MARK = "flylab data"
+_MOST, _GROWTH = 2**28, 64  # bytes that a file of any size may become, and times its size
+_DTYPE = re.compile(r"[<>|=]?[iuf](1|2|4|8|16)")
 
 
 class DataFileError(ValueError):
     """A file that is not a data set of ours, is damaged, or was written by another version."""
+
+
+class _TooLargeError(Exception):
+    """A small file that says that it holds very much."""
+
+
+def _check_size(declared: int, content: bytes) -> None:
+    if declared > max(_MOST, _GROWTH * len(content)):
+        raise _TooLargeError(f"{len(content)} bytes that would become {declared}")
 
 
 class _Unpacked(NamedTuple):
@@ -68,14 +83,29 @@ def save(path: str | Path, splits: Splits, format: str | None = None) -> Path:  
     arrays = {
         f"{axis}_{name}": _native(getattr(getattr(splits, name), axis)) for name in SETS for axis in ("x", "y")
     } | {"t": _native(splits.t)}
-    for axis, kinds in (("x", "iuf"), ("y", "iu")):
-        types = {arrays[f"{axis}_{name}"].dtype for name in SETS}
-        if len(types) > 1 or types.pop().kind not in kinds:
-            found = ", ".join(f"{name}: {arrays[f'{axis}_{name}'].dtype}" for name in SETS)
-            raise ValueError(f"{axis} of the three sets has types {found}: give one type of numbers")
+    if wrong := _objection(arrays):
+        raise ValueError(wrong)
     about = {"format": f"{_MARK} {VERSION}", "config": config, "checksum": _checksum(config, arrays)}
     write_atomic(path, FORMATS[kind].pack(_Packed(about, arrays)))
     return path
+
+
+def _objection(arrays: dict[str, np.ndarray]) -> str:
+    """What is wrong with the arrays of the three sets; nothing if they are right."""
+    for axis, kinds in (("x", "iuf"), ("y", "iu")):
+        several = [arrays[f"{axis}_{name}"] for name in SETS]
+        types = {array.dtype for array in several}
+        if len(types) > 1 or types.pop().kind not in kinds:
+            found = ", ".join(f"{name}: {array.dtype}" for name, array in zip(SETS, several, strict=True))
+            return f"{axis} of the three sets has types {found}: give one type of numbers"
+        if len({array.shape[1:] for array in several}) > 1 or any(not array.ndim for array in several):
+            return f"{axis} of the three sets has shapes {', '.join(str(array.shape) for array in several)}"
+    for name in SETS:
+        x, y = arrays[f"x_{name}"], arrays[f"y_{name}"]
+        if y.ndim != 1 or len(x) != len(y):
+            return f"x_{name} has shape {x.shape} and y_{name} {y.shape}, not one label for each example"
+    t = arrays["t"]
+    return "" if t.ndim == 1 and t.dtype.kind in "iuf" else f"t is not a list of numbers, but {t.dtype} {t.shape}"
 
 
 def format_of(path: Path, format: str | None = None) -> str:  # noqa: A002
@@ -111,9 +141,10 @@ def load(path: str | Path) -> Splits:
     except (ImportError, DataFileError):  # which package is missing, and how to get it; or what is wrong
         raise
     except Exception as error:  # whatever the readers raise at a truncated or foreign file
+        said = f": {error}" if isinstance(error, _TooLargeError) else ""
         raise DataFileError(
-            f"{path} cannot be read as {kind} ({type(error).__name__}): it is damaged, not a data file of flylab, or "
-            "of a newer one"
+            f"{path} cannot be read as {kind} ({type(error).__name__}{said}): it is damaged, not a data file of "
+            "flylab, or of a newer one"
         ) from error
 
 
@@ -126,6 +157,8 @@ def _splits(path: Path, about: dict[str, Any], read: Callable[[], dict[str, np.n
             f"{path} has version {version}, this flylab reads {VERSION}: read it with the one that wrote it"
         )
     arrays = read()
+    if wrong := _objection(arrays):
+        raise DataFileError(f"{path} is not a data file of flylab: {wrong}")
     if about["checksum"] != _checksum(about["config"], arrays):
         raise DataFileError(f"{path} does not match its checksum: it was changed or damaged; write it again")
     config = None if about["config"] is None else from_json(MNIST1D, json.dumps(about["config"]))
@@ -145,13 +178,32 @@ def _checksum(config: Any, arrays: dict[str, np.ndarray]) -> str:
 
 
 def _to_npz(packed: _Packed) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, flylab=np.array(json.dumps(packed.about)), **packed.arrays)
-    return buffer.getvalue()
+    content = b""
+    for write in (np.savez_compressed, np.savez):  # what would be read with suspicion is not compressed
+        buffer = io.BytesIO()
+        write(buffer, allow_pickle=False, flylab=np.array(json.dumps(packed.about)), **packed.arrays)
+        content = buffer.getvalue()
+        with contextlib.suppress(_TooLargeError):
+            return _checked_npz(content)
+    return content
+
+
+def _checked_npz(content: bytes) -> bytes:
+    """A file's bytes, if its arrays are not larger than the file can honestly hold; NumPy believes what it reads."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        _check_size(sum(member.file_size for member in archive.infolist()), content)
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                shape, _, dtype = read[version](file)
+                if math.prod(shape) * dtype.itemsize > member.file_size:
+                    raise _TooLargeError(f"{member.filename} of {member.file_size} bytes with shape {shape}")
+    return content
 
 
 def _from_npz(content: bytes) -> _Unpacked:
-    file = np.load(io.BytesIO(content), allow_pickle=False)
+    file = np.load(io.BytesIO(_checked_npz(content)), allow_pickle=False)
     return _Unpacked(json.loads(str(file["flylab"])), lambda: {name: file[name] for name in file if name != "flylab"})
 
 
@@ -197,6 +249,9 @@ def _to_table(packed: _Packed) -> _Table:
 
 def _from_table(table: _Table) -> dict[str, np.ndarray]:
     about, split = table.about, np.array(table.split, dtype=str)
+    for name in ("x", "y", "t_type"):
+        if not _DTYPE.fullmatch(about[name]):  # a text of a million letters for each number is a type, too
+            raise TypeError(about[name])
     x = table.x.reshape(-1, *about["shape"]).astype(about["x"])
     y = table.label.astype(about["y"])
     arrays = {"t": np.array(about["t"], about["t_type"])}
@@ -235,14 +290,28 @@ def _to_parquet(packed: _Packed) -> bytes:
     table = _to_table(packed)
     columns = {"split": arrow.array(table.split, arrow.string()).dictionary_encode(), "label": arrow.array(table.label)}
     columns |= dict(zip(_columns(table.x), (arrow.array(column) for column in table.x.T), strict=True))
-    buffer = io.BytesIO()
-    parquet.write_table(arrow.table(columns).replace_schema_metadata({"flylab": json.dumps(table.about)}), buffer)
-    return buffer.getvalue()
+    whole, content = arrow.table(columns).replace_schema_metadata({"flylab": json.dumps(table.about)}), b""
+    for options in ({}, {"compression": "none", "use_dictionary": ["split"]}):  # as for npz
+        buffer = io.BytesIO()
+        parquet.write_table(whole, buffer, **options)
+        content = buffer.getvalue()
+        with contextlib.suppress(_TooLargeError):
+            _checked_parquet(content)
+            break
+    return content
+
+
+def _checked_parquet(content: bytes) -> Any:
+    """The open file, if its table is not larger than the file can honestly hold."""
+    file = _arrow()[1].ParquetFile(io.BytesIO(content))
+    about = file.metadata
+    declared = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    _check_size(max(declared, 8 * about.num_rows * about.num_columns), content)
+    return file
 
 
 def _from_parquet(content: bytes) -> _Unpacked:
-    _, parquet = _arrow()
-    read = parquet.read_table(io.BytesIO(content))
+    read = _checked_parquet(content).read()
     about = json.loads(read.schema.metadata[b"flylab"])
 
     def arrays() -> dict[str, np.ndarray]:

@@ -1,13 +1,16 @@
 """`MNIST1D`: every knob of the data set in one frozen value."""
 
-import math
 import operator
+import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 
+from flylab.config import shown
 from flylab.data.templates import Templates, digits
+
+MOST = 2**31 - 1  # of anything that is counted: arrays are indexed by 32 bits on devices
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,18 @@ class MNIST1D:
 
     def __post_init__(self) -> None:
         for name in ("n_train", "n_valid", "n_test"):
-            _whole(self, name, at_least=0)
-        _whole(self, "template_len")
+            _whole(self, name, at_least=0, at_most=MOST)
+        if not isinstance(self.templates, Templates | None):
+            _refuse("templates", self.templates, "give Templates, e.g. by Templates.of")
+        _whole(self, "template_len", at_most=MOST)
         _whole(self, "max_translation", at_least=1, at_most=2**62)
-        _whole(self, "final_seq_length", at_least=1)
+        _whole(self, "final_seq_length", at_least=1, at_most=MOST)
         _whole(self, "seed", at_least=0, at_most=2**32 - (2 if self.n_valid else 1))
         for name in ("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale", "label_noise"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            is_number = isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
+            number = value.item() if isinstance(value, np.generic) else value
+            if not is_number or not abs(number) <= sys.float_info.max:
                 _refuse(name, value, "give a finite number")
             object.__setattr__(self, name, float(value))
         for name in ("shuffle_seq", "label_noise_repeats"):
@@ -95,6 +102,8 @@ class MNIST1D:
         except (TypeError, ValueError):
             _refuse("padding", self.padding, "give two whole numbers, the least and the greatest")
         object.__setattr__(self, "padding", (low, high))
+        if max(low, high) > MOST:
+            _refuse("padding", self.padding, f"give numbers ≤ {MOST}")
         if low < 0 or high < -2:  # the reference draws low + int(u·(high − low + 1)), which must not be negative
             _refuse("padding", self.padding, "the number of zeros must not be negative")
         if self.n_points < 1 + (self.final_seq_length > 1):
@@ -123,11 +132,11 @@ class MNIST1D:
         if not 0 <= self.label_noise <= 1:
             _refuse("label_noise", self.label_noise, "give a share between 0 and 1")
         if self.random_labels is not None:
-            _whole(self, "random_labels", at_least=1)
+            _whole(self, "random_labels", at_least=1, at_most=MOST)
             if self.label_noise:
                 _refuse("label_noise", self.label_noise, "with random_labels no label is true; give 0")
         if self.n_outputs is not None:
-            _whole(self, "n_outputs", at_least=max(self.labels) + 1)
+            _whole(self, "n_outputs", at_least=self._greatest_label + 1, at_most=MOST)
 
     def _check_permutation(self) -> None:
         if self.permutation is None:
@@ -136,7 +145,7 @@ class MNIST1D:
             order = tuple(operator.index(position) for position in self.permutation)
         except TypeError:
             order = ()
-        if sorted(order) != list(range(self.final_seq_length)):
+        if len(order) != self.final_seq_length or sorted(order) != list(range(len(order))):
             _refuse("permutation", self.permutation, f"give each of 0 … {self.final_seq_length - 1} once")
         object.__setattr__(self, "permutation", order)
 
@@ -168,7 +177,11 @@ class MNIST1D:
     @property
     def outputs(self) -> int:
         """Number of outputs that a network needs: `n_outputs`, or as many as the greatest label asks for."""
-        return max(self.labels) + 1 if self.n_outputs is None else self.n_outputs
+        return self._greatest_label + 1 if self.n_outputs is None else self.n_outputs
+
+    @property
+    def _greatest_label(self) -> int:
+        return max(self.patterns.y) if self.random_labels is None else self.random_labels - 1
 
     @property
     def n_points(self) -> int:
@@ -179,19 +192,18 @@ class MNIST1D:
 def _whole(config: MNIST1D, name: str, at_least: int | None = None, at_most: int | None = None) -> None:
     value = getattr(config, name)
     wanted = "give a whole number" + (f" ≥ {at_least}" if at_least is not None else "")
-    wanted += f" and ≤ {at_most}" if at_most is not None and name == "seed" else ""
     try:
         number = operator.index(value)
     except TypeError:
         _refuse(name, value, wanted)
-    if (
-        isinstance(value, bool)
-        or (at_least is not None and number < at_least)
-        or (at_most is not None and number > at_most)
-    ):
+    is_above = at_most is not None and number > at_most
+    if is_above:
+        wanted += f" and ≤ {at_most}"
+    if isinstance(value, bool) or is_above or (at_least is not None and number < at_least):
         _refuse(name, value, wanted)
     object.__setattr__(config, name, number)
 
 
 def _refuse(name: str, value: object, remedy: str) -> NoReturn:
-    raise ValueError(f"{name}={value} is not allowed: {remedy}")
+    said = value if isinstance(value, str) else shown(value)
+    raise ValueError(f"{name}={said} is not allowed: {remedy}")

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.splits import Dataset, Splits
 from flylab.data.transforms import Draws, Stages, construct, resample
+from flylab.files import memory
 
 
 def published(config: MNIST1D | None = None) -> Splits:
@@ -23,11 +24,15 @@ def published(config: MNIST1D | None = None) -> Splits:
     Returns:
         `Splits` of float64 signals `(n, final_seq_length)` and integer labels `(n,)`.
 
+    Raises:
+        ValueError: if they cannot fit into this machine's memory.
+
     >>> splits = published(MNIST1D(n_train=40, n_test=10, n_valid=10))
     >>> splits.train.x.shape, splits.test.y.shape
     ((40, 40), (10,))
     """
     config = MNIST1D() if config is None else config
+    _check_memory(config)
     rng = np.random.RandomState(config.seed)
     x, y, order = make_raw(config, config.n_train + config.n_test, rng)
     t = time_axis(config.patterns.arrays()[1], config) / x.std()
@@ -35,6 +40,15 @@ def published(config: MNIST1D | None = None) -> Splits:
     n = config.n_train
     train, test = Dataset(x[:n], _labelled(config, "train", y[:n])), Dataset(x[n:], _labelled(config, "test", y[n:]))
     return Splits(train, _valid(config, order), test, t, config.patterns, config)
+
+
+def _check_memory(config: MNIST1D) -> None:
+    n, points = config.n_train + config.n_valid + config.n_test, 2 * config.n_points + config.final_seq_length
+    if n * points * 8 > (most := memory()):
+        raise ValueError(
+            f"n_train={config.n_train}, n_valid={config.n_valid}, n_test={config.n_test} of {config.n_points} points "
+            f"need {n * points * 8 / 1e9:.3g} GB, this machine has {most / 1e9:.3g}: make fewer, or shorter ones"
+        )
 
 
 def time_axis(t: Float[np.ndarray, " template"], config: MNIST1D) -> Float[np.ndarray, " length"]:

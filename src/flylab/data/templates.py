@@ -41,13 +41,19 @@ class Templates:
     y: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        parts = (self.x, self.t, self.y, *(self.x if isinstance(self.x, tuple) else ()))
+        if not all(isinstance(part, tuple) for part in parts):
+            raise ValueError("templates: x, t and y must be tuples, e.g. by Templates.of")
         if not self.x or len(self.y) != len(self.x):
             raise ValueError(f"templates: {len(self.x)} patterns but {len(self.y)} labels; give one label each")
         lengths = {len(row) for row in self.x} | {len(self.t)}
         if len(lengths) != 1 or min(lengths) < 2:
             raise ValueError(f"templates: lengths {sorted(lengths)}; all patterns and t need one length ≥ 2")
-        if not (np.isfinite(self.x).all() and np.isfinite(self.t).all()):
-            raise ValueError("templates: a value is not finite; remove NaN and infinity")
+        values = [*self.t, *(value for row in self.x for value in row)]
+        if not all(isinstance(value, int | float | np.number) for value in values) or not np.isfinite(values).all():
+            raise ValueError("templates: a value is not a finite number; remove NaN, infinity and text")
+        if not all(isinstance(label, int | np.integer) and abs(label) < 2**31 for label in self.y):
+            raise ValueError("templates: a label is not a whole number < 2³¹")
 
     @classmethod
     def of(cls, x, t=None, y=None) -> "Templates":

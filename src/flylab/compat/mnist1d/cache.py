@@ -14,6 +14,7 @@ import numpy as np
 
 from flylab.compat import pickles
 from flylab.config import plain
+from flylab.files import read_json
 
 FORMAT = "flylab mnist1d cache 1"
 ARGS = (
@@ -118,7 +119,7 @@ def _beside(path: Path) -> Path:
 def _read(path: Path) -> dict[str, Any] | None:
     """Our sidecar of `path`, if it is there and whole."""
     try:
-        sidecar = json.loads(_beside(path).read_bytes())
+        sidecar = read_json(_beside(path))
     except (OSError, ValueError):
         return None
     kinds = {"format": str, "args": dict, "templates": str, "sha256": str}
