@@ -1,11 +1,13 @@
 """Every file that is read, damaged in any way: the right result or a clear error; no hang, no allocation, no code."""
 
 import contextlib
+import faulthandler
 import gzip
 import io
 import json
 import os
 import signal
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,9 +44,11 @@ def in_time() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(PATIENCE)
+    faulthandler.dump_traceback_later(4 * PATIENCE, exit=True, file=sys.__stderr__)  # C code does not hear alarms
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 
@@ -100,7 +104,7 @@ READERS = [
     Reader("results.nc", lambda path: store.save(path, _results()), api.load, store.checksum),
     Reader("partial.nc", lambda path: store.save(path, _results()), lambda path: Checkpoint({0: path}).load(0),
            is_right=lambda found: found is None or store.checksum(found) == store.checksum(_results())),
-    Reader("ticket.nc", lambda path: path.write_bytes(TICKET.read_bytes()), load_ticket,
+    Reader("ticket.nc", lambda path: store.save(path, store.open_checked(TICKET)), load_ticket,
            lambda ticket: (ticket.mask["hidden1"]["w"].tobytes(), ticket.provenance)),
     *(Reader(f"data.{kind}", lambda path, kind=kind: formats.save(path, SPLITS, kind), formats.load, _data_essence)
       for kind in formats.FORMATS),
@@ -165,7 +169,7 @@ def damages(draw) -> Callable[[bytes, dict[str, bytes]], bytes]:
             content[:at] + declared + content[at + size :],
             content[:at] + content[at + length :],
             content[:at] + content[at : at + length] * 3 + content[at + length :],
-            content[:at] + others[other][at:],
+            content[:at] + others[other][at : at + 5 * length] + content[at + 5 * length :],
             others[other] if place % 2 else piece,
         ][kind]
 
