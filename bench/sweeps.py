@@ -60,12 +60,13 @@ def _made_up(sweep: Sweep, out: Path) -> None:
         for seed, name in zip(job.seeds, job.names, strict=True):
             if seed == len(_FILES):
                 data = xr.Dataset(values, {"seed": [seed], "step": list(steps)}, {"shard": "0" * 24})
-                _FILES.append((data, store.encoded(data), store.checksum(data)))
+                _FILES.append((data, store.encoded(data).rpartition(store.SEAL)[0], store.checksum(data)))
             data, content, old = _FILES[seed]
             new = store.checksum(data.assign_attrs(shard=name))
             path = shard_path(sweep.folder(out), name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.replace(b"0" * 24, name.encode()).replace(old.encode(), new.encode()))
+            own = content.replace(b"0" * 24, name.encode()).replace(old.encode(), new.encode())
+            path.write_bytes(store.sealed(own))
 
 
 _FILES: list[tuple[xr.Dataset, bytes, str]] = []  # by seed

@@ -99,6 +99,26 @@ def test_any_protocol_is_taken_or_refused(name):
     every()
 
 
+EDGES = [0, -1, 1, 2, 2**31 - 1, 2**31, None, True, 0.0, -1.0, 1e-300, 1e308, "", (), (0,), (1,), (-1,), (5, 3), ("",)]
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_every_field_at_its_edges(name):
+    study = studies.find(name)
+    base = study.presets["smoke"]
+    for field in flat_fields(base):
+        for value in EDGES:
+            protocol, refused = tried(lambda field=field, value=value: override_flat(base, {field: value}))
+            cells = () if refused else study.cells(protocol)
+            assert not cells or sum(study.work(protocol, cell) for cell in cells) > 0
+
+
+def test_a_protocol_that_trains_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="one of its lists is empty"):
+        api.run("pooling", preset="smoke", out=tmp_path / "runs", poolings=())
+    assert not (tmp_path / "runs").exists()
+
+
 # ── the command line ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 WORDS = [

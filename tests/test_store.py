@@ -90,3 +90,24 @@ def test_the_fast_reader_reads_as_xarray_does(tmp_path, data, kind, is_plain):
     xr.testing.assert_identical(fast, slow)
     assert {name: fast[name].dtype for name in fast.variables} == {name: slow[name].dtype for name in slow.variables}
     assert {name: type(value) for name, value in fast.attrs.items()} == {k: type(v) for k, v in slow.attrs.items()}
+
+
+def test_damage_is_found_before_hdf5_reads_it(tmp_path, data, monkeypatch):
+    """A damaged heap can keep HDF5 busy for ever, where no signal is heard."""
+    path = tmp_path / "a.nc"
+    store.save(path, data)
+    content = bytearray(path.read_bytes())
+    content[content.find(b"GCOL") + 40] ^= 1
+    path.write_bytes(content)
+    monkeypatch.setattr(store, "_read", lambda path: pytest.fail("HDF5 reads it"))
+    with pytest.raises(store.CorruptedError, match="does not match its checksum"):
+        store.open_checked(path)
+
+
+def test_a_file_without_a_seal_is_read_and_one_with_it_is_plain_netcdf(tmp_path, data):
+    path = tmp_path / "a.nc"
+    store.save(path, data)
+    with xr.open_dataset(path, engine="h5netcdf") as file:
+        assert file.identical(store.open_checked(path))
+    path.write_bytes(path.read_bytes().rpartition(store.SEAL)[0])
+    assert store.checksum(store.open_checked(path)) == store.checksum(data)

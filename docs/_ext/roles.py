@@ -6,7 +6,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.domains.python import PyObject
+from sphinx.domains.python._object import PyObject
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 

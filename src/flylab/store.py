@@ -24,6 +24,7 @@ except ImportError:  # Windows
 
 
 MOST = 16  # times a file's size that its content may have: we write it as it is, and text is wider in memory
+SEAL = b"\nflylab sha256 "  # ends a file, with the digest of all before it: HDF5 reads its own part only
 
 
 class CorruptedError(ValueError):
@@ -61,10 +62,16 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def encoded(data: xr.Dataset) -> bytes:
-    """A data set as the content of a netCDF 4 file, its checksum among the attributes."""
+    """A data set as the content of a netCDF 4 file, its checksum among the attributes and a seal at the end."""
     data = data.assign_attrs(checksum=checksum(data))
     with _uninterrupted():
-        return bytes(data.to_netcdf(engine="h5netcdf"))
+        content = bytes(data.to_netcdf(engine="h5netcdf"))
+    return sealed(content)
+
+
+def sealed(content: bytes) -> bytes:
+    """A file's content with its seal."""
+    return content + SEAL + hashlib.sha256(content).hexdigest().encode()
 
 
 def save(path: Path, data: xr.Dataset) -> None:
@@ -82,9 +89,14 @@ def open_checked(path: Path) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     try:
+        content, seal, digest = path.read_bytes().rpartition(SEAL)  # files of others, and old ones, have none
+        if seal and hashlib.sha256(content).hexdigest().encode() != digest:  # for HDF5 may loop for ever on damage
+            raise CorruptedError(f"{path} does not match its checksum")
         with _uninterrupted():
             data = _read(path)
         found = checksum(data)
+    except CorruptedError:
+        raise
     except Exception as error:  # truncated, overwritten or foreign: h5py raises many kinds
         raise CorruptedError(f"{path} cannot be read ({type(error).__name__})") from error
     if data.attrs.get("checksum") != found:

@@ -237,7 +237,7 @@ def execute(
     Raises:
         OSError: if the folder cannot be written.
         OSError, ValueError: if files that the study reads are missing or damaged.
-        ValueError: for an unknown preset.
+        ValueError: for an unknown preset, or a protocol without cells.
     """
     begun = time.time()
     runtime.devices()  # before anything else starts JAX
@@ -245,6 +245,8 @@ def execute(
     run_name = f"{preset}-{_hash(study, protocol)}"
     folder = out / study.name / run_name
     shards = plan(study, protocol, folder)  # first: it may refuse
+    if not shards:
+        raise ValueError(f"this protocol of {study.name} trains nothing: one of its lists is empty")
     files.writable(folder / "shards")
     for place in (folder, folder / "shards"):
         files.remove_leftovers(place)

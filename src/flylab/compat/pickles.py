@@ -268,7 +268,7 @@ class _Reader(pickle._Unpickler):  # Python's, not C's: C's allocates what a fil
             self.hashing -= 1 + (item.bit_length() >> 8 if type(item) is int else 0)
             if self.hashing < 0 or depth > _DEEPEST:
                 raise ValueError("a key is nested too deep, or has too many parts")
-            if type(item) in (tuple, frozenset):
+            if type(item) is tuple or type(item) is frozenset:
                 todo += [(inner, depth + 1) for inner in item]
 
     # what the known names do

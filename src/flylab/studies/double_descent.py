@@ -138,7 +138,8 @@ class Protocol(BaseProtocol):
     def __post_init__(self) -> None:
         super().__post_init__()
         sizes = ("widths", "channels", "sample_sizes", "sample_widths", "threshold_sizes", "threshold_outputs")
-        self._require(whole=("n_epochs", "n_evaluations", *sizes), positive=("learning_rate",), known={"arms": ARMS})
+        whole = ("n_epochs", "batch_size", "n_evaluations", *sizes)
+        self._require(whole=whole, positive=("learning_rate",), known={"arms": ARMS})
         Plan(self.n_steps, self.batch_size)
 
     @property
