@@ -1,7 +1,6 @@
 """What planning up to a million members costs, and a shard's overhead: `python bench/sweeps.py -o scaling.png`."""
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,12 @@ MERGED = (1_000, 3_000, 10_000, 30_000)
 N_SEEDS = 10
 
 
+def _peak() -> float:
+    """Megabytes that this process took at most. (`ru_maxrss` would be at least the parent's.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+
+
 def planned(n: int) -> None:
     """Plan and name n members; print seconds, megabytes and the fullest of the store's folders."""
     runtime.devices()
@@ -35,7 +40,7 @@ def planned(n: int) -> None:
             parent = shard_path(Path("store"), name).parent
             counts[parent] = counts.get(parent, 0) + 1
     seconds = time.perf_counter() - begun
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, max(counts.values()), len(counts))
+    print(seconds, _peak(), max(counts.values()), len(counts))
 
 
 def merged(n: int) -> None:
@@ -48,7 +53,7 @@ def merged(n: int) -> None:
         done = sweeping.merge(sweep, Path(folder))
         seconds = time.perf_counter() - begun
         assert done.results.sizes["learning_rate"] * N_SEEDS == n
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(seconds, _peak())
 
 
 def _made_up(sweep: Sweep, out: Path) -> None:
@@ -74,6 +79,7 @@ _FILES: list[tuple[xr.Dataset, bytes, str]] = []  # by seed
 
 def overhead() -> None:
     """What a shard costs beside its training."""
+    runtime.devices()
     with tempfile.TemporaryDirectory() as folder:
         fixed = {"n_steps": 1, "model": "logistic"}
         sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, 50]}}, fixed=fixed, n_seeds=2)

@@ -82,7 +82,8 @@ def benchmarks() -> str:
     return (
         "# How fast, measured\n\n```sh\npython bench/run.py --rounds 3\n```\n\n"
         f"on {machine['processor']}, {machine['cores']} cores, {machine['finished'][:10]}, commit {machine['commit']}; "
-        f"Python {machine['python']}, {versions}. The last stored measurement; README has one of another machine, and "
-        "says what each row is. Why it is fast: [how the engine is fast](../explanation/speed.md).\n\n"
+        f"Python {machine['python']}, {versions}. An earlier measurement, as the script stored it; the last one "
+        "and what each row is: [benchmarks](../benchmarks.md). Why it is fast: "
+        "[how the engine is fast](../explanation/speed.md).\n\n"
         + pages.table(["", "flylab", "PyTorch loop (generators: the reference package)", "ratio"], rows)
     )

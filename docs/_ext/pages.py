@@ -166,5 +166,7 @@ def ledger() -> str:
         f"{table(['study', 'preset', 'seeds', *map(badge, stored.WORDS)], rows)}\n"
         "## All claims\n\n```{raw} html\n<p class='filter' id='ledger-filter'></p>\n```\n\n"
         f"{claims(runs)}\n## Not in the ledger\n\nNo results of these presets are stored, so none of their numbers is "
-        "above, not even where the README quotes one:\n\n" + "\n".join(f"- {command}" for command in lacking) + "\n"
+        "above, not even where [findings](../findings.md) quotes one:\n\n"
+        + "\n".join(f"- {command}" for command in lacking)
+        + "\n"
     )
