@@ -10,7 +10,6 @@ from jaxtyping import install_import_hook
 CHECKED = ("flylab.data.transforms", "flylab.keys", "flylab.models", "flylab.objectives")
 hook = install_import_hook(CHECKED, "beartype.beartype")  # before anything imports flylab
 
-import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -40,7 +39,6 @@ def rng():
 def programs_are_let_go():
     """After each module: every compiled program maps memory, and a process may have only so many maps (65 530)."""
     yield
-    members._program.cache_clear()
+    members.let_go()
     meta._program.cache_clear()
-    jax.clear_caches()
     gc.collect()

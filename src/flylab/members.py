@@ -262,6 +262,12 @@ def _next_chunk(n_steps: int, seconds: float) -> int:
     return max(1, min(8 * n_steps, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))
 
 
+def let_go() -> None:
+    """Forget all compiled programs: each maps memory, and a process may have only so many maps (65 530 on Linux)."""
+    _program.cache_clear()
+    jax.clear_caches()
+
+
 class _Program(NamedTuple):
     put: Callable[[Sequence], Any]
     lay_out: Callable

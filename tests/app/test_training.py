@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from flylab import members
 from flylab.app import downloads, drawing
 from flylab.app import training as trainings
 from flylab.app.settings import Settings, data_of, splits
@@ -124,3 +125,16 @@ def test_downloads_can_be_read_again(done, tmp_path):
     weights = load(downloads.weights(done))
     np.testing.assert_array_equal(weights["logistic.1.weight"], done.populations["logistic"].params["w"][0, 1])
     assert weights["cnn.0.conv1.weight"].shape == (25, 1, 5)
+
+
+def test_compiled_programs_are_let_go_now_and_then(monkeypatch):
+    monkeypatch.setattr(trainings, "MOST_PROGRAMS", 1)
+    training = Training(SHORT)
+    training.join(120)
+    assert waited(lambda: members._program.cache_info().currsize == 0)
+    again = Training(SHORT)
+    again.join(120)
+    assert again.phase == "done"
+    np.testing.assert_array_equal(
+        training.populations["cnn"].results.test_loss, again.populations["cnn"].results.test_loss
+    )

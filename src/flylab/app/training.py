@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from flylab.app.settings import Settings, network, splits
+from flylab import members
+from flylab.app.settings import Settings, mask, network, splits
 from flylab.members import Population, watch_members
 from flylab.objectives import supervised
 
@@ -16,6 +17,7 @@ Phase = Literal["begun", "training", "done", "stopped", "failed"]
 # One program trains on all devices: trainings take turns, an evaluation each, in the order in which they ask.
 _TURNS = ThreadPoolExecutor(1, "flylab-turns")
 MOST_AT_ONCE = 4  # trainings of all pages
+MOST_PROGRAMS = 40  # trainings whose compiled programs are kept: a process may map only so much memory
 
 
 class BusyError(ValueError):
@@ -75,6 +77,7 @@ class Training:
             self.phase, self.error = "failed", str(error) or type(error).__name__
         finally:
             self.running.discard(self)
+            _TURNS.submit(_let_go)
 
     def _train(self) -> None:
         watched: dict[str, Iterator[Population]] = {}
@@ -89,6 +92,19 @@ class Training:
                 self.populations = {**self.populations, name: _TURNS.submit(next, population).result()}
                 self.phase = "training"
         self.phase = "done"
+
+
+_since: list[int] = [0]  # trainings since programs were let go
+
+
+def _let_go() -> None:
+    """Forget compiled programs now and then, when nobody trains."""
+    _since[0] += 1
+    if _since[0] >= MOST_PROGRAMS and not Training.running:
+        _since[0] = 0
+        members.let_go()
+        network.cache_clear()
+        mask.cache_clear()
 
 
 # ── what a page shows of it ──────────────────────────────────────────────────────────────────────────────────────────
