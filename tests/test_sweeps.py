@@ -381,3 +381,55 @@ def test_the_work_of_a_dry_run_grows_with_its_steps(name):
     (few, n_bytes), (many, same) = ((sum(flops for flops, _ in one), max(b for _, b in one)) for one in found)
     assert 100 * few < many <= 1001 * few  # some of the few steps' work are evaluations
     assert n_bytes == same
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_dies_is_one_line(toml, tmp_path):
+    told = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    scheduler = subprocess.Popen([*command, "--no-dashboard", "--scheduler-file", str(told)], **quiet)
+    try:
+        while not told.exists() and scheduler.poll() is None:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        address = json.loads(told.read_text())["address"]
+        command = [sys.executable, "-m", "flylab", "sweep", str(toml), "--out", str(tmp_path), "--scheduler", address]
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "dashboard" in run.stderr.readline()  # it is connected
+        time.sleep(2)
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 2
+    assert "the executor is lost" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_full_disk_and_a_read_only_one_are_one_line(toml, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount")
+    command = [sys.executable, "-m", "flylab", "sweep", str(toml), "--out", str(disk)]
+    try:
+        for room in ("60k", "remount,ro"):
+            if room != "60k":
+                subprocess.run(["mount", "-o", room, disk], check=True)
+            run = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert run.returncode == 2, run
+            assert "cannot write" in run.stderr
+            assert "Traceback" not in run.stderr
+        subprocess.run(["mount", "-o", "remount,rw,size=100m", disk], check=True)
+        subprocess.run(command, check=True, capture_output=True)
+        assert shards(disk) == shards_of_an_undisturbed_run(toml, tmp_path)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def shards_of_an_undisturbed_run(toml, tmp_path):
+    trained(toml, tmp_path / "whole")
+    return shards(tmp_path / "whole")
