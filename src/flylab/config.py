@@ -151,6 +151,8 @@ def conform(name: str, value: Any, kind: Any) -> Any:
                 return conform(name, value, option)
         raise ValueError(f"{name}={shown(value)} is not allowed: give {' or '.join(map(_said, options))}")
     if origin is tuple:
+        if isinstance(value, str) and options[1:] == (...,):  # one name is as good as a list of it
+            value = (value,)
         if not isinstance(value, list | tuple):
             raise ValueError(f"{name}={shown(value)} is not allowed: give a list")
         if len(options) == 2 and options[1] is ...:

@@ -14,7 +14,7 @@ import pytest
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]  # fmt: skip
-PATIENCE = 60_000  # ms, of a machine with other work
+PATIENCE = 180_000  # ms, of a machine with other work
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's package chromium")]
 
 
@@ -140,7 +140,7 @@ def trainings(pid):
 def test_stop_reload_second_tab_and_closed_tab(visit, server):
     page = visit("playground")
     number(page, "optimiser steps", 20_000)  # minutes
-    number(page, "seeds", 8)
+    number(page, "seeds", 4)
     page.wait_for_timeout(1000)
     page.get_by_role("button", name="Train", exact=True).click()
     status(page, "% done")

@@ -93,7 +93,7 @@ def accuracy(n_right: int, n: int, level: float = 0.95) -> tuple[float, float, f
     [90.0, 59.6, 98.2]
     """
     found = binomtest(n_right, n).proportion_ci(level, method="wilson")
-    return 100 * n_right / n, 100 * found.low, 100 * found.high
+    return 100 * n_right / n, 100 * float(found.low), 100 * float(found.high)
 
 
 # ── networks on the same examples ────────────────────────────────────────────────────────────────────────────────────
