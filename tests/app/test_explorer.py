@@ -10,6 +10,7 @@ import xarray as xr
 import flylab
 from flylab import store
 from flylab.app import board, explorer
+from flylab.evaluation import leaderboard
 from flylab.labels import labelled
 
 
@@ -63,12 +64,10 @@ def test_a_chart_of_any_dimensions(results):
 
 
 def test_the_leaderboard(tmp_path):
-    found = board.entries(tmp_path, "score")
+    found = leaderboard(tmp_path, "score")
     assert "MLP-Mixer" in board.table(found)
     drawn = board.chart(found).to_dict()
     assert {one["model"] for one in drawn["data"]["values"]} >= {"MLP", "CNN", "GRU"}
-    with pytest.raises(ValueError, match="give score or accuracy"):
-        board.entries(tmp_path, "x")
 
 
 def test_unknown_studies_and_presets_are_refused(tmp_path):

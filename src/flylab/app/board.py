@@ -1,21 +1,11 @@
 """The leaderboard's table and chart."""
 
 import html
-from pathlib import Path
 from typing import Any
 
 from flylab.app import look, svg
-from flylab.evaluation import Entry, leaderboard, leaderboard_table
+from flylab.evaluation import Entry, leaderboard_table
 from flylab.extras import need
-
-
-def entries(out: Path, by: str) -> list[Entry]:
-    """The models evaluated in a folder among flylab's own, the highest first.
-
-    Raises:
-        ValueError: as `evaluation.leaderboard`.
-    """
-    return leaderboard(out, by)
 
 
 def table(found: list[Entry]) -> str:

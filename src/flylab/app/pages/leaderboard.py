@@ -14,9 +14,10 @@ def _():
     import marimo as mo
 
     from flylab.app import board, look, server
+    from flylab.evaluation import leaderboard
 
     mo.Html(look.navigation("leaderboard"))
-    return board, look, mo, server
+    return board, leaderboard, look, mo, server
 
 
 @app.cell
@@ -45,11 +46,11 @@ def _(mo):
 
 
 @app.cell
-def _(again, board, by, mo, server):
+def _(again, by, leaderboard, mo, server):
     again.value  # runs this cell again
     _problem, entries = "", []
     try:
-        entries = board.entries(server.out(), by.value)
+        entries = leaderboard(server.out(), by.value)
     except (ValueError, OSError) as error:
         _problem = str(error)
     mo.callout(_problem, kind="danger") if _problem else None
