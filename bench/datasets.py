@@ -11,8 +11,9 @@ import time
 
 import jax
 
-from flylab import runtime
+from flylab.base import runtime
 from flylab.studies import architectures
+from flylab.training.learners import learner_title
 
 
 def measure(protocol: architectures.Protocol, dataset: str, model: str) -> tuple[float, float]:
@@ -37,7 +38,7 @@ def main() -> None:
     architectures.reads(protocol)  # what is missing is said before anything is trained
     models = architectures.IMAGE_NETWORKS
     print(f"{asked.n_steps} steps, {len(runtime.devices())} models side by side\n")
-    print("| | spread: best − logistic, points | " + " | ".join(f"{architectures.TITLES[m]}, s" for m in models) + " |")
+    print("| | spread: best − logistic, points | " + " | ".join(f"{learner_title(m)}, s" for m in models) + " |")
     print("|---" * (2 + len(models)) + "|")
     for dataset in protocol.dataset:
         accuracies, seconds = zip(*(measure(protocol, dataset, model) for model in models), strict=True)

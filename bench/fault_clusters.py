@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from distributed import Client
 
-from flylab.clusters import WORKER
+from flylab.runs.cluster import WORKER
 
 PATIENCE = 120  # seconds for anything to begin or end
 

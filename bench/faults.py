@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import fault_clusters
-from flylab import store
+from flylab.base import netcdf
 
 TOML = """
 study = "train"
@@ -53,8 +53,8 @@ def content(out: Path) -> tuple[str, dict[str, str]]:
     delays.
     """
     folder = out / "sweeps" / "grid"
-    shards = {path.name: store.open_checked(path).attrs["checksum"] for path in folder.glob("shards/*/*.nc")}
-    return store.open_checked(folder / "results.nc").attrs["checksum"], shards
+    shards = {path.name: netcdf.open_checked(path).attrs["checksum"] for path in folder.glob("shards/*/*.nc")}
+    return netcdf.open_checked(folder / "results.nc").attrs["checksum"], shards
 
 
 def killed(toml: Path, out: Path, rng: np.random.Generator, *more: str) -> bool:

@@ -21,14 +21,14 @@ import optax
 import torch
 
 import torch_meta
-from flylab import runtime
+from flylab.base import runtime
 from flylab.data import MNIST1D, published
-from flylab.loop import Plan
-from flylab.meta import MetaPlan, metalearn
-from flylab.models import zoo
-from flylab.objectives import supervised
+from flylab.models import dense
 from flylab.studies import activation, learning_rate
-from flylab.training import train
+from flylab.training.metalearning import MetaPlan, metalearn
+from flylab.training.objectives import supervised
+from flylab.training.step import Plan
+from flylab.training.train import train
 
 N_THREADS = torch.get_num_threads()
 TORCH_STEPS = 60  # inner steps of the activation that PyTorch is timed for: its graph of all 301 would not fit
@@ -78,7 +78,7 @@ def measure(n_rounds: int) -> dict[str, list[float]]:
 
 def memory(n_steps: int = 10_000) -> None:
     """Of a reverse-mode metagradient through the MLP of 15 210 parameters: the compiler's plan, and the process."""
-    objective, splits = supervised(zoo.mlp()), published()
+    objective, splits = supervised(dense.mlp()), published()
     plan, params = Plan(n_steps, eval_every=n_steps, optimizer=scheduled), objective.init(jax.random.key(0), {})
 
     def value(schedule, checkpoint):
@@ -109,10 +109,10 @@ def growth(path: Path) -> None:
     """Draw the norm of the metagradient by the learning rate against the number of inner steps."""
     from matplotlib.figure import Figure
 
-    from flylab.plot import COLOURS, style
+    from flylab.results.plots import COLOURS, style
 
     lengths, rates = np.unique(np.geomspace(5, 2000, 14, dtype=int)), (0.1, 0.5, 1.0, 2.0, 4.0)
-    objective, splits, seeds = supervised(zoo.shallow()), published(), range(5)
+    objective, splits, seeds = supervised(dense.shallow()), published(), range(5)
     norms = np.empty((len(lengths), len(rates), len(seeds)))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="the metagradient")

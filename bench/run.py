@@ -27,17 +27,18 @@ from mnist1d.data import get_dataset_args, make_dataset
 import metagradients
 import sweep
 import torch_loop
-from flylab import runtime
+from flylab.base import runtime
 from flylab.data import MNIST1D, published
 from flylab.data.generator import sample
 from flylab.data.views import view
-from flylab.loop import Member, Plan, arrays
-from flylab.members import run_members, train_members
-from flylab.models import Model, layers, masks, zoo
-from flylab.objectives import contrastive, info_nce, supervised
-from flylab.provenance import origin
+from flylab.models import Model, convolutional, dense, layers, masks
+from flylab.models.registry import PUBLISHED, get_model
+from flylab.runs.provenance import origin
 from flylab.studies import lottery
-from flylab.training import steps
+from flylab.training.objectives import contrastive, info_nce, supervised
+from flylab.training.population import run_members, train_members
+from flylab.training.step import Member, Plan, arrays
+from flylab.training.train import steps
 
 EVAL_EVERY = 250
 N_THREADS = torch.get_num_threads()  # as PyTorch starts: all cores
@@ -65,7 +66,7 @@ FIRST = {
 SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 3200, "cnn": 3200}, 1  # a sweep is a sum over 19 networks already
 STEPS = {"logistic": 6000, "mlp": 2000, "cnn": 1000, "gru": 500, "masked mlp": 500}
 TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250, "masked mlp": 500}
-POOLING = [f"pooling {name}" for name in zoo.POOLINGS]
+POOLING = [f"pooling {name}" for name in convolutional.POOLINGS]
 STEPS |= dict.fromkeys(POOLING, 1000)
 TORCH_STEPS |= dict.fromkeys(POOLING, 500)
 EPOCH = 40  # steps
@@ -96,7 +97,7 @@ def naive_mlp() -> Model:
 
 def naive_cnn() -> Model:
     """The published CNN from `layers.conv1d`, for one example."""
-    return Model(zoo.cnn().init, zoo.cnn().apply)
+    return Model(convolutional.cnn().init, convolutional.cnn().apply)
 
 
 def flops_per_step(name: str, eval_examples: int) -> float:
@@ -130,7 +131,7 @@ def microseconds(model: Model, splits, n_steps: int) -> float:
 
 def masked_microseconds(splits, n_steps: int) -> float:
     """The same of a lottery ticket: the MLP of 500 units, a random 92 % of its weights held at 0."""
-    n, model, data = 2 * len(runtime.devices()), zoo.mlp(width=500), arrays(splits)
+    n, model, data = 2 * len(runtime.devices()), dense.mlp(width=500), arrays(splits)
     params = jax.device_get(model.init(jax.random.key(0)))
     mask = masks.random_mask(params, 0.92, np.random.default_rng(0))
     knobs = {"learning_rate": np.float32(1e-2), "mask": mask}
@@ -143,7 +144,7 @@ def masked_microseconds(splits, n_steps: int) -> float:
 def contrastive_milliseconds(splits, n_epochs: int) -> float:
     """Wall time per epoch and member of SimCLR, two members per device."""
     n = 2 * len(runtime.devices())
-    objective = contrastive(zoo.cnn(hidden=(125,), n_outputs=16), view, info_nce)
+    objective = contrastive(convolutional.cnn(hidden=(125,), n_outputs=16), view, info_nce)
     plan, grid = Plan(n_epochs * EPOCH, eval_every=n_epochs * EPOCH, order="shuffled"), {"learning_rate": [1e-2]}
     begun = time.perf_counter()
     train_members(objective, splits, plan, grid | {"seed": range(n)})
@@ -176,8 +177,11 @@ def measure(n_rounds: int, share: float, sweeps: bool) -> dict:
     """All contenders, in turn, `n_rounds` times: microseconds per model-step by name."""
     runtime.setup()
     splits = published(MNIST1D())
-    models = {name: make() for name, make in zoo.ALL.items()} | {"naive mlp": naive_mlp(), "naive cnn": naive_cnn()}
-    models |= {f"pooling {name}": zoo.pooling_cnn(pooling=name) for name in zoo.POOLINGS}
+    models = {name: get_model(name) for name in PUBLISHED} | {
+        "naive mlp": naive_mlp(),
+        "naive cnn": naive_cnn(),
+    }
+    models |= {f"pooling {name}": convolutional.pooling_cnn(pooling=name) for name in convolutional.POOLINGS}
     best_threads = {}
     times: dict[str, list[float]] = {}
 
@@ -242,7 +246,7 @@ def rows_of(found: dict) -> list[dict]:
             "what": name, "flylab": medians[name], "torch": medians[f"torch {base}"], "unit": "µs/model-step",
             "mflop": work / 1e6, "share": work / medians[name] / 1e3 / peak,
         })  # fmt: skip
-    table = [sum(6000e-6 * 2 * medians[f"{prefix}{name}"] for name in zoo.ALL) for prefix in ("", "torch ")]
+    table = [sum(6000e-6 * 2 * medians[f"{prefix}{name}"] for name in PUBLISHED) for prefix in ("", "torch ")]
     rows.append({"what": "table", "flylab": table[0], "torch": table[1], "unit": "s/seed"})
     work = flops_per_step("pooling", 6000)
     pooled = [sum(medians[f"{prefix}{name}"] for name in POOLING) for prefix in ("", "torch ")]

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import jax
 
-from flylab import runtime
+from flylab.base import runtime
 from flylab.studies.double_descent import CHANNELS, STUDY, Protocol, run
 
 ARMS = {"mlp": "mlp-noise", "cnn": "cnn-noise"}

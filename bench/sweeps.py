@@ -12,11 +12,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab import Plan, Sweep, files, runtime, store, sweeping
-from flylab.plot import style
-from flylab.reporting import image
+from flylab import Plan, Sweep
+from flylab.base import files, netcdf, runtime
+from flylab.reporting.report import image
+from flylab.results.plots import style
+from flylab.runs import sweeping
+from flylab.runs.sweeps import jobs, shard_path
 from flylab.studies import train
-from flylab.sweeps import jobs, shard_path
 
 PLANNED = (1_000, 10_000, 100_000, 1_000_000)
 MERGED = (1_000, 3_000, 10_000, 30_000)
@@ -65,13 +67,13 @@ def _made_up(sweep: Sweep, out: Path) -> None:
         for seed, name in zip(job.seeds, job.names, strict=True):
             if seed == len(_FILES):
                 data = xr.Dataset(values, {"seed": [seed], "step": list(steps)}, {"shard": "0" * 24})
-                _FILES.append((data, store.encoded(data).rpartition(store.SEAL)[0], store.checksum(data)))
+                _FILES.append((data, netcdf.encoded(data).rpartition(netcdf.SEAL)[0], netcdf.checksum(data)))
             data, content, old = _FILES[seed]
-            new = store.checksum(data.assign_attrs(shard=name))
+            new = netcdf.checksum(data.assign_attrs(shard=name))
             path = shard_path(sweep.folder(out), name)
             path.parent.mkdir(parents=True, exist_ok=True)
             own = content.replace(b"0" * 24, name.encode()).replace(old.encode(), new.encode())
-            path.write_bytes(store.sealed(own))
+            path.write_bytes(netcdf.sealed(own))
 
 
 _FILES: list[tuple[xr.Dataset, bytes, str]] = []  # by seed
@@ -96,7 +98,7 @@ def overhead() -> None:
         paths = sorted(done.folder.glob("shards/*/*.nc"))
         begun = time.perf_counter()
         for path in paths:
-            store.open_checked(path)
+            netcdf.open_checked(path)
         reading = (time.perf_counter() - begun) / len(paths)
     n = done.n_trained
     alone, swept = 1e3 * bare / n, 1e3 * whole / n

@@ -12,8 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from flylab import reporting, studies
-from flylab.plot import style
+from flylab.reporting import report
+from flylab.results.plots import style
+from flylab.study.registry import get_study, list_studies
 
 RESULTS = Path(__file__).parent / "results"
 KEPT = ("finished", "commit", "platform", "processor", "cores", "parity", "python", "versions", "seconds", "trained")
@@ -25,16 +26,16 @@ def store(folder: Path) -> str:
     """Store one run, and say what was done with it."""
     if not (folder / "report.html").exists():  # the last file that a run writes
         return "is not finished"
-    results = reporting.open_results(folder)
+    results = report.open_results(folder)
     name, preset = results.attrs.get("study"), results.attrs.get("preset")
-    if name not in studies.names() or preset == "smoke":
+    if name not in list_studies() or preset == "smoke":
         return "is no run to store"
-    command = reporting.repeat_command(results.attrs)
+    command = report.repeat_command(results.attrs)
     if command != f"flylab run {name.replace('_', '-')} --preset {preset}":
         return f"is of another protocol than its preset ({command})"
     place = RESULTS / name / preset
     place.mkdir(parents=True, exist_ok=True)
-    study = studies.find(name)
+    study = get_study(name)
     made = json.loads((folder / "provenance.json").read_text())
     info = {
         "study": name,
@@ -47,7 +48,7 @@ def store(folder: Path) -> str:
         "provenance": {key: made[key] for key in KEPT if key in made},
     }
     (place / "run.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
-    (place / "claims.json").write_text(reporting.claims_json(reporting.verdicts(results)))
+    (place / "claims.json").write_text(report.claims_json(report.verdicts(results)))
     (place / "figure.png").write_bytes(picture(study.figure(results)))
     return f"is stored in {place}"
 
@@ -67,5 +68,5 @@ def picture(drawn: Any) -> bytes:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python docs/make_results.py FOLDER")
-    for found in reporting.runs_in(Path(sys.argv[1])):
+    for found in report.runs_in(Path(sys.argv[1])):
         print(found, store(found))

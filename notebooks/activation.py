@@ -13,8 +13,9 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab import activations, show
-    from flylab.plot import COLOURS, style
+    from flylab.models import activations
+    from flylab.reporting import notebook
+    from flylab.results.plots import COLOURS, style
     from flylab.studies import activation
 
     flylab.setup()  # JAX on all cores, before its first use
@@ -95,7 +96,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("activation", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -103,8 +104,8 @@ def _(out, preset):
 def _(guess_relu, guess_tuned, results):
     mo.md(
         f"""
-    - **At the published rate.** {show.answer(results, "beats-relu", guess_relu.value)}
-    - **At ReLU's own best rate.** {show.answer(results, "beats-relu.tuned", guess_tuned.value)}
+    - **At the published rate.** {notebook.answer(results, "beats-relu", guess_relu.value)}
+    - **At ReLU's own best rate.** {notebook.answer(results, "beats-relu.tuned", guess_tuned.value)}
     """
     )
     return
@@ -112,13 +113,13 @@ def _(guess_relu, guess_tuned, results):
 
 @app.cell
 def _(results):
-    show.table(results)
+    notebook.table(results)
     return
 
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -156,7 +157,7 @@ def _():
             left.legend()
         return drawn
 
-    show.figure(functions(), "the learned activation beside ELU, ReLU and Swish, and their slopes")
+    notebook.figure(functions(), "the learned activation beside ELU, ReLU and Swish, and their slopes")
     return
 
 
@@ -174,7 +175,7 @@ def _():
     mo.md(r"""
     ## More to try
 
-    - Put it into a network of your own (`own_model`): `flylab.activations.learned(x)` in place of `jax.nn.relu`.
+    - Put it into a network of your own (`own_model`): `flylab.models.activations.learned(x)` in place of `jax.nn.relu`.
     - `flylab.run("activation", preset.value, out, noise=0.0)`: the published networks are noisy. Is the noise what
       makes the function useful?
     - `fresh_start=True`: metalearn over new initial weights each time, the fairer test.
@@ -192,7 +193,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

@@ -11,9 +11,9 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab import show
-    from flylab.plot import style
-    from flylab.stats import plus_minus
+    from flylab.reporting import notebook
+    from flylab.results.plots import style
+    from flylab.results.statistics import plus_minus
     from flylab.studies import architectures
 
 
@@ -92,7 +92,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("architectures", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -108,8 +108,8 @@ def _():
 def _(guess_cost, guess_gap, results):
     mo.md(
         f"""
-    - **CNN − MLP.** {show.answer(results, "spatial-gap", guess_gap.value)}
-    - **What shuffling costs the CNN.** {show.answer(results, "shuffle-cnn", guess_cost.value)}
+    - **CNN − MLP.** {notebook.answer(results, "spatial-gap", guess_gap.value)}
+    - **What shuffling costs the CNN.** {notebook.answer(results, "shuffle-cnn", guess_cost.value)}
     """
     )
     return
@@ -117,7 +117,7 @@ def _(guess_cost, guess_gap, results):
 
 @app.cell
 def _(results):
-    show.table(results)
+    notebook.table(results)
     return
 
 
@@ -131,7 +131,7 @@ def _():
 
 @app.cell
 def _(results):
-    show.claims(
+    notebook.claims(
         results,
         "logistic",
         "mlp.paper",
@@ -224,7 +224,7 @@ def _(results):
             drawn.colorbar(picture, ax=axes, label="% of the true class")
         return drawn
 
-    show.figure(confusions(results), "confusion matrices of MLP and CNN")
+    notebook.figure(confusions(results), "confusion matrices of MLP and CNN")
     return
 
 
@@ -259,7 +259,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

@@ -13,10 +13,10 @@ with app.setup:
     from sklearn.neighbors import KNeighborsClassifier
 
     import flylab
-    from flylab import show
     from flylab.data import digits, published, stages
-    from flylab.plot import COLOURS, style
-    from flylab.stats import plus_minus
+    from flylab.reporting import notebook
+    from flylab.results.plots import COLOURS, style
+    from flylab.results.statistics import plus_minus
 
 
 @app.cell(hide_code=True)
@@ -62,7 +62,7 @@ def _():
             drawn.supylabel("point (first on top)", fontsize=9)
         return drawn
 
-    show.figure(templates(), "the ten templates, drawn upright as digits")
+    notebook.figure(templates(), "the ten templates, drawn upright as digits")
     return
 
 
@@ -119,7 +119,7 @@ def _(digit, knobs):
             drawn.supylabel("value", fontsize=9)
         return drawn
 
-    show.figure(construction(config, digit.value), "one example after each of the six steps of its construction")
+    notebook.figure(construction(config, digit.value), "one example after each of the six steps of its construction")
     return
 
 
@@ -199,7 +199,7 @@ def _(theirs):
         return drawn, " ".join(f"{letter}{label}" for letter, label in zip("ABCDEFGHIJ", order, strict=True))
 
     question, solution = quiz()
-    show.figure(question, "ten signals to classify by eye")
+    notebook.figure(question, "ten signals to classify by eye")
     return (solution,)
 
 
@@ -254,7 +254,7 @@ def _(preset):
         (name, plus_minus(values), "–" if name == "nothing" else plus_minus(values - accuracy["nothing"]))
         for name, values in accuracy.items()
     ]
-    show.table(
+    notebook.table(
         flylab.study.Table(
             f"Ten nearest neighbours, {n_sets} data sets: mean ± half of the 95 % interval",
             ("without", "test accuracy (%)", "gain (points)"),

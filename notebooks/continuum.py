@@ -10,8 +10,8 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab import show
-    from flylab.plot import COLOURS, style
+    from flylab.reporting import notebook
+    from flylab.results.plots import COLOURS, style
     from flylab.studies import continuum
 
 
@@ -99,7 +99,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("continuum", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -107,9 +107,9 @@ def _(out, preset):
 def _(guess_bag, guess_forest, guess_local, results):
     mo.md(
         f"""
-    - **Locally connected.** {show.answer(results, "moderate-local", guess_local.value)}
-    - **Random forest.** {show.answer(results, "none-forest", guess_forest.value)}
-    - **Attention without positions.** {show.answer(results, "equivariant-bag", guess_bag.value)}
+    - **Locally connected.** {notebook.answer(results, "moderate-local", guess_local.value)}
+    - **Random forest.** {notebook.answer(results, "none-forest", guess_forest.value)}
+    - **Attention without positions.** {notebook.answer(results, "equivariant-bag", guess_bag.value)}
     """
     )
     return
@@ -117,13 +117,13 @@ def _(guess_bag, guess_forest, guess_local, results):
 
 @app.cell
 def _(results):
-    show.table(results)
+    notebook.table(results)
     return
 
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -180,7 +180,9 @@ def _():
             ax.legend(loc="lower right")
         return drawn
 
-    show.figure(costs(continuum.load_zoo()), "test accuracy against operations per example, coloured by score")
+    notebook.figure(
+        costs(continuum.load_reference()), "test accuracy against operations per example, coloured by score"
+    )
     return
 
 
@@ -208,7 +210,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

@@ -9,8 +9,8 @@ with app.setup:
     import marimo as mo
 
     import flylab
-    from flylab import show
-    from flylab.stats import plus_minus
+    from flylab.reporting import notebook
+    from flylab.results.statistics import plus_minus
     from flylab.studies import double_descent
 
 
@@ -88,7 +88,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("double_descent", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -96,8 +96,8 @@ def _(out, preset):
 def _(guess_height, guess_width, results):
     mo.md(
         f"""
-    - **Place of the peak.** {show.answer(results, "mlp-peak-place", guess_width.value)}
-    - **Its height.** {show.answer(results, "mlp-peak", guess_height.value)}
+    - **Place of the peak.** {notebook.answer(results, "mlp-peak-place", guess_width.value)}
+    - **Its height.** {notebook.answer(results, "mlp-peak", guess_height.value)}
     - **Where training error vanishes:** {plus_minus(double_descent.zero_width(results, "mlp-noise"))} hidden units.
     """
     )
@@ -106,13 +106,13 @@ def _(guess_height, guess_width, results):
 
 @app.cell
 def _(results):
-    show.table(results)
+    notebook.table(results)
     return
 
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -193,7 +193,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

@@ -15,11 +15,11 @@ with app.setup:
     from torch.utils.data import DataLoader
 
     import flylab
-    from flylab import show
     from flylab.adapters.torch import MNIST1D
     from flylab.adapters.weights import state_dict
-    from flylab.models import layers, zoo
-    from flylab.stats import plus_minus
+    from flylab.models import convolutional, layers
+    from flylab.reporting import notebook
+    from flylab.results.statistics import plus_minus
 
     torch.set_num_threads(1)  # in networks so small, threads only wait for each other
 
@@ -115,7 +115,7 @@ def _():
     mo.md(r"""
     ## 3 · The same network, a population
 
-    The same network is in flylab's zoo, with PyTorch's initialisation. Two functions for *one* signal would do as
+    The same network is in flylab's models, with PyTorch's initialisation. Two functions for *one* signal would do as
     well; they are written down here to show that there is no magic.
     """)
     return
@@ -150,14 +150,14 @@ def _(n_epochs, n_seeds):
         return population, (time.perf_counter() - begun) / n_seeds
 
     own, seconds_own = timed(flylab.Model(init, apply))
-    zoos, seconds_zoo = timed(zoo.cnn())
+    zoos, seconds_zoo = timed(convolutional.cnn())
     ours = zoos.results.test_accuracy.isel(learning_rate=0, step=-1)
     return ours, own, seconds_own, seconds_zoo, zoos
 
 
 @app.cell
 def _(n_epochs, ours, own, seconds_loop, seconds_own, seconds_zoo, theirs):
-    show.table(
+    notebook.table(
         flylab.study.Table(
             f"{n_epochs} epochs of 4000 signals on this machine",
             ("", "seconds per network", "times as fast as the loop", "test accuracy (%)"),
@@ -169,7 +169,7 @@ def _(n_epochs, ours, own, seconds_loop, seconds_own, seconds_zoo, theirs):
                     f"{seconds_loop / seconds_own:.0f}",
                     plus_minus(own.results.test_accuracy.isel(learning_rate=0, step=-1)),
                 ),
-                ("zoo.cnn()", f"{seconds_zoo:.3f}", f"{seconds_loop / seconds_zoo:.0f}", plus_minus(ours)),
+                ('get_model("cnn")', f"{seconds_zoo:.3f}", f"{seconds_loop / seconds_zoo:.0f}", plus_minus(ours)),
             ],
         )
     )
@@ -232,7 +232,7 @@ def _():
     ## 6 · Your module as it is
 
     Need not be rewritten to be *measured*: `flylab.evaluate` trains a PyTorch module in a plain loop, seed by seed,
-    and places it among the models of the zoo. It takes a few minutes:
+    and places it among flylab's models. It takes a few minutes:
 
     ```python
     found = flylab.evaluate(CNN, name="my-torch-cnn", preset="quick")

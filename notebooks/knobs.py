@@ -9,8 +9,8 @@ with app.setup:
     import marimo as mo
 
     import flylab
-    from flylab import show
-    from flylab.stats import plus_minus
+    from flylab.reporting import notebook
+    from flylab.results.statistics import plus_minus
     from flylab.studies import knobs
 
 
@@ -76,7 +76,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("knobs", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -94,7 +94,7 @@ def _(guess_without, results):
     usual_gap = knobs.gap(results, "max_translation").sel(setting=48.0, method="nearest")
     mo.md(
         f"""
-    **Without translation.** {show.answer(results, "gap-without", guess_without.value)}
+    **Without translation.** {notebook.answer(results, "gap-without", guess_without.value)}
 
     With the usual translation the difference is
     {plus_minus(usual_gap)} points.
@@ -105,7 +105,7 @@ def _(guess_without, results):
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -141,7 +141,7 @@ def _(results):
         difference = there["of the usual data"] - there["trained there"]
         return [knobs.TITLES[model], *map(plus_minus, there.values()), plus_minus(difference)]
 
-    show.table(
+    notebook.table(
         flylab.study.Table(
             "Test accuracy (%) on signals without translation",
             ("network", "trained there", "of the usual data", "difference (points)"),
@@ -178,7 +178,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

@@ -9,8 +9,8 @@ with app.setup:
     import marimo as mo
 
     import flylab
-    from flylab import show
-    from flylab.stats import plus_minus
+    from flylab.reporting import notebook
+    from flylab.results.statistics import plus_minus
     from flylab.studies import learning_rate
 
 
@@ -76,7 +76,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("learning_rate", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -84,7 +84,7 @@ def _(out, preset):
 def _(guess_rate, results):
     mo.md(
         f"""
-    {show.answer(results, "value", guess_rate.value)}
+    {notebook.answer(results, "value", guess_rate.value)}
 
     The best rate of a dense grid is {plus_minus(learning_rate.best_rate(results), 3)}.
     """
@@ -94,13 +94,13 @@ def _(guess_rate, results):
 
 @app.cell
 def _(results):
-    show.table(results)
+    notebook.table(results)
     return
 
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -159,7 +159,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

@@ -10,9 +10,9 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab import show
     from flylab.models.masks import first_layer
-    from flylab.plot import COLOURS, style
+    from flylab.reporting import notebook
+    from flylab.results.plots import COLOURS, style
     from flylab.studies import lottery
 
 
@@ -99,7 +99,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("lottery", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -107,8 +107,8 @@ def _(out, preset):
 def _(guess_reinit, guess_ticket, results):
     mo.md(
         f"""
-    - **Ticket − dense.** {show.answer(results, "beats-dense-fresh", guess_ticket.value)}
-    - **With new weights.** {show.answer(results, "reinit", guess_reinit.value)}
+    - **Ticket − dense.** {notebook.answer(results, "beats-dense-fresh", guess_ticket.value)}
+    - **With new weights.** {notebook.answer(results, "reinit", guess_reinit.value)}
     """
     )
     return
@@ -116,13 +116,13 @@ def _(guess_reinit, guess_ticket, results):
 
 @app.cell
 def _(results):
-    show.table(results)
+    notebook.table(results)
     return
 
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -169,7 +169,7 @@ def _(results):
             right.yaxis.get_major_locator().set_params(integer=True)
         return drawn
 
-    show.figure(survivors(mask), "surviving connections of the ticket by input position, and its densest units")
+    notebook.figure(survivors(mask), "surviving connections of the ticket by input position, and its densest units")
     return
 
 
@@ -203,7 +203,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

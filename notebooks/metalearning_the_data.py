@@ -13,11 +13,11 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab import show
-    from flylab.meta import MetaPlan, metalearn
-    from flylab.models import zoo
-    from flylab.plot import COLOURS, band, style
-    from flylab.stats import plus_minus
+    from flylab.models import dense
+    from flylab.reporting import notebook
+    from flylab.results.plots import COLOURS, band, style
+    from flylab.results.statistics import plus_minus
+    from flylab.training.metalearning import MetaPlan, metalearn
 
 
 @app.cell(hide_code=True)
@@ -90,7 +90,7 @@ def _(n_steps):
         return source._replace(evaluation=evaluation)
 
     source = tested_on_the_usual(flylab.endless(flylab.MNIST1D()))
-    objective = flylab.supervised(zoo.shallow())  # a tanh MLP 40-50-10
+    objective = flylab.supervised(dense.shallow())  # a tanh MLP 40-50-10
     plan = flylab.Plan(n_steps, batch_size=50, eval_every=n_steps, optimizer="sgd")
     learning_rate = 0.5
     usual
@@ -183,7 +183,7 @@ def _(found, grid, n_outer_steps, n_seeds, starts, usual):
                 ax.legend(fontsize=8)
         return drawn
 
-    show.figure(landscape(grid, path), "validation loss against the noise of the training data, and two descents")
+    notebook.figure(landscape(grid, path), "validation loss against the noise of the training data, and two descents")
     return (path,)
 
 
@@ -218,7 +218,7 @@ def _(KNOBS, descent, learning_rate, n_seeds, objective, source, usual):
         objective, source, descent, [dict.fromkeys(KNOBS, 0.1)], range(n_seeds), fixed={"learning_rate": learning_rate}
     )
     learned = {name: together.knobs[name][0] for name in KNOBS}  # one value per seed
-    show.table(
+    notebook.table(
         flylab.study.Table(
             "Knobs of the data that teach best",
             ("knob", "start", "learned (mean ± half of the 95 % interval)", "the test's"),
@@ -281,7 +281,7 @@ def _():
 
     ## More to try
 
-    - `zoo.cnn()` in place of `zoo.shallow()` (with `optimizer=lambda knobs: optax.adam(knobs["learning_rate"],
+    - `get_model("cnn")` in place of `get_model("shallow")` (with `optimizer=lambda knobs: optax.adam(knobs["learning_rate"],
       eps_root=1e-8)` and a rate of 0.01): is the noise that teaches a CNN best the same?
     - `n_steps`: is the best noise for a short training lower than for a long one? That would be a *curriculum*.
     - `max_translation` is a whole number, so there is no gradient. What would you do?

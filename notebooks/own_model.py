@@ -11,8 +11,8 @@ with app.setup:
     import marimo as mo
 
     import flylab
-    from flylab import show
-    from flylab.models import layers, zoo
+    from flylab.models import convolutional, dense, layers
+    from flylab.reporting import notebook
     from flylab.studies import continuum
 
     flylab.setup()  # JAX on all cores, before its first use
@@ -54,8 +54,8 @@ def _():
 
     model = flylab.Model(init, apply)
     mo.md(
-        f"It has {flylab.n_params(model)} parameters; the CNN of the zoo has {flylab.n_params(zoo.cnn())}, the MLP "
-        f"{flylab.n_params(zoo.mlp())}."
+        f"It has {flylab.n_params(model)} parameters; the CNN of flylab has {flylab.n_params(convolutional.cnn())}, the MLP "
+        f"{flylab.n_params(dense.mlp())}."
     )
     return (model,)
 
@@ -74,7 +74,7 @@ def _():
 
 @app.cell
 def _():
-    _known = {row.model: continuum.text(row.plain) for row in continuum.rows(continuum.load_zoo())}
+    _known = {row.model: continuum.text(row.plain) for row in continuum.rows(continuum.load_reference())}
     _label = f"its test accuracy in percent (MLP {_known['mlp']}, CNN {_known['cnn']})"
     guess_accuracy = mo.ui.slider(10, 100, value=60, label=_label, show_value=True)
     guess_accuracy
@@ -99,7 +99,7 @@ def _():
 @app.cell
 def _(model, out, preset):
     found = flylab.evaluate(model, name="strokes", preset=preset.value, out=out)
-    show.figure(continuum.drawn(found.rows, highlighted="strokes"), "the model among those of the zoo")
+    notebook.figure(continuum.drawn(found.rows, highlighted="strokes"), "the model among those of flylab")
     return (found,)
 
 
@@ -120,7 +120,7 @@ def _(found, guess_accuracy, guess_score, preset):
 
 @app.cell
 def _(found):
-    show.table(continuum.details(found.row))
+    notebook.table(continuum.details(found.row))
     return
 
 
@@ -143,7 +143,9 @@ def _():
 @app.cell
 def _(found):
     _gap = continuum.last(found.results, "strokes") - continuum.last(found.results, "mlp")
-    mo.md(f"strokes − MLP: **{flylab.stats.plus_minus(_gap)}** points of test accuracy, over {_gap.size} seeds.")
+    mo.md(
+        f"strokes − MLP: **{flylab.results.statistics.plus_minus(_gap)}** points of test accuracy, over {_gap.size} seeds."
+    )
     return
 
 
@@ -168,11 +170,11 @@ def _(model, preset):
         flylab.Plan(n_steps=20 if _short else 1000),
         {"learning_rate": rates, "seed": range(2 if _short else 6)},
     ).results.test_accuracy.isel(step=-1)
-    show.table(
+    notebook.table(
         flylab.study.Table(
             "Test accuracy (%), mean ± half of the 95 % interval",
             ("learning rate", "strokes"),
-            [(f"{rate:g}", flylab.stats.plus_minus(swept.sel(learning_rate=rate))) for rate in rates],
+            [(f"{rate:g}", flylab.results.statistics.plus_minus(swept.sel(learning_rate=rate))) for rate in rates],
         )
     )
     return

@@ -13,12 +13,15 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab import Claim, Plan, Study, show, train_members
-    from flylab.ledger import judge
-    from flylab.models import zoo
-    from flylab.plot import COLOURS, style
-    from flylab.stats import interval, plus_minus
-    from flylab.study import BaseProtocol, Table, execute, protocol_of
+    from flylab import Claim, Plan, Study, train_members
+    from flylab.models import dense
+    from flylab.reporting import notebook
+    from flylab.results.claims import judge
+    from flylab.results.plots import COLOURS, style
+    from flylab.results.statistics import interval, plus_minus
+    from flylab.runs.runner import execute
+    from flylab.study.protocol import BaseProtocol
+    from flylab.study.study import Table, protocol_of
 
 
 @app.cell(hide_code=True)
@@ -102,7 +105,7 @@ def _():
         n_steps = protocol.n_examples // cell["batch_size"]
         plan = Plan(n_steps, cell["batch_size"], eval_every=n_steps)
         grid = {"learning_rate": protocol.rates, "seed": seeds}
-        objective = flylab.supervised(zoo.mlp())
+        objective = flylab.supervised(dense.mlp())
         found = train_members(objective, flylab.published(), plan, grid, key=key, progress=progress).results
         return found[["valid_accuracy", "test_accuracy"]].isel(step=-1, drop=True)
 
@@ -229,26 +232,26 @@ def _():
 @app.cell
 def _(STUDY, figure, out, preset):
     results = execute(STUDY, preset.value, protocol_of(STUDY, preset.value), out, force=True).results
-    show.figure(figure(results), "test accuracy against learning rate, for three batch sizes")
+    notebook.figure(figure(results), "test accuracy against learning rate, for three batch sizes")
     return (results,)
 
 
 @app.cell
 def _(results, table):
-    show.table(table(results))
+    notebook.table(table(results))
     return
 
 
 @app.cell
 def _(STUDY, results):
     verdicts = judge(STUDY.claims, results, {name: STUDY.cells(protocol) for name, protocol in STUDY.presets.items()})
-    show.claims(verdicts)
+    notebook.claims(verdicts)
     return (verdicts,)
 
 
 @app.cell(hide_code=True)
 def _(guess, verdicts):
-    mo.md(show.answer(verdicts, "small-better", guess.value))
+    mo.md(notebook.answer(verdicts, "small-better", guess.value))
     return
 
 
@@ -294,7 +297,7 @@ def _():
 @app.cell(hide_code=True)
 def _(verdicts):
     if mo.app_meta().mode == "script":
-        print(show.claims(verdicts))
+        print(notebook.claims(verdicts))
     return
 
 

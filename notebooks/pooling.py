@@ -9,8 +9,8 @@ with app.setup:
     import marimo as mo
 
     import flylab
-    from flylab import show
-    from flylab.stats import plus_minus
+    from flylab.reporting import notebook
+    from flylab.results.statistics import plus_minus
     from flylab.studies import pooling
 
 
@@ -87,7 +87,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("pooling", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -95,8 +95,8 @@ def _(out, preset):
 def _(guess_endless, guess_low, results):
     mo.md(
         f"""
-    - **1000 examples.** {show.answer(results, "low-data-max", guess_low.value)}
-    - **Endless data.** {show.answer(results, "endless-equal-max", guess_endless.value)}
+    - **1000 examples.** {notebook.answer(results, "low-data-max", guess_low.value)}
+    - **Endless data.** {notebook.answer(results, "endless-equal-max", guess_endless.value)}
     """
     )
     return
@@ -104,7 +104,7 @@ def _(guess_endless, guess_low, results):
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -123,7 +123,7 @@ def _():
 @app.cell
 def _(results):
     _endless = {name: pooling.gain(results, name, "endless").mean("n_train") for name in pooling.TRUE_POOLINGS}
-    show.table(
+    notebook.table(
         flylab.study.Table(
             "Gain over no pooling with endless data (points)",
             ("pooling", "mean ± half of the 95 % interval", "smallest seed", "largest seed"),
@@ -154,7 +154,7 @@ def _(results):
         for name in results.pooling.values
         if name != "none"
     ]
-    show.table(
+    notebook.table(
         flylab.study.Table(
             "Gain over no pooling with the fewest examples (points)", ("", "mean ± half of the 95 % interval"), _gains
         )
@@ -166,7 +166,7 @@ def _(results):
 def _():
     mo.md(r"""
     What do the three true poolings have in common that stride lacks? Say it in one sentence, then think of a sixth
-    kind of layer that would tell whether you are right. (`flylab.models.zoo.pooling_cnn` is short; write yours as
+    kind of layer that would tell whether you are right. (`flylab.models.convolutional.pooling_cnn` is short; write yours as
     in `own_model`.)
 
     ## More to try
@@ -190,7 +190,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

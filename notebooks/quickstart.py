@@ -10,10 +10,10 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab import show
     from flylab.data import shuffled
-    from flylab.plot import COLOURS, band, style
-    from flylab.stats import interval, plus_minus
+    from flylab.reporting import notebook
+    from flylab.results.plots import COLOURS, band, style
+    from flylab.results.statistics import interval, plus_minus
     from flylab.studies import continuum
 
 
@@ -68,7 +68,7 @@ def _():
             drawn.supylabel("value (standardised)", fontsize=9)
         return drawn
 
-    show.figure(examples(splits), "two signals of each of the ten classes")
+    notebook.figure(examples(splits), "two signals of each of the ten classes")
     return
 
 
@@ -151,7 +151,7 @@ def _(accuracy):
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return drawn
 
-    show.figure(curves(accuracy), "learning curves of MLP and CNN on plain and shuffled signals")
+    notebook.figure(curves(accuracy), "learning curves of MLP and CNN on plain and shuffled signals")
     return
 
 
@@ -219,7 +219,7 @@ def _(gap):
             ax.set(xlabel="CNN − MLP (points)", title="Each seed, and the mean with its 95 % interval")
         return drawn
 
-    show.figure(dots(gap), "difference of CNN and MLP for each seed")
+    notebook.figure(dots(gap), "difference of CNN and MLP for each seed")
     return
 
 
@@ -237,14 +237,14 @@ def _():
 
 @app.cell
 def _():
-    zoo = continuum.load_zoo()
-    show.figure(zoo)
-    return (zoo,)
+    reference = continuum.load_reference()
+    notebook.figure(reference)
+    return (reference,)
 
 
 @app.cell
-def _(zoo):
-    show.claims(zoo, "moderate-local", "equivariant-gru", "none-forest", "sharing", "deeper")
+def _(reference):
+    notebook.claims(reference, "moderate-local", "equivariant-gru", "none-forest", "sharing", "deeper")
     return
 
 

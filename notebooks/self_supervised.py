@@ -12,10 +12,10 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab import show
     from flylab.data.views import view
-    from flylab.plot import COLOURS, style
-    from flylab.stats import plus_minus
+    from flylab.reporting import notebook
+    from flylab.results.plots import COLOURS, style
+    from flylab.results.statistics import plus_minus
     from flylab.studies import self_supervised
 
     flylab.setup()  # JAX on all cores, before its first use
@@ -66,7 +66,7 @@ def _():
                 ax.set(xlabel="position", title=f"signal {i} (black) and views of it")
         return drawn
 
-    show.figure(views(), "three signals, each with four random views of it")
+    notebook.figure(views(), "three signals, each with four random views of it")
     return
 
 
@@ -120,7 +120,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("self_supervised", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -128,8 +128,8 @@ def _(out, preset):
 def _(guess_lost, guess_probe, results):
     mo.md(
         f"""
-    - **Before the head.** {show.answer(results, "probe", guess_probe.value)}
-    - **From the best layer to the output.** {show.answer(results, "guillotine-default", guess_lost.value)}
+    - **Before the head.** {notebook.answer(results, "probe", guess_probe.value)}
+    - **From the best layer to the output.** {notebook.answer(results, "guillotine-default", guess_lost.value)}
     """
     )
     return
@@ -137,13 +137,13 @@ def _(guess_lost, guess_probe, results):
 
 @app.cell
 def _(results):
-    show.table(results)
+    notebook.table(results)
     return
 
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -166,7 +166,7 @@ def _(results):
     def seeds_best(head):
         return [str(int((self_supervised.best_layer(results, head) == layer).sum())) for layer in results.layer.values]
 
-    show.table(
+    notebook.table(
         flylab.study.Table(
             "Number of seeds in which a layer is the most accurate one",
             ("head", *(f"layer {layer}" for layer in _layers)),
@@ -195,7 +195,7 @@ def _(results):
     mo.md(
         f"Linear accuracy: {plus_minus(_raw)} % of the raw signal, {plus_minus(_before_head)} % before the head, "
         f"a gain of {plus_minus(_before_head - _raw)} points. How much of it would an untrained network have? "
-        "Measure it: `flylab.models.zoo.cnn_layers` gives every layer of a network, `zoo.cnn().init(key)` an "
+        "Measure it: `flylab.models.convolutional.cnn_layers` gives every layer of a network, `get_model('cnn').init(key)` an "
         "untrained one."
     )
     return
@@ -226,7 +226,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

@@ -9,8 +9,9 @@ with app.setup:
     import marimo as mo
 
     import flylab
-    from flylab import activations, show
-    from flylab.stats import plus_minus
+    from flylab.models import activations
+    from flylab.reporting import notebook
+    from flylab.results.statistics import plus_minus
     from flylab.studies import transfer
 
 
@@ -84,7 +85,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("transfer", preset.value, out)
-    show.figure(results)
+    notebook.figure(results)
     return (results,)
 
 
@@ -92,8 +93,8 @@ def _(out, preset):
 def _(guess_early, guess_final, results):
     mo.md(
         f"""
-    - **First epoch.** {show.answer(results, "transfer-early", guess_early.value)}
-    - **In the end.** {show.answer(results, "transfer-final", guess_final.value)}
+    - **First epoch.** {notebook.answer(results, "transfer-early", guess_early.value)}
+    - **In the end.** {notebook.answer(results, "transfer-final", guess_final.value)}
     """
     )
     return
@@ -101,13 +102,13 @@ def _(guess_early, guess_final, results):
 
 @app.cell
 def _(results):
-    show.table(results)
+    notebook.table(results)
     return
 
 
 @app.cell
 def _(results):
-    show.claims(results)
+    notebook.claims(results)
     return
 
 
@@ -151,7 +152,7 @@ def _():
     - The essay's images: `flylab.run("transfer", preset.value, out, dataset="mnist")` downloads them (it needs `pip
       install "flylab[images]"`). Give `n_train=5000` as well, or be patient.
     - `learning_rate=3e-3`: whose rank changes most? What does that say about ranks at *one* rate?
-    - Metalearn a function on noisier MNIST-1D (`activation`), save it with `flylab.activations.save_weights`, and
+    - Metalearn a function on noisier MNIST-1D (`activation`), save it with `flylab.models.activations.save_weights`, and
       race it.
 
     ## Further reading
@@ -166,7 +167,7 @@ def _():
 @app.cell(hide_code=True)
 def _(results):
     if mo.app_meta().mode == "script":
-        print(show.claims(results))
+        print(notebook.claims(results))
     return
 
 

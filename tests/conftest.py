@@ -7,13 +7,14 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-CHECKED = ("flylab.data.transforms", "flylab.keys", "flylab.models", "flylab.objectives")
+CHECKED = ("flylab.data.transforms", "flylab.base.rng", "flylab.models", "flylab.training.objectives")
 hook = install_import_hook(CHECKED, "beartype.beartype")  # before anything imports flylab
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from flylab import members, meta, runtime  # noqa: E402
+from flylab.base import runtime  # noqa: E402
+from flylab.training import metalearning, population  # noqa: E402
 
 if "XDG_CACHE_HOME" in os.environ:
     runtime.CACHE = Path(os.environ["XDG_CACHE_HOME"]) / "flylab" / "jax"
@@ -39,6 +40,6 @@ def rng():
 def programs_are_let_go():
     """After each module: every compiled program maps memory, and a process may have only so many maps (65 530)."""
     yield
-    members.let_go()
-    meta._program.cache_clear()
+    population.let_go()
+    metalearning._program.cache_clear()
     gc.collect()

@@ -19,13 +19,18 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flylab import activations, api, evaluation, reporting, runtime, store, sweeps
+from flylab import api
+from flylab.base import netcdf, runtime
 from flylab.compat import pickles
 from flylab.compat.mnist1d import cache
 from flylab.data import MNIST1D, formats, published
-from flylab.data.imagefiles import CIFAR10_BATCHES, CIFAR10_RECORD, read_cifar10, read_idx
-from flylab.study import Checkpoint
-from flylab.tickets import TICKET, load_ticket
+from flylab.data.images.files import CIFAR10_BATCHES, CIFAR10_RECORD, read_cifar10, read_idx
+from flylab.evaluation import evaluation, leaderboard
+from flylab.models import activations
+from flylab.models.tickets import TICKET, load_ticket
+from flylab.reporting import report
+from flylab.runs import sweeps
+from flylab.runs.runner import Checkpoint
 
 EXAMPLES = int(os.environ.get("FUZZ", 40))  # of each reader; FUZZ=2000 hunts
 PATIENCE = 30  # seconds, for what takes milliseconds
@@ -100,11 +105,11 @@ def _parity(path: Path) -> str:
 
 
 READERS = [
-    Reader("shard.nc", lambda path: store.save(path, _results()), store.open_checked, store.checksum),
-    Reader("results.nc", lambda path: store.save(path, _results()), api.load, store.checksum),
-    Reader("partial.nc", lambda path: store.save(path, _results()), lambda path: Checkpoint({0: path}).load(0),
-           is_right=lambda found: found is None or found.attrs["checksum"] == store.checksum(found)),
-    Reader("ticket.nc", lambda path: store.save(path, store.open_checked(TICKET)), load_ticket,
+    Reader("shard.nc", lambda path: netcdf.save(path, _results()), netcdf.open_checked, netcdf.checksum),
+    Reader("results.nc", lambda path: netcdf.save(path, _results()), api.load, netcdf.checksum),
+    Reader("partial.nc", lambda path: netcdf.save(path, _results()), lambda path: Checkpoint({0: path}).load(0),
+           is_right=lambda found: found is None or found.attrs["checksum"] == netcdf.checksum(found)),
+    Reader("ticket.nc", lambda path: netcdf.save(path, netcdf.open_checked(TICKET)), load_ticket,
            lambda ticket: (ticket.mask["hidden1"]["w"].tobytes(), ticket.provenance)),
     *(Reader(f"data.{kind}", lambda path, kind=kind: formats.save(path, SPLITS, kind), formats.load, _data_essence)
       for kind in formats.FORMATS),
@@ -118,10 +123,10 @@ READERS = [
     *(Reader(f"activation.{kind}", lambda path: activations.save_weights(path, ACTIVATION, {"seed": 1}),
              activations.load_weights, is_right=lambda found: all(np.isfinite(leaf).all() for leaf in found.values()))
       for kind in ("json", "safetensors")),
-    Reader("evaluation.json", _evaluation, evaluation.entry_of,
-           is_right=lambda found: bool(evaluation.leaderboard_table([found]).rows)),
+    Reader("evaluation.json", _evaluation, leaderboard.entry_of,
+           is_right=lambda found: bool(leaderboard.leaderboard_table([found]).rows)),
     Reader("provenance.json", lambda path: path.write_text('{"parity": "failed", "shards": {}}'),
-           lambda path: reporting.warning_of(path.parent), is_right=lambda found: isinstance(found, str)),
+           lambda path: report.warning_of(path.parent), is_right=lambda found: isinstance(found, str)),
     Reader("parity.json", lambda path: path.write_text(json.dumps({runtime.kind_of(runtime.devices()[0]): "passed"})),
            _parity, is_right=lambda found: found in ("passed", "failed", "not tested")),
     Reader("data.pkl", lambda path: path.write_bytes(pickles.dumps({"x": np.arange(5.0), (1, "a"): [None, 2.5]})),

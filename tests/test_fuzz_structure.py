@@ -17,10 +17,13 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flylab import evaluation, reporting, runtime, store, tickets
-from flylab.cli import main
+from flylab.base import netcdf, runtime
+from flylab.cli.main import main
 from flylab.compat import pickles
 from flylab.data import MNIST1D, DataFileError, Dataset, formats, load, published
+from flylab.evaluation import evaluation, leaderboard
+from flylab.models import tickets
+from flylab.reporting import report
 
 SPLITS = published(MNIST1D(n_train=10, n_valid=10, n_test=10))
 FEW: Any = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -105,7 +108,7 @@ def test_any_evaluation_is_shown_or_refused(tmp_path_factory, changes, whole):
     inner = {**first, **changes, "row": row | changes["row"]} if isinstance(changes.get("row"), dict) else first
     for content in (first | changes, inner, whole):
         path.write_text(json.dumps(content))
-        found, refused = tried(lambda: evaluation.entry_of(path))
+        found, refused = tried(lambda: leaderboard.entry_of(path))
         assert found or "evaluation.json is damaged" in refused
 
 
@@ -114,7 +117,7 @@ def test_any_evaluation_is_shown_or_refused(tmp_path_factory, changes, whole):
 def test_any_json_says_nothing_of_a_run(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("json")
     (folder / "provenance.json").write_text(json.dumps(content))
-    assert reporting.warning_of(folder) == ""
+    assert report.warning_of(folder) == ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtime, "PARITY", folder / "provenance.json")
         assert runtime.parity() == "not tested"
@@ -125,10 +128,10 @@ def test_lists_without_end(name, tmp_path, monkeypatch):
     path = tmp_path / name
     path.write_text("[" * 200_000)
     monkeypatch.setattr(runtime, "PARITY", path)
-    assert reporting.warning_of(tmp_path) == ""
+    assert report.warning_of(tmp_path) == ""
     assert runtime.parity() == "not tested"
     with pytest.raises(ValueError, match=name):
-        evaluation.entry_of(path)
+        leaderboard.entry_of(path)
 
 
 # ── results of something else ────────────────────────────────────────────────────────────────────────────────────────
@@ -159,7 +162,7 @@ def foreign(draw) -> xr.Dataset:
 def test_foreign_results_are_shown_or_refused_and_nothing_leaves_the_folder(tmp_path_factory, data):
     top = tmp_path_factory.mktemp("top")
     folder = top / "deep" / "out" / "train" / "smoke-0"
-    store.save(folder / "results.nc", data)
+    netcdf.save(folder / "results.nc", data)
     words = ["--x", "step", "-o", str(folder / "plot.png")]
     for command in (["claims", "--out", str(folder.parents[1])], ["report", "--out", str(folder.parents[1])],
                     ["plot", str(folder), *words], ["plot", str(folder), *words, "--y", "model"],
@@ -169,7 +172,7 @@ def test_foreign_results_are_shown_or_refused_and_nothing_leaves_the_folder(tmp_
 
 
 def test_the_folder_of_sweeps_holds_no_runs(tmp_path, capsys):
-    store.save(tmp_path / "sweeps" / "sweep" / "results.nc", xr.Dataset(attrs={"study": "train"}))
+    netcdf.save(tmp_path / "sweeps" / "sweep" / "results.nc", xr.Dataset(attrs={"study": "train"}))
     assert main(["report", "--out", str(tmp_path)]) == 2
     assert "there are no runs in" in capsys.readouterr().err
 
@@ -178,7 +181,7 @@ def test_the_command_in_a_report_is_one_command(tmp_path):
     """It is there to be copied into a shell."""
     asked = {"n_seeds": "3; rm -rf ~", "$(reboot)": [1, "`reboot`"]}
     attrs = {"study": "train", "preset": "smoke", "protocol": json.dumps(asked)}
-    assert "'3; rm -rf ~'" in (said := reporting.repeat_command(attrs))
+    assert "'3; rm -rf ~'" in (said := report.repeat_command(attrs))
     assert "'--$(reboot)' 1 '`reboot`'" in said
 
 
@@ -186,10 +189,10 @@ def test_the_command_in_a_report_is_one_command(tmp_path):
 @given(anything, st.dictionaries(st.sampled_from(["data", "model", "width", "n_steps"]), anything))
 def test_any_protocol_of_a_ticket(tmp_path_factory, provenance, changes):
     path = tmp_path_factory.mktemp("ticket") / "ticket.nc"
-    whole = store.open_checked(tickets.TICKET)
+    whole = netcdf.open_checked(tickets.TICKET)
     protocol = json.loads(whole.attrs["protocol"]) | changes
     attrs = {"protocol": json.dumps(protocol), "provenance": json.dumps(provenance)}
-    store.save(path, whole.assign_attrs(attrs))
+    netcdf.save(path, whole.assign_attrs(attrs))
     found, refused = tried(lambda: tickets.load_ticket(path))
     assert found or "ticket.nc holds no ticket" in refused
 
@@ -210,7 +213,7 @@ def npz(**members: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def netcdf() -> bytes:
+def foreign_netcdf() -> bytes:
     """A variable of a terabyte of which nothing is stored."""
     import h5netcdf
 
@@ -247,7 +250,7 @@ LIARS = {
     "data.npz": npz(t=npy((HUGE,)), **ABOUT_NPY),
     "text.npz": npz(flylab=npy((), f"<U{2**29}")),
     "bomb.npz": npz(t=npy((2**27,), "<f8", bytes(2**30)), **ABOUT_NPY),
-    "shard.nc": netcdf(),
+    "shard.nc": foreign_netcdf(),
     "bomb.parquet": parquet(),
     "data.safetensors": safetensors(),
     "text.csv": f"# flylab {json.dumps(WIDE)}\nsplit,label,x0\ntrain,0,1\nvalid,0,1\ntest,0,1\n".encode(),
@@ -263,7 +266,7 @@ from pathlib import Path
 from flylab import store
 from flylab.compat import pickles
 from flylab.data import load
-from flylab.data.imagefiles import read_idx
+from flylab.data.images.files import read_idx
 import jax, pyarrow.parquet, safetensors.numpy
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
@@ -314,7 +317,7 @@ def test_no_code_is_run(tmp_path_factory, protocol, name):
     song = pickle.dumps(Canary(str(sung)), protocol)
     for content in (song, npz(flylab=npy((1,), "|O", song), t=npy((1,), "|O", song))):
         path.write_bytes(content)
-        for read in (load, pickles.load, store.open_checked):
+        for read in (load, pickles.load, netcdf.open_checked):
             with pytest.raises(ValueError, match=name):
                 read(path)
     assert not sung.exists()

@@ -13,11 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flylab import api, cli, evaluation, studies, sweeping
-from flylab.cli import main
-from flylab.config import flat_fields, from_json, override, override_flat, to_json
+from flylab import api
+from flylab.base.config import flat_fields, from_json, override, override_flat, to_json
+from flylab.cli import main as cli_main
+from flylab.cli.main import main
 from flylab.data import MNIST1D, Templates
-from flylab.study import execute
+from flylab.evaluation import evaluation
+from flylab.reporting import report
+from flylab.runs import sweeping
+from flylab.runs.runner import execute
+from flylab.study.registry import get_study, list_studies
 
 FEW: Any = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
@@ -80,9 +85,9 @@ def to_json_or(value) -> str:
         return "[" * 10_000
 
 
-@pytest.mark.parametrize("name", studies.names())
+@pytest.mark.parametrize("name", list_studies())
 def test_any_protocol_is_taken_or_refused(name):
-    study = studies.find(name)
+    study = get_study(name)
     base = study.presets["smoke"]
 
     @settings(max_examples=int(os.environ.get("FUZZ", 40)), **FEW)
@@ -102,9 +107,9 @@ def test_any_protocol_is_taken_or_refused(name):
 EDGES = [0, -1, 1, 2, 2**31 - 1, 2**31, None, True, 0.0, -1.0, 1e-300, 1e308, "", (), (0,), (1,), (-1,), (5, 3), ("",)]
 
 
-@pytest.mark.parametrize("name", studies.names())
+@pytest.mark.parametrize("name", list_studies())
 def test_every_field_at_its_edges(name):
-    study = studies.find(name)
+    study = get_study(name)
     base = study.presets["smoke"]
     for field in flat_fields(base):
         for value in EDGES:
@@ -136,7 +141,7 @@ FLAGS = [
 ]  # fmt: skip
 ALONE = ("run", "data", "sweep", "merge", "slurm", "plot", "claims", "report", "leaderboard", "evaluate", "x")
 COMMANDS = [
-    *(["run", name] for name in studies.names()), *([name] for name in ALONE),
+    *(["run", name] for name in list_studies()), *([name] for name in ALONE),
     ["sweep", "sweep.toml"], ["slurm", "sweep.toml"], ["plot", ".", "--x", "a"], ["evaluate", "model.py:Net"],
 ]  # fmt: skip
 
@@ -152,10 +157,10 @@ def nothing_is_trained(monkeypatch, tmp_path):
     def stop(*_, **__):
         raise StoppedError("here it would train")
 
-    for place, name in ((api, "execute"), (sweeping, "run"), (evaluation, "execute"), (evaluation, "published")):
+    for place, name in ((report, "execute"), (sweeping, "run"), (evaluation, "execute"), (evaluation, "published")):
         monkeypatch.setattr(place, name, stop)
     monkeypatch.setattr("flylab.data.published", stop)
-    monkeypatch.setattr("flylab.clusters.dask", stop)
+    monkeypatch.setattr("flylab.runs.cluster.dask", stop)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweep.toml").write_text("study = 'train'\n[axes]\nwidth = [3, 4]\n")
     (tmp_path / "model.py").write_text("from sklearn.naive_bayes import GaussianNB as Net\n")
@@ -205,7 +210,7 @@ def test_no_name_leads_out_of_the_folder(word, nothing_is_trained, capsys):
 
 
 def test_execute_refuses_a_preset_that_is_a_path(tmp_path):
-    study = studies.find("train")
+    study = get_study("train")
     with pytest.raises(ValueError, match=r"no preset '\.\./x'"):
         execute(study, "../x", study.presets["smoke"], tmp_path)
 
@@ -213,7 +218,7 @@ def test_execute_refuses_a_preset_that_is_a_path(tmp_path):
 def test_the_preset_is_one(nothing_is_trained, monkeypatch, capsys):
     assert main(["run", "train", "--preset", "smoke"]) == 2
     assert "here it would train" in capsys.readouterr().err
-    assert cli._value_of("--preset", ["--preset", "smoke"], "quick") == "smoke"
+    assert cli_main._value_of("--preset", ["--preset", "smoke"], "quick") == "smoke"
 
 
 # ── no network unless asked ──────────────────────────────────────────────────────────────────────────────────────────

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import flylab
-from flylab import studies
-from flylab.config import flat_fields
-from flylab.show import Shown
-from flylab.stats import interval
+from flylab.base.config import flat_fields
+from flylab.reporting.notebook import Shown
+from flylab.results.statistics import interval
+from flylab.study.registry import get_study
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -147,7 +147,7 @@ def test_experiments_to_try_name_what_there_is():
         text = (NOTEBOOKS / f"{name}.py").read_text()
         for study, arguments in re.findall(r'flylab\.run\("(\w+)"([^`\n]*?)\)[`.\n]', text):
             fields = set(re.findall(r"(\w+)=", arguments)) - {"permutation"}
-            known = flat_fields(studies.find(study).presets["smoke"])
+            known = flat_fields(get_study(study).presets["smoke"])
             assert fields <= {"data", *known}, f"{name}: {study} has no {fields - set(known)}"
             n_fields += len(fields)
     assert n_fields > 10

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from flylab import studies
+from flylab.study.registry import list_studies
 
 import pages
 import reference
@@ -22,7 +22,7 @@ def everything() -> None:
         "reference/index.md": reference.index(),
         "gallery.md": gallery(),
         "benchmarks.md": benchmarks(),
-        **{f"studies/{name}.md": pages.study_page(name) for name in studies.names()},
+        **{f"studies/{name}.md": pages.study_page(name) for name in list_studies()},
         **{f"reference/{module}.md": reference.page(module) for module in reference.MODULES},
         **{name.lower(): root_page(name) for name in ROOT_PAGES},
     }

@@ -9,9 +9,9 @@ from typing import Any
 
 from sphinx.pycode import ModuleAnalyzer
 
-from flylab import studies
-from flylab.config import plain as as_plain
-from flylab.study import Study
+from flylab.base.config import plain as as_plain
+from flylab.study.registry import get_study, list_studies
+from flylab.study.study import Study
 
 import stored
 from stored import Stored, anchor, badge, effect, plain, words
@@ -38,7 +38,7 @@ def slug(name: str) -> str:
 
 def study_page(name: str) -> str:
     """Question, and for each stored run command, figure, table, claims and provenance; then the protocol."""
-    study, runs = studies.find(name), stored.of(name)
+    study, runs = get_study(name), stored.of(name)
     text = f"{WIDE}# {name.replace('_', ' ').capitalize()}\n\n*{study.question}*\n\n"
     if not runs:
         text += (
@@ -130,9 +130,9 @@ def _short(value: Any) -> str:
 
 def studies_index() -> str:
     """The list of studies."""
-    rows, shown = [], studies.names()
+    rows, shown = [], list_studies()
     for name in shown:
-        study, runs = studies.find(name), stored.of(name)
+        study, runs = get_study(name), stored.of(name)
         found = [counts(run.claims).rstrip(".") + f" (`{preset}`)" for preset, run in runs.items() if run.claims]
         rows.append([f"[{slug(name)}]({name}.md)", plain(study.question), "<br>".join(found) or "–"])
     tree = "\n".join(shown)
@@ -145,7 +145,7 @@ def studies_index() -> str:
 
 def ledger() -> str:
     """All claims of all stored runs, their counts, and what is not stored."""
-    runs = [run for name in studies.names() for run in stored.of(name).values() if run.claims]
+    runs = [run for name in list_studies() for run in stored.of(name).values() if run.claims]
     rows = []
     for run in runs:
         number = Counter(said["verdict"] for said in run.claims)
@@ -153,12 +153,12 @@ def ledger() -> str:
         name = run.info["study"]
         cells = [f"{number[word]} ({wide[word]})" for word in stored.WORDS]
         rows.append([f"[{slug(name)}](studies/{name}.md)", run.info["preset"], str(run.info["n_seeds"]), *cells])
-    latest = [said for name in studies.names() for claim in studies.find(name).claims
+    latest = [said for name in list_studies() for claim in get_study(name).claims
               if (said := stored.verdict_of(name, claim.id))]  # fmt: skip
     total = Counter(said["verdict"] for said in latest)
     rows.append(["**all claims**", "largest that tests it", "", *(f"**{total[word]}**" for word in stored.WORDS)])
-    lacking = [f"`flylab run {slug(name)} --preset {preset}`" for name in studies.names() if studies.find(name).claims
-               for preset in studies.find(name).presets if preset not in ("smoke", *stored.of(name))]  # fmt: skip
+    lacking = [f"`flylab run {slug(name)} --preset {preset}`" for name in list_studies() if get_study(name).claims
+               for preset in get_study(name).presets if preset not in ("smoke", *stored.of(name))]  # fmt: skip
     return (
         f"{WIDE}# The ledger\n\nEvery published claim about MNIST-1D that flylab tests, and what the stored runs say "
         "of it.\n\n"

@@ -1,6 +1,6 @@
-"""What the API reference documents: one list, from which pages are made and by which `tests/test_reference.py` goes.
+"""What the API reference documents: every module, folder by folder, but those in `INTERNAL`.
 
-Every module of flylab is on a page or in `INTERNAL`. Public are, in a module on a page, the names in its `__all__`, or
+Public are, in a module on a page, the names in its `__all__`, or
 else the functions and classes defined there that do not begin with an underscore, with their public methods.
 """
 
@@ -8,48 +8,31 @@ import functools
 import importlib
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flylab import studies
+import flylab
 
-PAGES: dict[str, tuple[str, ...]] = {
-    "Everyday": ("flylab",),
-    "Data": ("flylab.data", "flylab.data.generator", "flylab.data.transforms", "flylab.data.views"),
-    "Networks": (
-        "flylab.models", "flylab.models.zoo", "flylab.models.priors", "flylab.models.layers", "flylab.models.conv",
-        "flylab.models.gru", "flylab.models.masks", "flylab.models.padding", "flylab.models.flops",
-        "flylab.activations", "flylab.objectives",
-    ),
-    "Training": ("flylab.training", "flylab.members", "flylab.meta", "flylab.learners", "flylab.runtime"),
-    "Studies and verdicts": (
-        "flylab.study", "flylab.studies", "flylab.ledger", "flylab.stats", "flylab.api", "flylab.reporting",
-        "flylab.plot", "flylab.charts", "flylab.show",
-        "flylab.labels", "flylab.store", "flylab.tickets", "flylab.provenance",
-    ),
-    "Sweeps": ("flylab.sweeps", "flylab.designs", "flylab.sweeping", "flylab.clusters", "flylab.slurm"),
-    "Your own models": ("flylab.evaluation", "flylab.contestants"),
-    "Other tools": (
-        "flylab.adapters.torch", "flylab.adapters.sklearn", "flylab.adapters.pandas", "flylab.adapters.huggingface",
-        "flylab.adapters.equinox", "flylab.adapters.torch_training", "flylab.adapters.weights",
-        "flylab.compat.mnist1d", "flylab.compat.mnist1d.data", "flylab.compat.mnist1d.transform",
-        "flylab.compat.mnist1d.utils",
-    ),
-    "Words": ("flylab.types", "flylab.keys", "flylab.config", "flylab.doctor"),
-    "Each study": tuple(f"flylab.studies.{name}" for name in studies.names()),
+SOURCE = Path(flylab.__file__).parent
+FOLDERS = {
+    "Data": "data", "Networks": "models", "Training": "training", "Results": "results", "What a study is": "study",
+    "Each study": "studies", "Runs and sweeps": "runs", "Reports": "reporting", "Your own models": "evaluation",
+    "Other tools": "adapters", "The mnist1d package": "compat", "Foundations": "base",
 }  # fmt: skip
-INTERNAL = {
-    "flylab.app", "flylab.app.board", "flylab.app.downloads", "flylab.app.drawing", "flylab.app.explorer",
-    "flylab.app.keys", "flylab.app.look", "flylab.app.quiz", "flylab.app.server", "flylab.app.settings",
-    "flylab.app.svg", "flylab.app.training", "flylab.app.pages.leaderboard", "flylab.app.pages.playground",
-    "flylab.app.pages.quiz", "flylab.app.pages.studies",
-    "flylab.__main__", "flylab.adapters", "flylab.adapters.core", "flylab.assembly", "flylab.cli", "flylab.cli_sweeps",
-    "flylab.compat", "flylab.compat.mnist1d.cache", "flylab.compat.pickles", "flylab.data.arrangements",
-    "flylab.data.downloads", "flylab.data.formats", "flylab.data.imagefiles", "flylab.data.images",
-    "flylab.data.mnist1d", "flylab.data.published", "flylab.data.splits", "flylab.data.templates", "flylab.extras",
-    "flylab.files", "flylab.loop", "flylab.models.model", "flylab.terminal",
-}  # fmt: skip
-ALIASES = "flylab.types"  # types have no docstrings: its page shows the file
+INTERNAL = ("flylab.__main__", "flylab.app", "flylab.cli")  # a module, or a folder with all in it
+
+
+def _modules(folder: str) -> tuple[str, ...]:
+    """A folder's modules, the folder itself first."""
+    paths = sorted((SOURCE / folder).rglob("*.py"), key=lambda path: (path.name != "__init__.py", path))
+    names = (".".join(("flylab", *path.relative_to(SOURCE).with_suffix("").parts)) for path in paths)
+    return tuple(name.removesuffix(".__init__") for name in names)
+
+
+PAGES: dict[str, tuple[str, ...]] = {"Everyday": ("flylab", "flylab.api")}
+PAGES |= {title: _modules(folder) for title, folder in FOLDERS.items()}
+ALIASES = "flylab.base.types"  # types have no docstrings: its page shows the file
 MODULES = tuple(module for group in PAGES.values() for module in group)
 
 

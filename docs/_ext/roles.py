@@ -10,7 +10,7 @@ from sphinx.domains.python._object import PyObject
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from flylab import studies
+from flylab.study.registry import get_study, list_studies
 
 import stored
 
@@ -22,10 +22,10 @@ class VerdictRole(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         study, _, claim = self.text.partition("/")
-        if study not in studies.names() or claim not in {one.id for one in studies.find(study).claims}:
+        if study not in list_studies() or claim not in {one.id for one in get_study(study).claims}:
             log.warning("no claim %s", self.text, location=self.get_location())
             return [nodes.literal(text=self.text)], []
-        for preset in studies.find(study).presets:  # a page is read again when results come, change or go
+        for preset in get_study(study).presets:  # a page is read again when results come, change or go
             self.env.note_dependency(str(stored.RESULTS / study / preset / "claims.json"))
         said = stored.verdict_of(study, claim)
         shown = nodes.inline(classes=["said"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 import flylab
-from flylab.plot import style
+from flylab.results.plots import style
 
 usual = flylab.MNIST1D(n_train=100, n_valid=10, n_test=10)
 knobs = {

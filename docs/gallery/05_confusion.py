@@ -4,12 +4,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import flylab
-from flylab.models import zoo
-from flylab.plot import style
+from flylab.models import convolutional
+from flylab.results.plots import style
 
 splits = flylab.published()
 grid = {"learning_rate": [1e-2], "seed": range(4)}
-population = flylab.train_members(flylab.supervised(zoo.cnn()), splits, flylab.Plan(n_steps=1500), grid)
+population = flylab.train_members(flylab.supervised(convolutional.cnn()), splits, flylab.Plan(n_steps=1500), grid)
 counts = np.zeros((10, 10))
 for predicted in population.results.prediction.squeeze("learning_rate").values:
     np.add.at(counts, (splits.test.y, predicted), 1)

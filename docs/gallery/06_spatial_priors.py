@@ -2,4 +2,4 @@
 
 from flylab.studies import continuum
 
-continuum.figure(continuum.load_zoo()).savefig("06_spatial_priors.png", dpi=90)
+continuum.figure(continuum.load_reference()).savefig("06_spatial_priors.png", dpi=90)

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from flylab.plot import COLOURS, style
-from flylab.tickets import load_ticket
+from flylab.models.tickets import load_ticket
+from flylab.results.plots import COLOURS, style
 
 mask = np.asarray(load_ticket().mask["hidden1"]["w"])  # (units, positions)
 mask = mask[mask.any(1)]  # units that read anything

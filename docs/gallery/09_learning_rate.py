@@ -5,11 +5,11 @@ import optax
 from matplotlib.figure import Figure
 
 import flylab
-from flylab.meta import MetaPlan, metalearn
-from flylab.models import zoo
-from flylab.plot import COLOURS, band, style
+from flylab.models import dense
+from flylab.results.plots import COLOURS, band, style
+from flylab.training.metalearning import MetaPlan, metalearn
 
-objective, splits = flylab.supervised(zoo.shallow()), flylab.published()
+objective, splits = flylab.supervised(dense.shallow()), flylab.published()
 inner = flylab.Plan(n_steps=200, batch_size=50, eval_every=200, optimizer="sgd", losses=True)
 rates, seeds = np.geomspace(0.05, 2, 25).tolist(), range(4)
 loss = flylab.train_members(objective, splits, inner, {"learning_rate": rates, "seed": seeds}).results.loss

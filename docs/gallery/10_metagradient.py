@@ -5,15 +5,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import flylab
-from flylab.models import zoo
-from flylab.plot import style
+from flylab.models import dense
+from flylab.results.plots import style
 
-objective, splits, key = flylab.supervised(zoo.shallow()), flylab.published(), jax.random.key(0)
+objective, splits, key = flylab.supervised(dense.shallow()), flylab.published(), jax.random.key(0)
 plan = flylab.Plan(n_steps=200, batch_size=50, eval_every=200, optimizer="sgd")
 
 
 def losses(rate):  # of all steps
-    params = zoo.shallow().init(key)
+    params = dense.shallow().init(key)
     return flylab.train(objective, params, splits, plan, {"learning_rate": rate}, key=key).history["loss"]
 
 

@@ -3,7 +3,7 @@
 import tempfile
 
 import flylab
-from flylab.charts import chart
+from flylab.reporting.charts import chart
 
 axes = {"learning_rate": {"log": [1e-4, 1e-1, 4]}, "iid_noise_scale": [0.0, 0.1, 0.2, 0.4]}
 sweep = flylab.Sweep("train", axes, fixed={"model": "mlp", "n_steps": 500}, n_seeds=2)

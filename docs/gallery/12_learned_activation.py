@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from matplotlib.figure import Figure
 
-from flylab import activations
-from flylab.plot import COLOURS, style
+from flylab.models import activations
+from flylab.results.plots import COLOURS, style
 
 x = jnp.linspace(-5, 5, 400)
 usual = {"ELU": jax.nn.elu, "ReLU": jax.nn.relu, "Swish": jax.nn.swish}

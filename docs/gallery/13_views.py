@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 import flylab
 from flylab.data.views import view
-from flylab.plot import COLOURS, style
+from flylab.results.plots import COLOURS, style
 
 train = flylab.published().train
 keys = jax.random.split(jax.random.key(0), 4)

@@ -7,57 +7,55 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flylab.api import load, run
+    from flylab.api import load, run, verdicts
+    from flylab.base.runtime import setup
     from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, published
     from flylab.data.generator import endless, generated
     from flylab.evaluation import Evaluation, evaluate
-    from flylab.ledger import Claim, Verdict
-    from flylab.loop import Plan
-    from flylab.members import Population, train_members, watch_members
-    from flylab.models import Model, n_params
-    from flylab.objectives import Objective, supervised
-    from flylab.reporting import verdicts
-    from flylab.runtime import setup
-    from flylab.study import Study
-    from flylab.sweeps import Sweep
-    from flylab.training import Trained, train
+    from flylab.models import Model, get_model, list_models, n_params, register_model
+    from flylab.results.claims import Claim, Verdict
+    from flylab.runs.sweeps import Sweep
+    from flylab.study import Study, list_studies
+    from flylab.training.objectives import Objective, supervised
+    from flylab.training.population import Population, train_members, watch_members
+    from flylab.training.step import Plan
+    from flylab.training.train import Trained, train
 
-_HOMES = {
-    "api": ("load", "run"),
+_PUBLIC = {
+    "api": ("load", "run", "verdicts"),
+    "base.runtime": ("setup",),
     "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "published"),
-    "data.generator": ("endless", "evaluate", "generated"),
+    "data.generator": ("endless", "generated"),
     "evaluation": ("Evaluation", "evaluate"),
-    "sweeps": ("Sweep",),
-    "ledger": ("Claim", "Verdict"),
-    "loop": ("Plan",),
-    "members": ("Population", "train_members", "watch_members"),
-    "models": ("Model", "n_params"),
-    "objectives": ("Objective", "supervised"),
-    "reporting": ("verdicts",),
-    "runtime": ("setup",),
-    "study": ("Study",),
-    "training": ("Trained", "train"),
+    "models": ("Model", "get_model", "list_models", "n_params", "register_model"),
+    "results.claims": ("Claim", "Verdict"),
+    "runs.sweeps": ("Sweep",),
+    "study": ("Study", "list_studies"),
+    "training.objectives": ("Objective", "supervised"),
+    "training.population": ("Population", "train_members", "watch_members"),
+    "training.step": ("Plan",),
+    "training.train": ("Trained", "train"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
+_FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "reporting", "results", "runs", "studies",
+            "study", "training")  # fmt: skip
 
 __version__ = "0.1.0"
 __all__ = [
     "MNIST1D", "Claim", "Dataset", "Evaluation", "Model", "Objective", "Plan", "Population", "Source", "Splits",
-    "Study", "Sweep", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "load",
-    "n_params", "published", "run", "setup", "supervised", "train", "train_members", "verdicts", "watch_members",
+    "Study", "Sweep", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "get_model",
+    "list_models", "list_studies", "load", "n_params", "published", "register_model", "run", "setup", "supervised",
+    "train", "train_members", "verdicts", "watch_members",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(importlib.import_module(f"flylab.{_HOME_OF[name]}"), name)
-    try:
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"flylab.{_MODULE_OF[name]}"), name)
+    if name in _FOLDERS:
         return importlib.import_module(f"flylab.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"flylab.{name}":
-            raise
-        raise AttributeError(f"module 'flylab' has no attribute {name!r}") from None
+    raise AttributeError(f"module 'flylab' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_HOMES})
+    return sorted({*globals(), *__all__, *_FOLDERS})

@@ -2,6 +2,6 @@
 
 import sys
 
-from flylab.cli import main
+from flylab.cli.main import main
 
 sys.exit(main())

@@ -1,13 +1,16 @@
-"""The same from Python as from the command line: run a study, load its results."""
+"""The same from Python as from the command line: run a study, load its results, judge its claims."""
 
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from flylab import reporting, studies, sweeping
-from flylab.study import Run, Study, Watcher, execute, protocol_of
-from flylab.sweeps import Sweep
+from flylab.reporting.report import load, run_and_publish, verdicts
+from flylab.runs import sweeping
+from flylab.runs.sweeps import Sweep
+from flylab.study import get_study, protocol_of
+
+__all__ = ["load", "run", "verdicts"]
 
 
 def run(
@@ -35,32 +38,5 @@ def run(
         if force or changes or preset not in ("quick", study.preset):
             raise ValueError("a sweep says its own preset and fields: give only the sweep and out")
         return sweeping.run(study, Path(out)).results
-    found = studies.find(study)
+    found = get_study(study)
     return run_and_publish(found, preset, protocol_of(found, preset, **changes), Path(out), force=force).results
-
-
-def run_and_publish(
-    study: Study,
-    preset: str,
-    protocol: Any,
-    out: Path,
-    *,
-    force: bool = False,
-    watcher: Watcher | None = None,
-) -> Run:
-    """`execute`, then figure, claims and report, unless those there are newer than the results."""
-    done = execute(study, preset, protocol, out, force=force, watcher=watcher)
-    report, found = done.folder / "report.html", done.folder / "results.nc"  # the report is the last that is written
-    if not report.exists() or report.stat().st_mtime_ns < found.stat().st_mtime_ns:
-        reporting.publish(done.folder, done.results)
-    return done
-
-
-def load(path: str | Path) -> xr.Dataset:
-    """The results of a finished run: its folder, or the `results.nc` in it.
-
-    Raises:
-        ValueError: if they cannot be read or do not match their checksum.
-    """
-    path = Path(path)
-    return reporting.open_results(path.parent if path.name == "results.nc" else path)

@@ -7,10 +7,11 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from flylab import MNIST1D, extras, published
+from flylab import MNIST1D, published
 from flylab.adapters.huggingface import dataset_dict
 from flylab.adapters.pandas import frame
 from flylab.adapters.sklearn import load_mnist1d
+from flylab.base import optional
 
 SMALL = MNIST1D(n_train=200, n_valid=50, n_test=100)
 SPLITS = published(SMALL)
@@ -89,6 +90,6 @@ def test_missing_package(use, says, monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(name=name)
 
-    monkeypatch.setattr(extras.importlib, "import_module", missing)
-    with pytest.raises(extras.MissingExtraError, match=says):
+    monkeypatch.setattr(optional.importlib, "import_module", missing)
+    with pytest.raises(optional.MissingExtraError, match=says):
         use()

@@ -1,4 +1,4 @@
-"""Weights of every network of the zoo in the torch modules that docs/in-pytorch.md shows."""
+"""Weights of every network of flylab in the torch modules that docs/in-pytorch.md shows."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from flylab.adapters.weights import save_weights, state_dict
-from flylab.models import outputs, zoo
+from flylab.models import dense, outputs, recurrent
+from flylab.models.registry import PUBLISHED, get_model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "in-pytorch.md").read_text()
 SHOWN: dict = {"nn": nn}
@@ -20,9 +21,9 @@ exec(re.search(r"class MLP\(.*?\nMODULES = [^\n]*\n", PAGE, re.S).group(), SHOWN
 MODULES = SHOWN["MODULES"]
 
 
-@pytest.mark.parametrize("name", zoo.ALL)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_same_logits_in_pytorch(name, tmp_path, rng):
-    model = zoo.ALL[name]()
+    model = get_model(name)
     params = model.init(jax.random.key(3))
     module = MODULES[name]()
     module.load_state_dict(load_file(save_weights(tmp_path / "w.safetensors", params)))
@@ -38,7 +39,7 @@ def test_same_logits_in_pytorch(name, tmp_path, rng):
         ({"w": np.ones((2, 3, 4, 5)), "b": np.ones(3)}, "of one network"),
         ({"w": np.ones((2, 3, 4)), "b": np.ones((2, 3))}, "of one network"),  # a population's
         ({"b": np.ones(3)}, "no linear layer"),
-        (jax.tree.map(lambda leaf: np.stack([leaf, leaf]), zoo.bidirectional_gru().init(jax.random.key(0))), "gru"),
+        (jax.tree.map(lambda leaf: np.stack([leaf, leaf]), recurrent.bidirectional_gru().init(jax.random.key(0))), "gru"),
     ],
 )  # fmt: skip
 def test_refuses_what_is_no_layer(params, says):
@@ -49,4 +50,4 @@ def test_refuses_what_is_no_layer(params, says):
 def test_unwritable(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot write"):
-        save_weights(tmp_path / "file" / "w.safetensors", zoo.logistic().init(jax.random.key(0)))
+        save_weights(tmp_path / "file" / "w.safetensors", dense.logistic().init(jax.random.key(0)))

@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 
 import flylab
-from flylab import store
 from flylab.app import board, explorer
-from flylab.evaluation import leaderboard
-from flylab.labels import labelled
+from flylab.base import netcdf
+from flylab.base.units import labelled
+from flylab.evaluation.leaderboard import leaderboard
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def out(tmp_path_factory):
 def test_finished_runs_are_found_and_others_passed_over(out):
     (name,) = explorer.runs(out)
     assert name == "train · smoke, 2 seeds"
-    for place, content in (("damaged", b"x"), ("foreign", store.encoded(xr.Dataset({"a": ("seed", [1.0])})))):
+    for place, content in (("damaged", b"x"), ("foreign", netcdf.encoded(xr.Dataset({"a": ("seed", [1.0])})))):
         (out / place / "quick-1").mkdir(parents=True)
         (out / place / "quick-1" / "results.nc").write_bytes(content)
     assert list(explorer.runs(out)) == [name]

@@ -8,9 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flylab.app.settings import KNOBS, TITLES, TRAINING, Settings, as_python, call, data_of, splits, usual_knobs
-from flylab.app.training import Training
+from flylab.app.background import Training
+from flylab.app.settings import (
+    KNOBS,
+    MODELS,
+    TRAINING,
+    Settings,
+    _as_call,
+    as_python,
+    data_of,
+    dense,
+    splits,
+    usual_knobs,
+)
 from flylab.data import MNIST1D
+from flylab.models import activations, get_model
 
 SMALL = data_of({"n_train": 200, "n_test": 100})
 
@@ -56,12 +68,11 @@ def test_examples_are_rounded_to_whole_classes():
         data_of({"padding_low": 50, "padding_high": 40})
 
 
-@pytest.mark.parametrize("model", TITLES)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_network_is_made_as_it_is_written(model):
     settings = small(models=(model,), mlp_width=12, cnn_channels=4, gru_units=3, activation="tanh")
-    made = call(settings, model).made()
-    names = {module: getattr(__import__("flylab.models", fromlist=[module]), module) for module in ("zoo", "priors")}
-    written = eval(call(settings, model).text(), {**names, "flylab": __import__("flylab")})  # our own text
+    made = dense(settings, model)
+    written = eval(_as_call(settings, model), {"get_model": get_model, "activations": activations})  # our own text
     params, x = made.init(jax.random.key(1)), jnp.linspace(-1, 1, 40)
     jax.tree.map(np.testing.assert_array_equal, params, written.init(jax.random.key(1)))
     np.testing.assert_array_equal(made.apply(params, x), written.apply(params, x))

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from flylab import extras
+from flylab.base import optional
 from flylab.data import MNIST1D, DataFileError, Dataset, Templates, formats, load, published, save
 from flylab.data.generator import generated
 from flylab.data.splits import SETS
@@ -177,7 +177,7 @@ def test_missing_package(tmp_path, monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(name=name.partition(".")[0])
 
-    monkeypatch.setattr(extras.importlib, "import_module", missing)
-    with pytest.raises(extras.MissingExtraError, match=r"pip install 'flylab\[data\]'"):
+    monkeypatch.setattr(optional.importlib, "import_module", missing)
+    with pytest.raises(optional.MissingExtraError, match=r"pip install 'flylab\[data\]'"):
         save(tmp_path / "a.parquet", published(SMALL))
     assert not (tmp_path / "a.parquet").exists()

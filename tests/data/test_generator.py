@@ -10,11 +10,11 @@ from scipy.stats import ks_2samp
 
 from flylab.data import MNIST1D, Templates, published, shuffled
 from flylab.data.generator import CONTINUOUS, KNOBS, constants, endless, generated, repeating, sample
-from flylab.loop import Plan
-from flylab.members import train_members
-from flylab.models import zoo
-from flylab.objectives import supervised
-from flylab.training import train
+from flylab.models import dense
+from flylab.training.objectives import supervised
+from flylab.training.population import train_members
+from flylab.training.step import Plan
+from flylab.training.train import train
 
 KEY = jax.random.key(1)
 SMALL = MNIST1D(n_train=50, n_valid=50, n_test=50)
@@ -190,7 +190,7 @@ def test_generated_is_like_published():
 
 # ── as a source for training ─────────────────────────────────────────────────────────────────────────────────────────
 
-OBJECTIVE = supervised(zoo.logistic())
+OBJECTIVE = supervised(dense.logistic())
 
 
 def test_population_trains_on_fresh_data_under_swept_knobs():
@@ -210,7 +210,7 @@ def test_a_member_on_fresh_data_is_the_same_alone():
 
 def test_batches_are_the_endless_sets_examples():
     """Step s trains on examples s · batch size … of the member's own stream: an epoch over them, kept, is the same."""
-    from flylab.keys import stream
+    from flylab.base.rng import stream
 
     plan = Plan(4, batch_size=10, eval_every=4)
     source, params = endless(SMALL), OBJECTIVE.init(KEY, {})

@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from flylab.data import DataFileError, Images, MissingImagesError, downloads, imagefiles, load_images
-from flylab.data.images import digest, stratified
+from flylab.data import DataFileError, Images, MissingImagesError, load_images
+from flylab.data.images import downloads, files
+from flylab.data.images.load import digest, stratified
 
 IDX_NAMES = tuple(downloads.SITES["mnist"].files)
 
@@ -71,7 +72,7 @@ def archive(batches: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-BATCHES = {name: cifar_batch(seed=i)[2] for i, name in enumerate(imagefiles.CIFAR10_BATCHES)}
+BATCHES = {name: cifar_batch(seed=i)[2] for i, name in enumerate(files.CIFAR10_BATCHES)}
 
 
 # ── dividing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -248,7 +249,7 @@ def test_a_gzip_cut_short_is_refused(share, mnist):
 def test_what_unpacks_to_too_much_is_refused(name, mnist, monkeypatch):
     (mnist / "mnist" / IDX_NAMES[0]).unlink()
     write(mnist / "mnist" / name, gzip.compress(bytes(10**8)) if name.endswith(".gz") else bytes(10**8))
-    monkeypatch.setattr(imagefiles, "LIMIT", 10**7)
+    monkeypatch.setattr(files, "LIMIT", 10**7)
     with pytest.raises(DataFileError, match="more than 10000000 bytes"):
         load_images(Images("mnist", data_dir=mnist))
 

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from flylab.data import MNIST1D, published
-from flylab.loop import Plan
-from flylab.members import train_members
-from flylab.models import outputs, zoo
-from flylab.models.masks import (
+from flylab.models import dense, outputs
+from flylab.models.masks import (  # fmt: skip
     adjacency,
     applied,
     first_layer,
@@ -22,20 +20,23 @@ from flylab.models.masks import (
     random_mask,
     sparsity_of,
     unpack,
-)  # fmt: skip
-from flylab.objectives import Batch, supervised
+)
+from flylab.models.registry import PUBLISHED, get_model
+from flylab.training.objectives import Batch, supervised
+from flylab.training.population import train_members
+from flylab.training.step import Plan
 
 KEY = jax.random.key(0)
-EVERY = pytest.mark.parametrize("name", zoo.ALL)
+EVERY = pytest.mark.parametrize("name", PUBLISHED)
 
 
 def params_of(name="mlp", **size):
-    return jax.device_get(zoo.ALL[name](**size).init(KEY))
+    return jax.device_get(get_model(name, **size).init(KEY))
 
 
 @EVERY
 def test_masked_network_is_the_network_with_zeros(name, rng):
-    model, params = zoo.ALL[name](), params_of(name)
+    model, params = get_model(name), params_of(name)
     mask = random_mask(params, 0.6, rng)
     zeroed, x = applied(mask, params), jnp.asarray(rng.normal(size=(40, 9)), jnp.float32)
     np.testing.assert_array_equal(outputs(masked(model, mask), zeroed, x), outputs(model, zeroed, x))
@@ -49,7 +50,7 @@ def test_masked_network_is_the_network_with_zeros(name, rng):
 
 
 def test_training_leaves_pruned_weights_at_zero():
-    model = zoo.mlp(width=12)
+    model = dense.mlp(width=12)
     mask = random_mask(params_of(width=12), 0.7, np.random.default_rng(0))
     splits = published(MNIST1D(n_train=100, n_valid=0, n_test=100))
     trained = train_members(supervised(masked(model, mask)), splits, Plan(30), {"learning_rate": [0.01], "seed": [0]})

@@ -5,17 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flylab.loop import Plan
-from flylab.models import outputs, zoo
+from flylab.models import convolutional, dense, outputs
 from flylab.models.padding import padded
-from flylab.objectives import squared_error, supervised
-from flylab.training import train
+from flylab.training.objectives import squared_error, supervised
+from flylab.training.step import Plan
+from flylab.training.train import train
 
 key = jax.random.key(0)
 PAIRS = {
-    "mlp": (zoo.mlp(width=5, residual=False), zoo.mlp(width=8, residual=False)),
-    "residual mlp": (zoo.mlp(width=3), zoo.mlp(width=8)),
-    "cnn": (zoo.cnn(channels=3), zoo.cnn(channels=8)),
+    "mlp": (dense.mlp(width=5, residual=False), dense.mlp(width=8, residual=False)),
+    "residual mlp": (dense.mlp(width=3), dense.mlp(width=8)),
+    "cnn": (convolutional.cnn(width=3), convolutional.cnn(width=8)),
 }
 EVERY = pytest.mark.parametrize(("model", "like"), PAIRS.values(), ids=PAIRS)
 
@@ -65,14 +65,14 @@ def test_trained_alike_and_padding_stays_exactly_zero(model, like, error, tiny):
 
 
 def test_one_program_for_all_widths():
-    like = zoo.mlp(width=8, residual=False)
-    one, other = (padded(zoo.mlp(width=n, residual=False), like) for n in (3, 5))
+    like = dense.mlp(width=8, residual=False)
+    one, other = (padded(dense.mlp(width=n, residual=False), like) for n in (3, 5))
     assert one.apply_batch is other.apply_batch is like.apply_batch
-    assert padded(zoo.mlp(width=3, residual=False), like) is one
+    assert padded(dense.mlp(width=3, residual=False), like) is one
 
 
 def test_refuses():
     with pytest.raises(ValueError, match="do not fit"):
-        padded(zoo.mlp(width=8), zoo.mlp(width=5))
+        padded(dense.mlp(width=8), dense.mlp(width=5))
     with pytest.raises(ValueError, match="different layers"):
-        padded(zoo.mlp(width=3), zoo.cnn(channels=8))
+        padded(dense.mlp(width=3), convolutional.cnn(width=8))

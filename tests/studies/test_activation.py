@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.activations import learnable
 from flylab.data import MNIST1D
-from flylab.ledger import judge
+from flylab.models.activations import learnable
+from flylab.results.claims import judge
+from flylab.runs.runner import execute
 from flylab.studies import activation as study
-from flylab.studies import find
-from flylab.study import execute, protocol_of
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
-STUDY = find("activation")
+STUDY = get_study("activation")
 SMOKE = STUDY.presets["smoke"]
 KEY = jax.random.key(0)
 

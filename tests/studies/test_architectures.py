@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab import store
-from flylab.cli import main
+from flylab.base import netcdf
+from flylab.cli.main import main
 from flylab.data import Images, MissingImagesError, load_images
-from flylab.data.downloads import SITES
-from flylab.ledger import judge
-from flylab.studies import architectures, find
-from flylab.study import execute, plan, protocol_of
+from flylab.data.images.downloads import SITES
+from flylab.results.claims import judge
+from flylab.runs.runner import execute, plan
+from flylab.studies import architectures
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
-STUDY = find("architectures")
+STUDY = get_study("architectures")
 TINY = {"n_seeds": 2, "n_steps": 20, "eval_every": 10, "image_eval_every": 20}
 TINY_WORDS = ["--preset", "smoke", "--n-seeds", "2", "--n-steps", "20", "--eval-every", "10"]
 
@@ -309,4 +311,4 @@ def test_from_the_command_line(mnist, tmp_path, capsys):
         assert flag in page
     assert main(words) == 0
     assert "nothing to train" in capsys.readouterr().out
-    assert "dataset" in store.open_checked(folder / "results.nc").dims
+    assert "dataset" in netcdf.open_checked(folder / "results.nc").dims

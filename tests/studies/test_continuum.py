@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.config import to_json
+from flylab.base.config import to_json
 from flylab.data import MNIST1D, published
-from flylab.learners import seeded
-from flylab.ledger import judge
-from flylab.studies import continuum, find
-from flylab.study import execute
+from flylab.results.claims import judge
+from flylab.runs.runner import execute
+from flylab.studies import continuum
+from flylab.study.registry import get_study
+from flylab.training.learners import seeded
 
-STUDY = find("continuum")
+STUDY = get_study("continuum")
 TINY = replace(STUDY.presets["smoke"], n_steps=4, eval_every=2, n_seeds=2)
 KNOBS = ["none", *continuum.DOUBLED]
 
@@ -158,17 +159,17 @@ def test_turned_data_are_harder_in_one_way_and_standardised_as_usual():
 
 
 def test_the_committed_zoo_is_of_the_quick_protocol():
-    zoo = continuum.load_zoo()
-    assert zoo.attrs["protocol"] == to_json(STUDY.presets["quick"])
-    assert set(zoo.model.values) == set(continuum.TITLES)
-    assert zoo.sizes["seed"] == 4
-    scores = [continuum.score(zoo, name).mean().item() for name in continuum.ENDS]
+    reference = continuum.load_reference()
+    assert reference.attrs["protocol"] == to_json(STUDY.presets["quick"])
+    assert set(reference.model.values) == set(continuum.MODELS)
+    assert reference.sizes["seed"] == 4
+    scores = [continuum.score(reference, name).mean().item() for name in continuum.ENDS]
     assert scores == [0, 1]
 
 
 @pytest.mark.slow
 def test_a_zoo_round_trip(run_, tmp_path):
-    continuum.save_zoo(run_.results, tmp_path / "zoo.nc")
-    kept = continuum.load_zoo(tmp_path / "zoo.nc")
+    continuum.save_reference(run_.results, tmp_path / "reference.nc")
+    kept = continuum.load_reference(tmp_path / "reference.nc")
     assert str(continuum.rows(kept)) == str(continuum.rows(run_.results))
-    assert (tmp_path / "zoo.nc").stat().st_size < 100_000
+    assert (tmp_path / "reference.nc").stat().st_size < 100_000

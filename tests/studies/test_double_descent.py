@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab import labels
+from flylab.base import units
 from flylab.data import published
-from flylab.ledger import judge
+from flylab.results.claims import judge
+from flylab.runs.runner import execute
 from flylab.studies import double_descent as dd
-from flylab.studies import find
-from flylab.study import execute, protocol_of
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
-STUDY = find("double_descent")
+STUDY = get_study("double_descent")
 WIDTHS = np.array(dd.WIDTHS)
 
 
@@ -33,7 +34,7 @@ def results_of(arm, test_error, train_error, test_loss=None, n_train=(4000,), n_
     coords = {"arm": [arm], "n_train": list(n_train), "n_outputs": list(n_outputs), "width": WIDTHS}
     data = {name: (dims, value) for name, value in values.items()} | {"n_params": (dims[:-1], params)}
     found = xr.Dataset(data, coords | {"seed": range(n_seeds), "step": [0, 20000]})
-    return labels.labelled(found).assign_attrs(preset="paper", study="double_descent", run="r")
+    return units.labelled(found).assign_attrs(preset="paper", study="double_descent", run="r")
 
 
 def hill(p, place, base=45.0, height=9.0):

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.ledger import judge
-from flylab.studies import find, knobs
-from flylab.study import execute, protocol_of
+from flylab.results.claims import judge
+from flylab.runs.runner import execute
+from flylab.studies import knobs
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
-STUDY = find("knobs")
+STUDY = get_study("knobs")
 TINY = replace(STUDY.presets["smoke"], n_steps=4)
 KEY = jax.random.key(0)
 

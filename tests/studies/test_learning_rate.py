@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.ledger import judge
-from flylab.studies import find
+from flylab.results.claims import judge
+from flylab.runs.runner import execute
 from flylab.studies import learning_rate as study
-from flylab.study import execute, protocol_of
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
-STUDY = find("learning_rate")
+STUDY = get_study("learning_rate")
 TINY = replace(STUDY.presets["smoke"], n_steps=6, n_outer_steps=2, starts=(1.5, 0.15))
 KEY = jax.random.key(0)
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.config import to_json
-from flylab.keys import stream
+from flylab.base.config import to_json
+from flylab.base.rng import stream
 from flylab.models.masks import sparsity_of
+from flylab.models.tickets import load_ticket
 from flylab.studies import lottery
 from flylab.studies.lottery import ARMS, Protocol
-from flylab.tickets import load_ticket
 
 TINY = replace(lottery.STUDY.presets["smoke"], arrangements=("plain", "reversed"))
 KEY = jax.random.key(0)
@@ -72,10 +72,10 @@ def test_masks_are_nested_and_as_sparse_as_said(results):
 
 def test_the_search_ranks_the_weights_at_the_step_that_is_asked_for(results):
     """The first pruned mask keeps the largest of the dense network's weights at step `score_at`, layer by layer."""
-    from flylab.loop import Plan
     from flylab.models.masks import full, prune
-    from flylab.objectives import supervised
-    from flylab.training import train
+    from flylab.training.objectives import supervised
+    from flylab.training.step import Plan
+    from flylab.training.train import train
 
     model, key = lottery._model(TINY), jax.random.fold_in(KEY, 0)
     plan = Plan(TINY.score_at, TINY.batch_size)

@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.ledger import judge
-from flylab.models import zoo
-from flylab.studies import find, pooling
-from flylab.study import execute, protocol_of
+from flylab.models import convolutional
+from flylab.results.claims import judge
+from flylab.runs.runner import execute
+from flylab.studies import pooling
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
-STUDY = find("pooling")
+STUDY = get_study("pooling")
 TINY = replace(STUDY.presets["smoke"], n_steps=4, eval_every=2, train_sizes=(100, 300))
 KEY = jax.random.key(0)
 
 
 def made_up(accuracies, n_train, n_endless=600_000, n_seeds=4):
     """Last accuracies by pooling: one for each size and one for endless data; all seeds are alike but for a level."""
-    names = list(zoo.POOLINGS)
+    names = list(convolutional.POOLINGS)
     values = np.full((2, len(names), len(n_train) + 1, n_seeds, 2), np.nan)
     level = 0.1 * np.arange(n_seeds)[:, None]  # paired: it cancels
     for i, name in enumerate(names):

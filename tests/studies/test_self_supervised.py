@@ -11,12 +11,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from flylab.data import published
-from flylab.ledger import judge
-from flylab.models import zoo
-from flylab.studies import find, self_supervised
-from flylab.study import execute, protocol_of
+from flylab.models import convolutional
+from flylab.results.claims import judge
+from flylab.runs.runner import execute
+from flylab.studies import self_supervised
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
-STUDY = find("self_supervised")
+STUDY = get_study("self_supervised")
 TINY = replace(STUDY.presets["smoke"], n_epochs=1)
 KEY = jax.random.key(0)
 CELL = {"objective": "simclr", "on": "train", "head": "none"}
@@ -70,7 +72,7 @@ def test_probes_read_what_is_there():
     scaled = StandardScaler().fit(x)
     probe = LogisticRegression(tol=1e-2, max_iter=1000).fit(scaled.transform(x), splits.train.y)
     near_probe = KNeighborsClassifier(10, metric="cosine").fit(x, splits.train.y)
-    params = zoo.cnn(n_outputs=16).init(KEY)
+    params = convolutional.cnn(n_outputs=16).init(KEY)
     linear, near = self_supervised._probed(splits, params)
     assert len(linear) == len(near) == 5
     assert linear[0] == 100 * probe.score(scaled.transform(x_test), splits.test.y)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flylab
-from flylab.studies.train import NETWORKS, STUDY, WIDTHS, Protocol, cost, figure, run, table
+from flylab.studies.train import NETWORKS, STUDY, Protocol, _network, cost, figure, run, table
 
 DATA = flylab.MNIST1D(n_train=100, n_valid=0, n_test=100)
 
@@ -21,7 +21,7 @@ def test_every_network_learns_and_has_its_cost(model):
 
 
 def test_by_default_it_is_the_published_network():
-    assert {name: flylab.n_params(make(40, WIDTHS[name], 10)) for name, make in NETWORKS.items()} == {
+    assert {name: flylab.n_params(_network(Protocol(model=name))) for name in NETWORKS} == {
         "logistic": 410, "mlp": 15_210, "cnn": 5_210, "gru": 5_134,
     }  # fmt: skip
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab import activations
-from flylab.ledger import judge
-from flylab.studies import find, transfer
-from flylab.study import execute, plan, protocol_of
+from flylab.models import activations
+from flylab.results.claims import judge
+from flylab.runs.runner import execute, plan
+from flylab.studies import transfer
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
-STUDY = find("transfer")
+STUDY = get_study("transfer")
 TINY = replace(STUDY.presets["smoke"], n_epochs=1)
 KEY = jax.random.key(0)
 

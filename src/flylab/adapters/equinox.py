@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from flylab.extras import need
+from flylab.base.optional import need
 from flylab.models import Model
 
 eqx = need("equinox", "equinox", "flylab.adapters.equinox")

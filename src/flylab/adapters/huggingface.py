@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from flylab.adapters.core import SUBSETS, class_names, splits_of
+from flylab.base.optional import need
 from flylab.data import MNIST1D, Splits
-from flylab.extras import need
 
 
 def dataset_dict(data: MNIST1D | Splits | None = None) -> Any:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from flylab.adapters.core import SUBSETS, splits_of
-from flylab.config import to_json
+from flylab.base.config import to_json
+from flylab.base.optional import need
 from flylab.data import MNIST1D, Splits
-from flylab.extras import need
 
 
 def frame(data: MNIST1D | Splits | None = None) -> Any:

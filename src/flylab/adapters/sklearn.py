@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from flylab.adapters.core import class_names, splits_of, subset_of
+from flylab.base.optional import need
 from flylab.data import MNIST1D, Splits
-from flylab.extras import need
 
 _DESCR = """\
 .. _mnist1d_dataset:

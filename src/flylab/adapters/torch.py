@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from flylab.extras import need
+from flylab.base.optional import need
 
 need("torch", "torch", "flylab.adapters.torch")  # before it is imported: a clear error
 
@@ -121,7 +121,7 @@ class Endless(IterableDataset):
             )
         import jax  # only here: the other data set goes without
 
-        from flylab import runtime
+        from flylab.base import runtime
         from flylab.data.generator import sample
 
         runtime.devices()  # before anything else starts JAX

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from flylab.base.optional import need
 from flylab.data.splits import SETS, Splits
-from flylab.extras import need
-from flylab.learners import Data, Fitted, Learner
-from flylab.loop import Plan
-from flylab.members import Progress
+from flylab.training.learners import Data, Fitted, Learner
+from flylab.training.population import Progress
+from flylab.training.step import Plan
 
 need("torch", "torch", "a PyTorch module")  # before it is imported: a clear error
 

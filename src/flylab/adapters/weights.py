@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flylab.extras import need
-from flylab.files import write_atomic
-from flylab.types import Params
+from flylab.base.files import write_atomic
+from flylab.base.optional import need
+from flylab.base.types import Params
 
 _GRU = {"wi": "weight_ih", "wh": "weight_hh", "bi": "bias_ih", "bh": "bias_hh"}
 
 
 def state_dict(params: Params) -> dict[str, np.ndarray]:
-    """The parameters of one network of the zoo by the names and in the shapes of PyTorch's layers.
+    """The parameters of one network of flylab by the names and in the shapes of PyTorch's layers.
 
     A layer's `w` and `b` become `layer.weight` and `layer.bias`: `nn.Linear`'s as they are, `nn.Conv1d`'s turned from
     our `(out, kernel, in)` to `(out, in, kernel)`; a bidirectional GRU becomes `nn.GRU`'s eight arrays.
@@ -26,8 +26,8 @@ def state_dict(params: Params) -> dict[str, np.ndarray]:
         ValueError: for a parameter that is not of such a layer, naming it.
 
     >>> import jax
-    >>> from flylab.models import zoo
-    >>> {name: w.shape for name, w in state_dict(zoo.logistic().init(jax.random.key(0))).items()}
+    >>> from flylab.models import get_model
+    >>> {name: w.shape for name, w in state_dict(get_model("logistic").init(jax.random.key(0))).items()}
     {'weight': (10, 40), 'bias': (10,)}
     """
     found: dict[str, np.ndarray] = {}

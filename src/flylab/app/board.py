@@ -4,8 +4,8 @@ import html
 from typing import Any
 
 from flylab.app import look, svg
-from flylab.evaluation import Entry, leaderboard_table
-from flylab.extras import need
+from flylab.base.optional import need
+from flylab.evaluation.leaderboard import Entry, leaderboard_table
 
 
 def table(found: list[Entry]) -> str:
@@ -25,7 +25,7 @@ def chart(found: list[Entry]) -> Any:
     alt = need("altair", "app", "interactive charts")
     values = [
         {"model": entry.row["title"], "plain": entry.row["plain"]["mean"], "shuffled": entry.row["shuffled"]["mean"],
-         "score": (entry.row["score"] or {}).get("mean"), "whose": "your own" if entry.own else "flylab's zoo"}
+         "score": (entry.row["score"] or {}).get("mean"), "whose": "your own" if entry.own else "flylab's models"}
         for entry in found
     ]  # fmt: skip
     scale = alt.Scale(zero=False, padding=12)
@@ -33,7 +33,7 @@ def chart(found: list[Entry]) -> Any:
         alt.X("plain:Q", title="test accuracy, plain (%)", scale=scale),
         alt.Y("shuffled:Q", title="test accuracy, positions shuffled (%)", scale=scale),
     )
-    whose = {"domain": ["flylab's zoo", "your own"], "range": [svg.PALETTE[0], svg.PALETTE[1]]}
+    whose = {"domain": ["flylab's models", "your own"], "range": [svg.PALETTE[0], svg.PALETTE[1]]}
     dots = base.mark_point(size=90, filled=True).encode(
         alt.Color("whose:N", title="", scale=alt.Scale(**whose), legend=alt.Legend(orient="bottom")),
         alt.Shape("whose:N", title="", scale=alt.Scale(domain=whose["domain"], range=["circle", "diamond"])),

@@ -7,13 +7,13 @@ import jax
 import numpy as np
 import xarray as xr
 
-from flylab import store
 from flylab.adapters.weights import state_dict
+from flylab.app.background import Training
 from flylab.app.settings import as_python, splits
-from flylab.app.training import Training
+from flylab.base import netcdf
+from flylab.base.optional import need
+from flylab.base.units import labelled
 from flylab.data import MNIST1D, formats
-from flylab.extras import need
-from flylab.labels import labelled
 
 
 def data(config: MNIST1D) -> bytes:
@@ -45,4 +45,4 @@ def results(training: Training) -> bytes:
     """Curves and predictions as netCDF, with the program that makes them among the attributes."""
     parts = {name: one.results.squeeze("learning_rate", drop=True) for name, one in training.populations.items()}
     joined = xr.concat(list(parts.values()), xr.DataArray(list(parts), dims="model", name="model"))
-    return store.encoded(labelled(joined).assign_attrs(program=as_python(training.settings)))
+    return netcdf.encoded(labelled(joined).assign_attrs(program=as_python(training.settings)))

@@ -3,12 +3,13 @@
 import numpy as np
 
 from flylab.app import look, quiz, svg
-from flylab.app.settings import TITLES, Settings
-from flylab.app.training import Training, confusion, first_layer, misread
+from flylab.app.background import Training, confusion, first_layer, misread
+from flylab.app.settings import Settings
 from flylab.data import MNIST1D, Splits
 from flylab.data.published import stages
-from flylab.members import Population
-from flylab.stats import interval
+from flylab.models import model_title
+from flylab.results.statistics import interval
+from flylab.training.population import Population
 
 STAGES = ("pad", "scale", "translate", "add noise", "shear", "resample")
 
@@ -41,7 +42,7 @@ def curves(training: Training, what: str = "accuracy", on: str = "test") -> str:
     """Learning curves of all networks with bands over seeds."""
     settings = training.settings
     lines = [
-        _line(population, f"{on}_{what}", TITLES[name], settings.models.index(name))
+        _line(population, f"{on}_{what}", model_title(name), settings.models.index(name))
         for name, population in training.populations.items()
     ]
     top = 100.0 if what == "accuracy" else max((max(line.y) for line in lines), default=1.0)
@@ -59,7 +60,7 @@ def accuracies(training: Training) -> str:
             found = interval(last[f"{on}_accuracy"].values)
             half = "" if np.isnan(found.low) else f" ± {(found.high - found.low) / 2:.1f}"
             cells.append(f"{found.mean:.1f}{half}")
-        rows.append([TITLES[name], *cells])
+        rows.append([model_title(name), *cells])
     return look.table(["network", "training accuracy (%)", "test accuracy (%)"], rows)
 
 

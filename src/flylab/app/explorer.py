@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from flylab import reporting, studies
 from flylab.app import look, svg
-from flylab.extras import need
-from flylab.labels import axis
-from flylab.stats import interval
-from flylab.study import plan
+from flylab.base.optional import need
+from flylab.base.units import axis
+from flylab.reporting import report
+from flylab.results.statistics import interval
+from flylab.runs.runner import plan
+from flylab.study.registry import get_study
 
 MOST_VALUES = 12  # lines or panels of a chart
 NUMBERS = "fiu"
@@ -30,8 +31,8 @@ def runs(out: Path) -> dict[str, Path]:
     found = {}
     for path in sorted(out.glob("*/*/results.nc"), key=lambda path: -path.stat().st_mtime):
         with contextlib.suppress(ValueError, KeyError, OSError):  # damaged, or of a study that is not installed
-            results = reporting.open_results(path.parent)
-            studies.find(results.attrs["study"])
+            results = report.open_results(path.parent)
+            get_study(results.attrs["study"])
             name = f"{results.attrs['study']} · {results.attrs['preset']}, {results.sizes['seed']} seeds"
             found.setdefault(name if name not in found else f"{name} ({path.parent.name})", path.parent)
     return found
@@ -46,13 +47,13 @@ def claims(folder: Path, results: xr.Dataset) -> str:
             html.escape(one.source),
             html.escape(one.published),
             html.escape(f"{one.region} {one.unit}"),
-            reporting.effect_text(one),
+            report.effect_text(one),
             look.verdict(one.verdict),
             look.verdict(one.verdict_adjusted),
         ]
-        for one in reporting.verdicts(results)
+        for one in report.verdicts(results)
     ]
-    warning = reporting.warning_of(folder)
+    warning = report.warning_of(folder)
     said = f"<p><b>Warning: {html.escape(warning)}.</b></p>" if warning else ""
     columns = ["claim", "source", "published", "region", "effect (95 % interval)", "verdict", "study-wide"]
     return said + (look.table(columns, rows) if rows else "<p>This study has no claims.</p>")
@@ -140,7 +141,7 @@ class Running:
     """
 
     def __init__(self, study: str, preset: str, out: Path) -> None:
-        self.study, self.preset, self.out = studies.find(study), preset, out
+        self.study, self.preset, self.out = get_study(study), preset, out
         if preset not in self.study.presets:
             raise ValueError(f"{study} has no preset {preset!r}; it has {', '.join(self.study.presets)}")
         command = [sys.executable, "-m", "flylab", "run", study, "--preset", preset, "--out", str(out)]

@@ -12,8 +12,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from flylab import files, store
-from flylab.config import plain
+from flylab.base import files, netcdf
+from flylab.base.config import plain
 from flylab.data import MNIST1D, Dataset, published
 from flylab.data.arrangements import shuffled
 
@@ -104,13 +104,13 @@ def save_predictions(results: xr.Dataset, path: Path = ARTIFACT) -> None:
     at = {"dataset": "mnist1d", "arm": "published", "model": list(MODELS)}
     prediction = results.prediction.sel(at).isel(example=slice(1000)).drop_vars(["dataset", "arm"])
     kept = prediction.transpose("model", "arrangement", "seed", "example").astype("uint8")
-    store.save(path, kept.to_dataset(name="prediction").assign_attrs(protocol=results.attrs["protocol"]))
+    netcdf.save(path, kept.to_dataset(name="prediction").assign_attrs(protocol=results.attrs["protocol"]))
 
 
 @functools.cache
 def predictions() -> xr.DataArray:
     """Of the published networks on the test set: `(model, arrangement, seed, example)`."""
-    return store.open_checked(ARTIFACT).prediction
+    return netcdf.open_checked(ARTIFACT).prediction
 
 
 def networks_on(arrangement: str, items: Sequence[int]) -> dict[str, tuple[float, float]]:

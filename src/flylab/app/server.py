@@ -7,9 +7,9 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from flylab import runtime
 from flylab.app import look
-from flylab.extras import need
+from flylab.base import runtime
+from flylab.base.optional import need
 
 HOST = "127.0.0.1"
 OUT = "FLYLAB_OUT"  # the folder of all runs, for the pages

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from flylab import activations
 from flylab.data import MNIST1D, Splits, published
-from flylab.loop import ORDERS, Plan
-from flylab.members import train_members
-from flylab.models import Model, masks, priors, zoo
+from flylab.models import Model, activations, get_model, masks, model_title
 from flylab.models.flops import training_cost
-from flylab.objectives import supervised
+from flylab.training.objectives import supervised
+from flylab.training.population import train_members
+from flylab.training.step import ORDERS, Plan
 
 MOST_FLOPS = 1e13  # of a training: some minutes on a laptop
 
@@ -53,10 +52,7 @@ TRAINING: dict[str, Knob] = {
     "cnn_channels": Knob(1, 64, 1, "CNN: channels"),
     "gru_units": Knob(1, 32, 1, "GRU, LSTM: units"),
 }
-TITLES = {
-    "logistic": "logistic regression", "mlp": "MLP", "cnn": "CNN", "gru": "GRU", "lstm": "LSTM",
-    "local": "locally connected", "tcn": "dilated TCN", "resnet": "ResNet", "mixer": "MLP-Mixer",
-}  # fmt: skip
+MODELS = ("logistic", "mlp", "cnn", "gru", "lstm", "local", "tcn", "resnet", "mixer")
 PRUNINGS = ("by chance", "magnitude")
 FEWEST_EVALUATIONS = 40  # along a training, for a smooth curve
 
@@ -67,7 +63,7 @@ class Settings:
 
     Attributes:
         data: MNIST-1D with its knobs.
-        models: of TITLES, trained side by side.
+        models: of MODELS, trained side by side.
         optimizer: "adam" or "sgd".
         order: of the examples, "fixed" or "shuffled".
         activation: of the MLP, one of `activations.ALL`, or "learned".
@@ -103,8 +99,8 @@ class Settings:
         for name, knob in KNOBS.items():
             at = self.data.padding[name == "padding_high"] if name.startswith("padding") else getattr(self.data, name)
             _within(knob, at)
-        if not self.models or not set(self.models) <= set(TITLES):
-            raise ValueError(f"models: {', '.join(self.models) or 'none'}; choose some of {', '.join(TITLES)}")
+        if not self.models or not set(self.models) <= set(MODELS):
+            raise ValueError(f"models: {', '.join(self.models) or 'none'}; choose some of {', '.join(MODELS)}")
         for name, known in (("optimizer", ("adam", "sgd")), ("order", ORDERS), ("pruning", PRUNINGS),
                             ("activation", (*activations.ALL, "learned"))):  # fmt: skip
             if getattr(self, name) not in known:
@@ -176,49 +172,29 @@ def data_of(values: dict[str, Any], classes: tuple[int, ...] | None = None, **mo
 # ── networks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Call(NamedTuple):
-    """A constructor and its arguments, which can be called and written down."""
-
-    module: Any
-    name: str
-    arguments: dict[str, Any]
-
-    def made(self) -> Model:
-        """The network."""
-        named = {name: _activation(value) if name == "activation" else value for name, value in self.arguments.items()}
-        return getattr(self.module, self.name)(**named)
-
-    def text(self) -> str:
-        """The same as Python."""
-        written = {"activation": _activation_text}
-        parts = [f"{name}={written.get(name, repr)(value)}" for name, value in self.arguments.items()]
-        return f"{self.module.__name__.rpartition('.')[2]}.{self.name}({', '.join(parts)})"
-
-
 def _activation(name: str) -> Callable:
     return activations.learned if name == "learned" else activations.ALL[name]
 
 
 def _activation_text(name: str) -> str:
-    return "flylab.activations.learned" if name == "learned" else f"flylab.activations.ALL[{name!r}]"
+    return "activations.learned" if name == "learned" else f"activations.ALL[{name!r}]"
 
 
-def call(settings: Settings, model: str) -> Call:
-    """The constructor of a network, at the size that was chosen."""
-    n, k = settings.data.final_seq_length, settings.data.outputs
-    usual, units = {"length": n, "n_outputs": k}, {"hidden": settings.gru_units}
-    shaped = {} if settings.activation == "relu" else {"activation": settings.activation}
-    return {
-        "logistic": Call(zoo, "logistic", {"n_in": n, "n_outputs": k}),
-        "mlp": Call(zoo, "mlp", {"n_in": n, "width": settings.mlp_width, "n_outputs": k, **shaped}),
-        "cnn": Call(zoo, "cnn", {"length": n, "channels": settings.cnn_channels, "n_outputs": k}),
-        "gru": Call(zoo, "bidirectional_gru", {**usual, **units}),
-        "lstm": Call(priors, "lstm", {**usual, **units}),
-        "local": Call(priors, "locally_connected", usual),
-        "tcn": Call(priors, "tcn", usual),
-        "resnet": Call(priors, "resnet", usual),
-        "mixer": Call(priors, "mixer", usual),
-    }[model]
+def size_of(settings: Settings, model: str) -> dict[str, Any]:
+    """The arguments of `get_model`, beside the name, for the size that was chosen."""
+    size: dict[str, Any] = {"length": settings.data.final_seq_length, "n_outputs": settings.data.outputs}
+    widths = {"mlp": settings.mlp_width, "cnn": settings.cnn_channels} | dict.fromkeys(
+        ("gru", "lstm"), settings.gru_units
+    )
+    size |= {"width": widths[model]} if model in widths else {}
+    return size | ({"activation": settings.activation} if model == "mlp" and settings.activation != "relu" else {})
+
+
+def _as_call(settings: Settings, model: str) -> str:
+    """`get_model` with its arguments, as Python."""
+    written = {"activation": _activation_text}
+    size = [f"{name}={written.get(name, repr)(value)}" for name, value in size_of(settings, model).items()]
+    return f"get_model({', '.join([repr(model), *size])})"
 
 
 def dense(settings: Settings, model: str) -> Model:
@@ -228,9 +204,12 @@ def dense(settings: Settings, model: str) -> Model:
         ValueError: if the network is not for signals of this length.
     """
     try:
-        return call(settings, model).made()
+        size = size_of(settings, model)
+        if "activation" in size:
+            size["activation"] = _activation(size["activation"])
+        return get_model(model, **size)
     except (ValueError, AssertionError, TypeError) as error:
-        raise ValueError(f"{TITLES[model]}: {error}") from error
+        raise ValueError(f"{model_title(model)}: {error}") from error
 
 
 @functools.lru_cache(maxsize=32)
@@ -270,8 +249,9 @@ def as_python(settings: Settings) -> str:
 
 
 def _head(settings: Settings) -> list[str]:
-    modules = {call(settings, name).module.__name__.rpartition(".")[2] for name in settings.models}
-    from_ = f"from flylab.models import {', '.join(sorted(modules | ({'masks'} if settings.pruned else set())))}"
+    modules = {"activations"} if settings.activation != "relu" and "mlp" in settings.models else set()
+    names = ["get_model", *sorted(modules | ({"masks"} if settings.pruned else set()))]
+    from_ = f"from flylab.models import {', '.join(sorted(names))}"
     if not settings.pruned:
         return ["import flylab", from_, "", *_data(settings)]
     start = "flylab.setup()  # all cores, since JAX is used before flylab trains"
@@ -292,7 +272,7 @@ def _data(settings: Settings) -> list[str]:
 
 
 def _networks(settings: Settings) -> list[str]:
-    lines = ["networks = {", *(f"    {name!r}: {call(settings, name).text()}," for name in settings.models), "}"]
+    lines = ["networks = {", *(f"    {name!r}: {_as_call(settings, name)}," for name in settings.models), "}"]
     if not settings.pruned:
         return lines
     if settings.pruning == "by chance":

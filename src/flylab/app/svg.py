@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flylab.plot import COLOURS
+from flylab.results.plots import COLOURS
 
 PALETTE = tuple(colour for colour in COLOURS if colour != "#000000")  # black is not seen on a dark page
 DASHES = ("", "7 3", "2 3", "9 3 2 3")  # so that lines differ by more than their colour

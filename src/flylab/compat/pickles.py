@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from flylab.files import write_atomic
+from flylab.base.files import write_atomic
 
 PROTOCOL = 3  # the reference's; any Python 3 reads it
 _PLAIN = "biufcSU"  # kinds of arrays: booleans, numbers, text

@@ -2,9 +2,9 @@
 pooch (`flylab.data.generator` is the generator in JAX)."""
 
 from flylab.data.arrangements import exchanged, reversed_, shuffled
-from flylab.data.downloads import MissingImagesError
 from flylab.data.formats import DataFileError, load, save
-from flylab.data.images import Images, load_images
+from flylab.data.images.downloads import MissingImagesError
+from flylab.data.images.load import Images, load_images
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
 from flylab.data.splits import Dataset, Source, Splits

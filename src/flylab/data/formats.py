@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flylab.config import from_json, to_json
+from flylab.base.config import from_json, to_json
+from flylab.base.files import write_atomic
+from flylab.base.optional import need
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.splits import SETS, Dataset, Splits
-from flylab.extras import need
-from flylab.files import write_atomic
 
 VERSION = 1
 _MARK = "flylab data"

@@ -17,13 +17,13 @@ from jax.core import Tracer
 from jax.extend.random import threefry_2x32
 from scipy.ndimage import gaussian_filter1d
 
-from flylab import runtime
+from flylab.base import runtime
+from flylab.base.rng import stream
 from flylab.data import transforms
 from flylab.data.arrangements import shuffled
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import time_axis
 from flylab.data.splits import Dataset, Source, Splits
-from flylab.keys import stream
 
 CONTINUOUS = ("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale")
 KNOBS = (*CONTINUOUS, "max_translation", "label_noise")  # what may be traced: no value of it changes a shape

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from flylab.config import shown
+from flylab.base.config import shown
 from flylab.data.templates import Templates, digits
 
 MOST = 2**31 - 1  # of anything that is counted: arrays are indexed by 32 bits on devices

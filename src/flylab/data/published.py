@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from flylab.base.files import memory
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.splits import Dataset, Splits
 from flylab.data.transforms import Draws, Stages, construct, resample
-from flylab.files import memory
 
 
 def published(config: MNIST1D | None = None) -> Splits:

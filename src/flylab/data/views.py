@@ -7,8 +7,8 @@ section on self-supervised learning).
 import jax
 import jax.numpy as jnp
 
-from flylab.keys import stream
-from flylab.types import Key, Signal
+from flylab.base.rng import stream
+from flylab.base.types import Key, Signal
 
 
 def detrend(x: Signal) -> Signal:

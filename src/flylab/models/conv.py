@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from flylab.base.types import Params
 from flylab.models.layers import POOLINGS, affine, conv1d_length
-from flylab.types import Params
 
 
 class Conv(NamedTuple):

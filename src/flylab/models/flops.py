@@ -16,8 +16,8 @@ def forward_flops(model: Model, shape: tuple[int, ...]) -> int:
     Matrix products and convolutions are counted, elementwise operations are not, as in
     `torch.utils.flop_counter.FlopCounterMode`. A training step does about three times as much for each example.
 
-    >>> from flylab.models import zoo
-    >>> forward_flops(zoo.logistic(), (40,))
+    >>> from flylab.models import get_model
+    >>> forward_flops(get_model("logistic"), (40,))
     800
     """
     params = jax.eval_shape(model.init, jax.random.key(0))
@@ -36,8 +36,8 @@ def training_cost(
 
     A step does about three times the work of a forward pass; beside the weights there are a gradient and two moments.
 
-    >>> from flylab.models import zoo
-    >>> training_cost(zoo.logistic(), (40,), 10, 100, 0, 1000)
+    >>> from flylab.models import get_model
+    >>> training_cost(get_model("logistic"), (40,), 10, 100, 0, 1000)
     (2400000, 170560)
     """
     forward, n_weights = _forward_and_params(model, shape)

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from flylab.base.types import Key, Params
 from flylab.models.layers import uniform
-from flylab.types import Key, Params
 
 
 def gru_init(key: Key, hidden: int) -> Params:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from flylab.types import Key, Params
+from flylab.base.types import Key, Params
 
 
 def uniform(key: Key, shape: tuple[int, ...], fan_in: int) -> Float[Array, "..."]:
@@ -28,6 +28,11 @@ def linear_init(key: Key, n_in: int, n_out: int) -> Params:
 def linear(params: Params, x: Float[Array, " n_in"]) -> Float[Array, " n_out"]:
     """`w @ x + b`."""
     return params["w"] @ x + params["b"]
+
+
+def linear_batch(params: Params, x):
+    """`linear` for a batch, batch last: `(n_in, batch)` → `(n_out, batch)`."""
+    return affine(params["w"], params["b"], x)
 
 
 @jax.custom_vjp

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import gammaln
 
+from flylab.base.types import Key, Params, Signal, Signals
 from flylab.models.model import Model
-from flylab.types import Key, Params, Signal, Signals
 
 Mask = Params  # a tree of booleans, like the parameters
 Scope = Literal["layer", "global"]
@@ -19,9 +19,9 @@ def masked(model: Model, mask: Mask) -> Model:
     """The model without the weights where `mask` is False: they start at 0 and get no gradient, so they stay there.
 
     >>> import jax
-    >>> from flylab.models import zoo
+    >>> from flylab.models import get_model
     >>> mask = {"w": jnp.zeros((10, 40), bool), "b": jnp.ones(10, bool)}
-    >>> params = masked(zoo.logistic(), mask).init(jax.random.key(0))
+    >>> params = masked(get_model("logistic"), mask).init(jax.random.key(0))
     >>> float(abs(params["w"]).max())
     0.0
     """

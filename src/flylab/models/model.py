@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from flylab.types import Key, Logits, Params, Signal, Signals
+from flylab.base.types import Key, Logits, Params, Signal, Signals
 
 
 class Model(NamedTuple):
@@ -38,8 +38,8 @@ def outputs(model: Model, params: Params, x: Signals) -> Logits:
 def n_params(model: Model) -> int:
     """Number of parameters.
 
-    >>> from flylab.models import zoo
-    >>> n_params(zoo.mlp())
+    >>> from flylab.models import get_model
+    >>> n_params(get_model("mlp"))
     15210
     """
     shapes = jax.eval_shape(model.init, jax.random.key(0))

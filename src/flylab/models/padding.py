@@ -14,13 +14,13 @@ def padded(model: Model, like: Model) -> Model:
 
     Its weights start as `model`'s, with zeros at the end of each axis. In ReLU networks these stay exactly zero under
     gradient descent: a padded unit gives 0, so what leads away from it gets no gradient, and relu'(0) = 0, so neither
-    does what leads to it. Where a layer reads a flattened one, channels must come first, as in `zoo.cnn`.
+    does what leads to it. Where a layer reads a flattened one, channels must come first, as in the registered `cnn`.
 
     Raises:
         ValueError: if `like` has other layers, or is narrower somewhere.
 
-    >>> from flylab.models import zoo
-    >>> narrow = padded(zoo.mlp(width=5), zoo.mlp(width=8))
+    >>> from flylab.models import get_model
+    >>> narrow = padded(get_model("mlp", width=5), get_model("mlp", width=8))
     >>> narrow.init(jax.random.key(0))["hidden2"]["w"].shape
     (8, 8)
     """

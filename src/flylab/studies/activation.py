@@ -17,19 +17,19 @@ import optax
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab import activations
+from flylab.base.rng import stream
 from flylab.data import MNIST1D, Splits, published
-from flylab.keys import stream
-from flylab.ledger import Claim
-from flylab.loop import Arrays, Member, Plan, arrays
-from flylab.members import Progress, run_members
-from flylab.meta import MetaPlan, metalearn
-from flylab.models import layers, zoo
-from flylab.objectives import Objective, cross_entropy, unchanged
-from flylab.plot import COLOURS, band, style
-from flylab.stats import plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
-from flylab.training import steps
+from flylab.models import activations, dense, layers
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import plus_minus
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.metalearning import MetaPlan, metalearn
+from flylab.training.objectives import Objective, cross_entropy, unchanged
+from flylab.training.population import Progress, run_members
+from flylab.training.step import Arrays, Member, Plan, arrays
+from flylab.training.train import steps
 
 USUAL = tuple(activations.ALL)
 RATES = (2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
@@ -201,7 +201,7 @@ def _outer(protocol: Protocol) -> MetaPlan:
 
 
 def _objective(name: str, protocol: Protocol) -> Objective:
-    model = zoo.shallow(protocol.data.final_seq_length, protocol.width, protocol.data.outputs)
+    model = dense.shallow(protocol.data.final_seq_length, protocol.data.outputs, protocol.width)
     return _noisy(name, model.init, protocol.width, protocol.n_units, protocol.noise)
 
 

@@ -17,29 +17,24 @@ from typing import Literal, NamedTuple
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.svm import SVC
 
 from flylab.data import MNIST1D, Dataset, Images, Splits, load_images, published, shuffled
-from flylab.data.images import digest
-from flylab.ledger import Claim
-from flylab.loop import Plan
-from flylab.members import Progress, train_members
-from flylab.models import Model, zoo
+from flylab.data.images.load import digest
+from flylab.models import Model, convolutional, get_model
 from flylab.models.flops import training_cost
-from flylab.objectives import supervised
-from flylab.plot import COLOURS, band, style
-from flylab.stats import cross_fitted, interval, plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.models.registry import PUBLISHED
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import cross_fitted, interval, plus_minus
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.learners import CLASSIFIERS, learner_title
+from flylab.training.objectives import supervised
+from flylab.training.population import Progress, train_members
+from flylab.training.step import Plan
 
-NETWORKS = tuple(zoo.ALL)
+NETWORKS = PUBLISHED
 IMAGE_NETWORKS = ("logistic", "mlp", "cnn")
-TITLES = {
-    "logistic": "logistic regression", "mlp": "MLP", "cnn": "CNN", "gru": "GRU",
-    "neighbours": "10 nearest neighbours", "sklearn_logistic": "logistic regression (scikit-learn)",
-    "svm": "support vector machine",
-}  # fmt: skip
 NAMES = {
     "mnist1d": "MNIST-1D", "digits": "scikit-learn's digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST",
     "cifar10": "CIFAR-10",
@@ -132,7 +127,7 @@ def run(
     """Train one cell for all seeds: Adam, batches in fixed order, accuracy on all three sets along the way."""
     task = TASKS[cell["dataset"]](protocol, cell)
     if cell["model"] in REFERENCES:
-        return _references(protocol, REFERENCES[cell["model"]], task.data, seeds)
+        return _references(protocol, CLASSIFIERS[cell["model"]].build, task.data, seeds)
     plan = Plan(protocol.n_steps, protocol.batch_size, task.eval_every, optimizer="adam")
     grid = {"learning_rate": [task.learning_rate], "seed": seeds}
     splits = task.data(0) if cell["arm"] == "published" else task.data
@@ -157,15 +152,13 @@ def _signals(protocol: Protocol, cell: Cell) -> Task:
         return _made(replace(made, permutation=order))
 
     def network() -> Model:
-        size = {"n_outputs": protocol.data.outputs}
-        size["length" if cell["model"] in ("cnn", "gru") else "n_in"] = protocol.data.final_seq_length
-        return zoo.ALL[cell["model"]](**size)
+        return get_model(cell["model"], protocol.data.final_seq_length, protocol.data.outputs)
 
     return Task(data, network, protocol.learning_rate, protocol.eval_every)
 
 
 def _images(protocol: Protocol, cell: Cell) -> Task:
-    """References have another division per seed, and fewer images. All have flat pixels: see `zoo.cnn2d`."""
+    """References have another division per seed, and fewer images. All have flat pixels: see `convolutional.cnn2d`."""
 
     def data(seed: int) -> Splits:
         config = _config(protocol, cell["dataset"])
@@ -176,7 +169,7 @@ def _images(protocol: Protocol, cell: Cell) -> Task:
 
     def network() -> Model:
         shape = _loaded(_config(protocol, cell["dataset"]), cell["arrangement"]).train.x.shape[1:]
-        return zoo.cnn2d(shape) if cell["model"] == "cnn" else zoo.ALL[cell["model"]](n_in=math.prod(shape))
+        return convolutional.cnn2d(shape) if cell["model"] == "cnn" else get_model(cell["model"], math.prod(shape))
 
     return Task(data, network, protocol.image_learning_rate, protocol.image_eval_every)
 
@@ -210,19 +203,7 @@ def _reshaped(splits: Splits, change: Callable[[np.ndarray], np.ndarray]) -> Spl
     return splits._replace(train=train, valid=valid, test=test)
 
 
-def _neighbours():
-    return KNeighborsClassifier(n_neighbors=10)
-
-
-def _logistic():
-    return LogisticRegression(max_iter=1000)
-
-
-def _svm():
-    return SVC()  # Gaussian kernel, C = 1: chosen beforehand, nothing is tuned
-
-
-REFERENCES: dict[str, Callable] = {"neighbours": _neighbours, "sklearn_logistic": _logistic, "svm": _svm}
+REFERENCES = ("neighbours", "sklearn_logistic", "svm")  # untuned classifiers of scikit-learn
 
 
 def _references(protocol: Protocol, make: Callable, data: Callable, seeds: Sequence[int]) -> xr.Dataset:
@@ -307,13 +288,13 @@ def compared(results: xr.Dataset) -> list[str]:
 
 def _accuracy(id_: str, source: str, published_value: str, within: tuple[float, float]) -> Claim:
     model = id_.partition(".")[0]
-    statement = f"{TITLES[model]} reaches {published_value} % test accuracy"
+    statement = f"{learner_title(model)} reaches {published_value} % test accuracy"
     return Claim(id_, statement, source, published_value, "%", lambda r: last(r, model), within=within)
 
 
 def _shuffling(model: str, region: tuple[float, float], published_value: str) -> Claim:
     says = "costs 30 to 45 points" if region[0] > 0 else "changes the accuracy by less than 2 points"
-    statement = f"shuffling the positions {says} for the {TITLES[model]}"
+    statement = f"shuffling the positions {says} for the {learner_title(model)}"
     return Claim(f"shuffle-{model}", statement, "paper", published_value, "points",
                  lambda r: cost_of_shuffling(r, model), within=region)  # fmt: skip
 
@@ -322,7 +303,7 @@ def _interpolates(model: str) -> Claim:
     if model == "logistic":
         return Claim("interpolates-logistic", "logistic regression does not fit the training set (below 45 %)", "paper",
                      "no", "%", lambda r: fitted(r, "logistic"), below=45)  # fmt: skip
-    return Claim(f"interpolates-{model}", f"the {TITLES[model]} fits the training set (best ≥ 99.5 %)", "paper",
+    return Claim(f"interpolates-{model}", f"the {learner_title(model)} fits the training set (best ≥ 99.5 %)", "paper",
                  "yes", "%", lambda r: fitted(r, model), above=99.5)  # fmt: skip
 
 
@@ -385,7 +366,7 @@ def table(results: xr.Dataset) -> Table:
     sets = compared(results)
     for dataset in sets if len(sets) > 1 else ():
         peak = max(IMAGE_NETWORKS[1:], key=lambda model: float(last(results, model, dataset=dataset).mean()))
-        name = f"{NAMES[dataset]}: spread, {TITLES[peak]} − {TITLES['logistic']}"
+        name = f"{NAMES[dataset]}: spread, {learner_title(peak)} − {learner_title('logistic')}"
         rows.append((name, plus_minus(gap(results, peak, "logistic", dataset)), "–", "–", "–"))
     n = results.sizes["seed"]
     return Table(f"Test accuracy in percent: mean over {n} seeds ± half of the 95 % interval", columns, rows)
@@ -395,7 +376,7 @@ def _row(results: xr.Dataset, model: str, arrangement: str, arm: str, dataset: s
     place = (results, model, arrangement, arm, dataset)
     if np.isnan(last(*place)).all():
         return None
-    name = f"{TITLES[model]}, {arrangement}"
+    name = f"{learner_title(model)}, {arrangement}"
     if dataset == "mnist1d":
         name += ", fresh data" if arm == "fresh" else ""
     else:
@@ -423,7 +404,7 @@ def figure(results: xr.Dataset) -> Figure:
         for model in shown:
             for arrangement, line in (("plain", "-"), ("shuffled", "--")):
                 curve = curves(results, "test_accuracy", model, arrangement)
-                label = TITLES[model] + ("" if arrangement == "plain" else ", shuffled")
+                label = learner_title(model) + ("" if arrangement == "plain" else ", shuffled")
                 band(left, curve, label=label, color=colours[model], linestyle=line, linewidth=1.5)
         left.set(ylim=(0, 100), title="Learning curves (mean and 95 % interval over seeds)")
         left.legend(fontsize=8, ncols=2, loc="lower right")
@@ -438,7 +419,7 @@ def _dots_by_dataset(ax, results: xr.Dataset, sets: list[str], colours: dict[str
         for i, model in enumerate(IMAGE_NETWORKS):
             mean, low, high, _ = interval(last(results, model, dataset=dataset))
             reach = None if np.isnan(low) else [[mean - low], [high - mean]]
-            label = TITLES[model] if row == 0 else None
+            label = learner_title(model) if row == 0 else None
             at = row + 0.14 * (i - 1)
             ax.errorbar(mean, at, xerr=reach, fmt="o", color=colours[model], capsize=3, label=label)
     ax.set(yticks=range(len(sets)), yticklabels=[NAMES[name] for name in sets], xlim=(0, 101))
@@ -462,7 +443,7 @@ def _dots(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]) ->
     ax.text(HUMAN - 1, len(shown) - 0.45, "human", fontsize=8, color="0.4", ha="right", va="center")
     ax.set(
         yticks=range(len(shown)),
-        yticklabels=[TITLES[m] for m in shown],
+        yticklabels=[learner_title(m) for m in shown],
         xlim=(0, 100),
         ylim=(len(shown) - 0.3, -0.5),
     )

@@ -20,50 +20,25 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.base import BaseEstimator
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.svm import SVC
 
-from flylab import store
+from flylab.base import netcdf
 from flylab.data import MNIST1D, Dataset, Splits, published, shuffled
 from flylab.data.generator import KNOBS, endless
-from flylab.learners import Learner, of_classifier, of_model
-from flylab.ledger import Claim
-from flylab.loop import Plan
-from flylab.members import Progress
-from flylab.models import Model, priors, zoo
+from flylab.models import get_model
 from flylab.models.masks import masked
-from flylab.plot import COLOURS, style
-from flylab.stats import Interval, interval
-from flylab.study import BaseProtocol, Cell, Study, Table
-from flylab.tickets import TICKET, load_ticket
+from flylab.models.tickets import TICKET, load_ticket
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, style
+from flylab.results.statistics import Interval, interval
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.learners import CLASSIFIERS, Learner, learner_title, of_classifier, of_model
+from flylab.training.population import Progress
+from flylab.training.step import Plan
 
-TITLES = {
-    "logistic": "logistic regression", "mlp": "MLP", "ticket": "lottery-ticket MLP", "local": "locally connected",
-    "cnn": "CNN", "tcn": "dilated TCN", "resnet": "ResNet", "gru": "GRU", "lstm": "LSTM",
-    "attention": "attention, positions", "bag": "attention, no positions", "mixer": "MLP-Mixer",
-    "neighbours": "10 nearest neighbours", "svm": "RBF-SVM", "forest": "random forest", "boosting": "gradient boosting",
-}  # fmt: skip
-NETWORKS: dict[str, Callable[[int, int], Model]] = {
-    "logistic": lambda length, n_outputs: zoo.logistic(n_in=length, n_outputs=n_outputs),
-    "mlp": lambda length, n_outputs: zoo.mlp(n_in=length, n_outputs=n_outputs),
-    "local": lambda length, n_outputs: priors.locally_connected(length=length, n_outputs=n_outputs),
-    "cnn": lambda length, n_outputs: zoo.cnn(length=length, n_outputs=n_outputs),
-    "tcn": lambda length, n_outputs: priors.tcn(length=length, n_outputs=n_outputs),
-    "resnet": lambda length, n_outputs: priors.resnet(length=length, n_outputs=n_outputs),
-    "gru": lambda length, n_outputs: zoo.bidirectional_gru(length=length, n_outputs=n_outputs),
-    "lstm": lambda length, n_outputs: priors.lstm(length=length, n_outputs=n_outputs),
-    "attention": lambda length, n_outputs: priors.attention(length=length, n_outputs=n_outputs),
-    "bag": lambda length, n_outputs: priors.attention(length=length, n_outputs=n_outputs, positions=False),
-    "mixer": lambda length, n_outputs: priors.mixer(length=length, n_outputs=n_outputs),
-}
-CLASSIFIERS: dict[str, Callable[[], BaseEstimator]] = {  # untuned: chosen beforehand
-    "neighbours": lambda: KNeighborsClassifier(n_neighbors=10),
-    "svm": lambda: SVC(kernel="rbf"),
-    "forest": lambda: RandomForestClassifier(n_jobs=-1),
-    "boosting": lambda: HistGradientBoostingClassifier(),
-}
+NETWORKS = ("logistic", "mlp", "ticket", "local", "cnn", "tcn", "resnet", "gru", "lstm", "attention", "bag", "mixer")
+REFERENCES = ("neighbours", "svm", "forest", "boosting")  # untuned classifiers of scikit-learn
+MODELS = (*NETWORKS, *REFERENCES)
 ENDS = ("mlp", "cnn")  # where the score is 0 and 1
 DOUBLED = ("corr_noise_scale", "iid_noise_scale", "shear_scale", "scale_coeff", "max_translation")
 N_SHIFTED = 2000  # test examples with a knob turned
@@ -79,7 +54,7 @@ class Protocol(BaseProtocol):
 
     n_seeds: int = 5
     """Seeds: independent repetitions."""
-    models: tuple[str, ...] = tuple(TITLES)
+    models: tuple[str, ...] = MODELS
     """Of logistic, mlp, ticket, local, cnn, tcn, resnet, gru, lstm, attention, bag, mixer, and scikit-learn's
     neighbours, svm, forest, boosting. mlp and cnn always are among them: the score is between them."""
     train_sizes: tuple[int, ...] = ()
@@ -99,8 +74,8 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(whole=("n_steps", "train_sizes"), positive=("learning_rate",), known={"models": TITLES})
-        object.__setattr__(self, "models", tuple(name for name in TITLES if name in (*ENDS, *self.models)))
+        self._require(whole=("n_steps", "train_sizes"), positive=("learning_rate",), known={"models": MODELS})
+        object.__setattr__(self, "models", tuple(name for name in MODELS if name in (*ENDS, *self.models)))
         for n in self.train_sizes:
             if n >= self.data.n_train:
                 raise ValueError(f"train_sizes={n} is not allowed: give fewer than all, n_train={self.data.n_train}")
@@ -135,12 +110,12 @@ def run(
 ) -> xr.Dataset:
     """Train one model for all seeds, and test it where a knob of the data is turned."""
     size = protocol.data.final_seq_length, protocol.data.outputs
-    if cell["model"] in CLASSIFIERS:
-        learner = of_classifier(CLASSIFIERS[cell["model"]]())
+    if cell["model"] in REFERENCES:
+        learner = of_classifier(CLASSIFIERS[cell["model"]].build())
     elif cell["model"] == "ticket":
         learner = _ticket((inputs or STUDY.inputs)["ticket"])
     else:
-        learner = of_model(NETWORKS[cell["model"]](*size), size[:1])
+        learner = of_model(get_model(cell["model"], *size), size[:1])
     return learn(learner, protocol, cell, seeds, key=key, progress=progress)
 
 
@@ -259,7 +234,9 @@ class Row(NamedTuple):
     """Points lost where a knob of the data is doubled in the test."""
 
 
-def rows(results: xr.Dataset, models: Sequence[str] | None = None, titles: Mapping[str, str] = TITLES) -> list[Row]:
+def rows(
+    results: xr.Dataset, models: Sequence[str] | None = None, titles: Mapping[str, str] | None = None
+) -> list[Row]:
     """A row for each model, the highest score first."""
     found = []
     for model in results.model.values.tolist() if models is None else models:
@@ -269,7 +246,7 @@ def rows(results: xr.Dataset, models: Sequence[str] | None = None, titles: Mappi
         accuracies = {n: last(results, model, n_train=n).dropna("seed") for n in sizes}
         lost = _lost(at).dropna("seed")
         found.append(Row(
-            model, titles.get(model, model), interval(last(results, model)),
+            model, (titles or {}).get(model) or learner_title(model), interval(last(results, model)),
             interval(last(results, model, "shuffled")), None if np.isnan(scores).any() else interval(scores),
             _number(at.n_params), _number(at.flops), results.sizes["seed"], int(results.n_train.max()),
             {n: interval(values) for n, values in accuracies.items() if values.size},
@@ -301,13 +278,15 @@ def _claim(id_: str, statement: str, source: str, unit: str, effect: Callable, *
 
 
 def _between(model: str) -> Claim:
-    statement = f"{TITLES[model]}: its accuracy lies between the MLP's and the CNN's"
+    statement = f"{learner_title(model)}: its accuracy lies between the MLP's and the CNN's"
     return _claim(f"between-{model}", statement, "blog", "of MLP … CNN", lambda r: place(r, model), model,
                   within=(0, 1))  # fmt: skip
 
 
 def _score(id_: str, model: str, says: str, **region: Any) -> Claim:
-    return _claim(f"{id_}-{model}", f"{TITLES[model]}: {says}", "here", "", lambda r: score(r, model), model, **region)
+    return _claim(
+        f"{id_}-{model}", f"{learner_title(model)}: {says}", "here", "", lambda r: score(r, model), model, **region
+    )
 
 
 CLAIMS = (
@@ -453,9 +432,9 @@ def _draw_sizes(ax: Axes, found: Sequence[Row], colour: Mapping[str, str], sizes
     ax.legend(fontsize=8, loc="lower right")
 
 
-# ── the zoo as an artifact ───────────────────────────────────────────────────────────────────────────────────────────
+# ── the stored reference rows ──────────────────────────────────────────────────────────────────────────────────────────
 
-ZOO = Path(__file__).parents[1] / "artifacts" / "continuum.nc"
+REFERENCE = Path(__file__).parents[1] / "artifacts" / "continuum.nc"
 
 
 def condensed(results: xr.Dataset) -> xr.Dataset:
@@ -464,14 +443,14 @@ def condensed(results: xr.Dataset) -> xr.Dataset:
     return kept.sel(step=[results.step.values.max()])
 
 
-def save_zoo(results: xr.Dataset, path: Path = ZOO) -> None:
+def save_reference(results: xr.Dataset, path: Path = REFERENCE) -> None:
     """Keep what figures and leaderboards need of a run, to show a model among others."""
-    store.save(path, condensed(results).assign_attrs(results.attrs))
+    netcdf.save(path, condensed(results).assign_attrs(results.attrs))
 
 
-def load_zoo(path: Path = ZOO) -> xr.Dataset:
-    """What `save_zoo` kept; by default the committed run of preset `quick`."""
-    return store.open_checked(path)
+def load_reference(path: Path = REFERENCE) -> xr.Dataset:
+    """What `save_reference` kept; by default the committed run of preset `quick`."""
+    return netcdf.open_checked(path)
 
 
 _TINY = MNIST1D(n_train=200, n_valid=100, n_test=100)

@@ -18,18 +18,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
+from flylab.base.rng import stream
 from flylab.data import MNIST1D, Splits, published
-from flylab.keys import stream
-from flylab.ledger import Claim
-from flylab.loop import Plan
-from flylab.members import Progress, train_members
-from flylab.models import Model, n_params, zoo
+from flylab.models import Model, convolutional, dense, n_params
 from flylab.models.flops import training_cost
 from flylab.models.padding import padded
-from flylab.objectives import squared_error, supervised
-from flylab.plot import COLOURS, band, style
-from flylab.stats import cross_fitted_rise, crossing, exponents, greatest_rise, interval, peak_place, plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import (
+    cross_fitted_rise,
+    crossing,
+    exponents,
+    greatest_rise,
+    interval,
+    peak_place,
+    plus_minus,
+)
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.objectives import squared_error, supervised
+from flylab.training.population import Progress, train_members
+from flylab.training.step import Plan
 
 WIDTHS = tuple(np.unique(np.geomspace(2, 300, 20, dtype=int)).tolist())
 CHANNELS = (*range(2, 30, 2), *range(30, 101, 5))
@@ -39,11 +48,11 @@ CHANNELS = (*range(2, 30, 2), *range(30, 101, 5))
 
 
 def _mlp(width: int, n_outputs: int, length: int) -> Model:
-    return zoo.mlp(n_in=length, width=width, n_outputs=n_outputs, residual=False)
+    return dense.mlp(length, n_outputs, width, residual=False)
 
 
 def _cnn(width: int, n_outputs: int, length: int) -> Model:
-    return zoo.cnn(length=length, channels=width, n_outputs=n_outputs)
+    return convolutional.cnn(length, n_outputs, width)
 
 
 class Network(NamedTuple):

@@ -17,26 +17,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from flylab.base.units import axis
 from flylab.data import MNIST1D
 from flylab.data.generator import endless, repeating
-from flylab.labels import axis
-from flylab.ledger import Claim
-from flylab.loop import Plan
-from flylab.members import Progress, train_members
-from flylab.models import Model, outputs, zoo
+from flylab.models import Model, get_model, model_title, outputs
 from flylab.models.flops import training_cost
-from flylab.objectives import supervised
-from flylab.plot import COLOURS, band, style
-from flylab.stats import plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import plus_minus
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.objectives import supervised
+from flylab.training.population import Progress, train_members
+from flylab.training.step import Plan
 
-TITLES = {"mlp": "MLP", "cnn": "CNN", "logistic": "logistic regression", "gru": "GRU"}
-NETWORKS: dict[str, Callable[[int, int], Model]] = {
-    "mlp": lambda length, n_outputs: zoo.mlp(n_in=length, n_outputs=n_outputs),
-    "cnn": lambda length, n_outputs: zoo.cnn(length=length, n_outputs=n_outputs),
-    "logistic": lambda length, n_outputs: zoo.logistic(n_in=length, n_outputs=n_outputs),
-    "gru": lambda length, n_outputs: zoo.bidirectional_gru(length=length, n_outputs=n_outputs),
-}
+NETWORKS = ("mlp", "cnn", "logistic", "gru")
 
 
 class Knob(NamedTuple):
@@ -137,7 +132,7 @@ def run(
     ]  # fmt: skip
     accuracies, tested = [], None
     for data, settings in swept:
-        network = NETWORKS[cell["model"]](data.final_seq_length, data.outputs)
+        network = get_model(cell["model"], data.final_seq_length, data.outputs)
         # all knobs are traced, whichever is turned: then all share one program
         grid = {name: [getattr(data, name)] for name in TRACED} | {knob if traced else "n_train": settings}
         grid |= {"learning_rate": [protocol.learning_rate], "seed": seeds}
@@ -211,7 +206,7 @@ def slope(values: xr.DataArray, unit: float = 1.0, logarithmic: bool = False) ->
 
 def _noise_claim(knob: str, model: str, kind: str) -> Claim:
     return Claim(
-        f"noise-{kind}-{model}", f"{TITLES[model]}: accuracy falls with {kind} noise", "here", "–",
+        f"noise-{kind}-{model}", f"{model_title(model)}: accuracy falls with {kind} noise", "here", "–",
         "points per 0.1", lambda r: slope(curve(r, knob, model), 0.1), below=0, requires={"knob": knob, "model": model},
     )  # fmt: skip
 
@@ -230,7 +225,7 @@ CLAIMS = (
           requires={"knob": "max_translation", "model": ("mlp", "cnn")}),
     *(_noise_claim(knob, model, kind) for knob, kind in (("corr_noise_scale", "smooth"), ("iid_noise_scale", "white"))
       for model in ("mlp", "cnn")),
-    *(Claim(f"resolution-{model}", f"{TITLES[model]}: accuracy rises with resolution up to 40 points", "here", "–",
+    *(Claim(f"resolution-{model}", f"{model_title(model)}: accuracy rises with resolution up to 40 points", "here", "–",
             "points per doubling", lambda r, model=model: _resolution(r, model), above=0,
             requires={"knob": "final_seq_length", "model": model}) for model in ("mlp", "cnn")),
 )  # fmt: skip
@@ -250,7 +245,7 @@ def table(results: xr.Dataset) -> Table:
             values = [plus_minus(one.sel(setting=setting)) for one in found.values()]
             both = plus_minus(gap(results, knob).sel(setting=setting)) if _both(results) else "–"
             rows.append((knob, f"{setting:g}", *values, both))
-    columns = ("knob", "setting", *(TITLES[model] for model in results.model.values), "CNN − MLP")
+    columns = ("knob", "setting", *(model_title(model) for model in results.model.values), "CNN − MLP")
     title = f"Test accuracy (%), mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
     return Table(title, columns, rows)
 
@@ -270,10 +265,10 @@ def figure(results: xr.Dataset) -> Figure:
             for variable, line in (("test_accuracy", "-"), ("robust_accuracy", "--")):
                 if variable not in results or results[variable].sel(knob=knob).isnull().all():
                     continue
-                for model, colour in zip(TITLES, COLOURS, strict=False):
+                for model, colour in zip(NETWORKS, COLOURS, strict=False):
                     if model in results.model:
                         one = curve(results, knob, model, variable)
-                        label = TITLES[model] + (", trained at the usual value" if line == "--" else "")
+                        label = model_title(model) + (", trained at the usual value" if line == "--" else "")
                         band(accuracy, one, label=label, color=colour, linestyle=line)
                 if _both(results):
                     label = "tested there" if line == "--" else "trained there"
@@ -306,7 +301,7 @@ def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
     found = []
     for value in protocol.settings(cell["knob"]):
         data = replace(protocol.data, **{cell["knob"]: value})
-        network = NETWORKS[cell["model"]](data.final_seq_length, data.outputs)
+        network = get_model(cell["model"], data.final_seq_length, data.outputs)
         steps = protocol.n_steps, protocol.batch_size, 2
         found.append(training_cost(network, (data.final_seq_length,), *steps, data.n_test))
     return sum(flops for flops, _ in found), max(n_bytes for _, n_bytes in found)

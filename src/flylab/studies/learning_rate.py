@@ -14,15 +14,16 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.data import MNIST1D, Splits, published
-from flylab.ledger import Claim
-from flylab.loop import Plan
-from flylab.members import Progress, train_members
-from flylab.meta import MetaPlan, metalearn
-from flylab.models import zoo
-from flylab.objectives import Objective, supervised
-from flylab.plot import COLOURS, band, style
-from flylab.stats import interval, plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.models import dense
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import interval, plus_minus
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.metalearning import MetaPlan, metalearn
+from flylab.training.objectives import Objective, supervised
+from flylab.training.population import Progress, train_members
+from flylab.training.step import Plan
 
 PUBLISHED_STARTS = (1.5, 0.15)
 STARTS = (*PUBLISHED_STARTS, 0.05, 0.09, 0.25, 0.45, 0.75, 1.0, 2.0, 3.0)
@@ -111,7 +112,7 @@ RUNS = {"metalearned": _metalearned, "grid": _grid}
 
 
 def _objective(protocol: Protocol) -> Objective:
-    return supervised(zoo.shallow(protocol.data.final_seq_length, protocol.width, protocol.data.outputs))
+    return supervised(dense.shallow(protocol.data.final_seq_length, protocol.data.outputs, protocol.width))
 
 
 @functools.cache

@@ -16,20 +16,22 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab import tickets
-from flylab.config import from_json
+from flylab.base.config import from_json
+from flylab.base.rng import stream
 from flylab.data import MNIST1D, exchanged, published, reversed_, shuffled
-from flylab.keys import stream
-from flylab.ledger import Claim
-from flylab.loop import Arrays, Member, Plan, arrays
-from flylab.members import Progress, run_members
-from flylab.models import Model, zoo
+from flylab.models import Model, tickets
 from flylab.models.masks import Mask, adjacency, applied, first_layer, full, masked, pack, prune, random_mask, unpack
-from flylab.objectives import Objective, supervised
-from flylab.plot import COLOURS, band, style
-from flylab.stats import interval
-from flylab.study import BaseProtocol, Cell, Checkpoint, Study, Table
-from flylab.training import Trained, steps
+from flylab.models.registry import PUBLISHED
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import interval
+from flylab.runs.runner import Checkpoint
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.objectives import Objective, supervised
+from flylab.training.population import Progress, run_members
+from flylab.training.step import Arrays, Member, Plan, arrays
+from flylab.training.train import Trained, steps
 
 ARMS = ("dense", "random", "ticket", "reinitialised")
 CRITERIA = ("ticket", "random")
@@ -72,7 +74,7 @@ class Protocol(BaseProtocol):
     learning_rate: float = 2e-2
     """Of Adam."""
     model: str = "mlp"
-    """A network of the zoo."""
+    """A network of flylab."""
     width: int = 500
     """Its hidden units or channels, where it has any to choose."""
     analysed: float = 0.92
@@ -96,7 +98,7 @@ class Protocol(BaseProtocol):
             self.learning_rate > 0, "n_steps": self.n_steps >= 1, "analysis_steps": self.analysis_steps >= 1,
             "score_at": 0 <= self.score_at <= self.n_steps, "rewind_to": 0 <= self.rewind_to <= self.n_steps,
             "schedule": self.schedule in ("linear", "geometric"), "scope": self.scope in ("layer", "global"),
-            "model": self.model in zoo.ALL, "arrangements": "plain" in self.arrangements
+            "model": self.model in PUBLISHED, "arrangements": "plain" in self.arrangements
             and set(self.arrangements) <= set(ARRANGEMENTS),
         }  # fmt: skip
         for name, is_good in checks.items():
@@ -581,7 +583,7 @@ def _draw_masks(axes, results: xr.Dataset) -> None:
 
 
 def save_ticket(results: xr.Dataset, provenance: Mapping[str, Any], path: Path, *, seed: int = 0) -> None:
-    """Write the analysed ticket of one seed, for `flylab.tickets.load_ticket`.
+    """Write the analysed ticket of one seed, for `flylab.models.tickets.load_ticket`.
 
     Its own initial weights are `model.init(stream(fold_in(key(0), seed), "init"))` under the mask.
     """

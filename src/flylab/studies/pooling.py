@@ -17,18 +17,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from flylab.base.units import axis
 from flylab.data import MNIST1D, Splits, published
 from flylab.data.generator import endless
-from flylab.labels import axis
-from flylab.ledger import Claim
-from flylab.loop import Plan
-from flylab.members import Progress, train_members
-from flylab.models import zoo
+from flylab.models import convolutional
 from flylab.models.flops import training_cost
-from flylab.objectives import supervised
-from flylab.plot import COLOURS, band, style
-from flylab.stats import interval, plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import interval, plus_minus
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.objectives import supervised
+from flylab.training.population import Progress, train_members
+from flylab.training.step import Plan
 
 TITLES = {"none": "no pooling", "stride": "stride 2", "max": "max", "average": "average", "l2": "L2"}
 TRUE_POOLINGS = ("max", "average", "l2")
@@ -42,7 +43,7 @@ COLOUR = dict(zip(TITLES, ("0.25", *COLOURS), strict=False))
 class Protocol(BaseProtocol):
     """The notebook's protocol, on fresh data per seed (generator seed 1000 + 2·seed): Adam, batches in fixed order."""
 
-    poolings: tuple[str, ...] = zoo.POOLINGS
+    poolings: tuple[str, ...] = convolutional.POOLINGS
     """Of none, stride, max, average, l2."""
     train_sizes: tuple[int, ...] = (1000, 2000, 5000, 10_000, 20_000, 50_000)
     """Training examples."""
@@ -67,7 +68,7 @@ class Protocol(BaseProtocol):
         super().__post_init__()
         self._require(
             whole=("channels", "n_steps", "endless_n_test", "train_sizes"), positive=("learning_rate",),
-            known={"poolings": zoo.POOLINGS},
+            known={"poolings": convolutional.POOLINGS},
         )  # fmt: skip
         if not (self.train_sizes or self.endless):
             raise ValueError("train_sizes=() is not allowed without endless: give at least one")
@@ -98,7 +99,7 @@ def run(
 
     source = endless(replace(protocol.data, n_test=protocol.endless_n_test)) if cell["arm"] == "endless" else data
     size = {"length": protocol.data.final_seq_length, "n_outputs": protocol.data.outputs}
-    network = zoo.pooling_cnn(channels=protocol.channels, pooling=cell["pooling"], **size)
+    network = convolutional.pooling_cnn(width=protocol.channels, pooling=cell["pooling"], **size)
     plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
     found = train_members(supervised(network), source, plan, grid, key=key, progress=progress).results
@@ -249,7 +250,7 @@ def _against_size(ax: Axes, results: xr.Dataset, sizes: list[tuple[str, int]], o
 def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
     """FLOPs of training one seed, and bytes of its data and network."""
     data, evaluated = protocol.data, Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every).evaluated
-    network = zoo.pooling_cnn(data.final_seq_length, protocol.channels, data.outputs, cell["pooling"])
+    network = convolutional.pooling_cnn(data.final_seq_length, data.outputs, protocol.channels, cell["pooling"])
     n_examples = protocol.endless_n_test if cell["arm"] == "endless" else cell["n_train"] + data.n_valid + data.n_test
     steps = protocol.n_steps, protocol.batch_size, len(evaluated)
     return training_cost(network, (data.final_seq_length,), *steps, n_examples)

@@ -24,18 +24,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from flylab.base.rng import stream
+from flylab.base.units import axis
 from flylab.data import MNIST1D, Dataset, Splits, published
 from flylab.data.views import view
-from flylab.keys import stream
-from flylab.labels import axis
-from flylab.ledger import Claim
-from flylab.loop import Plan
-from flylab.members import Progress, train_members
-from flylab.models import Model, zoo
-from flylab.objectives import contrastive, info_nce, vicreg
-from flylab.plot import COLOURS, band, style
-from flylab.stats import cross_fitted, plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.models import Model, convolutional
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import cross_fitted, plus_minus
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.objectives import contrastive, info_nce, vicreg
+from flylab.training.population import Progress, train_members
+from flylab.training.step import Plan
 
 OBJECTIVES = {"simclr": info_nce, "vicreg": vicreg}
 TITLES = {"default": "default head", "none": "no head", "deep": "deep head"}
@@ -144,7 +145,9 @@ def run(
 
 
 def _network(protocol: Protocol, head: str) -> Model:
-    return zoo.cnn(length=protocol.data.final_seq_length, n_outputs=protocol.embedding_size, hidden=HEADS[head].hidden)
+    return convolutional.cnn(
+        length=protocol.data.final_seq_length, n_outputs=protocol.embedding_size, hidden=HEADS[head].hidden
+    )
 
 
 def _made(protocol: Protocol, seed: int) -> Splits:
@@ -167,7 +170,7 @@ def _everything(splits: Splits) -> Splits:
     return splits._replace(train=Dataset(*both))
 
 
-_features: Callable = jax.jit(jax.vmap(zoo.cnn_layers, (None, 0)))
+_features: Callable = jax.jit(jax.vmap(convolutional.cnn_layers, (None, 0)))
 
 
 def _probed(splits: Splits, params) -> tuple[list[float], list[float]]:

@@ -1,7 +1,7 @@
 """Plain training of one network: no claims, for `flylab run train` and for sweeps over anything."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,22 +9,18 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.data import MNIST1D, published
-from flylab.loop import Plan
-from flylab.members import Progress, train_members
-from flylab.models import Model, zoo
+from flylab.models import Model, get_model
 from flylab.models.flops import training_cost
-from flylab.objectives import supervised
-from flylab.plot import COLOURS, band, style
-from flylab.stats import plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.models.registry import PUBLISHED
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import plus_minus
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.objectives import supervised
+from flylab.training.population import Progress, train_members
+from flylab.training.step import Plan
 
-NETWORKS: dict[str, Callable[[int, int, int], Model]] = {  # (length, width, outputs)
-    "logistic": lambda length, width, n_outputs: zoo.logistic(length, n_outputs),
-    "mlp": lambda length, width, n_outputs: zoo.mlp(length, width, n_outputs),
-    "cnn": lambda length, width, n_outputs: zoo.cnn(length, width, n_outputs),
-    "gru": lambda length, width, n_outputs: zoo.bidirectional_gru(length, width, n_outputs),
-}
-WIDTHS = {"logistic": 1, "mlp": 100, "cnn": 25, "gru": 6}
+NETWORKS = PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -66,8 +62,8 @@ def cells(protocol: Protocol) -> Sequence[Cell]:
 
 
 def _network(protocol: Protocol) -> Model:
-    width = WIDTHS[protocol.model] if protocol.width is None else protocol.width
-    return NETWORKS[protocol.model](protocol.data.final_seq_length, width, protocol.data.outputs)
+    size = {} if protocol.width is None or protocol.model == "logistic" else {"width": protocol.width}
+    return get_model(protocol.model, protocol.data.final_seq_length, protocol.data.outputs, **size)
 
 
 _splits = functools.lru_cache(maxsize=4)(published)  # a sweep asks for the same data for many points in a row

@@ -16,17 +16,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from scipy.stats import rankdata
 
-from flylab import activations
 from flylab.data import Dataset, Images, Splits, load_images
-from flylab.data.images import digest
-from flylab.ledger import Claim
-from flylab.loop import Plan
-from flylab.members import Progress, train_members
-from flylab.models import zoo
-from flylab.objectives import supervised
-from flylab.plot import COLOURS, band, style
-from flylab.stats import interval, plus_minus
-from flylab.study import BaseProtocol, Cell, Study, Table
+from flylab.data.images.load import digest
+from flylab.models import activations, convolutional
+from flylab.results.claims import Claim
+from flylab.results.plots import COLOURS, band, style
+from flylab.results.statistics import interval, plus_minus
+from flylab.study.protocol import BaseProtocol
+from flylab.study.study import Cell, Study, Table
+from flylab.training.objectives import supervised
+from flylab.training.population import Progress, train_members
+from flylab.training.step import Plan
 
 NAMES = ("learned", *activations.ALL)
 
@@ -91,7 +91,7 @@ def run(
     shape, splits = _loaded(protocol.images(0))
     name = cell["activation"]
     function = activations.load(inputs["activation"]) if name == "learned" else activations.ALL[name]
-    objective = supervised(zoo.cnn2d(shape, protocol.channels, activation=function))
+    objective = supervised(convolutional.cnn2d(shape, width=protocol.channels, activation=function))
     epoch = max(len(splits.train.y) // protocol.batch_size, 1)
     plan = Plan(protocol.n_epochs * epoch, protocol.batch_size, epoch, order="shuffled", losses=True)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}

@@ -14,7 +14,7 @@ def _():
     import marimo as mo
 
     from flylab.app import board, look, server
-    from flylab.evaluation import leaderboard
+    from flylab.evaluation.leaderboard import leaderboard
 
     mo.Html(look.navigation("leaderboard"))
     return board, leaderboard, look, mo, server

@@ -15,12 +15,13 @@ def _():
 
     import marimo as mo
 
-    from flylab.activations import ALL as ACTIVATIONS
     from flylab.app import downloads, drawing, look, settings
-    from flylab.app.training import Training
+    from flylab.app.background import Training
+    from flylab.models import model_title
+    from flylab.models.activations import ALL as ACTIVATIONS
 
     mo.Html(look.navigation("playground"))
-    return ACTIVATIONS, Training, downloads, drawing, functools, look, mo, settings
+    return ACTIVATIONS, Training, downloads, drawing, functools, look, mo, model_title, settings
 
 
 @app.cell
@@ -110,9 +111,9 @@ def _(data, drawing, look, mo, settings):
 
 
 @app.cell
-def _(ACTIVATIONS, mo, settings):
+def _(ACTIVATIONS, mo, model_title, settings):
     _knob = settings.TRAINING
-    _titles = {title: name for name, title in settings.TITLES.items()}
+    _titles = {model_title(name): name for name in settings.MODELS}
 
     def _slider(name, value):
         return mo.ui.slider(_knob[name].low, _knob[name].high, _knob[name].step, value=value, label=_knob[name].says,
@@ -247,10 +248,10 @@ def _(drawing, get_over, get_training, look, mo, set_over, tick):
 
 
 @app.cell
-def _(get_over, mo, settings):
+def _(get_over, mo, model_title, settings):
     _training = get_over()
     mo.stop(_training is None or not _training.populations)
-    _titles = {settings.TITLES[name]: name for name in _training.populations} | {"training curves": ""}
+    _titles = {model_title(name): name for name in _training.populations} | {"training curves": ""}
     looked_at = mo.ui.radio(_titles, next(iter(_titles)), inline=True, label="Look at")
     looked_at
     return (looked_at,)

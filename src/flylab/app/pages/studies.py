@@ -15,19 +15,17 @@ def _():
 
     import marimo as mo
 
-    from flylab import reporting
-    from flylab import studies as all_studies
     from flylab.app import explorer, look, server
+    from flylab.reporting import report
+    from flylab.study import get_study, list_studies
 
     mo.Html(look.navigation("studies"))
-    return all_studies, explorer, json, look, mo, reporting, server
+    return explorer, get_study, json, list_studies, look, mo, report, server
 
 
 @app.cell
-def _(all_studies, mo):
-    study = mo.ui.dropdown(
-        {name.replace("_", " "): name for name in all_studies.names()}, "architectures", label="study"
-    )
+def _(list_studies, mo):
+    study = mo.ui.dropdown({name.replace("_", " "): name for name in list_studies()}, "architectures", label="study")
     mo.md("# Every published claim, tested")
     return (study,)
 
@@ -41,8 +39,8 @@ def _(mo):
 
 
 @app.cell
-def _(all_studies, explorer, get_running, mo, server, set_over, set_refusal, set_running, study):
-    _presets = [name for name in ("smoke", "quick") if name in all_studies.find(study.value).presets]
+def _(explorer, get_running, get_study, mo, server, set_over, set_refusal, set_running, study):
+    _presets = [name for name in ("smoke", "quick") if name in get_study(study.value).presets]
     preset = mo.ui.dropdown(_presets, "quick" if "quick" in _presets else _presets[0], label="preset")
 
     def _begin(_):
@@ -66,8 +64,8 @@ def _(all_studies, explorer, get_running, mo, server, set_over, set_refusal, set
 
 
 @app.cell
-def _(all_studies, mo, preset, run_button, stop_button, study):
-    _found = all_studies.find(study.value)
+def _(get_study, mo, preset, run_button, stop_button, study):
+    _found = get_study(study.value)
     _minutes = _found.minutes.get(preset.value)
     _said = f"about {_minutes:g} min on two cores" if _minutes else ""
     _command = f"flylab run {study.value.replace('_', '-')} --preset {preset.value}"
@@ -131,9 +129,9 @@ def _(explorer, get_over, mo, server, study):
 
 
 @app.cell
-def _(mo, reporting, run):
+def _(mo, report, run):
     folder = run.value
-    results = reporting.open_results(folder)
+    results = report.open_results(folder)
     _png = folder / "figure.png"
     mo.image(_png.read_bytes(), alt="figure of the study", rounded=True) if _png.exists() else None
     return folder, results
@@ -194,13 +192,13 @@ def _(explorer, folder, look, mo, results):
 
 
 @app.cell
-def _(folder, json, mo, reporting, results):
+def _(folder, json, mo, report, results):
     _path = folder / "provenance.json"
     _provenance = json.loads(_path.read_text()) if _path.exists() else {}
     _provenance.pop("shards", None)
     mo.accordion(
         {
-            "Repeat it": mo.md(f"```sh\n{reporting.repeat_command(results.attrs)}\n```"),
+            "Repeat it": mo.md(f"```sh\n{report.repeat_command(results.attrs)}\n```"),
             "Provenance": mo.md(f"```json\n{json.dumps(_provenance, indent=2)}\n```"),
         }
     )

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flylab.base.config import plain
+from flylab.base.files import read_json
 from flylab.compat import pickles
-from flylab.config import plain
-from flylab.files import read_json
 
 FORMAT = "flylab mnist1d cache 1"
 ARGS = (

@@ -1,0 +1,32 @@
+"""Packages that only some features need: imported where used, with an error that says how to get them."""
+
+import importlib
+from types import ModuleType
+
+
+class MissingExtraError(ValueError, ImportError):
+    """An optional package is not installed."""
+
+
+def need(package: str, extra: str, what: str) -> ModuleType:
+    """Import an optional package or a module of it.
+
+    Args:
+        package: its name.
+        extra: the extra of flylab that installs it.
+        what: for the error: what needs it.
+
+    Raises:
+        MissingExtraError: if it is not installed, with the command that installs it.
+
+    >>> need("no_such_package", "data", "a test")
+    Traceback (most recent call last):
+    flylab.base.optional.MissingExtraError: a test needs the package no_such_package: pip install 'flylab[data]'
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        top = package.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != top:
+            raise
+        raise MissingExtraError(f"{what} needs the package {top}: pip install 'flylab[{extra}]'") from None

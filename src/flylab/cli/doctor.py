@@ -1,0 +1,164 @@
+"""Is this machine fit, and do its devices compute rightly? Compilers for accelerators have been silently wrong."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import flylab
+from flylab.base import files, runtime
+from flylab.data import MNIST1D, published
+from flylab.models import dense
+from flylab.training.objectives import supervised
+from flylab.training.step import Plan
+from flylab.training.train import train
+
+PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "xarray", "h5netcdf", "scikit-learn")
+N_SEEDS, N_STEPS, BATCH, RATE, WIDTH = 4, 40, 50, 0.1, 20  # of the self-test's population
+TOLERANCE = 1e-3  # of a loss, relative; right devices agree to about 1e-6, low-precision products to 1e-2
+LOW_DISK, LOW_MEMORY = 1e9, 2e9  # bytes
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    value: str
+    is_good: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at all; what the parity test found is kept for the provenance of later runs."""
+    devices = runtime.devices()
+    found = [Finding("flylab", flylab.__version__), Finding("python", platform.python_version())]
+    found += [Finding(name, importlib.metadata.version(name)) for name in PACKAGES]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found.append(Finding("cores", f"{cores} of {os.cpu_count()}"))
+    if (memory := _free_memory()) is not None:
+        found.append(Finding("free memory", f"{memory / 1e9:.1f} GB", memory > LOW_MEMORY))
+    found.append(
+        Finding("devices", ", ".join(map(str, devices)), devices[0].platform != "cpu" or len(devices) == cores)
+    )
+    found.append(Finding("matmul peak", f"{peak(devices[0]) / 1e9:.0f} GFLOP/s on one device (float32, 1024 × 1024)"))
+    found += [_folder(runtime.CACHE, "compiled programs"), _folder(files.user_cache("data"), "data sets")]
+    return found + parities()
+
+
+def _free_memory() -> int | None:
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _folder(path: Path, what: str) -> Finding:
+    """Whether a cache folder can be written to, its size and the room that is left."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        files.writable(path)
+        broken = len(runtime.delete_broken(path))
+        sizes = [entry.stat().st_size for entry in path.rglob("*") if entry.is_file()]
+        free = shutil.disk_usage(path).free
+    except OSError as error:
+        return Finding(what, f"{path}: {error.strerror or error}", is_good=False)
+    mended = f", {broken} broken entries deleted" if broken else ""
+    return Finding(what, f"{path}: {sum(sizes) / 1e6:.0f} MB, {free / 1e9:.0f} GB free{mended}", free > LOW_DISK)
+
+
+def peak(device: Any, n: int = 1024) -> float:
+    """Floating-point operations per second of a square product, the median of five rounds."""
+    x = jax.device_put(np.ones((n, n), np.float32), device)
+    product = jax.jit(lambda a: a @ a)
+    product(x).block_until_ready()
+    seconds = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        product(x).block_until_ready()
+        seconds.append(time.perf_counter() - begun)
+    return 2 * n**3 / statistics.median(seconds)
+
+
+# ── parity ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parities() -> list[Finding]:
+    """Train a small population on each device and compare with NumPy in double precision; keep what was found."""
+    expected, found, words = reference(), [], {}
+    for device in dict.fromkeys([*runtime.devices(), *jax.devices("cpu")]):
+        off = worst(trained(device), expected)
+        is_good = off <= TOLERANCE
+        value = f"losses of {N_SEEDS} networks over {N_STEPS} steps within {off:.1e} (allowed {TOLERANCE:g})"
+        found.append(Finding(f"parity of {device}", value, is_good))
+        kind = runtime.kind_of(device)
+        words[kind] = "passed" if is_good and words.get(kind) != "failed" else "failed"
+    try:
+        files.write_atomic(runtime.PARITY, json.dumps(words, indent=2))
+    except OSError as error:
+        found.append(Finding("parity", f"cannot be kept: {error}", is_good=False))
+    return found
+
+
+def worst(losses: np.ndarray, expected: np.ndarray) -> float:
+    """The largest relative difference; infinite where a loss is no number."""
+    off = np.abs(losses - expected) / np.abs(expected)
+    return float(off.max()) if np.isfinite(off).all() else float("inf")
+
+
+def trained(device: Any) -> np.ndarray:
+    """The losses of each step `(seed, step)`, by flylab on a device in single precision."""
+    objective, splits = supervised(dense.shallow(width=WIDTH)), _splits()
+    plan = Plan(N_STEPS, BATCH, N_STEPS, optimizer="sgd")
+
+    def losses(params):
+        run = train(objective, params, splits, plan, {"learning_rate": RATE}, key=jax.random.key(0))
+        return run.history["loss"]
+
+    with jax.default_device(device):
+        return np.stack([np.asarray(jax.jit(losses)(jax.device_put(one, device))) for one in _starts()])
+
+
+def reference() -> np.ndarray:
+    """The same by NumPy in double precision, written independently."""
+    x, y = (np.asarray(part) for part in _splits().train)
+    x = x.astype(np.float64)
+    return np.stack([_descended(jax.tree.map(lambda leaf: leaf.astype(np.float64), one), x, y) for one in _starts()])
+
+
+def _descended(params: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    (w, b), (v, c) = ((params[name]["w"], params[name]["b"]) for name in ("hidden", "output"))
+    losses = []
+    for step in range(N_STEPS):
+        rows = np.arange(step * BATCH, (step + 1) * BATCH) % len(x)
+        signals, labels = x[rows], y[rows]
+        h = np.tanh(signals @ w.T + b)
+        logits = h @ v.T + c
+        logits = logits - logits.max(axis=1, keepdims=True)
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        losses.append(-np.log(p[np.arange(BATCH), labels]).mean())
+        p[np.arange(BATCH), labels] -= 1
+        d = p / BATCH
+        dh = (d @ v) * (1 - h**2)
+        w, b = w - RATE * dh.T @ signals, b - RATE * dh.sum(axis=0)
+        v, c = v - RATE * d.T @ h, c - RATE * d.sum(axis=0)
+    return np.array(losses)
+
+
+def _starts() -> list[Any]:
+    """The networks' first parameters, made on the CPU."""
+    with jax.default_device(jax.devices("cpu")[0]):
+        init = jax.jit(dense.shallow(width=WIDTH).init)
+        return [jax.tree.map(np.asarray, init(jax.random.key(jnp.uint32(seed)))) for seed in range(N_SEEDS)]
+
+
+def _splits():
+    return published(MNIST1D(n_train=500, n_valid=0, n_test=100))

@@ -1,0 +1,6 @@
+"""Images: scikit-learn's digits, MNIST, Fashion-MNIST and CIFAR-10."""
+
+from flylab.data.images.downloads import MissingImagesError
+from flylab.data.images.load import Images, digest, load_images
+
+__all__ = ["Images", "MissingImagesError", "digest", "load_images"]

@@ -1,0 +1,231 @@
+"""Convolutional networks: the published CNN, its variants in pooling and in two dimensions, a TCN and a ResNet.
+
+And a locally connected network, whose weights differ from position to position.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from flylab.base.rng import stream
+from flylab.models import layers
+from flylab.models.batched import conv1d, from_batch, pointwise, readout, taps
+from flylab.models.conv import Conv, conv_stack, stack_lengths
+from flylab.models.model import Model
+from flylab.models.registry import register_model
+
+POOLINGS = ("none", "stride", *layers.POOLINGS)  # of `pooling_cnn`
+
+
+@register_model("cnn", title="CNN")
+@functools.cache
+def cnn(length: int = 40, n_outputs: int = 10, width: int = 25, hidden: tuple[int, ...] = ()) -> Model:
+    """Three strided convolutions (kernels 5, 3, 3; stride 2; padding 1) and a linear layer: 5 210 parameters.
+
+    `hidden` puts ReLU layers of these widths before the last one, as the heads of contrastive learning have them.
+    """
+    return _convolutional(_strided(width), length, n_outputs, hidden)
+
+
+def _strided(channels: int) -> tuple[Conv, ...]:
+    return Conv(channels, 5, 2, 1), Conv(channels, 3, 2, 1), Conv(channels, 3, 2, 1)
+
+
+def cnn_layers(params, x) -> list[jax.Array]:
+    """What every layer of `cnn` makes of one signal `(length,)`, flat: the signal itself first, the outputs last."""
+    return [x, *(layer.ravel() for layer in _layers(params, x, _strided(params["conv1"]["b"].size)))]
+
+
+@register_model("pooling_cnn", title="CNN with pooling")
+@functools.cache
+def pooling_cnn(length: int = 40, n_outputs: int = 10, width: int = 20, pooling: str = "none") -> Model:
+    """Two convolutions (kernel 3, padding 1) and a linear layer: 9 310 parameters without pooling, else 3 310.
+
+    `pooling` is "none", "stride" (the convolutions have stride 2), or "max", "average" or "l2" of two after each.
+
+    Raises:
+        ValueError: for another pooling.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling={pooling!r} is not allowed: give one of {', '.join(POOLINGS)}")
+    stride, own = (2 if pooling == "stride" else 1), (pooling if pooling in layers.POOLINGS else None)
+    return _convolutional((Conv(width, 3, stride, 1, own),) * 2, length, n_outputs)
+
+
+def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int, hidden: tuple[int, ...] = ()) -> Model:
+    """Convolutions with a ReLU and perhaps a pooling after each, ReLU layers, and a linear layer."""
+    widths = (specs[-1].channels * stack_lengths(length, specs)[-1], *hidden)
+
+    def init(key):
+        keys = jax.random.split(key, len(specs) + 1)
+        n_ins = [1, *(spec.channels for spec in specs)]
+        params = {
+            f"conv{i + 1}": layers.conv1d_init(k, n_in, spec.channels, spec.kernel)
+            for i, (k, n_in, spec) in enumerate(zip(keys, n_ins, specs, strict=False))
+        }
+        for i, size in enumerate(itertools.pairwise(widths)):
+            params[f"hidden{i + 1}"] = layers.linear_init(stream(keys[-1], f"hidden{i + 1}"), *size)
+        return params | {"output": layers.linear_init(keys[-1], widths[-1], n_outputs)}
+
+    def apply(params, x):
+        return _layers(params, x, specs)[-1]
+
+    def apply_batch(params, x):
+        h = conv_stack([params[f"conv{i + 1}"] for i in range(len(specs))], x[None], specs)
+        h = h.reshape(-1, h.shape[-1])
+        for i in range(len(hidden)):
+            h = jax.nn.relu(layers.linear_batch(params[f"hidden{i + 1}"], h))
+        return layers.linear_batch(params["output"], h)
+
+    return Model(init, apply, apply_batch)
+
+
+def _layers(params, x, specs: tuple[Conv, ...]) -> list[jax.Array]:
+    """What every layer makes of one signal."""
+    found, h = [], x[None]  # (1, length)
+    for i, spec in enumerate(specs):
+        h = jax.nn.relu(layers.conv1d(params[f"conv{i + 1}"], h, spec.stride, spec.padding))
+        h = h if spec.pooling is None else layers.pool1d(h, spec.pooling)
+        found.append(h)
+    h = h.ravel()
+    for i in range(sum(name.startswith("hidden") for name in params)):
+        h = jax.nn.relu(layers.linear(params[f"hidden{i + 1}"], h))
+        found.append(h)
+    return [*found, layers.linear(params["output"], h)]
+
+
+@functools.cache
+def cnn2d(
+    shape: tuple[int, int, int] = (8, 8, 1),
+    n_outputs: int = 10,
+    width: int = 16,
+    activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
+) -> Model:
+    """Three strided 3×3 convolutions (stride 2, padding 1) and a linear layer, for images `(height, width, channels)`.
+
+    4 970 parameters for 8×8 images, 7 370 for 28×28. `cnn` in two dimensions; written for one example only.
+    It takes flat pixels, too, and large sets should be given so: where their last axis has one entry, XLA copies the
+    whole set at every dispatch. `activation` is any elementwise function; another one is another network, and compiles
+    anew.
+    """
+    n_ins = (shape[2], width, width)
+    n_positions = 1
+    for length in shape[:2]:
+        n_positions *= functools.reduce(lambda n, _: layers.conv1d_length(n, 3, 2, 1), n_ins, length)
+
+    def init(key):
+        *keys, output = jax.random.split(key, len(n_ins) + 1)
+        convolutions = zip(keys, n_ins, strict=True)
+        params = {f"conv{i + 1}": layers.conv2d_init(k, n_in, width, 3) for i, (k, n_in) in enumerate(convolutions)}
+        return params | {"output": layers.linear_init(output, width * n_positions, n_outputs)}
+
+    def apply(params, x):
+        x = x.reshape(shape)
+        for i in range(len(n_ins)):
+            x = activation(layers.conv2d(params[f"conv{i + 1}"], x, stride=2, padding=1))
+        return layers.linear(params["output"], x.ravel())
+
+    return Model(init, apply)
+
+
+@register_model("local", title="locally connected")
+@functools.cache
+def locally_connected(length: int = 40, n_outputs: int = 10, width: int = 16) -> Model:
+    """The published CNN with weights of their own at every position: 14 394 parameters by default.
+
+    It knows that neighbours belong together, not that a pattern may stand anywhere (LeCun 1989).
+    """
+    kernels, lengths, n_ins = (5, 3, 3), [length], (1, width, width)
+    for kernel in kernels:
+        lengths.append(layers.conv1d_length(lengths[-1], kernel, 2, 1))
+
+    def init(key):
+        params = {}
+        for i, (kernel, n_in) in enumerate(zip(kernels, n_ins, strict=True)):
+            w, b = jax.random.split(stream(key, f"local{i + 1}"))
+            fan_in, n = kernel * n_in, lengths[i + 1]
+            params[f"local{i + 1}"] = {
+                "w": layers.uniform(w, (n, width, fan_in), fan_in), "b": layers.uniform(b, (n, width), fan_in),
+            }  # fmt: skip
+        return params | {"output": layers.linear_init(stream(key, "output"), width * lengths[-1], n_outputs)}
+
+    def apply_batch(params, x):
+        h = x[:, None]  # (positions, channels, batch): a tap is a run of rows
+        for i, kernel in enumerate(kernels):
+            own = params[f"local{i + 1}"]
+            columns = jnp.concatenate(taps(h, 0, kernel, 2, 1, 1), axis=1)
+            h = jax.nn.relu(jnp.einsum("poi,pib->pob", own["w"], columns) + own["b"][..., None])
+        return readout(params["output"], h)
+
+    return from_batch(init, apply_batch)
+
+
+@register_model("tcn", title="dilated TCN")
+@functools.cache
+def tcn(length: int = 40, n_outputs: int = 10, width: int = 24) -> Model:
+    """A temporal convolutional network, read at the last position: 7 402 parameters by default.
+
+    Causal convolutions of three weights, dilated by 1, 2, 4, … until the last position sees all, each with a residual
+    connection (Bai, Kolter & Koltun 2018, with one convolution a block). Only what the last position depends on is
+    computed, a fifth: of every layer each second position that the layer before has.
+    """
+    n_levels = max(math.ceil(math.log2(length + 1)) - 1, 1)
+
+    def init(key):
+        params = {
+            f"conv{i + 1}": layers.conv1d_init(stream(key, f"conv{i + 1}"), width if i else 1, width, 3)
+            for i in range(n_levels)
+        }
+        skip = layers.linear_init(stream(key, "skip"), 1, width)
+        return params | {"skip": skip, "output": layers.linear_init(stream(key, "output"), width, n_outputs)}
+
+    def apply_batch(params, x):
+        h = x[None]
+        for i in range(n_levels):
+            n = h.shape[1]
+            n_after = -(-n // 2)
+            skip = h[:, (n - 1) % 2 :: 2]
+            new = conv1d(params[f"conv{i + 1}"], h, stride=2, before=2 * n_after + 1 - n, after=0)
+            h = jax.nn.relu(new) + (skip if i else pointwise(params["skip"], skip))
+        return readout(params["output"], h[:, -1:])
+
+    return from_batch(init, apply_batch)
+
+
+@register_model("resnet", title="ResNet")
+@functools.cache
+def resnet(length: int = 40, n_outputs: int = 10) -> Model:
+    """A residual network of seven convolutions with global average pooling: 11 570 parameters.
+
+    16, 24 and 32 channels at half, a quarter and an eighth of the length (He et al. 2016, without normalisation, which
+    so few layers do not need). Averaged over positions, a pattern counts the same wherever it is.
+    """
+    sizes = ((16, 16), (16, 24), (24, 32))
+
+    def init(key):
+        params = {"stem": layers.conv1d_init(stream(key, "stem"), 1, 16, 5)}
+        for i, (n_in, n_out) in enumerate(sizes):
+            name = f"block{i + 1}"
+            block = {
+                "conv1": layers.conv1d_init(stream(key, f"{name}.conv1"), n_in, n_out, 3),
+                "conv2": layers.conv1d_init(stream(key, f"{name}.conv2"), n_out, n_out, 3),
+            }
+            if n_in != n_out:
+                block["skip"] = layers.linear_init(stream(key, f"{name}.skip"), n_in, n_out)
+            params[name] = block
+        return params | {"output": layers.linear_init(stream(key, "output"), sizes[-1][1], n_outputs)}
+
+    def apply_batch(params, x):
+        h = jax.nn.relu(conv1d(params["stem"], x[None], 2, 2, 2))
+        for i, (n_in, n_out) in enumerate(sizes):
+            block, stride = params[f"block{i + 1}"], 1 if n_in == n_out else 2
+            skip = h if n_in == n_out else pointwise(block["skip"], h[:, ::2])
+            inner = jax.nn.relu(conv1d(block["conv1"], h, stride))
+            h = jax.nn.relu(conv1d(block["conv2"], inner) + skip)
+        return readout(params["output"], h.mean(1, keepdims=True))
+
+    return from_batch(init, apply_batch)

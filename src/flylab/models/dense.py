@@ -1,0 +1,75 @@
+"""Networks without spatial structure: logistic regression and MLPs.
+
+The constructors cache, so that two calls with the same arguments give the same `Model`, and training it twice compiles
+once.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from flylab.models import layers
+from flylab.models.model import Model
+from flylab.models.registry import register_model
+
+
+@register_model("logistic", title="logistic regression")
+@functools.cache
+def logistic(length: int = 40, n_outputs: int = 10) -> Model:
+    """Multinomial logistic regression: 410 parameters by default."""
+    return Model(lambda key: layers.linear_init(key, length, n_outputs), layers.linear, layers.linear_batch)
+
+
+@register_model("mlp", title="MLP")
+@functools.cache
+def mlp(
+    length: int = 40,
+    n_outputs: int = 10,
+    width: int = 100,
+    residual: bool = True,
+    activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
+) -> Model:
+    """Two hidden layers, the second residual (unless `residual=False`): 15 210 parameters by default.
+
+    `activation` is any elementwise function; by default ReLU, as published.
+    """
+
+    def init(key):
+        keys = jax.random.split(key, 3)
+        sizes = {"hidden1": (length, width), "hidden2": (width, width), "output": (width, n_outputs)}
+        return {name: layers.linear_init(k, *size) for k, (name, size) in zip(keys, sizes.items(), strict=True)}
+
+    def apply(params, x):
+        h = activation(layers.linear(params["hidden1"], x))
+        h = (h if residual else 0.0) + activation(layers.linear(params["hidden2"], h))
+        return layers.linear(params["output"], h)
+
+    def apply_batch(params, x):
+        h = activation(layers.linear_batch(params["hidden1"], x))
+        h = (h if residual else 0.0) + activation(layers.linear_batch(params["hidden2"], h))
+        return layers.linear_batch(params["output"], h)
+
+    return Model(init, apply, apply_batch)
+
+
+@register_model("shallow", title="one hidden layer")
+@functools.cache
+def shallow(length: int = 40, n_outputs: int = 10, width: int = 50, activation: Callable = jnp.tanh) -> Model:
+    """One hidden layer with any elementwise activation, as the metalearning studies train: 2 560 parameters."""
+
+    def init(key):
+        hidden, output = jax.random.split(key)
+        return {
+            "hidden": layers.linear_init(hidden, length, width),
+            "output": layers.linear_init(output, width, n_outputs),
+        }
+
+    def apply(params, x):
+        return layers.linear(params["output"], activation(layers.linear(params["hidden"], x)))
+
+    def apply_batch(params, x):
+        return layers.linear_batch(params["output"], activation(layers.linear_batch(params["hidden"], x)))
+
+    return Model(init, apply, apply_batch)

@@ -1,0 +1,130 @@
+"""Networks by name: flylab's own, and those that other packages register.
+
+A registered constructor takes `length`, `n_outputs` and its own sizes, and returns a `Model`. A package adds its own by
+calling `register_model` on import, and by naming that module under the entry-point group `flylab.models`, so that
+`get_model` finds it.
+"""
+
+import difflib
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import NamedTuple, TypeVar
+
+from flylab.models.model import Model
+
+PUBLISHED = ("logistic", "mlp", "cnn", "gru")  # the networks of Greydanus & Kobak (2024), at their published sizes
+_FAMILIES = ("dense", "convolutional", "recurrent", "attention", "tickets")
+
+Constructor = TypeVar("Constructor", bound=Callable[..., Model])
+
+
+class _Entry(NamedTuple):
+    build: Callable[..., Model]
+    title: str
+
+
+_REGISTRY: dict[str, _Entry] = {}
+
+
+def register_model(name: str, title: str | None = None) -> Callable[[Constructor], Constructor]:
+    """Register a constructor of networks under a name, as a decorator.
+
+    Args:
+        name: the name that `get_model` takes.
+        title: how figures and tables write the name. The default is the name itself.
+
+    Raises:
+        ValueError: if another constructor has the name, or if this one lacks `length` or `n_outputs`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> @register_model("zeros", title="all zeros")
+    ... def zeros(length=40, n_outputs=10):
+    ...     return Model(lambda key: jnp.zeros((n_outputs, length)), lambda weights, x: weights @ x)
+    >>> get_model("zeros", n_outputs=3).apply(jnp.ones((3, 40)), jnp.ones(40)).shape
+    (3,)
+    >>> _ = _REGISTRY.pop("zeros")
+    """
+
+    def register(build: Constructor) -> Constructor:
+        known = _REGISTRY.get(name)
+        if known is not None and inspect.unwrap(known.build) is not inspect.unwrap(build):
+            raise ValueError(f"a model called {name!r} is registered already: choose another name")
+        lacking = [size for size in ("length", "n_outputs") if size not in inspect.signature(build).parameters]
+        if lacking:
+            raise ValueError(f"the constructor of {name!r} must take {lacking[0]}")
+        _REGISTRY[name] = _Entry(build, title or name)
+        return build
+
+    return register
+
+
+def get_model(name: str, length: int = 40, n_outputs: int = 10, **size: object) -> Model:
+    """Build the network of a name; the same arguments give the same `Model`, so that it is compiled once.
+
+    Args:
+        name: one of `list_models()`.
+        length: number of positions of a signal.
+        n_outputs: number of outputs.
+        size: the constructor's own sizes, such as `width=200`.
+
+    Raises:
+        ValueError: for an unknown name, or a size that this network does not have.
+
+    >>> from flylab.models import n_params
+    >>> n_params(get_model("mlp")), n_params(get_model("mlp", width=200))
+    (15210, 50410)
+    """
+    build = _entry(name).build
+    known = inspect.signature(build).parameters
+    if unknown := [key for key in size if key not in known]:
+        raise ValueError(f"the model {name!r} has no size {unknown[0]!r}; it has {', '.join(known)}")
+    return _built(build, length=length, n_outputs=n_outputs, **size)
+
+
+def list_models() -> tuple[str, ...]:
+    """The names of all registered networks, flylab's own first.
+
+    >>> list_models()[:4]
+    ('logistic', 'mlp', 'cnn', 'gru')
+    """
+    _load()
+    return (*PUBLISHED, *(name for name in _REGISTRY if name not in PUBLISHED))
+
+
+def model_title(name: str) -> str:
+    """How figures and tables write the name of a network.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    >>> model_title("mlp")
+    'MLP'
+    """
+    return _entry(name).title
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _REGISTRY:
+        _load()
+    if name not in _REGISTRY:
+        close = difflib.get_close_matches(name, _REGISTRY, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"there is no model {name!r}; {hint}there are {', '.join(list_models())}")
+    return _REGISTRY[name]
+
+
+@functools.cache
+def _load() -> None:
+    """Import the modules that register networks."""
+    for family in _FAMILIES:
+        importlib.import_module(f"flylab.models.{family}")
+    for entry in entry_points(group="flylab.models"):
+        entry.load()
+
+
+@functools.cache
+def _built(build: Callable[..., Model], **arguments: object) -> Model:
+    return build(**arguments)

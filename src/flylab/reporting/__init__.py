@@ -1,0 +1,1 @@
+"""What people read: figures, reports, and what notebooks show, from saved results only."""

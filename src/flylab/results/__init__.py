@@ -1,0 +1,1 @@
+"""From saved data to statistics, claims and plots."""

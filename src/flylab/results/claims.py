@@ -1,0 +1,170 @@
+"""Claims and verdicts: every published statement is a hypothesis, tested on every run."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from flylab.results.statistics import interval, seeds_needed
+
+Word = Literal["supported", "refuted", "undecided", "not tested"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One quantitative statement, and how results decide on it.
+
+    Attributes:
+        id: short name, unique in its study.
+        statement: the statement in our own words.
+        source: where it was published: "paper", "blog", "nb" (the authors' notebooks) or "here".
+        published: the published value, as printed.
+        unit: of the effect.
+        effect: results → one value per seed (a DataArray over `seed`); paired: both arms share keys and data. NaN is
+            a seed without a value, e.g. where a threshold was not reached; then the claim stays undecided.
+        above, below, within: the region of the effect in which the statement holds; exactly one of them.
+        requires: coordinates that the results must have, e.g. `{"arm": "fresh"}`; a tuple of several, if it takes all.
+        needs: where no preset can test it yet, what is missing.
+
+    Raises:
+        ValueError: if there is not exactly one region.
+    """
+
+    id: str
+    statement: str
+    source: str
+    published: str
+    unit: str
+    effect: Callable[[xr.Dataset], xr.DataArray] | None = None
+    above: float | None = None
+    below: float | None = None
+    within: tuple[float, float] | None = None
+    requires: Mapping[str, Any] = field(default_factory=dict)
+    needs: str = ""
+
+    def __post_init__(self) -> None:
+        if sum(region is not None for region in (self.above, self.below, self.within)) != 1:
+            raise ValueError(f"claim {self.id}: give exactly one of above=, below=, within=")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The region as an interval of real numbers."""
+        if self.within is not None:
+            return self.within
+        return (
+            -math.inf if self.above is None else self.above,
+            math.inf if self.below is None else self.below,
+        )
+
+    @property
+    def region(self) -> str:
+        """The region in words, e.g. "≥ 25"."""
+        if self.within is not None:
+            return f"{self.within[0]:g} … {self.within[1]:g}"
+        return f"≥ {self.above:g}" if self.above is not None else f"≤ {self.below:g}"
+
+
+class Verdict(NamedTuple):
+    """What a run says of a claim; `None` where there is nothing to say."""
+
+    study: str
+    preset: str
+    run: str
+    id: str
+    statement: str
+    source: str
+    published: str
+    unit: str
+    region: str
+    effect: float | None
+    low: float | None
+    high: float | None
+    n_seeds: int
+    verdict: Word | None
+    verdict_adjusted: Word | None
+    seeds_needed: int | None
+    note: str = ""
+
+
+def decide(low: float, high: float, region: tuple[float, float]) -> Word:
+    """Supported if `low … high` lies inside the region, refuted if outside, else undecided (also where NaN).
+
+    >>> decide(26, 30, (25, float("inf")))
+    'supported'
+    """
+    if region[0] <= low and high <= region[1]:
+        return "supported"
+    if high < region[0] or low > region[1]:
+        return "refuted"
+    return "undecided"
+
+
+def judge(
+    claims: Sequence[Claim], results: xr.Dataset, presets: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[Verdict]:
+    """The verdict on each claim, at 95 % and at the study-wide level 1 − 0.05/m for the m claims tested.
+
+    Args:
+        claims: of the study that made the results.
+        results: with `study`, `preset` and `run` among the attributes. A preset called "smoke" gets no verdicts.
+        presets: the cells of each preset, to say which of them can test what this one cannot.
+    """
+    values = [_values(claim, results) for claim in claims]
+    tested = sum(value is not None and not np.isnan(value).all() for value in values)
+    adjusted = 1 - 0.05 / max(tested, 1)
+    return [_judge_one(claim, value, results, adjusted, presets) for claim, value in zip(claims, values, strict=True)]
+
+
+def _values(claim: Claim, results: xr.Dataset) -> np.ndarray | None:
+    if claim.effect is None:
+        return None
+    if not all(dim in results.dims and set(_all(wanted)) <= set(results[dim].values.tolist())
+               for dim, wanted in claim.requires.items()):  # fmt: skip
+        return None
+    values = claim.effect(results).values.astype(float)
+    lacking = np.isnan(values).all() and not claim.requires  # of a sparse design
+    return None if lacking else values
+
+
+def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, presets) -> Verdict:
+    def verdict(*found: Any) -> Verdict:
+        study, preset, run = (str(results.attrs.get(name, "")) for name in ("study", "preset", "run"))
+        said = (claim.id, claim.statement, claim.source, claim.published, claim.unit, claim.region)
+        return Verdict(study, preset, run, *said, *found)
+
+    smoke = results.attrs.get("preset") == "smoke"
+    if values is None:
+        able = [name for name, cells in presets.items() if name != "smoke" and _has(cells, claim.requires)]
+        note = claim.needs or f"needs the preset {' or '.join(able) or '(none has it)'}"
+        word: Word | None = None if smoke else "not tested"
+        return verdict(None, None, None, 0, word, word, None, note)
+    n_seeds, values = len(values), values[~np.isnan(values)]
+    if not values.size:
+        note = f"none of {n_seeds} seeds gave a value"
+        return verdict(None, None, None, 0, *([None] * 2 if smoke else ["undecided"] * 2), None, note)
+    wide, narrow = interval(values, adjusted), interval(values)
+    low, high = (bound if math.isfinite(bound) else None for bound in (narrow.low, narrow.high))
+    if smoke:
+        return verdict(narrow.mean, low, high, narrow.n, None, None, None, "smoke gives no verdicts")
+    if values.size < n_seeds:  # those left are no random choice
+        note = f"{n_seeds - values.size} of {n_seeds} seeds gave no value"
+        return verdict(narrow.mean, low, high, narrow.n, "undecided", "undecided", None, note)
+    word = decide(narrow.low, narrow.high, claim.bounds)
+    more = seeds_needed(values, *claim.bounds) if word == "undecided" else None
+    if more == 0:  # it goes by the t interval, the verdict by one that heeds skewness
+        more = 1
+    return verdict(narrow.mean, low, high, narrow.n, word, decide(wide.low, wide.high, claim.bounds), more)
+
+
+def _all(wanted: Any) -> tuple:
+    return wanted if isinstance(wanted, tuple) else (wanted,)
+
+
+def _has(cells: Sequence[Mapping[str, Any]], requires: Mapping[str, Any]) -> bool:
+    """Whether there is a cell for every combination of what is required."""
+    combinations = [dict(zip(requires, values, strict=True)) for values in product(*map(_all, requires.values()))]
+    return bool(requires) and all(any(one.items() <= dict(cell).items() for cell in cells) for one in combinations)

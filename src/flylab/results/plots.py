@@ -1,0 +1,103 @@
+"""House style, lines with bands, and pictures of the data. Figures read results and nothing else."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flylab.base.units import axis
+from flylab.data.mnist1d import MNIST1D
+from flylab.data.published import published, stages
+from flylab.results.statistics import interval
+
+# Okabe & Ito (2008): told apart by colour-blind eyes
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLE: Any = {
+    "axes.grid": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 120,
+    "font.size": 10,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "flylab",  # equal results give equal files
+}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """The house style, within a `with` block."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def band(ax: Axes, curve: xr.DataArray, *, dim: str = "seed", label: str = "", **line: Any) -> None:
+    """The mean over `dim` as a line, its 95 % interval as a band, against the one other dimension.
+
+    Args:
+        ax: where to draw.
+        curve: with `dim` and one more dimension; its attributes give the axis labels.
+        dim: the dimension averaged over.
+        label: for the legend.
+        line: passed on to `Axes.plot`.
+    """
+    (along,) = (name for name in curve.dims if name != dim)
+    columns = curve.transpose(dim, along).values
+    columns = columns[~np.isnan(columns).all(1)]
+    intervals = [interval(column) for column in columns.T]
+    x = curve[along].values
+    (drawn,) = ax.plot(x, [one.mean for one in intervals], label=label, **line)
+    low, high = ([getattr(one, side) for one in intervals] for side in ("low", "high"))
+    ax.fill_between(x, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
+    ax.set_xlabel(axis(curve[along]))
+    ax.set_ylabel(axis(curve))
+
+
+def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:
+    """`n_each` examples of every class, and one example's construction in six steps.
+
+    Args:
+        config: how the data are made.
+        n_each: examples per class.
+    """
+    splits, templates = published(config), config.patterns
+    steps = stages(config, config.seed)
+    picked = min(3, config.n_classes - 1)
+    with style():
+        figure = Figure(figsize=(11, 2.4 + 1.0 * config.n_classes))
+        halves: Any = figure.subfigures(2, 1, height_ratios=(2.4, config.n_classes))
+        above, below = halves
+        titles = ("template", "pad and stretch", "scale", "translate", "add noise", "shear", "resample")
+        signals = (np.array(templates.x[picked]), *(stage[picked] for stage in steps))
+        above.suptitle(
+            f"Construction of an example of class {templates.y[picked]} (value against position)", fontsize=11
+        )
+        for ax, title, signal in zip(above.subplots(1, len(titles)), titles, signals, strict=True):
+            ax.plot(signal, color=COLOURS[0], marker="." if len(signal) < 60 else "", markersize=3, linewidth=1.2)
+            ax.set_title(title, fontsize=9)
+            ax.tick_params(labelsize=7)
+            ax.set_xlabel("position", fontsize=8)
+        below.suptitle(f"{n_each} training examples of each class (standardised; one row a class)", fontsize=11)
+        x, y = splits.train
+        for row, (axes, label) in enumerate(
+            zip(below.subplots(config.n_classes, n_each, squeeze=False), templates.y, strict=True)
+        ):
+            for ax, signal in zip(axes, x[y == label][:n_each], strict=False):
+                ax.plot(signal, color=COLOURS[row % len(COLOURS)], linewidth=1)
+            for ax in axes:
+                ax.set(xticks=[], yticks=[], ylim=(-4, 4))
+                ax.grid(False)
+            axes[0].set_ylabel(str(label), rotation=0, labelpad=10, va="center", fontsize=11)
+    return figure

@@ -1,0 +1,1 @@
+"""How any study or sweep is run: grids, the plan of members, the store, executors, provenance."""

@@ -1,0 +1,122 @@
+"""TODO"""
+
+import ast
+import functools
+import hashlib
+import importlib
+import inspect
+import sys
+import textwrap
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flylab.base.config import to_json
+from flylab.models.registry import list_models
+
+
+def code_fingerprint(function: Callable, cell: Mapping[str, Any] | None = None, length: int = 12) -> str:
+    """The first hexadecimal digits of a SHA-256 over the code that `function` reaches.
+
+    Args:
+        function: where to begin.
+        cell: the static values it will be called with; they pick entries from tables.
+        length: digits.
+    """
+    list_models()  # registers all models, so that the registry does not depend on what was imported before
+    walk = _Walk({value for value in (cell or {}).values() if isinstance(value, str)}, _packages(function))
+    walk.visit(function)
+    text = "\n".join(sorted(walk.found.values()))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _packages(function: Callable) -> frozenset[str]:
+    return frozenset({"flylab", (inspect.unwrap(function).__module__ or "").partition(".")[0]})
+
+
+class _Walk:
+    def __init__(self, picks: set[str], packages: frozenset[str]) -> None:
+        self.picks, self.packages = picks, packages
+        self.found: dict[str, str] = {}
+
+    def visit(self, value: Any, place: str = "") -> None:
+        """Add what `value` is and reaches."""
+        if isinstance(value, functools.partial):
+            self.visit((value.func, value.args, value.keywords), place)
+        elif isinstance(value, types.FunctionType | type) or hasattr(value, "__wrapped__"):
+            self._visit_definition(inspect.unwrap(value))
+            for part in ("fwd", "bwd", "jvp"):  # of a jax.custom_vjp or custom_jvp
+                if part_value := getattr(value, part, None):
+                    self.visit(part_value)
+        elif isinstance(value, Mapping):
+            picked = self.picks & set(value) or set(value)
+            for name in sorted(picked, key=str):
+                self.visit(value[name], f"{place}[{name!r}]")
+        elif isinstance(value, tuple | list) and not hasattr(type(value), "__dataclass_fields__"):
+            for i, item in enumerate(value):
+                self.visit(item, f"{place}[{i}]")
+        elif place and not isinstance(value, types.ModuleType):
+            try:
+                self.found[place] = f"{place}={to_json(value)}"
+            except (TypeError, ValueError):
+                self.found[place] = f"{place}={type(value).__qualname__}"
+
+    def _visit_definition(self, definition: Any) -> None:
+        module = sys.modules.get(getattr(definition, "__module__", None) or "")
+        if module is None or module.__name__.partition(".")[0] not in self.packages:
+            return
+        name = f"{module.__name__}.{definition.__qualname__}"
+        if name in self.found:
+            return
+        text, paths = _parsed(definition)
+        self.found[name] = f"{name}:{text}"
+        for path in paths:
+            self._follow(module, path)
+
+    def _follow(self, module: types.ModuleType, path: tuple[str, ...]) -> None:
+        """Follow `name.attribute.…` from a module's globals as far as modules of ours go."""
+        if path[0] not in vars(module):
+            return
+        value, place = vars(module)[path[0]], f"{module.__name__}.{path[0]}"
+        for attribute in path[1:]:
+            if not isinstance(value, types.ModuleType):
+                break
+            if value.__name__.partition(".")[0] not in self.packages or not hasattr(value, attribute):
+                return
+            place, value = f"{value.__name__}.{attribute}", getattr(value, attribute)
+        self.visit(value, place)
+
+
+@functools.cache
+def _parsed(definition: Any) -> tuple[str, list[tuple[str, ...]]]:
+    """A definition's syntax tree as text, and the dotted names in it; nothing where there is no source."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(definition)))
+    except (OSError, TypeError, SyntaxError):
+        return "", []
+    _drop_docstrings(tree)
+    return ast.dump(tree), _paths(tree)
+
+
+def _paths(tree: ast.AST) -> list[tuple[str, ...]]:
+    """Every dotted name in the tree, annotations included (they name the types that hold fields)."""
+    paths = set()
+    for node in ast.walk(tree):
+        path, inner = (), node
+        while isinstance(inner, ast.Attribute):
+            path, inner = (inner.attr, *path), inner.value
+        if isinstance(inner, ast.Name):
+            paths.add((inner.id, *path))
+    return sorted(paths)
+
+
+def _drop_docstrings(tree: ast.AST) -> None:
+    for node in ast.walk(tree):
+        match getattr(node, "body", None):
+            case [ast.Expr(value=ast.Constant(value=str()) as text), *_]:
+                text.value = ""
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages whose arithmetic results depend on."""
+    return {name: importlib.import_module(name).__version__ for name in ("jax", "jaxlib", "numpy", "optax", "sklearn")}

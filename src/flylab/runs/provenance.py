@@ -1,0 +1,55 @@
+"""Where a result comes from: a fingerprint of the code behind it, versions, and the machine.
+
+The fingerprint is over the syntax trees of our functions that a function reaches.
+
+Docstrings, comments, formatting and everything out of reach do not count, so editing a claim, a figure or another
+model retrains nothing. Followed are names and attributes that lead to functions, classes and constants
+of ours or of the study; of a table (a dict), where the cell names entries of it, only those.
+"""
+
+import functools
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flylab.base import runtime
+from flylab.runs.fingerprint import versions
+
+
+def origin() -> dict[str, Any]:
+    """When, where and how this process runs: what may differ between equal runs."""
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": _commit(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "devices": [str(device) for device in runtime.devices()],
+        "parity": runtime.parity(),
+        "python": platform.python_version(),
+        "versions": versions(),
+    }
+
+
+@functools.cache
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

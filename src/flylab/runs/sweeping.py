@@ -1,0 +1,334 @@
+"""Training a sweep, here or by an executor, and joining its shards into one data set."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import xarray as xr
+
+from flylab.base import files, netcdf, runtime
+from flylab.base.config import plain, to_json
+from flylab.runs import store
+from flylab.runs.assembly import Place, assemble
+from flylab.runs.provenance import origin
+from flylab.runs.runner import Checkpoint, Run, Watcher
+from flylab.runs.sweeps import DECLARED, Job, Sweep, jobs, shard_path
+from flylab.study.registry import get_study
+from flylab.study.study import Study
+
+POLL = 0.2  # seconds between looks at what other processes do
+FLYING = 64  # jobs that an executor has at a time: a million at once would be a burden
+RETRIES = 3
+_KEPT = "what is finished is kept: run the sweep again"
+
+
+# ── training ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def train(
+    study: Study, job: Job, metrics: Sequence[str], checkpoint: Checkpoint | None = None, progress=None
+) -> list[bytes]:
+    """Train a job's seeds: for each the content of its shard."""
+    results = study.run(job.protocol, job.cell, list(job.seeds), key=jax.random.key(0), inputs=dict(study.inputs),
+                   progress=progress, checkpoint=checkpoint)  # fmt: skip
+    return [
+        netcdf.encoded(_kept(results.sel(seed=[seed]), metrics).assign_attrs(shard=name))
+        for seed, name in zip(job.seeds, job.names, strict=True)
+    ]
+
+
+def _kept(results: xr.Dataset, metrics: Sequence[str]) -> xr.Dataset:
+    if unknown := [name for name in metrics if name not in results.data_vars]:
+        raise ValueError(f"metrics: there is no {unknown[0]}; there are {', '.join(map(str, results.data_vars))}")
+    names = list(metrics) or [name for name, variable in results.data_vars.items() if "example" not in variable.dims]
+    kept = results[names]
+    return kept.drop_vars([name for name in kept.coords if name not in kept.dims])
+
+
+def run(
+    sweep: Sweep,
+    out: Path,
+    *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
+    watcher: Watcher | None = None,
+) -> Run:
+    """Train what is not in the store yet and, unless only a part was asked for, assemble the results.
+
+    The same call again trains nothing, a larger grid only what is new. Several processes may run one sweep on one
+    store: each takes what no other is at work on, and waits at the end for what others have begun.
+
+    Args:
+        sweep: what.
+        out: the folder of all runs.
+        part: (k, n): train only the k-th of n parts, e.g. in one of n Slurm jobs; `merge` joins.
+        executor: where to train, by default in this process: one as `concurrent.futures` has them, e.g. Dask's.
+        watcher: told of progress.
+
+    Raises:
+        OSError: if the folder cannot be written, or the executor is lost.
+        ValueError: for what the study refuses.
+    """
+    begun = time.time()
+    runtime.devices()  # before anything else starts JAX
+    folder = sweep.folder(out)
+    files.writable(folder)
+    files.remove_leftovers(folder)
+    n_trained = _train_missing(sweep, folder, part, executor, watcher)
+    if part != (1, 1):
+        return Run(folder, xr.Dataset(), n_trained)
+    while True:
+        try:
+            return merge(sweep, out, n_trained=n_trained, begun=begun)
+        except BrokenShardsError as error:
+            for path in error.paths:
+                path.unlink(missing_ok=True)
+            warnings.warn(f"{error}: training them again", stacklevel=2)
+            n_trained += _train_missing(sweep, folder, part, executor, watcher)
+
+
+def _train_missing(
+    sweep: Sweep, folder: Path, part: tuple[int, int], executor: Executor | None, watcher: Watcher | None
+) -> int:
+    study, have, n_trained = get_study(sweep.study), store.listing(folder / "shards"), 0
+    if watcher is not None:
+        left = [(job, sum(name not in have for name in job.names)) for job in jobs(sweep, part)]
+        watcher.begin(sum(n for _, n in left), sum(study.work(job.protocol, job.cell) * n for job, n in left))
+    todo: Iterable[Job] = jobs(sweep, part)
+    size = len(runtime.devices()) if executor is None else 1
+    while True:
+        elsewhere: list[Job] = []
+
+        def ours(todo: Iterable[Job] = todo, have: set[str] = have, elsewhere: list[Job] = elsewhere) -> Iterator[Mine]:
+            for job in todo:
+                for group in _groups(job, have, size):
+                    mine, others, claims = _claimed(folder, group)
+                    if others is not None:
+                        elsewhere.append(others)
+                    if mine is not None:
+                        yield Mine(mine, claims)
+
+        if executor is None:
+            for mine in ours():
+                try:
+                    _train_here(study, mine.job, sweep.metrics, folder, watcher)
+                finally:
+                    mine.drop()
+                n_trained += len(mine.job.seeds)
+        else:
+            for job, made in _train_there(executor, study, ours(), sweep.metrics):
+                _save(folder, job, made)
+                n_trained += len(job.seeds)
+                if watcher is not None:
+                    watcher.steps(study.work(job.protocol, job.cell) * len(job.seeds))
+                    watcher.saved(len(job.seeds))
+        if not elsewhere:
+            return n_trained
+        time.sleep(POLL)
+        todo, have = elsewhere, store.listing(folder / "shards")
+
+
+class Mine(NamedTuple):
+    """A job that this process has claimed."""
+
+    job: Job
+    claims: list[store.Claim]
+
+    def drop(self) -> None:
+        """Let others have it."""
+        for claim in self.claims:
+            claim.drop()
+
+
+def train_by_name(study: str, job: Job, metrics: Sequence[str]) -> list[bytes]:
+    """`train`, for another process, which finds the study by its name."""
+    runtime.devices()
+    with _no_dask():
+        return train(get_study(study), job, metrics)
+
+
+def _no_dask() -> contextlib.AbstractContextManager[Any]:
+    """Within a Dask task xarray would ask the scheduler for a lock for each file, even one in memory."""
+    dask = sys.modules.get("dask")
+    return contextlib.nullcontext() if dask is None else dask.config.set(scheduler="synchronous")
+
+
+def _train_there(
+    executor: Executor, study: Study, ours: Iterable[Mine], metrics: Sequence[str]
+) -> Iterator[tuple[Job, list[bytes]]]:
+    """Train jobs by the executor, a few in flight at a time, and yield each as it is done, its claims held."""
+    flying: dict[Future, tuple[Mine, int]] = {}
+    todo = iter(ours)
+    try:
+        while True:
+            for mine in itertools.islice(todo, FLYING - len(flying)):
+                flying[executor.submit(train_by_name, study.name, mine.job, list(metrics))] = mine, 1
+            if not flying:
+                return
+            done, _ = wait(flying, return_when=FIRST_COMPLETED)
+            for future in done:
+                mine, tries = flying[future]
+                try:
+                    made = future.result()
+                except (BrokenExecutor, CancelledError) as error:
+                    raise ConnectionError(f"the executor is lost ({type(error).__name__}); {_KEPT}") from error
+                except Exception as error:
+                    if type(error).__name__ != "KilledWorker":  # Dask's: the job's worker died several times
+                        raise
+                    if tries == RETRIES:
+                        raise ConnectionError(f"workers die of {dict(mine.job.place)}; {_KEPT}") from error
+                    again = executor.submit(train_by_name, study.name, mine.job, list(metrics))
+                    flying[again] = mine, tries + 1
+                    del flying[future]
+                    continue
+                yield mine.job, made  # whoever takes it has saved it when we go on
+                del flying[future]
+                mine.drop()
+    finally:
+        for future, (mine, _) in flying.items():
+            future.cancel()
+            mine.drop()
+
+
+def _groups(job: Job, have: set[str], size: int) -> Iterator[Job]:
+    left = [(seed, name) for seed, name in zip(job.seeds, job.names, strict=True) if name not in have]
+    for i in range(0, len(left), size):
+        yield _some(job, left[i : i + size])
+
+
+def _some(job: Job, some: Sequence[tuple[int, str]]) -> Job:
+    seeds, names = zip(*some, strict=True)
+    return job._replace(seeds=seeds, names=names)
+
+
+def _claimed(folder: Path, job: Job) -> tuple[Job | None, Job | None, list[store.Claim]]:
+    """Of a job what is ours now, what others have, and the claims to drop. What is finished is neither."""
+    mine, others, claims = [], [], []
+    for seed, name in zip(job.seeds, job.names, strict=True):
+        claim = store.Claim(folder / "claims" / name)
+        if not claim.take():
+            others.append((seed, name))
+        elif shard_path(folder, name).exists():
+            claim.drop()
+        else:
+            mine.append((seed, name))
+            claims.append(claim)
+    return _some(job, mine) if mine else None, _some(job, others) if others else None, claims
+
+
+def _train_here(study: Study, job: Job, metrics: Sequence[str], folder: Path, watcher: Watcher | None) -> None:
+    if watcher is not None:
+        watcher.cell(job.place)
+    paths = {seed: folder / "partial" / f"{name}.nc" for seed, name in zip(job.seeds, job.names, strict=True)}
+    partial = Checkpoint(paths)
+    _save(folder, job, train(study, job, metrics, partial, watcher.steps if watcher is not None else None))
+    for seed in job.seeds:
+        partial.forget(seed)
+    if watcher is not None:
+        watcher.saved(len(job.seeds))
+
+
+def _save(folder: Path, job: Job, made: Sequence[bytes]) -> None:
+    for name, content in zip(job.names, made, strict=True):
+        files.write_atomic(shard_path(folder, name), content)
+
+
+# ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class BrokenShardsError(ValueError):
+    """Files in the store that are damaged, or not what their names say."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+        super().__init__(f"{len(paths)} of the store's files are damaged or foreign, e.g. {paths[0]}")
+
+
+def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = None) -> Run:
+    """Assemble `results.nc`, `members.parquet` (with pyarrow) and `provenance.json` from the store.
+
+    Raises:
+        BrokenShardsError: if files are damaged or foreign.
+        ValueError: if members are missing.
+    """
+    begun = time.time() if begun is None else begun
+    folder = sweep.folder(out)
+    have = store.listing(folder / "shards")
+    digest, n_members, n_missing = hashlib.sha256(), 0, 0
+    for job in jobs(sweep):
+        for name in job.names:
+            digest.update(name.encode())
+            n_members, n_missing = n_members + 1, n_missing + (name not in have)
+    if not n_members:
+        raise ValueError(f"the filter {sweep.filter!r} leaves no point")
+    if n_missing:
+        raise ValueError(f"{n_missing} of {n_members} members are not in {folder}: run the sweep (or its parts) again")
+    content = digest.hexdigest()[:24]
+    if (found := _finished(folder, content)) is not None:
+        return Run(folder, found, n_trained)
+    broken: list[Path] = []
+
+    def parts() -> Iterator[tuple[Place, xr.Dataset]]:
+        for job in jobs(sweep):
+            for place, name in zip(job.places(), job.names, strict=True):
+                path = shard_path(folder, name)
+                try:
+                    data = netcdf.open_checked(path)
+                except (netcdf.CorruptedError, FileNotFoundError):
+                    broken.append(path)
+                    continue
+                if data.attrs.get("shard") != name:
+                    broken.append(path)
+                else:
+                    yield place, data
+
+    results = assemble(parts(), (place for job in jobs(sweep) for place in job.places()))
+    if broken:
+        raise BrokenShardsError(broken)
+    if drawn := sweep.design.sampled():
+        results = results.assign_coords({name: ("sample", [one[name] for one in drawn]) for name in drawn[0]})
+    results.attrs = {
+        "sweep": to_json(_declared(sweep)),
+        "study": sweep.study,
+        "preset": sweep.preset,
+        "content": content,
+    }
+    netcdf.save(folder / "results.nc", results)
+    _save_parquet(folder / "members.parquet", results)
+    made = {"seconds": round(time.time() - begun, 2), "trained": n_trained, "reused": n_members - n_trained}
+    files.write_atomic(folder / "provenance.json", json.dumps(origin() | made, indent=2))
+    return Run(folder, netcdf.open_checked(folder / "results.nc"), n_trained)
+
+
+def _declared(sweep: Sweep) -> dict[str, Any]:
+    values = {name: getattr(sweep, name) for name in DECLARED}
+    return {name: plain(dict(value) if isinstance(value, Mapping) else value) for name, value in values.items()}
+
+
+def _finished(folder: Path, content: str) -> xr.Dataset | None:
+    try:
+        found = netcdf.open_checked(folder / "results.nc")
+    except (FileNotFoundError, netcdf.CorruptedError):
+        return None
+    return found if found.attrs.get("content") == content and (folder / "provenance.json").exists() else None
+
+
+def _save_parquet(path: Path, results: xr.Dataset) -> None:
+    """One row for each member and step; without pyarrow, none."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        warnings.warn(f"{path.name} is left out: pip install 'flylab[data]'", stacklevel=3)
+        return
+    names = [name for name, variable in results.data_vars.items() if variable.dtype.kind == "f" or variable.ndim == 0]
+    rows = results[names].to_dataframe().reset_index().dropna(how="all", subset=names)
+    files.write_atomic(path, rows.to_parquet(index=False))

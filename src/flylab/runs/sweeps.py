@@ -1,0 +1,236 @@
+"""Sweeps: any field of a study's protocol, or knob of its data, as an axis; shards that survive and can be shared."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flylab.base import runtime
+from flylab.base.config import flat_fields, override_flat
+from flylab.runs import store
+from flylab.runs.assembly import Place
+from flylab.runs.grid import Axis, Design, axis, condition
+from flylab.runs.runner import SWEEPS, Naming
+from flylab.study.registry import get_study
+from flylab.study.study import Cell, protocol_of
+
+DECLARED = ("study", "preset", "n_seeds", "name", "axes", "fixed", "filter", "samples", "sample_seed", "metrics")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid, or random samples, of a study's protocols.
+
+    Attributes:
+        study: its name; "train" is plain training.
+        axes: by name of a protocol's field or a knob of its data: a list of values, or what `designs.axis` takes.
+        preset: the protocol to start from.
+        fixed: other fields to set.
+        n_seeds: repetitions of each point; by default the preset's.
+        filter: which points to keep, e.g. `"width * learning_rate < 1"`.
+        samples: number of random samples, where axes are drawn.
+        sample_seed: of the draws.
+        metrics: variables to keep; by default all that are not over test examples.
+        name: of the folder of its results under `out/sweeps`.
+
+    Raises:
+        ValueError: naming what is wrong, before anything is trained.
+
+    `flylab.run(sweep)` trains it.
+
+    >>> sweep = Sweep("train", {"learning_rate": [1e-3, 1e-2], "iid_noise_scale": [0.0, 0.1]}, n_seeds=3)
+    >>> sweep.n_members
+    12
+    """
+
+    study: str
+    axes: Mapping[str, Any]
+    preset: str = "quick"
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    n_seeds: int | None = None
+    filter: str = ""
+    samples: int = 0
+    sample_seed: int = 0
+    metrics: Sequence[str] = ()
+    name: str = "sweep"
+
+    def __post_init__(self) -> None:
+        for name, kind in (("study", str), ("preset", str), ("filter", str), ("name", str), ("axes", Mapping),
+                           ("fixed", Mapping), ("samples", int), ("sample_seed", int)):  # fmt: skip
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ValueError(f"{name}={value!r} is not allowed in a sweep: its type is {kind.__name__}")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
+            raise ValueError(f"name={self.name!r} is not allowed: give letters, digits and . _ - (it names a folder)")
+        if self.samples < 0 or self.samples > 10**7 or self.sample_seed < 0:
+            raise ValueError(f"samples={self.samples}, sample_seed={self.sample_seed}: give whole numbers ≥ 0")
+        if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in self.metrics):
+            raise ValueError(f"metrics={self.metrics!r} is not allowed: give a list of names")
+        found = self.base  # refuses what is unknown
+        if found.n_seeds > 10**7:
+            raise ValueError(f"n_seeds={found.n_seeds} is not allowed: give at most {10**7}")
+        design = self.design
+        for one in design.grid:
+            for value in one.values:
+                self.protocol(found, {one.name: value}, design)
+
+    def protocol(self, base: Any, point: Mapping[str, Any], design: Design | None = None) -> Any:
+        """The protocol of a point. Alone, a value may be wrong that is right with others: then only its type counts."""
+        try:
+            return override_flat(base, dict(point))
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"{dict(point)} is not allowed: {error}") from None
+        except ValueError:
+            if design is None or len(design.axes) == 1:
+                raise
+            return None
+
+    @property
+    def base(self) -> Any:
+        """The protocol that all points start from."""
+        study = get_study(self.study)
+        seeds = {} if self.n_seeds is None else {"n_seeds": self.n_seeds}
+        if "n_seeds" in (*self.axes, *self.fixed):
+            raise ValueError("n_seeds is no axis and not fixed: give the sweep's own n_seeds")
+        if both := [name for name in self.axes if name in self.fixed]:
+            raise ValueError(f"{both[0]} is an axis and fixed; give one of the two")
+        try:
+            return override_flat(protocol_of(study, self.preset), {**self.fixed, **seeds})
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"fixed = {dict(self.fixed)} is not allowed: {error}") from None
+
+    @property
+    def design(self) -> Design:
+        """Its points."""
+        known = flat_fields(self.base)
+        axes: list[Axis] = []
+        for name, spec in self.axes.items():
+            if name not in known:
+                raise ValueError(f"axis {name!r} is not a field of {self.study}'s protocol; it has {', '.join(known)}")
+            axes.append(axis(name, spec, whole=known[name][1] in (int, int | None)))
+        if not axes:
+            raise ValueError("a sweep needs axes, e.g. [axes] learning_rate = [0.001, 0.01]")
+        drawn = any(one.draw for one in axes)
+        if drawn != bool(self.samples):
+            raise ValueError("axes that are drawn need samples = 100, say" if drawn else "samples: no axis is drawn")
+        keep = condition(self.filter, [*self.axes]) if self.filter else lambda point: True
+        design = Design(tuple(axes), self.samples, self.sample_seed, keep)
+        if design.size * self.base.n_seeds > 10**8:
+            raise ValueError(f"the sweep has {design.size * self.base.n_seeds} members; the most are {10**8}")
+        return design
+
+    @property
+    def n_members(self) -> int:
+        """Networks, or what else the study has one of for each cell and seed."""
+        return sum(len(job.names) for job in jobs(self))
+
+    def folder(self, out: str | Path = "runs") -> Path:
+        """Of its store and results."""
+        return Path(out) / SWEEPS / self.name
+
+
+def from_toml(path: Path) -> Sweep:
+    """The sweep that a TOML file declares; its name is the file's unless it says another.
+
+    Raises:
+        OSError, ValueError: if it cannot be read, or is no sweep.
+    """
+    try:
+        found = tomllib.loads(path.read_bytes().decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}") from None
+    if unknown := [name for name in found if name not in DECLARED]:
+        raise ValueError(f"{path}: {unknown[0]} is not known in a sweep; it has {', '.join(DECLARED)}")
+    if missing := [name for name in ("study", "axes") if name not in found]:
+        raise ValueError(f"{path}: {missing[0]} is missing")
+    if "n_seeds" in found and (not isinstance(found["n_seeds"], int) or isinstance(found["n_seeds"], bool)):
+        raise ValueError(f"{path}: n_seeds={found['n_seeds']!r} is not allowed: give a whole number ≥ 1")
+    try:
+        return Sweep(**{"name": path.stem, **found})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+# ── planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Job(NamedTuple):
+    """One point and one cell, for some seeds: what one call of the study's `run` can train."""
+
+    place: Place
+    protocol: Any
+    cell: Cell
+    seeds: tuple[int, ...]
+    names: tuple[str, ...]  # of the shards, one a seed
+
+    def places(self) -> Iterator[Place]:
+        """Of each seed, among the results."""
+        return ({**self.place, "seed": seed} for seed in self.seeds)
+
+
+def jobs(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[Job]:
+    """What a sweep trains, in a fixed order, made one by one.
+
+    Args:
+        sweep: what.
+        part: (k, n): only the k-th of n parts: every n-th member.
+    """
+    study, base, design = get_study(sweep.study), sweep.base, sweep.design
+    naming = Naming(study, {"metrics": sorted(sweep.metrics)} if sweep.metrics else {})
+    k, n = part
+    number = 0
+    for place, point in design.points():
+        protocol = sweep.protocol(base, point)
+        for cell, determined in naming.cells(protocol):
+            if clash := [name for name in place if name in cell and cell[name] != place[name]]:
+                raise ValueError(f"{clash[0]} is a dimension of {sweep.study} already; it cannot be an axis as well")
+            seeds = tuple(seed for seed in range(protocol.n_seeds) if (number + seed) % n == k - 1)
+            number += protocol.n_seeds
+            if seeds:
+                names = tuple(naming.name(determined, seed) for seed in seeds)
+                yield Job({**place, **cell}, protocol, cell, seeds, names)
+
+
+def shard_path(folder: Path, name: str) -> Path:
+    """Where a shard stands: in one of 256 folders, each of which can still be listed for a million."""
+    return folder / "shards" / name[:2] / f"{name}.nc"
+
+
+class Summary(NamedTuple):
+    """What a sweep would do."""
+
+    n_points: int
+    n_members: int
+    n_finished: int
+    n_steps: int  # of what is left
+    minutes: float | None  # of what is left, on two cores, by the study's own estimate
+    flops: int | None  # of what is left, where the study says
+    n_bytes: int | None  # of the whole store, by a shard that is in it
+    memory: int | None  # of data and networks in training, on all devices
+
+
+def summary(sweep: Sweep, out: Path) -> Summary:
+    """Plan only."""
+    runtime.devices()  # before anything else starts JAX
+    study, have = get_study(sweep.study), store.listing(sweep.folder(out) / "shards")
+    points, n_members, n_finished, n_steps = 0, 0, 0, 0
+    last, flops, most = None, 0, 0
+    for job in jobs(sweep):
+        points += job.protocol is not last
+        last = job.protocol
+        left = sum(name not in have for name in job.names)
+        n_members, n_finished = n_members + len(job.names), n_finished + len(job.names) - left
+        n_steps += left * study.work(job.protocol, job.cell)
+        if study.cost is not None:
+            one, size = study.cost(job.protocol, job.cell)
+            flops, most = flops + left * one, max(most, size)
+    preset = study.presets[sweep.preset]
+    usual = sum(study.work(preset, cell) for cell in study.cells(preset)) * preset.n_seeds
+    minutes = study.minutes[sweep.preset] * n_steps / usual if usual and sweep.preset in study.minutes else None
+    shard = next(((sweep.folder(out) / "shards").glob("*/*.nc")), None)
+    n_bytes = None if shard is None else shard.stat().st_size * n_members
+    known = study.cost is not None
+    memory = most * len(runtime.devices()) if known else None
+    return Summary(points, n_members, n_finished, n_steps, minutes, flops if known else None, n_bytes, memory)

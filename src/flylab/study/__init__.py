@@ -1,0 +1,7 @@
+"""What a study is: its protocol, presets, conditions, claims and figure, and the registry of all studies."""
+
+from flylab.study.protocol import BaseProtocol
+from flylab.study.registry import get_study, list_studies
+from flylab.study.study import Cell, Study, Table, protocol_of
+
+__all__ = ["BaseProtocol", "Cell", "Study", "Table", "get_study", "list_studies", "protocol_of"]

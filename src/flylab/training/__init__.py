@@ -1,0 +1,1 @@
+"""Optimisation: objectives, one step, one training, populations, metalearning, learners."""

@@ -1,0 +1,140 @@
+"""Trainings in the background: they take turns, stop when asked, and end with the page that began them."""
+
+import threading
+import time
+from xml.etree.ElementTree import fromstring
+
+import jax
+import numpy as np
+import pytest
+
+from flylab.app import background as trainings
+from flylab.app import downloads, drawing
+from flylab.app.background import BusyError, Training, confusion, first_layer, misread
+from flylab.app.settings import Settings, data_of, splits
+from flylab.base.netcdf import open_checked
+from flylab.data import formats
+from flylab.training import population
+
+DATA = data_of({"n_train": 200, "n_test": 100})
+LONG = Settings(DATA, ("mlp",), n_steps=20_000, n_seeds=2, batch_size=50)
+SHORT = Settings(DATA, ("logistic", "cnn"), n_steps=100, n_seeds=2, batch_size=50)
+
+
+@pytest.fixture(scope="module")
+def done():
+    training = Training(SHORT)
+    training.join(120)
+    assert training.phase == "done", training.error
+    return training
+
+
+def waited(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_it_stops_when_asked():
+    training = Training(LONG)
+    assert waited(lambda: training.phase == "training")
+    training.stop()
+    training.join(30)
+    assert training.phase == "stopped"
+    assert 0 < training.share < 1
+    assert training not in Training.running
+
+
+def test_it_ends_with_the_thread_that_began_it():
+    """A marimo page's thread ends when its tab is closed."""
+    found = []
+    page = threading.Thread(target=lambda: found.append(Training(LONG)))
+    page.start()
+    page.join()
+    found[0].join(60)
+    assert found[0].phase == "stopped"
+    assert found[0].share < 1
+    assert not Training.running
+
+
+def test_two_at_once_get_the_same_as_alone(done):
+    both = [Training(SHORT), Training(SHORT)]
+    for training in both:
+        training.join(120)
+        assert training.phase == "done", training.error
+        for name in SHORT.models:
+            ours, alone = training.populations[name], done.populations[name]
+            jax.tree.map(np.testing.assert_array_equal, ours.params, alone.params)
+
+
+def test_too_many_are_refused(monkeypatch):
+    monkeypatch.setattr(trainings, "MOST_AT_ONCE", 1)
+    training = Training(LONG)
+    with pytest.raises(BusyError, match="1 trainings are under way"):
+        Training(LONG)
+    training.stop()
+    training.join(60)
+
+
+def test_what_fails_is_said(monkeypatch):
+    def refuse(*_):
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(trainings, "watch_members", refuse)
+    training = Training(SHORT)
+    training.join(60)
+    assert (training.phase, training.error) == ("failed", "no such luck")
+
+
+def test_confusion_and_misread(done):
+    population, y = done.populations["cnn"], splits(DATA).test.y
+    table = confusion(population, y, 10)
+    np.testing.assert_allclose(table.sum(1), 100)
+    accuracy = float(population.results.test_accuracy[..., -1].mean())
+    assert np.average(np.diag(table), weights=np.bincount(y, minlength=10)) == pytest.approx(accuracy, abs=1e-4)
+    predictions = population.results.prediction.values.reshape(-1, len(y))
+    for i, instead, share in misread(population, y):
+        assert instead != y[i]
+        assert share == pytest.approx(100 * (predictions[:, i] != y[i]).mean())
+    assert first_layer(population).shape == (25, 5)
+    assert first_layer(done.populations["logistic"]).shape == (10, 40)
+
+
+def test_pictures_are_well_formed(done):
+    parts = [drawing.curves(done), drawing.curves(done, "loss", "train"), drawing.accuracies(done), drawing.templates(),
+             drawing.mistakes(SHORT, splits(DATA), "cnn", done.populations["cnn"]), drawing.construction(DATA, 3, 1),
+             drawing.examples(splits(DATA), DATA), drawing.one(splits(DATA).test.x[0])]  # fmt: skip
+    for part in parts:
+        fromstring(f"<div>{part}</div>")
+        assert "nan" not in part
+    last = float(done.populations["cnn"].results.test_accuracy[..., -1].mean())
+    assert f"CNN {last:.1f}" in parts[0]
+
+
+def test_downloads_can_be_read_again(done, tmp_path):
+    (tmp_path / "data.npz").write_bytes(downloads.data(DATA))
+    back = formats.load(tmp_path / "data.npz")
+    np.testing.assert_array_equal(back.train.x, splits(DATA).train.x)
+    (tmp_path / "results.nc").write_bytes(downloads.results(done))
+    results = open_checked(tmp_path / "results.nc")
+    assert results.model.values.tolist() == ["logistic", "cnn"]
+    assert "train_members" in results.attrs["program"]
+    from safetensors.numpy import load
+
+    weights = load(downloads.weights(done))
+    np.testing.assert_array_equal(weights["logistic.1.weight"], done.populations["logistic"].params["w"][0, 1])
+    assert weights["cnn.0.conv1.weight"].shape == (25, 1, 5)
+
+
+def test_compiled_programs_are_let_go_now_and_then(monkeypatch):
+    monkeypatch.setattr(trainings, "MOST_PROGRAMS", 1)
+    training = Training(SHORT)
+    training.join(120)
+    assert waited(lambda: population._program.cache_info().currsize == 0)
+    again = Training(SHORT)
+    again.join(120)
+    assert again.phase == "done"
+    np.testing.assert_array_equal(
+        training.populations["cnn"].results.test_loss, again.populations["cnn"].results.test_loss
+    )

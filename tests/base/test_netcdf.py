@@ -1,0 +1,113 @@
+import os
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from flylab.base import netcdf
+
+
+@pytest.fixture
+def data():
+    return xr.Dataset(
+        {"x": (("model", "seed"), np.random.rand(2, 3).astype("f4")), "p": ("seed", np.arange(3, dtype="u1"))},
+        {"model": ["mlp", "größer"], "seed": [0, 1, 2]},
+        {"study": "s"},
+    )
+
+
+def test_round_trip(tmp_path, data):
+    netcdf.save(tmp_path / "a.nc", data)
+    back = netcdf.open_checked(tmp_path / "a.nc")
+    xr.testing.assert_identical(back.drop_attrs(deep=False), data.drop_attrs(deep=False))
+    assert back.x.dtype == np.float32
+    assert os.listdir(tmp_path) == ["a.nc"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign", "empty", "other"])
+def test_damage_is_found(tmp_path, data, damage):
+    path = tmp_path / "a.nc"
+    netcdf.save(path, data)
+    content = bytearray(path.read_bytes())
+    if damage == "truncated":
+        content = content[:-100]
+    elif damage == "flipped":
+        content[content.find(data.x.values.tobytes()) + 5] ^= 16
+    elif damage == "foreign":
+        content = bytearray(b"not a netCDF file")
+    elif damage == "empty":
+        content = bytearray()
+    path.write_bytes(content)
+    if damage == "other":
+        (data + 1).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(netcdf.CorruptedError, match=r"a\.nc"):
+        netcdf.open_checked(path)
+
+
+def test_checksum_sees_values_names_and_attributes(data):
+    one = netcdf.checksum(data)
+    assert netcdf.checksum(data.copy(deep=True)) == one
+    for other in (
+        data.assign(x=data.x + 1),
+        data.rename(x="y"),
+        data.assign_attrs(study="t"),
+        data.isel(seed=[1, 0, 2]),
+    ):
+        assert netcdf.checksum(other) != one
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_plain"),
+    [("usual", True), ("text", True), ("scalars", True), ("empty", True), ("packed", False), ("coords", False),
+     ("bool", False), ("time", False)],
+)  # fmt: skip
+def test_the_fast_reader_reads_as_xarray_does(tmp_path, data, kind, is_plain):
+    encoding = {}
+    match kind:
+        case "text":
+            data["words"] = ("model", np.array(["", "größer"], dtype=object))
+        case "scalars":
+            data = data.assign(n=3, s="one").assign_attrs(n=3, some=[1, 2], word="größer")
+            data.x.attrs = {"units": "%", "n": 2.5}
+        case "empty":
+            data["none"] = ("nothing", np.zeros(0, "f4"))
+        case "packed":
+            encoding = {"x": {"dtype": "int16", "scale_factor": 0.01, "_FillValue": -1}}
+        case "coords":
+            data = data.assign_coords(score=("model", [0.5, 1.0]))
+        case "bool":
+            data["good"] = ("seed", [True, False, True])
+        case "time":
+            data["when"] = ("seed", np.array([1, 2, 3], "datetime64[D]").astype("datetime64[ns]"))
+    path = tmp_path / "a.nc"
+    data.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    with h5py.File(path) as file:
+        assert (netcdf._plain(file, 10**9) is not None) == is_plain
+    with xr.open_dataset(path, engine="h5netcdf") as slow:
+        slow = slow.load()
+    fast = netcdf._read(path)
+    xr.testing.assert_identical(fast, slow)
+    assert {name: fast[name].dtype for name in fast.variables} == {name: slow[name].dtype for name in slow.variables}
+    assert {name: type(value) for name, value in fast.attrs.items()} == {k: type(v) for k, v in slow.attrs.items()}
+
+
+def test_damage_is_found_before_hdf5_reads_it(tmp_path, data, monkeypatch):
+    """A damaged heap can keep HDF5 busy for ever, where no signal is heard."""
+    path = tmp_path / "a.nc"
+    netcdf.save(path, data)
+    content = bytearray(path.read_bytes())
+    content[content.find(b"GCOL") + 40] ^= 1
+    path.write_bytes(content)
+    monkeypatch.setattr(netcdf, "_read", lambda path: pytest.fail("HDF5 reads it"))
+    with pytest.raises(netcdf.CorruptedError, match="does not match its checksum"):
+        netcdf.open_checked(path)
+
+
+def test_a_file_without_a_seal_is_read_and_one_with_it_is_plain_netcdf(tmp_path, data):
+    path = tmp_path / "a.nc"
+    netcdf.save(path, data)
+    with xr.open_dataset(path, engine="h5netcdf") as file:
+        assert file.identical(netcdf.open_checked(path))
+    path.write_bytes(path.read_bytes().rpartition(netcdf.SEAL)[0])
+    assert netcdf.checksum(netcdf.open_checked(path)) == netcdf.checksum(data)

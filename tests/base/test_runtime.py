@@ -1,0 +1,56 @@
+"""Setting up JAX: the compilation cache."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+from flylab.base.runtime import delete_broken
+
+CODE = """
+    import sys, jax
+    from flylab.base import runtime
+    runtime.setup()
+    jax.jit(lambda x: jax.numpy.sin(x) @ jax.numpy.cos(x))(jax.numpy.ones((9, 9))).block_until_ready()
+    print(jax.config.jax_compilation_cache_dir)
+"""
+
+
+def run(**environment):
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(CODE)]
+    clean = {name: value for name, value in os.environ.items() if "CACHE" not in name}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean | environment)
+    return done.stdout.strip()
+
+
+def test_cache_is_in_the_users_folder_and_a_broken_entry_is_deleted(tmp_path):
+    folder = run(XDG_CACHE_HOME=str(tmp_path))
+    assert folder == str(tmp_path / "flylab" / "jax")
+    entries = sorted((tmp_path / "flylab" / "jax").glob("*-cache"))
+    assert entries
+    content = entries[0].read_bytes()
+    entries[0].write_bytes(content[: len(content) // 2])
+    os.utime(entries[0], (time.time() + 5,) * 2)
+    run(XDG_CACHE_HOME=str(tmp_path))  # warnings are errors: JAX warns of what it cannot read
+    assert len(entries[0].read_bytes()) >= len(content) // 2 + 1
+
+
+def test_a_folder_that_the_user_has_set_is_honoured(tmp_path):
+    assert run(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own"), XDG_CACHE_HOME=str(tmp_path)) == str(tmp_path / "own")
+    assert not (tmp_path / "flylab").exists()
+
+
+def test_an_unwritable_cache_folder_does_not_stop_anything(tmp_path):
+    (tmp_path / "file").touch()
+    assert run(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
+
+
+def test_whole_entries_stay(tmp_path):
+    import zlib
+
+    (tmp_path / "good-cache").write_bytes(zlib.compress(b"program"))
+    (tmp_path / "bad-cache").write_bytes(zlib.compress(b"program" * 100)[:-3])
+    (tmp_path / "other").write_bytes(b"untouched")
+    assert [path.name for path in delete_broken(tmp_path)] == ["bad-cache"]
+    assert {path.name for path in tmp_path.iterdir()} == {"good-cache", "other", "flylab-checked"}

@@ -1,0 +1,419 @@
+"""Every model passes one battery; the published ones equal PyTorch's modules."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from flylab.data import Images, load_images
+from flylab.models import convolutional, n_params, outputs
+from flylab.models.conv import Conv, conv_stack
+from flylab.models.layers import conv1d, conv1d_init, conv2d, conv2d_init, linear_init, pool1d
+from flylab.models.registry import PUBLISHED, get_model, list_models
+from flylab.training.objectives import Batch, supervised
+from flylab.training.population import train_members
+from flylab.training.step import Plan
+from flylab.training.train import train
+
+# PyTorch's modules for these are in test_families.py
+FAMILIES = {
+    name: partial(get_model, name) for name in list_models() if name not in (*PUBLISHED, "pooling_cnn", "ticket")
+}
+MODELS = {
+    **{name: partial(get_model, name) for name in PUBLISHED},
+    "cnn-deep": partial(convolutional.cnn, hidden=(30, 20)),
+    **{f"pooling-{name}": partial(convolutional.pooling_cnn, pooling=name) for name in convolutional.POOLINGS},
+}
+SIZES = {
+    "logistic": 410, "mlp": 15210, "cnn": 5210, "gru": 5134, "pooling-none": 9310, "cnn-deep": 8560, "local": 14394,
+    "shallow": 2560, "tcn": 7402, "resnet": 11570, "lstm": 5194, "attention": 9418, "bag": 9098, "mixer": 10054,
+}  # fmt: skip
+key = jax.random.key(0)
+EVERY = pytest.mark.parametrize("name", MODELS)
+ALL = pytest.mark.parametrize("name", MODELS | FAMILIES)
+
+
+@ALL
+def test_published_size(name):
+    assert n_params((MODELS | FAMILIES)[name]()) == SIZES.get(name, 3310)
+
+
+@ALL
+def test_shapes_and_finite_gradients(name):
+    model = (MODELS | FAMILIES)[name]()
+    params = model.init(key)
+    assert model.apply(params, jnp.ones(40)).shape == (10,)
+    gradient = jax.grad(lambda p: model.apply(p, jnp.linspace(-1, 1, 40)).sum())(params)
+    assert all(jnp.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradient))
+
+
+@ALL
+def test_batched_equals_single(name):
+    """Values, gradients to the parameters and gradients to the input."""
+    model = (MODELS | FAMILIES)[name]()
+    params, x = model.init(key), jax.random.normal(key, (40, 13))
+
+    def loss(forward):
+        return jax.jit(jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1)))
+
+    batched = loss(lambda p, x: outputs(model, p, x))(params, x)
+    single = loss(lambda p, x: jax.vmap(model.apply, (None, -1), -1)(p, x))(params, x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), batched, single)
+
+
+@ALL
+def test_same_arguments_same_model(name):
+    """Else every call of a study would compile anew."""
+    assert (MODELS | FAMILIES)[name]() is (MODELS | FAMILIES)[name]()
+
+
+@ALL
+def test_other_sizes(name):
+    size = {"n_outputs": 3, "length": 17}
+    model = (MODELS | FAMILIES)[name](**size)
+    assert outputs(model, model.init(key), jnp.ones((17, 5))).shape == (3, 5)
+
+
+@EVERY
+def test_initialisation_is_pytorchs(name):
+    """Each tensor is uniform within the same bound: its greatest and its mean absolute value are PyTorch's."""
+    seeds = [jax.tree.leaves(MODELS[name]().init(jax.random.key(seed))) for seed in range(20)]
+    torch.manual_seed(0)
+    modules = [jax.tree.leaves(from_torch(name, torch_module(name).state_dict())) for _ in range(20)]
+    for ours, theirs in zip(zip(*seeds, strict=True), zip(*modules, strict=True), strict=True):
+        ours, theirs = np.abs(np.stack(ours)), np.abs(np.stack(theirs))
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours.max(), theirs.max(), rtol=0.03)
+        np.testing.assert_allclose(ours.mean(), theirs.mean(), rtol=0.1)
+
+
+# ── PyTorch ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Mlp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden1, self.hidden2, self.output = nn.Linear(40, 100), nn.Linear(100, 100), nn.Linear(100, 10)
+
+    def forward(self, x):
+        h = self.hidden1(x).relu()
+        return self.output(h + self.hidden2(h).relu())
+
+
+class Cnn(nn.Module):
+    def __init__(self, deep=False):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv1d(1, 25, 5, 2, 1), nn.Conv1d(25, 25, 3, 2, 1)
+        self.conv3, self.output = nn.Conv1d(25, 25, 3, 2, 1), nn.Linear(20 if deep else 125, 10)
+        if deep:
+            self.hidden1, self.hidden2 = nn.Linear(125, 30), nn.Linear(30, 20)
+
+    def forward(self, x):
+        h = self.conv2(self.conv1(x[:, None]).relu()).relu()
+        h = self.conv3(h).relu().flatten(1)
+        if hasattr(self, "hidden1"):
+            h = self.hidden2(self.hidden1(h).relu()).relu()
+        return self.output(h)
+
+
+class Gru(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(1, 6, bidirectional=True, batch_first=True)
+        self.output = nn.Linear(480, 10)
+
+    def forward(self, x):
+        return self.output(self.gru(x[..., None])[0].flatten(1))
+
+
+class PoolingCnn(nn.Module):
+    def __init__(self, pooling):
+        super().__init__()
+        stride = 2 if pooling == "stride" else 1
+        self.conv1, self.conv2 = nn.Conv1d(1, 20, 3, stride, 1), nn.Conv1d(20, 20, 3, stride, 1)
+        self.output = nn.Linear(800 if pooling == "none" else 200, 10)
+        pools = {"max": nn.MaxPool1d(2), "average": nn.AvgPool1d(2), "l2": nn.LPPool1d(2, 2)}
+        self.pool = pools.get(pooling, nn.Identity())
+
+    def forward(self, x):
+        h = self.pool(self.conv1(x[:, None]).relu())
+        return self.output(self.pool(self.conv2(h).relu()).flatten(1))
+
+
+def torch_module(name):
+    kind, _, pooling = name.partition("-")
+    return {
+        "logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": lambda: Cnn(deep=pooling == "deep"), "gru": Gru,
+        "pooling": lambda: PoolingCnn(pooling),
+    }[kind]()  # fmt: skip
+
+
+def from_torch(name, tensors):
+    """Our parameters from a state dict."""
+    t = {k: jnp.asarray(v.detach().numpy()) for k, v in tensors.items()}
+    if name == "logistic":
+        return {"w": t["weight"], "b": t["bias"]}
+    if name == "gru":
+        ends = ("l0", "l0_reverse")
+
+        def both(kind, *shape):
+            return jnp.stack([t[f"gru.{kind}_{end}"].reshape(3, 6, *shape) for end in ends])
+
+        gru = {
+            "wi": both("weight_ih"),
+            "wh": both("weight_hh", 6),
+            "bi": both("bias_ih"),
+            "bh": both("bias_hh"),
+        }
+        return {"gru": gru, "output": {"w": t["output.weight"], "b": t["output.bias"]}}
+    layers = sorted({k.partition(".")[0] for k in t})
+    return {
+        layer: {
+            "w": t[f"{layer}.weight"].transpose(0, 2, 1) if layer.startswith("conv") else t[f"{layer}.weight"],
+            "b": t[f"{layer}.bias"],
+        }
+        for layer in layers
+    }
+
+
+@EVERY
+def test_equals_pytorch(name, tiny):
+    """Logits and loss gradients to 1e-5."""
+    torch.manual_seed(0)
+    module = torch_module(name)
+    params = from_torch(name, module.state_dict())
+    x, y = tiny.train.x[:100].astype("float32"), tiny.train.y[:100]
+    logits = module(torch.tensor(x))
+    np.testing.assert_allclose(outputs(MODELS[name](), params, jnp.asarray(x.T)).T, logits.detach(), atol=1e-5)
+
+    objective = supervised(MODELS[name]())
+    gradient = jax.grad(lambda p: objective.loss(p, Batch(jnp.asarray(x.T), jnp.asarray(y)), {}, key)[0])(params)
+    nn.functional.cross_entropy(logits, torch.tensor(y)).backward()
+    theirs = from_torch(name, {k: p.grad for k, p in module.named_parameters()})
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), gradient, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
+    """To 1e-6, in float64: where a gradient is rounding noise, Adam's step is ± the rate by the sign of that noise."""
+    torch.manual_seed(0)
+    module = torch_module(name).double()
+    with jax.enable_x64(True):
+        params = from_torch(name, module.state_dict())
+        objective = supervised(MODELS[name]())
+        trained = train(objective, params, tiny, Plan(100, eval_every=100), {"learning_rate": 1e-2}, key=key).params
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    x, y = torch.tensor(tiny.train.x.astype("float32")).double(), torch.tensor(tiny.train.y)
+    for step in range(100):
+        at = slice(step * 100 % 200, step * 100 % 200 + 100)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(x[at]), y[at]).backward()
+        optimizer.step()
+    with jax.enable_x64(True):
+        theirs = from_torch(name, module.state_dict())
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), trained, theirs)
+
+
+def test_cnn_layers_are_those_of_the_network():
+    model, x = convolutional.cnn(hidden=(30, 20)), jnp.linspace(-1, 1, 40)
+    params = model.init(key)
+    found = convolutional.cnn_layers(params, x)
+    assert [layer.size for layer in found] == [40, 25 * 19, 25 * 10, 25 * 5, 30, 20, 10]
+    np.testing.assert_array_equal(found[0], x)
+    np.testing.assert_array_equal(found[-1], model.apply(params, x))
+
+
+# ── convolutions ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "length"), [(5, 2, 1, 40), (3, 1, 0, 9), (4, 3, 2, 17), (1, 1, 0, 5)]
+)
+def test_conv1d_equals_pytorch(kernel, stride, padding, length):
+    layer = nn.Conv1d(3, 7, kernel, stride, padding)
+    x = torch.randn(3, length)
+    params = {"w": layer.weight.detach().numpy().transpose(0, 2, 1), "b": layer.bias.detach().numpy()}
+    ours = conv1d(jax.tree.map(jnp.asarray, params), jnp.asarray(x.numpy()), stride, padding)
+    np.testing.assert_allclose(ours, layer(x).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        (Conv(4, 5, 2, 1), Conv(4, 3, 2, 1), Conv(4, 3, 2, 1)),
+        (Conv(4, 3, 1, 1), Conv(5, 3, 1, 1)),
+        (Conv(4, 3, 3, 0), Conv(5, 4, 2, 3)),
+        (Conv(2, 7, 4, 2),),
+        (Conv(3, 1, 2, 0), Conv(3, 3, 1, 1), Conv(3, 2, 3, 0)),
+        (Conv(4, 3, 1, 1, "max"), Conv(5, 3, 1, 1, "max")),
+        (Conv(4, 3, 2, 0, "average"), Conv(5, 3, 1, 2), Conv(2, 2, 1, 0, "l2")),
+    ],
+)
+@pytest.mark.parametrize("length", [40, 33])
+def test_conv_stack_equals_conv1d_layer_by_layer(specs, length):
+    """Phase order changes nothing but the speed: values, and gradients to weights and signal."""
+    n_ins = [2, *(spec.channels for spec in specs)]
+    keys = jax.random.split(key, len(specs))
+    params = [conv1d_init(k, n, s.channels, s.kernel) for k, n, s in zip(keys, n_ins, specs, strict=False)]
+    x = jax.random.normal(key, (2, length, 6))
+
+    def plain(params, x):
+        for param, spec in zip(params, specs, strict=True):
+            x = jax.vmap(lambda x, p=param, s=spec: jax.nn.relu(conv1d(p, x, s.stride, s.padding)), -1, -1)(x)
+            if spec.pooling:
+                x = jax.vmap(lambda x, s=spec: pool1d(x, s.pooling), -1, -1)(x)
+        return x
+
+    def graded(forward):
+        return jax.jit(jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1)))(params, x)
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
+        graded(lambda p, x: conv_stack(p, x, specs)), graded(plain),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [10, 11])
+@pytest.mark.parametrize("pooling", ["max", "average", "l2"])
+def test_pool1d_equals_pytorch(pooling, length):
+    """Values and gradients, also where a pair is nothing but zeros."""
+    module = {"max": nn.MaxPool1d(2), "average": nn.AvgPool1d(2), "l2": nn.LPPool1d(2, 2)}[pooling]
+    x = torch.randn(3, length)
+    x[:, :4] = 0
+    x.requires_grad_()
+    ours = jax.value_and_grad(lambda x: jnp.sin(pool1d(x, pooling)).sum())
+    value, gradient = ours(jnp.asarray(x.detach().numpy()))
+    theirs = module(x).sin().sum()
+    theirs.backward()
+    np.testing.assert_allclose(value, theirs.detach(), atol=1e-5)
+    there = slice(4, None) if pooling == "max" else slice(None)  # of two equal ones PyTorch takes the first
+    np.testing.assert_allclose(gradient[:, there], x.grad[:, there], atol=1e-6)
+
+
+def test_pooling_cnn_refuses_an_unknown_pooling():
+    with pytest.raises(ValueError, match="pooling='mean' is not allowed: give one of none, stride, max, average, l2"):
+        convolutional.pooling_cnn(pooling="mean")
+
+
+def test_conv1d_refuses_a_kernel_that_is_too_long():
+    with pytest.raises(ValueError, match="kernel=9 is longer"):
+        conv1d(conv1d_init(key, 1, 2, 9), jnp.ones((1, 5)))
+
+
+def test_linear_init_is_bounded_by_fan_in():
+    params = linear_init(key, 100, 50)
+    assert float(jnp.abs(params["w"]).max()) <= 0.1
+    assert float(jnp.abs(params["w"]).max()) > 0.099
+
+
+# ── images ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [(3, 2, 1, (8, 8)), (3, 1, 0, (9, 5)), (4, 3, 2, (17, 10)), (1, 1, 0, (5, 6)), (5, 2, 1, (28, 28))],
+)
+def test_conv2d_equals_pytorch(kernel, stride, padding, size):
+    """Values, and gradients to weights, bias and image."""
+    layer = nn.Conv2d(3, 7, kernel, stride, padding)
+    image = torch.randn(3, *size, requires_grad=True)
+    params = {"w": layer.weight.detach().numpy().transpose(0, 2, 3, 1), "b": layer.bias.detach().numpy()}
+    x = image.detach().numpy().transpose(1, 2, 0)
+
+    def summed(params, x):
+        out = conv2d(params, x, stride, padding)
+        return jnp.sin(out).sum(), out
+
+    (gradient, to_x), out = jax.grad(summed, argnums=(0, 1), has_aux=True)(jax.tree.map(jnp.asarray, params), x)
+    expected = layer(image)
+    expected.sin().sum().backward()
+    np.testing.assert_allclose(out, expected.detach().numpy().transpose(1, 2, 0), atol=1e-5)
+    np.testing.assert_allclose(gradient["w"], layer.weight.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(gradient["b"], layer.bias.grad, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(to_x, image.grad.numpy().transpose(1, 2, 0), rtol=1e-4, atol=1e-4)
+
+
+def test_conv2d_init_is_pytorchs():
+    """U(−b, b) with b = 1/√fan_in: the bounds are kept and all but reached."""
+    params, layer = conv2d_init(key, 3, 400, 3), nn.Conv2d(3, 400, 3).requires_grad_(False)
+    for ours, theirs in ((params["w"], layer.weight), (params["b"], layer.bias)):
+        assert ours.size == theirs.numel()
+        assert float(jnp.abs(ours).max()) <= 27**-0.5
+        assert float(jnp.abs(ours).max()) == pytest.approx(float(theirs.abs().max()), rel=0.02)
+        assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.1)
+
+
+def test_conv2d_refuses_a_kernel_that_is_too_large():
+    with pytest.raises(ValueError, match="kernel=9 is longer"):
+        conv2d(conv2d_init(key, 1, 2, 9), jnp.ones((20, 5, 1)))
+
+
+SHAPES = pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)], ids=str)
+
+
+class Cnn2d(nn.Module):
+    """Three convolutions, which halve 8, 28 and 32 pixels to 1, 4 and 4."""
+
+    def __init__(self, shape):
+        super().__init__()
+        n = shape[0] // 8 + (shape[0] == 28)
+        self.conv1, self.conv2 = nn.Conv2d(shape[2], 16, 3, 2, 1), nn.Conv2d(16, 16, 3, 2, 1)
+        self.conv3, self.output = nn.Conv2d(16, 16, 3, 2, 1), nn.Linear(16 * n * n, 10)
+
+    def forward(self, x):
+        h = self.conv3(self.conv2(self.conv1(x).relu()).relu()).relu()
+        return self.output(h.permute(0, 2, 3, 1).flatten(1))  # ours has channels last
+
+
+@SHAPES
+def test_cnn2d_equals_pytorch(shape):
+    module, x = Cnn2d(shape), torch.randn(5, *shape)
+    tensors = {name: jnp.asarray(value.detach().numpy()) for name, value in module.state_dict().items()}
+    params = {
+        layer: {
+            "w": tensors[f"{layer}.weight"].transpose(0, 2, 3, 1) if layer != "output" else tensors["output.weight"],
+            "b": tensors[f"{layer}.bias"],
+        }
+        for layer in ("conv1", "conv2", "conv3", "output")
+    }
+    model = convolutional.cnn2d(shape)
+    assert n_params(model) == sum(value.size for value in tensors.values())
+    ours = outputs(model, params, jnp.asarray(x.numpy().transpose(1, 2, 3, 0)))
+    np.testing.assert_allclose(ours.T, module(x.permute(0, 3, 1, 2)).detach(), atol=1e-5)
+
+
+@pytest.mark.slow
+@SHAPES
+@pytest.mark.parametrize("activation", [jax.nn.relu, jnp.tanh, jax.nn.silu, jnp.sin], ids=lambda a: a.__name__)
+def test_cnn2d_batched_equals_single_and_has_finite_gradients(shape, activation):
+    model = convolutional.cnn2d(shape, width=4, n_outputs=3, activation=activation)
+    params, x = model.init(key), jax.random.normal(key, (*shape, 6))
+    batched = outputs(model, params, x)
+    single = jnp.stack([model.apply(params, x[..., i]) for i in range(6)], axis=-1)
+    assert batched.shape == (3, 6)
+    np.testing.assert_allclose(batched, single, rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(model, params, x.reshape(-1, 6)), batched, rtol=2e-4, atol=1e-5)  # flat pixels
+    gradient = jax.grad(lambda p: outputs(model, p, x).sum())(params)
+    assert all(jnp.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradient))
+
+
+def test_cnn2d_is_cached_and_compiles_once():
+    assert convolutional.cnn2d() is convolutional.cnn2d()
+    assert convolutional.cnn2d(activation=jnp.tanh) is not convolutional.cnn2d()
+    traced = []
+
+    def activation(h):
+        traced.append(h.shape)
+        return jnp.tanh(h)
+
+    splits, grid = load_images(Images(n_train=100, n_valid=50, n_test=50)), {"learning_rate": [1e-3], "seed": range(2)}
+    train_members(supervised(convolutional.cnn2d(activation=activation)), splits, Plan(3), grid)
+    assert traced
+    traced.clear()
+    train_members(supervised(convolutional.cnn2d(activation=activation)), splits, Plan(3), grid)
+    assert not traced

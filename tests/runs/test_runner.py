@@ -1,0 +1,257 @@
+"""Running a study: what is kept, what is trained again, and that nothing is lost."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flylab.base import netcdf
+from flylab.data import MNIST1D
+from flylab.results.claims import Claim
+from flylab.runs.assembly import assemble
+from flylab.runs.runner import execute, plan
+from flylab.study import registry
+from flylab.study.protocol import BaseProtocol
+from flylab.study.registry import get_study, list_studies
+from flylab.study.study import Study, Table, protocol_of
+
+
+@dataclass(frozen=True)
+class Counting(BaseProtocol):
+    """A protocol that costs nothing."""
+
+    factor: float = 2.0
+
+
+log = SimpleNamespace(trained=[])  # not a plain list: that would be a constant that `run` reaches
+
+
+def cells(protocol):
+    return [{"model": "one", "arm": "a"}, {"model": "two", "arm": "b"}]
+
+
+def run(protocol, cell, seeds, *, key, inputs, progress, checkpoint=None):
+    """Values that name their cell and seed."""
+    log.trained.extend((cell["model"], seed) for seed in seeds)
+    base = {"one": 100.0, "two": 200.0}[cell["model"]]
+    values = [[base + protocol.factor * seed, 0.5] for seed in seeds]
+    counts = np.array([[seed] for seed in seeds], "u1")
+    return xr.Dataset(
+        {"test_accuracy": (("seed", "step"), values), "count": (("seed", "example"), counts)},
+        {"seed": list(seeds), "step": [0, 1] if cell["model"] == "one" else [1, 2]},
+    )
+
+
+STUDY = Study(
+    question="Does it count?",
+    presets={"smoke": Counting(n_seeds=2), "quick": Counting(n_seeds=3)},
+    cells=cells,
+    run=run,
+    claims=[Claim("c", "s", "here", "1", "%", lambda r: r.test_accuracy.sel(model="one", arm="a", step=0), above=0)],
+    figure=lambda results: Figure(),
+    table=lambda results: Table("t", ["a"], [["1"]]),
+    name="counting",
+)
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    log.trained.clear()
+
+
+def execute_with(out, preset="quick", force=False, **changes):
+    return execute(STUDY, preset, protocol_of(STUDY, preset, **changes), out, force=force)
+
+
+def test_results_have_names_units_and_provenance(tmp_path):
+    done = execute_with(tmp_path)
+    results = done.results
+    assert dict(results.test_accuracy.sizes) == {"model": 2, "arm": 2, "seed": 3, "step": 3}
+    assert results.test_accuracy.attrs == {"long_name": "test accuracy", "units": "%"}
+    assert results.test_accuracy.sel(model="two", arm="b", step=1).values.tolist() == [200, 202, 204]
+    assert np.isnan(results.test_accuracy.sel(model="two", arm="b", step=0)).all()  # it was not evaluated there
+    assert np.isnan(results.test_accuracy.sel(model="one", arm="b")).all()
+    assert results["count"].sel(model="two", arm="b").values.ravel().tolist() == [0, 1, 2]
+    assert (results["count"].sel(model="two", arm="a") == 255).all()
+    assert done.folder.parent == tmp_path / "counting"
+    provenance = json.loads((done.folder / "provenance.json").read_text())
+    assert {"finished", "seconds", "host", "devices", "versions"} <= set(provenance)
+    assert "host" not in results.attrs
+
+
+def test_again_trains_nothing_and_more_seeds_only_the_new(tmp_path):
+    first = execute_with(tmp_path)
+    assert len(log.trained) == first.n_trained == 6
+    again = execute_with(tmp_path)
+    assert (again.n_trained, len(log.trained)) == (0, 6)
+    xr.testing.assert_identical(again.results, netcdf.open_checked(first.folder / "results.nc"))
+    more = execute_with(tmp_path, n_seeds=5)
+    assert sorted(log.trained[6:]) == [("one", 3), ("one", 4), ("two", 3), ("two", 4)]
+    assert more.folder == first.folder
+    fewer = execute_with(tmp_path, n_seeds=2)
+    assert fewer.n_trained == 0
+    assert fewer.results.seed.values.tolist() == [0, 1]
+
+
+def test_force_trains_everything(tmp_path):
+    execute_with(tmp_path)
+    assert execute_with(tmp_path, force=True).n_trained == 6
+
+
+def test_every_field_counts_but_the_number_of_seeds(tmp_path):
+    one, two = execute_with(tmp_path), execute_with(tmp_path, factor=3.0)
+    assert one.folder != two.folder
+    assert execute_with(tmp_path, preset="smoke").folder != one.folder  # the preset's name stands in front
+    assert two.n_trained == 6
+
+
+def test_a_corrupted_shard_is_said_and_trained_again(tmp_path):
+    whole = execute_with(tmp_path)
+    shard = sorted((whole.folder / "shards").iterdir())[2]
+    shard.write_bytes(shard.read_bytes()[:-50])
+    with pytest.warns(UserWarning, match=f"{shard.name}.*training it again"):
+        mended = execute_with(tmp_path)
+    assert mended.n_trained == 1
+    xr.testing.assert_equal(mended.results, whole.results)
+
+
+def test_corrupted_results_are_assembled_again(tmp_path):
+    whole = execute_with(tmp_path)
+    (whole.folder / "results.nc").write_bytes(b"nothing")
+    mended = execute_with(tmp_path)
+    assert mended.n_trained == 0
+    xr.testing.assert_equal(mended.results, whole.results)
+
+
+def test_shards_are_named_by_their_inputs(tmp_path):
+    shards = plan(STUDY, STUDY.presets["quick"], tmp_path)
+    assert len({shard.path.name for shard in shards}) == 6
+    assert shards == plan(STUDY, protocol_of(STUDY, "quick"), tmp_path)
+    assert not {s.path.name for s in shards} & {s.path.name for s in plan(STUDY, Counting(factor=9), tmp_path)}
+
+
+def test_refuses(tmp_path):
+    with pytest.raises(ValueError, match="no preset 'papr'; it has smoke, quick"):
+        protocol_of(STUDY, "papr")
+    with pytest.raises(ValueError, match="n_seeds=0"):
+        protocol_of(STUDY, "quick", n_seeds=0)
+    with pytest.raises(ValueError, match="there is no study 'x'; there are activation, architectures"):
+        get_study("x")
+
+
+def test_registered_by_another_package(monkeypatch):
+    class Entry:
+        name = "counting"
+
+        def load(self):
+            return sys.modules[__name__]
+
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group, name="counting": [Entry()] if name == "counting" else []
+    )
+    list_studies.cache_clear()
+    try:
+        assert "counting" in list_studies()
+        assert get_study("counting").question == "Does it count?"
+    finally:
+        list_studies.cache_clear()
+
+
+@pytest.mark.slow
+def test_killed_at_any_instant_it_resumes_to_the_same_bits(tmp_path):
+    """`kill -9` of a real run at ten instants; then the rest is trained, and all is as if nothing had happened."""
+
+    def command(out):
+        words = ["run", "architectures", "--preset", "smoke", "--n-seeds", "6", "--n-steps", "2000", "--out"]
+        return [sys.executable, "-m", "flylab.cli", *words, str(out)]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    (expected,) = (tmp_path / "whole").rglob("results.nc")
+    killed = 0
+    for attempt in range(10):
+        process = subprocess.Popen(command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seen = 0
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            n = len(list((tmp_path / "cut").rglob("shards/*.nc")))
+            if n > seen + 2 or (n and time.monotonic() > deadline - 110):
+                time.sleep(0.03 * attempt)
+                process.send_signal(signal.SIGKILL)
+                killed += 1
+                break
+            seen = min(seen or n, n)
+            time.sleep(0.005)
+        process.wait()
+        for path in (tmp_path / "cut").rglob("*.nc"):
+            if not path.name.startswith("."):
+                netcdf.open_checked(path)  # none is half written
+    subprocess.run(command(tmp_path / "cut"), check=True, capture_output=True)
+    (found,) = (tmp_path / "cut").rglob("results.nc")
+    assert killed >= 3
+    xr.testing.assert_identical(netcdf.open_checked(found), netcdf.open_checked(expected))
+    assert not [path for path in found.parent.rglob(".*") if path.suffix == ".tmp"]
+
+
+def test_assemble_keeps_types(tmp_path):
+    shard = plan(STUDY, Counting(n_seeds=1), tmp_path)[0]
+    data = run(Counting(), shard.cell, [0], key=None, inputs={}, progress=None)
+    assert assemble([(shard.place, data)], [shard.place])["count"].dtype == np.uint8
+
+
+def test_assemble_pads_what_is_shorter():
+    """Test sets of data sets, say: 255 in whole numbers, NaN in others."""
+    parts = []
+    for shard, n in zip(plan(STUDY, Counting(n_seeds=1), Path("anywhere")), (2, 5), strict=True):
+        values = {"guess": (("seed", "example"), np.ones((1, n), "u1")), "odds": (("seed", "example"), np.ones((1, n)))}
+        parts.append((shard.place, xr.Dataset(values, {"seed": [0]})))
+    for order in (parts, parts[::-1]):
+        found = assemble(order, [place for place, _ in order])
+        one, two = found.sel(model="one", arm="a"), found.sel(model="two", arm="b")
+        assert one.guess.values.tolist() == [[1, 1, 255, 255, 255]]
+        assert two.guess.values.tolist() == [[1, 1, 1, 1, 1]]
+        assert np.isnan(one.odds).values.tolist() == [[False, False, True, True, True]]
+
+
+def test_what_is_read_names_its_cells_shards_and_is_asked_for_first(tmp_path):
+    def reads(content):
+        return lambda protocol: lambda cell: content if cell["model"] == "two" else None
+
+    def names(study):
+        return [shard.path.name for shard in plan(study, Counting(n_seeds=1), tmp_path)]
+
+    def missing(protocol):
+        raise FileNotFoundError("no such data")
+
+    without, one, other = (
+        names(s) for s in (STUDY, replace(STUDY, reads=reads("1")), replace(STUDY, reads=reads("2")))
+    )
+    assert without[0] == one[0] == other[0]
+    assert len({without[1], one[1], other[1]}) == 3
+    with pytest.raises(FileNotFoundError, match="no such data"):
+        execute(replace(STUDY, reads=missing), "quick", Counting(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_fields_that_would_be_one_flag_are_refused():
+    @dataclass(frozen=True)
+    class Clashing(BaseProtocol):
+        n_outputs: int = 16
+        data: MNIST1D = field(default_factory=MNIST1D)
+
+    @dataclass(frozen=True)
+    class Taken(BaseProtocol):
+        force: float = 1.0
+
+    with pytest.raises(ValueError, match="two fields, or an option, called n_outputs"):
+        replace(STUDY, presets={"quick": Clashing()})
+    with pytest.raises(ValueError, match="called force"):
+        replace(STUDY, presets={"quick": Taken()})

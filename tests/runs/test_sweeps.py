@@ -1,0 +1,438 @@
+"""Sweeps: one declaration; nothing lost, nothing twice, the same bits however it is run."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import flylab
+from flylab import Sweep
+from flylab.base import netcdf
+from flylab.cli.main import main
+from flylab.runs import store, sweeping, sweeps
+from flylab.study.registry import get_study, list_studies
+from flylab.study.study import protocol_of
+
+TOML = """
+study = "train"
+preset = "smoke"
+n_seeds = 3
+filter = "learning_rate * iid_noise_scale < 0.01"
+metrics = ["test_accuracy", "test_loss"]
+[fixed]
+n_steps = 20
+model = "logistic"
+n_train = 200
+n_valid = 100
+n_test = 100
+[axes]
+learning_rate = [0.001, 0.1]
+iid_noise_scale = [0.0, 0.5]
+"""
+SMALL = {"n_steps": 5, "model": "logistic", "n_train": 100, "n_valid": 0, "n_test": 100}
+
+
+@pytest.fixture
+def toml(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text(TOML)
+    return path
+
+
+def trained(toml, out):
+    return flylab.run(sweeps.from_toml(toml), out=out)
+
+
+def shards(out):
+    """What each holds: where HDF5 puts it in the file depends on when Python lets objects go."""
+    return {path.name: netcdf.open_checked(path).checksum for path in Path(out).glob("sweeps/*/shards/*/*.nc")}
+
+
+def test_a_grid(toml, tmp_path):
+    results = trained(toml, tmp_path)
+    accuracy = results.test_accuracy
+    assert dict(accuracy.sizes) == {"learning_rate": 2, "iid_noise_scale": 2, "model": 1, "seed": 3, "step": 2}
+    assert np.isnan(accuracy.sel(learning_rate=0.1, iid_noise_scale=0.5)).all()  # the filter
+    assert not np.isnan(accuracy.sel(learning_rate=0.001)).any()
+    assert set(results.data_vars) == {"test_accuracy", "test_loss"}
+    assert accuracy.attrs == {"long_name": "test accuracy", "units": "%"}
+    rows = pd.read_parquet(tmp_path / "sweeps/grid/members.parquet")
+    assert len(rows) == 3 * 3 * 2
+    one = rows[(rows.learning_rate == 0.1) & (rows.seed == 2) & (rows.step == 20)].test_accuracy.item()
+    assert one == accuracy.sel(learning_rate=0.1, iid_noise_scale=0.0, seed=2, step=20).item()
+
+
+def test_a_point_is_what_the_study_trains(tmp_path):
+    swept = flylab.run(Sweep("train", {"learning_rate": [0.1]}, "smoke", SMALL, n_seeds=2), out=tmp_path)
+    alone = flylab.run("train", "smoke", tmp_path, n_seeds=2, n_steps=5, model="logistic", learning_rate=0.1,
+                       data=flylab.MNIST1D(n_train=100, n_valid=0, n_test=100))  # fmt: skip
+    assert np.array_equal(swept.test_loss.squeeze("learning_rate").values, alone.test_loss.values)
+
+
+def test_again_trains_nothing_and_a_larger_grid_only_the_new(toml, tmp_path):
+    first = sweeping.run(sweeps.from_toml(toml), tmp_path)
+    assert first.n_trained == 9
+    before = shards(tmp_path)
+    assert sweeping.run(sweeps.from_toml(toml), tmp_path).n_trained == 0
+    toml.write_text(TOML.replace("[0.001, 0.1]", "[0.001, 0.01, 0.1]").replace("n_seeds = 3", "n_seeds = 4"))
+    more = sweeping.run(sweeps.from_toml(toml), tmp_path)
+    assert more.n_trained == 5 * 4 - 9
+    assert before.items() <= shards(tmp_path).items()
+
+
+def test_parts_merged_are_the_whole(toml, tmp_path, capsys):
+    whole = trained(toml, tmp_path / "whole")
+    out = str(tmp_path / "parts")
+    assert main(["sweep", str(toml), "--out", out, "--shard", "1/4"]) == 0
+    assert main(["merge", str(toml), "--out", out]) == 2
+    assert "members are not in" in capsys.readouterr().err
+    for k in (2, 3, 4):
+        assert main(["sweep", str(toml), "--out", out, "--shard", f"{k}/4"]) == 0
+    assert main(["merge", str(toml), "--out", out]) == 0
+    assert netcdf.open_checked(tmp_path / "parts/sweeps/grid/results.nc").checksum == whole.checksum
+    assert shards(out) == shards(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_and_outlives_its_workers(toml, tmp_path):
+    """In a process of its own: Dask starts threads and processes, and warns of much."""
+    script = f"""
+import os, signal, threading, time
+from pathlib import Path
+from flylab import clusters, sweeping, sweeps
+
+def kill(executor):
+    client = executor._client
+    for _ in range(2):
+        time.sleep(1.5)
+        pids = list(client.run(os.getpid).values())
+        os.kill(pids[0], signal.SIGKILL)
+
+if __name__ == "__main__":
+    with clusters.dask(n_workers=2) as cluster:
+        threading.Thread(target=kill, args=(cluster.executor,), daemon=True).start()
+        sweep = sweeps.from_toml(Path({str(toml)!r}))
+        done = sweeping.run(sweep, Path({str(tmp_path / "dask")!r}), executor=cluster.executor)
+    print(done.n_trained, done.results.checksum)
+"""
+    path = tmp_path / "cluster.py"
+    path.write_text(script)
+    found = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr
+    whole = trained(toml, tmp_path / "whole")
+    assert found.stdout.split()[-2:] == ["9", whole.checksum]
+    assert shards(tmp_path / "dask") == shards(tmp_path / "whole")
+
+
+def test_a_lost_executor_is_said(toml, tmp_path):
+    from concurrent.futures import BrokenExecutor, Executor, Future
+
+    class Lost(Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            future = Future()
+            future.set_exception(BrokenExecutor("gone"))
+            return future
+
+    with pytest.raises(OSError, match=r"the executor is lost.*run the sweep again"):
+        sweeping.run(sweeps.from_toml(toml), tmp_path, executor=Lost())
+    assert sweeping.run(sweeps.from_toml(toml), tmp_path).n_trained == 9
+
+
+def test_any_executor_will_do(toml, tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as executor:
+        done = sweeping.run(sweeps.from_toml(toml), tmp_path / "threads", executor=executor)
+    assert done.results.checksum == trained(toml, tmp_path / "here").checksum
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "another's"])
+def test_damaged_and_foreign_files_are_trained_again(toml, tmp_path, damage):
+    whole = sweeping.run(sweeps.from_toml(toml), tmp_path)
+    (whole.folder / "results.nc").unlink()
+    paths = sorted(whole.folder.glob("shards/*/*.nc"))
+    content = paths[1].read_bytes()
+    paths[1].write_bytes({
+        "cut": content[:-100], "foreign": b"hello", "another's": paths[0].read_bytes(),
+        "flipped": content[:3000] + bytes([content[3000] ^ 1]) + content[3001:],
+    }[damage])  # fmt: skip
+    if damage == "flipped":  # a byte that counts for nothing is no damage
+        try:
+            netcdf.open_checked(paths[1])
+            return
+        except netcdf.CorruptedError:
+            pass
+    with pytest.warns(UserWarning, match="1 of the store's files are damaged or foreign"):
+        mended = sweeping.run(sweeps.from_toml(toml), tmp_path)
+    assert mended.n_trained == 1
+    assert mended.results.checksum == whole.results.checksum
+    assert paths[1].read_bytes() == content
+
+
+def racing(toml, out, n):
+    command = [sys.executable, "-m", "flylab", "sweep", str(toml), "--out", str(out)]
+    return [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(n)]
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_store_share_the_work(toml, tmp_path):
+    runs = racing(toml, tmp_path / "raced", 2)
+    said = [run.communicate(timeout=200)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    counts = [int(text.split()[1]) if text.startswith("trained") else 0 for text in said]
+    assert sum(counts) == 9  # nothing twice
+    whole = trained(toml, tmp_path / "whole")
+    assert shards(tmp_path / "raced") == shards(tmp_path / "whole")
+    assert netcdf.open_checked(tmp_path / "raced/sweeps/grid/results.nc").checksum == whole.checksum
+
+
+@pytest.mark.slow
+def test_killed_at_any_instant_nothing_is_lost(toml, tmp_path):
+    rng, killed = np.random.default_rng(0), 0
+    for _ in range(5):
+        (run,) = racing(toml, tmp_path / "cut", 1)
+        time.sleep(rng.uniform(1, 5))
+        if run.poll() is None:
+            run.send_signal(signal.SIGKILL)
+            killed += 1
+        run.communicate()
+    assert killed
+    (run,) = racing(toml, tmp_path / "cut", 1)
+    run.communicate(timeout=200)
+    whole = trained(toml, tmp_path / "whole")
+    assert shards(tmp_path / "cut") == shards(tmp_path / "whole")
+    assert netcdf.open_checked(tmp_path / "cut/sweeps/grid/results.nc").checksum == whole.checksum
+
+
+def test_a_claim_is_one_process_own(tmp_path):
+    first, second = (store.Claim(tmp_path / "claims" / "a") for _ in range(2))
+    assert first.take()
+    assert not second.take()
+    first.drop()
+    assert second.take()
+    second.drop()
+
+
+def test_random_samples_have_one_dimension(tmp_path):
+    axes = {
+        "learning_rate": {"log_uniform": [1e-3, 1e-1]},
+        "n_train": {"choice": [100, 200]},
+        "order": ["fixed", "shuffled"],
+    }
+    fixed = {name: value for name, value in SMALL.items() if name != "n_train"}
+    results = flylab.run(Sweep("train", axes, "smoke", fixed, samples=3, n_seeds=1, name="random"), out=tmp_path)
+    assert dict(results.test_accuracy.sizes) == {"order": 2, "sample": 3, "model": 1, "seed": 1, "step": 2}
+    assert results.learning_rate.dims == ("sample",)
+    assert set(results.n_train.values) <= {100, 200}
+
+
+def test_parts_share_all_members_evenly():
+    sweep = Sweep("train", {"learning_rate": [0.1, 0.2, 0.3]}, "smoke", n_seeds=5)
+    whole = [name for job in sweeps.jobs(sweep) for name in job.names]
+    parts = [[name for job in sweeps.jobs(sweep, (k, 4)) for name in job.names] for k in (1, 2, 3, 4)]
+    assert sorted(name for part in parts for name in part) == sorted(whole)
+    assert {len(part) for part in parts} == {3, 4}
+    assert len(set(whole)) == 15
+
+
+def test_dry_run_trains_nothing(toml, tmp_path, capsys):
+    assert main(["sweep", str(toml), "--out", str(tmp_path), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "members   9, a shard each; 0 are finished" in said
+    assert "FLOPs     " in said
+    assert not (tmp_path / "sweeps").exists()
+
+
+def test_slurm_script_trains_all_parts(toml, tmp_path, capsys, monkeypatch):
+    """The script is run as each of its jobs, with a `srun` that only calls."""
+    folder = tmp_path / "with 'a space"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert main(["slurm", str(toml), "--jobs", "2", "--out", "my runs", "-O=--partition=long"]) == 0
+    script = (folder / "grid.sbatch").read_text()
+    assert "#SBATCH --array=1-2\n" in script
+    assert "#SBATCH --partition=long\n" in script
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    environment = os.environ | {"PATH": f"{srun.parent}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "2"}
+    said = subprocess.run(["bash", "grid.sbatch"], capture_output=True, text=True, env=environment, check=True).stdout
+    words = said.splitlines()
+    assert words[1:4] == ["-m", "flylab", "sweep"]
+    assert words[4:] == [str(toml), "--out", str(folder / "my runs"), "--shard", "2/2"]
+    merge = next(line for line in script.splitlines() if "flylab merge" in line).partition("done:  ")[2]
+    assert shlex.split(merge)[-1] == str(folder / "my runs")
+
+
+@pytest.mark.parametrize("options", [["-O=--x y"], ["-O=x"], ["--jobs", "0"], ["--mem", "a\n#SBATCH"]])
+def test_slurm_refuses_what_cannot_stand_in_a_script(toml, tmp_path, options, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["slurm", str(toml), *options]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("study = ", "not a TOML"),
+        ("study = 'train'", "axes is missing"),
+        ("study = 'nope'\n[axes]\na = [1]", "there is no study"),
+        ("study = 'train'\n[axes]\nwidht = [1]", "'widht' is not a field"),
+        ("study = 'train'\n[axes]\nwidth = ['a']", "width='a' is not allowed"),
+        ("study = 'train'\n[axes]\nlearning_rate = [-1.0]", "learning_rate=-1.0 is not allowed"),
+        ("study = 'train'\nname = '../x'\n[axes]\nwidth = [3]", "it names a folder"),
+        ("study = 'train'\nn_seeds = 'a'\n[axes]\nwidth = [3]", "n_seeds='a'"),
+        ("study = 'train'\nmetric = 'a'\n[axes]\nwidth = [3]", "metric is not known"),
+        ("study = 'train'\nfilter = 'widht < 3'\n[axes]\nwidth = [3]", "widht, which is no axis"),
+        ("study = 'train'\n[axes]\nwidth = {uniform = [1, 9]}", "need samples"),
+        ("study = 'train'\n[axes]\nn_seeds = [3]", "n_seeds is no axis"),
+        ("study = 'train'\nn_seeds = 1000000\n[axes]\nlearning_rate = {linear = [0.1, 1, 100000]}", "the most are"),
+        ("study = 'train'\n[fixed]\nwidth = 3\n[axes]\nwidth = [3]", "an axis and fixed"),
+    ],
+)  # fmt: skip
+def test_bad_files_are_refused_in_one_line(tmp_path, capsys, text, said):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    assert main(["sweep", str(path), "--out", str(tmp_path / "runs")]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("part", ["0/4", "5/4", "1", "a/b", "1/4/2"])
+def test_bad_parts_are_refused(toml, tmp_path, part):
+    assert main(["sweep", str(toml), "--out", str(tmp_path), "--shard", part]) == 2
+
+
+_plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+_fields = st.sampled_from(["n_steps", "data", "model", "padding", "templates", "x"])
+_axes = st.sampled_from(["width", "learning_rate", "shuffle_seq", "permutation", "label_noise", "y"])
+_declared = {
+    "preset": st.sampled_from(["smoke", "x"]) | _plain, "filter": st.sampled_from(["width < 3", ""]) | _plain,
+    "name": _plain, "samples": _plain, "sample_seed": _plain, "n_seeds": st.integers(),
+    "metrics": st.lists(st.text(max_size=3), max_size=2), "fixed": st.dictionaries(_fields, _plain, max_size=2),
+}  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.fixed_dictionaries({}, optional=_declared), st.dictionaries(_axes, _plain, max_size=2))
+def test_any_declaration_is_a_sweep_or_refused(more, axes):
+    try:
+        found = Sweep("train", axes, **more)
+        assert found.design.size >= 1
+    except ValueError:
+        pass
+
+
+def test_plots(toml, tmp_path, capsys):
+    folder = sweeping.run(sweeps.from_toml(toml), tmp_path).folder
+    for name, options in (
+        ("lines.png", ["--x", "learning_rate", "--lines", "iid_noise_scale"]),
+        ("cut.svg", ["--x", "step", "--at", "learning_rate=0.001", "iid_noise_scale=0.5", "--value", "test_loss"]),
+        ("heat.png", ["--x", "learning_rate", "--y", "iid_noise_scale", "--panels", "model"]),
+    ):
+        assert main(["plot", str(folder), *options, "-o", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).stat().st_size > 1000
+    capsys.readouterr()
+    for options, said in (
+        (["--x", "learning_rate"], "say where to cut iid_noise_scale"),
+        (["--x", "nope"], "x='nope' is no dimension"),
+        (["--x", "step", "--value", "nope"], "there is no 'nope'"),
+        (["--x", "step", "--at", "model=x"], "model=x is not in the results"),
+        (["--x", "step", "--lines", "step"], "one thing only"),
+    ):
+        assert main(["plot", str(folder), *options, "-o", str(tmp_path / "bad.png")]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "bad.png").exists()
+    assert json.loads(netcdf.open_checked(folder / "results.nc").attrs["sweep"])["n_seeds"] == 3
+
+
+def test_a_sweep_says_its_own_fields(tmp_path):
+    with pytest.raises(ValueError, match="give only the sweep"):
+        flylab.run(Sweep("train", {"learning_rate": [0.1]}), out=tmp_path, n_steps=3)
+
+
+@pytest.mark.parametrize("name", [name for name in list_studies() if get_study(name).cost])
+def test_the_work_of_a_dry_run_grows_with_its_steps(name):
+    study, field = get_study(name), "n_epochs" if name == "double_descent" else "n_steps"
+    found = []
+    for factor in (1, 1001):
+        protocol = protocol_of(study, "smoke")
+        protocol = replace(protocol, **{field: factor * getattr(protocol, field)})
+        found.append([study.cost(protocol, cell) for cell in study.cells(protocol)])
+        for (flops, n_bytes), cell in zip(found[-1], study.cells(protocol), strict=True):
+            forward_and_backward = 3 * 2 * protocol.batch_size * study.work(protocol, cell)
+            assert flops >= forward_and_backward * 2  # at least two products of one number each
+            assert (n_bytes > 0) == (study.work(protocol, cell) > 0)
+    (few, n_bytes), (many, same) = ((sum(flops for flops, _ in one), max(b for _, b in one)) for one in found)
+    assert 100 * few < many <= 1001 * few  # some of the few steps' work are evaluations
+    assert n_bytes == same
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_dies_is_one_line(toml, tmp_path):
+    told = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    scheduler = subprocess.Popen([*command, "--no-dashboard", "--scheduler-file", str(told)], **quiet)
+    try:
+        while not told.exists() and scheduler.poll() is None:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        address = json.loads(told.read_text())["address"]
+        command = [sys.executable, "-m", "flylab", "sweep", str(toml), "--out", str(tmp_path), "--scheduler", address]
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "dashboard" in run.stderr.readline()  # it is connected
+        time.sleep(2)
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 2
+    assert "the executor is lost" in said
+    assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_full_disk_and_a_read_only_one_are_one_line(toml, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount")
+    command = [sys.executable, "-m", "flylab", "sweep", str(toml), "--out", str(disk)]
+    try:
+        for room in ("60k", "remount,ro"):
+            if room != "60k":
+                subprocess.run(["mount", "-o", room, disk], check=True)
+            run = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert run.returncode == 2, run
+            assert "cannot write" in run.stderr
+            assert "Traceback" not in run.stderr
+        subprocess.run(["mount", "-o", "remount,rw,size=100m", disk], check=True)
+        subprocess.run(command, check=True, capture_output=True)
+        assert shards(disk) == shards_of_an_undisturbed_run(toml, tmp_path)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def shards_of_an_undisturbed_run(toml, tmp_path):
+    trained(toml, tmp_path / "whole")
+    return shards(tmp_path / "whole")

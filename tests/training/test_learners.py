@@ -1,0 +1,160 @@
+"""Every kind of learner passes one battery: networks of ours, scikit-learn's classifiers, PyTorch's modules."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from flylab.adapters.torch_training import from_torch
+from flylab.data import MNIST1D, published
+from flylab.models import dense, n_params, outputs
+from flylab.training.learners import of_classifier, of_model, seeded
+from flylab.training.objectives import supervised
+from flylab.training.population import train_members
+from flylab.training.step import Plan
+
+PLAN = Plan(20, 50, 10)
+KINDS = {
+    "ours": lambda: of_model(dense.logistic(), (40,)),
+    "scikit-learn": lambda: of_classifier(make_pipeline(StandardScaler(), RandomForestClassifier(5))),
+    "torch": lambda: from_torch(lambda: nn.Linear(40, 10), (40,)),
+    "torch with channels": lambda: from_torch(lambda: nn.Sequential(nn.Flatten(), nn.Linear(40, 10)), (1, 40)),
+}
+EACH = pytest.mark.parametrize("kind", KINDS)
+
+
+def fit(kind, data, seeds, told=None):
+    return KINDS[kind]().fit(data, PLAN, 1e-2, seeds, key=jax.random.key(0), progress=told)
+
+
+@EACH
+def test_results_and_predictions(kind, tiny):
+    told = []
+    fitted = fit(kind, tiny, [3, 5], told.append)
+    results = fitted.results
+    assert results.seed.values.tolist() == [3, 5]
+    assert results.step.values.tolist() == ([20] if kind == "scikit-learn" else [0, 10, 20])
+    assert {"train_accuracy", "valid_accuracy", "test_accuracy"} <= set(results.data_vars)
+    assert sum(told) == 2 * 20
+    predicted = fitted.predict(tiny.test.x)
+    assert predicted.dtype == np.uint8
+    np.testing.assert_array_equal(predicted, results.prediction.transpose("seed", "example"))
+    right = 100 * (predicted == tiny.test.y).mean(1)
+    np.testing.assert_allclose(results.test_accuracy.isel(step=-1), right, rtol=1e-5)
+    assert (predicted[0] != predicted[1]).any()  # a seed is a new start
+
+
+@EACH
+def test_a_seed_is_the_same_alone(kind, tiny):
+    both, alone = fit(kind, tiny, [3, 5]), fit(kind, tiny, [5])
+    assert both.results.sel(seed=[5]).identical(alone.results)
+    np.testing.assert_array_equal(both.predict(tiny.test.x)[1:], alone.predict(tiny.test.x))
+
+
+@EACH
+def test_data_by_seed(kind):
+    def data(seed):
+        return published(MNIST1D(n_train=200, n_valid=0, n_test=100, seed=seed))
+
+    results = fit(kind, data, [3, 5]).results
+    assert "valid_accuracy" not in results
+    same = fit(kind, data(3), [3]).results
+    np.testing.assert_array_equal(results.prediction.sel(seed=[3]), same.prediction)
+
+
+def test_size_and_work():
+    for kind, learner in KINDS.items():
+        expected = (np.nan, np.nan) if kind == "scikit-learn" else (410, 800)
+        np.testing.assert_equal((learner().n_params, learner().flops), expected)
+
+
+def test_every_random_state_is_the_seed():
+    found = seeded(make_pipeline(StandardScaler(), RandomForestClassifier()), 7)
+    assert found[-1].random_state == 7
+    neighbours = KNeighborsClassifier()
+    assert seeded(neighbours, 7) is not neighbours
+
+
+# ── PyTorch ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_pytorch_loop_is_our_training(tiny):
+    """From the same weights: the same batches, the same optimiser, the same curves."""
+    model, start = dense.mlp(), {}
+
+    class Mlp(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden1, self.hidden2, self.output = nn.Linear(40, 100), nn.Linear(100, 100), nn.Linear(100, 10)
+
+        def forward(self, x):
+            h = self.hidden1(x).relu()
+            return self.output(h + self.hidden2(h).relu())
+
+    def make():
+        module = Mlp()
+        start["params"] = {
+            name: {"w": layer.weight.detach().numpy().copy(), "b": layer.bias.detach().numpy().copy()}
+            for name, layer in module.named_children()
+        }
+        return module
+
+    theirs = from_torch(make, (40,)).fit(tiny, PLAN, 1e-2, [0])
+    grid = {"learning_rate": [1e-2], "seed": [0]}
+    ours = train_members(supervised(model), tiny, PLAN, grid, params=lambda seed: start["params"]).results
+    for name in ("train_loss", "valid_loss", "test_loss"):
+        np.testing.assert_allclose(theirs.results[name].values, ours[name].values[0], rtol=2e-3)
+
+
+def test_pytorchs_random_state_is_left_alone(tiny):
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    learner = from_torch(lambda: nn.Sequential(nn.Dropout(0.5), nn.Linear(40, 10)), (40,))
+    torch.random.set_rng_state(before)
+    one = learner.fit(tiny, PLAN, 1e-2, [0])
+    assert torch.equal(before, torch.random.get_rng_state())
+    two = learner.fit(tiny, PLAN, 1e-2, [0])
+    np.testing.assert_array_equal(one.results.prediction, two.results.prediction)
+    np.testing.assert_array_equal(one.predict(tiny.test.x), one.predict(tiny.test.x))  # dropout is off
+
+
+# ── Equinox ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_equinox_module_is_a_model(tiny):
+    import equinox as eqx
+
+    from flylab.adapters.equinox import from_equinox
+
+    class Net(eqx.Module):
+        layer: eqx.nn.MLP
+        scale: float = eqx.field(static=True)
+
+        def __init__(self, key):
+            self.layer = eqx.nn.MLP(40, 10, 8, 1, activation=lambda x: jax.nn.relu(x), key=key)
+            self.scale = 2.0
+
+        def __call__(self, x):
+            return self.scale * self.layer(x)
+
+    model = from_equinox(Net)
+    assert n_params(model) == 41 * 8 + 9 * 10
+    key, x = jax.random.key(3), np.asarray(tiny.test.x[:5], np.float32)
+    np.testing.assert_allclose(outputs(model, model.init(key), jnp.asarray(x.T)).T, jax.vmap(Net(key))(x), rtol=1e-5)
+    fitted = of_model(model, (40,)).fit(tiny, PLAN, 1e-2, [0, 1])
+    assert (fitted.results.train_loss.isel(step=-1) < fitted.results.train_loss.isel(step=0)).all()
+
+
+def test_an_equinox_module_without_a_key_is_refused():
+    import equinox as eqx
+
+    from flylab.adapters.equinox import from_equinox
+
+    with pytest.raises(ValueError, match="takes no key"):
+        from_equinox(lambda: eqx.nn.MLP(40, 10, 8, 1, key=jax.random.key(0)))

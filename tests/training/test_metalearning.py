@@ -1,0 +1,254 @@
+"""Metagradients equal central differences for every kind of knob, in both modes; outer runs are populations."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from flylab.base.rng import stream
+from flylab.data import MNIST1D, published
+from flylab.data.generator import endless
+from flylab.models import activations, dense
+from flylab.models.registry import PUBLISHED, get_model
+from flylab.training.metalearning import MetaPlan, metagradient, metalearn
+from flylab.training.objectives import supervised
+from flylab.training.step import Plan
+from flylab.training.train import train
+
+KEY = jax.random.key(3)
+DATA = MNIST1D(n_train=200, n_valid=50, n_test=50)
+SMOOTH = dense.shallow(width=12)
+
+
+def decayed(knobs):
+    """Gradient descent with weight decay by layer."""
+
+    def decay(gradient, params):
+        own = {name: jax.tree.map(lambda leaf, d=knobs["decay"][name]: d * leaf, params[name]) for name in params}
+        return jax.tree.map(jnp.add, gradient, own)
+
+    return optax.chain(optax.stateless(decay), optax.sgd(0.5))
+
+
+def scheduled(knobs):
+    return optax.sgd(lambda step: knobs["schedule"][step])
+
+
+def with_activation(knobs):
+    return dense.shallow.__wrapped__(width=12, activation=lambda z: activations.learnable(knobs["activation"], z))
+
+
+class Case(NamedTuple):
+    """A kind of knob: its value, and what it needs."""
+
+    knobs: dict
+    optimizer: object = "sgd"
+    model: object = SMOOTH
+    source: bool = False
+    fixed: dict = {}  # noqa: RUF012
+
+
+# learnable activations are smooth but at 0 (ELU's second derivative jumps): on few steps no unit sits there
+NET = jax.device_get(activations.network_init(jax.random.key(1), 7))
+CASES = {
+    "learning rate": Case({"learning_rate": 0.5}),
+    "momentum": Case({"momentum": 0.8}, fixed={"learning_rate": 0.2}),
+    "both": Case({"learning_rate": 0.5, "momentum": 0.5}),
+    "adam": Case({"learning_rate": 0.02}, "adam"),
+    "schedule": Case({"schedule": np.linspace(0.6, 0.1, 20)}, scheduled),
+    "weight decay by layer": Case({"decay": {"hidden": 0.01, "output": 0.05}}, decayed),
+    "activation": Case({"activation": NET}, model=with_activation, fixed={"learning_rate": 0.5}),
+    "generator": Case({"iid_noise_scale": 0.02, "shear_scale": 0.75}, source=True, fixed={"learning_rate": 0.5}),
+}
+EVERY = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+
+
+def outer(history):
+    return history["loss"][5:].mean() + 0.1 * history["test_loss"][-1]
+
+
+def given(case: Case):
+    splits = endless(DATA) if case.source else published(DATA)
+    return supervised(case.model), splits, Plan(20, 20, eval_every=100, optimizer=case.optimizer)
+
+
+START = jax.device_get(SMOOTH.init(jax.random.key(2)))
+
+
+@pytest.mark.slow
+@EVERY
+def test_equals_central_differences_in_double_precision(case):
+    """Along three directions in the space of the knobs, in forward and in reverse mode."""
+    objective, splits, plan = given(case)
+    with jax.enable_x64(True):
+        params = jax.tree.map(lambda leaf: leaf.astype(np.float64), START)
+        knobs = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), case.knobs)
+        flat, restored = ravel_pytree(knobs)
+
+        @jax.jit
+        def value(flat):
+            knobs = case.fixed | restored(flat)
+            return outer(train(objective, params, splits, plan, knobs, key=KEY).history)
+
+        found = [
+            metagradient(
+                objective, splits, plan, knobs, key=KEY, params=params, fixed=case.fixed, outer=outer, mode=mode
+            )
+            for mode in ("forward", "reverse")
+            if not (mode == "forward" and flat.size > 20)
+        ]
+        for seed in range(3):
+            direction = np.random.default_rng(seed).normal(size=flat.shape)
+            direction *= 1e-4 * np.maximum(np.abs(flat), 0.01)
+            want = (value(flat + direction) - value(flat - direction)) / 2
+            for one in found:
+                gradient = ravel_pytree(one.gradient)[0]
+                scale = np.linalg.norm(gradient * direction)
+                assert abs(gradient @ direction - want) <= 1e-6 * scale
+                np.testing.assert_allclose(one.value, value(flat), rtol=1e-12)
+
+
+@EVERY
+def test_single_precision_equals_double(case):
+    objective, splits, plan = given(case)
+    common = {"key": KEY, "fixed": case.fixed, "outer": outer}
+    single = metagradient(objective, splits, plan, case.knobs, params=START, **common).gradient
+    with jax.enable_x64(True):
+        params = jax.tree.map(lambda leaf: leaf.astype(np.float64), START)
+        double = metagradient(objective, splits, plan, case.knobs, params=params, **common).gradient
+    for one, other in zip(jax.tree.leaves(single), jax.tree.leaves(double), strict=True):
+        assert one.dtype == jnp.float32
+        assert other.dtype == jnp.float64
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max())
+
+
+def last(history):
+    return history["loss"][-1] + history["valid_loss"][-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_model_in_both_modes(name):
+    """Hand-written gradients, too, are differentiated through: by the rate, forwards and backwards alike."""
+    objective, plan = supervised(get_model(name)), Plan(3, 10, optimizer="sgd")
+    found = [
+        metagradient(objective, published(DATA), plan, {"learning_rate": 0.05}, key=KEY, outer=last, mode=mode)
+        for mode in ("forward", "reverse")
+    ]
+    forward, reverse = (float(one.gradient["learning_rate"]) for one in found)
+    assert np.isfinite(forward)
+    assert forward != 0
+    np.testing.assert_allclose(forward, reverse, rtol=1e-3)
+
+
+def test_metalearning_is_descent_along_the_metagradient():
+    """For every start and seed, whoever runs beside it; the knobs kept on the way are those of each step."""
+    objective, splits, inner = supervised(SMOOTH), published(DATA), Plan(10, 20, optimizer="sgd")
+    plan = MetaPlan(inner, 3, optax.sgd(0.3), keep=(0, 1, 3))
+    starts = [{"learning_rate": 0.1}, {"learning_rate": 0.8}]
+    found = metalearn(objective, splits, plan, starts, seeds=(0, 5), key=7)
+    for i, seed in ((0, 0), (1, 5)):
+        key, knobs = jax.random.fold_in(jax.random.key(7), seed), starts[i]
+        params, rates = objective.init(stream(key, "init"), knobs), [knobs["learning_rate"]]
+        for step in range(3):
+            own = jax.random.fold_in(stream(key, "outer"), step)
+            one = metagradient(objective, splits, inner, knobs, key=own, params=params)
+            place = {"start": i, "seed": seed, "outer_step": step}
+            np.testing.assert_allclose(found.results.outer_loss.sel(place), one.value, rtol=1e-5)
+            knobs = {"learning_rate": knobs["learning_rate"] - 0.3 * float(one.gradient["learning_rate"])}
+            rates.append(knobs["learning_rate"])
+        np.testing.assert_allclose(found.kept["learning_rate"][i, seed // 5], np.array(rates)[[0, 1, 3]], rtol=1e-5)
+        np.testing.assert_allclose(found.knobs["learning_rate"][i, seed // 5], rates[-1], rtol=1e-5)
+    alone = metalearn(objective, splits, plan, starts[:1], seeds=(0,), key=7)
+    np.testing.assert_array_equal(alone.results.outer_loss[0, 0], found.results.outer_loss[0, 0])
+
+
+def test_a_new_start_every_outer_step():
+    objective, splits = supervised(SMOOTH), published(DATA)
+    inner = Plan(5, 20, optimizer="sgd")
+    still = MetaPlan(inner, 3, optax.sgd(0.0))
+    fresh = MetaPlan(inner, 3, optax.sgd(0.0), fresh_start=True)
+    losses = [
+        metalearn(objective, splits, plan, [{"learning_rate": 0.1}]).results.outer_loss.values.ravel()
+        for plan in (still, fresh)
+    ]
+    assert len(set(losses[0])) == 1
+    assert len(set(losses[1])) == 3
+
+
+def test_metalearning_the_data_is_a_few_lines():
+    """A training set made for the test set: the generator's noise, a knob, is driven down."""
+    objective = supervised(SMOOTH)
+    plan = MetaPlan(Plan(40, 20, optimizer="sgd"), 15, optax.sgd(0.02), outer=lambda h: h["test_loss"][-1])
+    start, fixed = {"corr_noise_scale": 0.5}, {"learning_rate": 0.5}
+    found = metalearn(objective, endless(DATA), plan, [start], fixed=fixed)
+    losses = found.results.outer_loss.values.ravel()
+    assert losses[-1] < losses[0] - 0.1
+    assert found.knobs["corr_noise_scale"].item() < 0.4
+
+
+def test_reverse_mode_keeps_few_states(monkeypatch):
+    """The same gradient from fewer and fewer states; the memory that the compiler plans falls."""
+    objective, splits, plan = supervised(dense.mlp()), published(DATA), Plan(200, 20, eval_every=1000, optimizer="sgd")
+    params = jax.device_get(objective.init(KEY, {}))
+
+    def program(checkpoint):
+        def value(rate):
+            knobs = {"learning_rate": rate}
+            return train(objective, params, splits, plan, knobs, key=KEY, checkpoint=checkpoint).history["loss"].mean()
+
+        compiled = jax.jit(jax.grad(value)).lower(0.05).compile()
+        return compiled(0.05), compiled.memory_analysis().temp_size_in_bytes
+
+    gradient, all_bytes = program(False)
+    states, state_bytes = program(True)
+    monkeypatch.setattr("flylab.training.train.CHECKPOINT_BYTES", 2**20)
+    some, few_bytes = program(True)
+    np.testing.assert_allclose(states, gradient, rtol=1e-4)
+    np.testing.assert_allclose(some, gradient, rtol=1e-4)
+    assert all_bytes > state_bytes > 3 * few_bytes
+
+
+def test_an_exploding_gradient_warns():
+    objective, plan = supervised(dense.mlp(residual=False)), Plan(60, 20, optimizer="sgd")
+    with pytest.warns(UserWarning, match="through 60 inner steps exploded"):
+        metagradient(objective, published(DATA), plan, {"learning_rate": 30.0}, key=KEY)
+    masked = dense.shallow(activation=lambda z: 0.0 * z)  # gradients that are exactly 0
+    with pytest.warns(UserWarning, match="eps_root"):
+        metagradient(supervised(masked), published(DATA), Plan(3, 20), {"learning_rate": 0.1}, key=KEY)
+
+
+def test_nothing_compiles_twice():
+    objective, splits = supervised(SMOOTH), published(DATA)
+    plan = MetaPlan(Plan(4, 20, optimizer="sgd"), 2, optax.sgd(0.1))
+    metalearn(objective, splits, plan, [{"learning_rate": 0.1}], seeds=range(2))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiled.append(event) if "backend_compile" in event else None
+    )
+    try:
+        metalearn(objective, splits, plan, [{"learning_rate": 0.2}, {"learning_rate": 0.3}], seeds=range(3))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert compiled == []
+
+
+def test_bad_input_gets_a_clear_error():
+    objective, splits = supervised(SMOOTH), published(DATA)
+    inner = Plan(4, 20, optimizer="sgd")
+    with pytest.raises(ValueError, match="mode='sideways' is not allowed: give one of auto, forward, reverse"):
+        metagradient(objective, splits, inner, {"learning_rate": 0.1}, key=KEY, mode="sideways")
+    with pytest.raises(ValueError, match="knob 'rate' is read by nothing"):
+        metagradient(objective, splits, inner, {"learning_rate": 0.1, "rate": 0.1}, key=KEY)
+    with pytest.raises(TypeError, match="dict is no data to train on"):
+        metagradient(objective, {}, inner, {"learning_rate": 0.1}, key=KEY)
+    with pytest.raises(ValueError, match="n_steps=0 is not allowed"):
+        MetaPlan(inner, 0, optax.sgd(0.1))
+    with pytest.raises(ValueError, match="keep=\\(5,\\) is not allowed: give steps from 0 to 3"):
+        MetaPlan(inner, 3, optax.sgd(0.1), keep=(5,))
+    with pytest.raises(ValueError, match="0 starts and 1 seeds"):
+        metalearn(objective, splits, MetaPlan(inner, 1, optax.sgd(0.1)), [])

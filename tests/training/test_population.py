@@ -1,0 +1,208 @@
+"""Populations: the same bits in any company, on any number of devices, in any chunking; nothing compiled twice."""
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from flylab.base import runtime
+from flylab.data import MNIST1D, published
+from flylab.data.generator import endless
+from flylab.models import dense
+from flylab.models.registry import PUBLISHED, get_model
+from flylab.training import population as population_module
+from flylab.training.objectives import supervised
+from flylab.training.population import train_members, watch_members
+from flylab.training.step import Plan
+
+key = jax.random.key(0)
+PLAN = Plan(40, 50, eval_every=15)
+EVERY = pytest.mark.parametrize("name", PUBLISHED)
+
+
+def population(name, splits, seeds, rates=(1e-2,), plan=PLAN):
+    return train_members(
+        supervised(get_model(name)), splits, plan, {"learning_rate": list(rates), "seed": seeds}, key=key
+    )
+
+
+def same_bits(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
+    for variable in one.results:
+        np.testing.assert_array_equal(one.results[variable], other.results[variable])
+
+
+def picked(population, seeds):
+    at = [population.results.seed.values.tolist().index(seed) for seed in seeds]
+    params = jax.tree.map(lambda leaf: leaf[:, at], population.params)
+    return population._replace(params=params, results=population.results.sel(seed=seeds))
+
+
+@EVERY
+def test_a_member_is_the_same_alone_and_in_company(name, tiny):
+    together = population(name, tiny, range(5))
+    for seed in (0, 3, 4):
+        same_bits(population(name, tiny, [seed]), picked(together, [seed]))
+
+
+@EVERY
+def test_the_same_on_one_device_or_two(name, tiny, monkeypatch):
+    both = population(name, tiny, range(3))
+    one = runtime.devices()[:1]
+    monkeypatch.setattr(runtime, "devices", lambda: one)
+    same_bits(population(name, tiny, range(3)), both)
+
+
+@EVERY
+def test_the_same_in_any_chunking_and_with_other_evaluations(name, tiny, monkeypatch):
+    whole = population(name, tiny, [0, 1])
+    monkeypatch.setattr(population_module, "_next_chunk", lambda *_: 7)
+    same_bits(population(name, tiny, [0, 1]), whole)
+    monkeypatch.undo()
+    rare = population(name, tiny, [0, 1], plan=Plan(40, 50, eval_every=40))
+    jax.tree.map(np.testing.assert_array_equal, rare.params, whole.params)
+
+
+def test_more_seeds_compile_nothing(tiny):
+    population("mlp", tiny, range(2))
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: compiled.append(event) if "backend_compile" in event else None
+    )
+    try:
+        population("mlp", tiny, range(7), rates=(1e-3, 3e-3))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert compiled == []
+
+
+def test_axes_and_paired_seeds(tiny):
+    result = population("logistic", tiny, [4, 9], rates=(1e-3, 1e-1)).results
+    assert dict(result.test_accuracy.sizes) == {"learning_rate": 2, "seed": 2, "step": 4}
+    assert result.step.values.tolist() == [0, 15, 30, 40]
+    np.testing.assert_array_equal(*result.test_loss.isel(step=0))  # one initialisation for both rates
+    assert (result.test_loss.isel(step=-1).diff("learning_rate") != 0).all()
+
+
+def test_fresh_data_per_seed():
+    def data(seed):
+        return published(MNIST1D(n_train=100, n_test=50, n_valid=50, seed=seed))
+
+    both = train_members(supervised(dense.logistic()), data, PLAN, {"learning_rate": [1e-2], "seed": [3, 8]}, key=key)
+    alone = train_members(supervised(dense.logistic()), data(8), PLAN, {"learning_rate": [1e-2], "seed": [8]}, key=key)
+    same_bits(picked(both, [8]), alone)
+
+
+def test_zero_steps_evaluates_the_initialisation(tiny):
+    result = population("logistic", tiny, [0], plan=Plan(0)).results
+    assert result.step.values.tolist() == [0]
+    assert 0 < float(result.test_accuracy.squeeze()) < 40
+
+
+@pytest.mark.parametrize(
+    ("grid", "says"), [({"seed": []}, "'seed' is empty"), ({"learning_rate": [1]}, "no axis 'seed'")]
+)
+def test_refuses_bad_grids(grid, says, tiny):
+    with pytest.raises(ValueError, match=says):
+        train_members(supervised(dense.logistic()), tiny, PLAN, grid, key=key)
+
+
+def test_progress_counts_every_step(tiny):
+    done = []
+    grid = {"learning_rate": [1e-2], "seed": range(3)}
+    train_members(supervised(dense.logistic()), tiny, PLAN, grid, key=key, progress=done.append)
+    assert sum(done) == 3 * 40
+
+
+@pytest.mark.slow
+def test_memory_is_bounded(tiny):
+    """A thousand CNNs in one population stay within 4 GB."""
+    code = """
+        from pathlib import Path
+        from flylab.data import MNIST1D, published
+        from flylab.training.population import train_members
+        from flylab.models import get_model
+        from flylab.training.objectives import supervised
+        from flylab.training.step import Plan
+        grid = {"learning_rate": [1e-2], "seed": range(1000)}
+        train_members(supervised(get_model("cnn")), published(), Plan(2, eval_every=2), grid)
+        status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+        print(int(status["VmHWM"].split()[0]) / 2**20)  # (ru_maxrss would count the forking test process)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 4
+
+
+def test_works_where_jax_has_started(tmp_path):
+    """The same results, and a hint."""
+    code = """
+        import sys, warnings, jax
+        if sys.argv[1] == "started":
+            jax.numpy.zeros(1).block_until_ready()
+        from flylab.data import MNIST1D, published
+        from flylab.training.population import train_members
+        from flylab.models import get_model
+        from flylab.training.objectives import supervised
+        from flylab.training.step import Plan
+        splits = published(MNIST1D(n_train=100, n_test=50, n_valid=50))
+        grid = {"learning_rate": [1e-2], "seed": range(3)}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = train_members(supervised(get_model("mlp")), splits, Plan(20, 50), grid)
+        print(sum("flylab.setup()" in str(w.message) for w in caught), result.params["output"]["w"].tobytes().hex())
+    """
+
+    def output(how):
+        command = [sys.executable, "-c", textwrap.dedent(code), how]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    (hints, started), (no_hints, fresh) = output("started"), output("fresh")
+    assert started == fresh
+    assert int(no_hints) == 0
+    if len(runtime.devices()) > 1:
+        assert int(hints) == 1
+
+
+def test_a_knob_that_nothing_reads_is_refused(tiny):
+    for axis in ({"learning_rte": [0.1]}, {"iid_noise_scale": [0.0, 5.0]}, {"momentum": [0.9]}):
+        with pytest.raises(ValueError, match=f"{next(iter(axis))!r} is read by nothing"):
+            train_members(supervised(dense.logistic()), tiny, Plan(2), {"learning_rate": [0.1], **axis, "seed": [0]})
+
+
+def test_labels_beyond_the_outputs_are_refused():
+    splits = published(MNIST1D(n_train=100, n_test=50, n_valid=50, random_labels=20))
+    with pytest.raises(ValueError, match="label 19 in the train set, but the network has 10 outputs"):
+        train_members(supervised(dense.logistic()), splits, Plan(2), {"learning_rate": [0.1], "seed": [0]})
+
+
+def test_one_task_read_by_more_outputs_trains():
+    config = MNIST1D(n_train=200, n_test=50, n_valid=0, classes=(0, 1), n_outputs=5)
+    model = dense.logistic(n_outputs=config.outputs)
+    population = train_members(supervised(model), published(config), Plan(50), {"learning_rate": [0.1], "seed": [0]})
+    assert population.results.train_accuracy.isel(step=-1).item() > 60
+    assert population.params["w"].shape == (1, 1, 5, 40)
+
+
+@pytest.mark.parametrize("data", [MNIST1D(), None, [1, 2]])
+def test_what_is_no_data_is_refused(data):
+    with pytest.raises(TypeError, match="is no data to train on"):
+        train_members(supervised(dense.logistic()), data, Plan(2), {"learning_rate": [0.1], "seed": [0]})
+
+
+@pytest.mark.parametrize("kind", ["fixed", "by seed", "source"])
+def test_watched_training_ends_in_the_same_bits(kind, tiny):
+    small = MNIST1D(n_train=100, n_valid=0, n_test=100)
+    data = {"fixed": tiny, "by seed": lambda seed: published(replace(small, seed=seed)), "source": endless(small)}[kind]
+    asked = supervised(dense.mlp()), data, PLAN, {"learning_rate": [1e-2], "seed": range(3)}
+    whole, watched = train_members(*asked, key=key), list(watch_members(*asked, key=key))
+    assert [found.results.step.values.tolist() for found in watched] == [[0], [0, 15], [0, 15, 30], [0, 15, 30, 40]]
+    same_bits(watched[-1], whole)
+    for found in watched:
+        for variable in set(found.results) - {"prediction"}:
+            np.testing.assert_array_equal(found.results[variable], whole.results[variable].sel(step=found.results.step))
+    with pytest.raises(ValueError, match="axis 'seed'"):
+        next(watch_members(*asked[:3], {"learning_rate": [1e-2]}))
