@@ -1,4 +1,4 @@
-"""How soon a page is there and a knob's redraw on screen, in a real Chromium: `python bench/app.py`."""
+"""How soon a page is there and a hyper-parameter's redraw on screen, in a real Chromium: `python bench/app.py`."""
 
 import argparse
 import re

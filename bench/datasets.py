@@ -18,11 +18,11 @@ from flylab.training.learners import learner_title
 
 def measure(protocol: architectures.Protocol, dataset: str, model: str) -> tuple[float, float]:
     """Mean test accuracy after the last step in percent, and seconds per trained model."""
-    cell = {"dataset": dataset, "model": model, "arrangement": "plain", "arm": "published"}
+    condition = {"dataset": dataset, "model": model, "arrangement": "plain", "source": "published"}
     seeds, key, seconds, results = range(len(runtime.devices())), jax.random.key(0), 0.0, None
     for _ in range(2):
         begun = time.perf_counter()
-        results = architectures.run(protocol, cell, seeds, key=key)
+        results = architectures.run(protocol, condition, seeds, key=key)
         seconds = time.perf_counter() - begun
     assert results is not None
     return float(results.test_accuracy.isel(step=-1).mean()), seconds
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--n-steps", type=int, default=6000)
     asked = parser.parse_args()
     protocol = architectures.Protocol(n_steps=asked.n_steps, dataset=tuple(asked.dataset), data_dir=asked.data_dir)
-    architectures.reads(protocol)  # what is missing is said before anything is trained
+    architectures.input_digest(protocol)  # what is missing is said before anything is trained
     models = architectures.IMAGE_NETWORKS
     print(f"{asked.n_steps} steps, {len(runtime.devices())} models side by side\n")
     print("| | spread: best − logistic, points | " + " | ".join(f"{learner_title(m)}, s" for m in models) + " |")
@@ -43,8 +43,8 @@ def main() -> None:
     for dataset in protocol.dataset:
         accuracies, seconds = zip(*(measure(protocol, dataset, model) for model in models), strict=True)
         spread = max(accuracies[1:]) - accuracies[0]
-        cells = " | ".join(f"{one:.3g}" for one in seconds)
-        print(f"| {architectures.NAMES[dataset]} | {spread:.1f} | {cells} |", flush=True)
+        conditions = " | ".join(f"{one:.3g}" for one in seconds)
+        print(f"| {architectures.NAMES[dataset]} | {spread:.1f} | {conditions} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Faults of a Dask cluster with processes of its own: workers killed in mid-shard, and the scheduler."""
+"""Faults of a Dask cluster with processes of its own: workers killed in mid-member, and the scheduler."""
 
 import contextlib
 import json
@@ -52,7 +52,7 @@ def cluster(work: Path, n_workers: int = 2) -> Iterator[Cluster]:
 
 
 def kill_workers(start: Start, toml: Path, out: Path, work: Path, rng: np.random.Generator, n: int) -> tuple[int, int]:
-    """Kill up to n workers that have a shard in hand while a sweep runs; how many were, and the sweep's exit code."""
+    """Kill up to n workers that have a member in hand while a sweep runs; how many were, and the sweep's exit code."""
     client: Any  # its methods answer at once, or later, by how it was made
     with cluster(work) as one, Client(one.address, timeout=PATIENCE) as client:
         run = start(toml, out, "--scheduler", one.address)

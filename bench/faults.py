@@ -1,6 +1,6 @@
 """Kill, race and damage a sweep in real processes, and count what was lost: `python bench/faults.py --kills 50`.
 
-After each fault the sweep is run again, and its results must be those of an undisturbed run, bit for bit, with no shard
+After each fault the sweep is run again, and its results must be those of an undisturbed run, bit for bit, with no member
 more or fewer.
 """
 
@@ -47,14 +47,14 @@ def finished(toml: Path, out: Path, *more: str) -> None:
 
 
 def content(out: Path) -> tuple[str, dict[str, str]]:
-    """The results' checksum, and every shard's, over all values, names and attributes; damage is refused.
+    """The results' checksum, and every member's, over all values, names and attributes; damage is refused.
 
     Not the files' bytes: where HDF5 puts what in a file depends on when Python lets objects go, which Dask's profiler
     delays.
     """
     folder = out / "sweeps" / "grid"
-    shards = {path.name: netcdf.open_checked(path).attrs["checksum"] for path in folder.glob("shards/*/*.nc")}
-    return netcdf.open_checked(folder / "results.nc").attrs["checksum"], shards
+    members = {path.name: netcdf.open_checked(path).attrs["checksum"] for path in folder.glob("members/*/*.nc")}
+    return netcdf.open_checked(folder / "results.nc").attrs["checksum"], members
 
 
 def killed(toml: Path, out: Path, rng: np.random.Generator, *more: str) -> bool:
@@ -89,7 +89,7 @@ def check(out: Path) -> None:
     """Refuse what differs from the undisturbed run."""
     found = content(out)
     assert found[0] == WHOLE[0], f"results in {out} differ"
-    assert found[1] == WHOLE[1], f"shards in {out} differ"
+    assert found[1] == WHOLE[1], f"members in {out} differ"
 
 
 def races(work: Path, toml: Path, n: int) -> int:
@@ -106,7 +106,7 @@ def damages(work: Path, toml: Path, rng: np.random.Generator, n: int) -> int:
     out = work / "damaged"
     finished(toml, out)
     for i in range(n):
-        paths = sorted((out / "sweeps" / "grid").glob("shards/*/*.nc"))
+        paths = sorted((out / "sweeps" / "grid").glob("members/*/*.nc"))
         path = paths[rng.integers(len(paths))]
         data = bytearray(path.read_bytes())
         if i % 3 == 0:
@@ -148,7 +148,7 @@ def full_disk(work: Path, toml: Path) -> str:
 
 
 def cluster_faults(work: Path, toml: Path, rng: np.random.Generator, n: int, n_schedulers: int) -> tuple[int, int]:
-    """Workers killed with a shard in hand, and schedulers; after each, the sweep is run again."""
+    """Workers killed with a member in hand, and schedulers; after each, the sweep is run again."""
     killed = 0
     while killed < n:
         out = work / f"workers{killed}"
@@ -193,10 +193,10 @@ def main() -> None:
             print(f"{k} processes on one store: {races(work, toml, k)} members trained twice, same bits", flush=True)
         print(f"damaged files: {damages(work, toml, rng, asked.damages)} times mended, same bits", flush=True)
         done = cluster_faults(work, toml, rng, asked.workers, asked.schedulers)
-        print(f"kill -9 of Dask workers with a shard in hand: {done[0]} times, same bits", flush=True)
+        print(f"kill -9 of Dask workers with a member in hand: {done[0]} times, same bits", flush=True)
         print(f"kill -9 of the Dask scheduler: {done[1]} times, one clear line each, same bits", flush=True)
         for k in range(1, 5):
-            finished(toml, work / "parts", "--shard", f"{k}/4")
+            finished(toml, work / "parts", "--member", f"{k}/4")
         subprocess.run([sys.executable, "-m", "flylab", "merge", toml, "--out", work / "parts"], check=True)
         check(work / "parts")
         finished(toml, work / "dask", "--workers", "2")

@@ -37,7 +37,7 @@ TORCH_STEPS = 60  # inner steps of the activation that PyTorch is timed for: its
 def rate_seconds(n_outer: int) -> float:
     """Wall time of an outer step on the learning rate, per member, two members per device."""
     protocol, n = learning_rate.STUDY.presets["quick"], 2 * len(runtime.devices())
-    plan = replace(learning_rate._outer(protocol), n_steps=n_outer, keep=())
+    plan = replace(learning_rate._outer(protocol), n_steps=n_outer, save_hparams_at=())
     begun = time.perf_counter()
     metalearn(learning_rate._objective(protocol), published(), plan, [{"learning_rate": 0.15}], range(n))
     return (time.perf_counter() - begun) / n_outer / n
@@ -82,8 +82,8 @@ def memory(n_steps: int = 10_000) -> None:
     plan, params = Plan(n_steps, eval_every=n_steps, optimizer=scheduled), objective.init(jax.random.key(0), {})
 
     def value(schedule, checkpoint):
-        knobs = {"schedule": schedule}
-        trained = train(objective, params, splits, plan, knobs, key=jax.random.key(0), checkpoint=checkpoint)
+        hparams = {"schedule": schedule}
+        trained = train(objective, params, splits, plan, hparams, key=jax.random.key(0), remat=remat)
         return trained.history["loss"].mean()
 
     schedule = np.full(n_steps, 0.05, np.float32)
@@ -91,7 +91,7 @@ def memory(n_steps: int = 10_000) -> None:
         compiled = jax.jit(jax.grad(value), static_argnums=1).lower(schedule, checkpoint).compile()
         analysis: Any = compiled.memory_analysis()
         planned = analysis.temp_size_in_bytes / 1e9
-        print(f"{n_steps} inner steps, checkpoint={checkpoint}: {planned:.2f} GB planned")
+        print(f"{n_steps} inner steps, remat={checkpoint}: {planned:.2f} GB planned")
     begun = time.perf_counter()
     norm = np.linalg.norm(compiled(schedule))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -100,9 +100,9 @@ def memory(n_steps: int = 10_000) -> None:
     )
 
 
-def scheduled(knobs):
+def scheduled(hparams):
     """Gradient descent with a rate for every step."""
-    return optax.sgd(lambda step: knobs["schedule"][step])
+    return optax.sgd(lambda step: hparams["schedule"][step])
 
 
 def growth(path: Path) -> None:
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--growth", type=Path)
     asked = parser.parse_args()
-    runtime.setup()
+    runtime.initialise()
     if asked.memory:
         memory()
     if asked.growth:

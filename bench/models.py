@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2000)
     asked = parser.parse_args()
-    runtime.devices()
+    runtime.initialise()
     splits = published(MNIST1D())
     models = {name: get_model(name) for name in NETWORKS}
     for model in models.values():

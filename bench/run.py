@@ -134,8 +134,8 @@ def masked_microseconds(splits, n_steps: int) -> float:
     n, model, data = 2 * len(runtime.devices()), dense.mlp(width=500), arrays(splits)
     params = jax.device_get(model.init(jax.random.key(0)))
     mask = masks.random_mask(params, 0.92, np.random.default_rng(0))
-    knobs = {"learning_rate": np.float32(1e-2), "mask": mask}
-    members = ((data, Member(jax.random.key(i), knobs, params)) for i in range(n))
+    hparams = {"learning_rate": np.float32(1e-2), "mask": mask}
+    members = ((data, Member(jax.random.key(i), hparams, params)) for i in range(n))
     begun = time.perf_counter()
     list(run_members(steps(lottery.objective_of(model), Plan(n_steps, eval_every=EVAL_EVERY)), members))
     return (time.perf_counter() - begun) / n_steps / n * 1e6
@@ -145,7 +145,7 @@ def contrastive_milliseconds(splits, n_epochs: int) -> float:
     """Wall time per epoch and member of SimCLR, two members per device."""
     n = 2 * len(runtime.devices())
     objective = contrastive(convolutional.cnn(hidden=(125,), n_outputs=16), view, info_nce)
-    plan, grid = Plan(n_epochs * EPOCH, eval_every=n_epochs * EPOCH, order="shuffled"), {"learning_rate": [1e-2]}
+    plan, grid = Plan(n_epochs * EPOCH, eval_every=n_epochs * EPOCH, shuffle=True), {"learning_rate": [1e-2]}
     begun = time.perf_counter()
     train_members(objective, splits, plan, grid | {"seed": range(n)})
     return (time.perf_counter() - begun) / n_epochs / n * 1e3
@@ -175,7 +175,7 @@ def torch_sweep_minutes(name: str, n_steps: int, n_threads: int) -> float:
 
 def measure(n_rounds: int, share: float, sweeps: bool) -> dict:
     """All contenders, in turn, `n_rounds` times: microseconds per model-step by name."""
-    runtime.setup()
+    runtime.initialise()
     splits = published(MNIST1D())
     models = {name: get_model(name) for name in PUBLISHED} | {
         "naive mlp": naive_mlp(),

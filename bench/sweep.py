@@ -17,7 +17,7 @@ import jax
 from flylab.base import runtime
 from flylab.studies.double_descent import CHANNELS, STUDY, Protocol, run
 
-ARMS = {"mlp": "mlp-noise", "cnn": "cnn-noise"}
+TREATMENTS = {"mlp": "mlp-noise", "cnn": "cnn-noise"}
 WIDTHS = {"mlp": STUDY.presets["paper"].widths, "cnn": tuple(n for n in CHANNELS if n <= 50)}
 PROTOCOL: Protocol = replace(STUDY.presets["paper"], fresh_data=False)
 N_SEEDS = PROTOCOL.n_seeds
@@ -37,11 +37,11 @@ def minutes(name: str, n_steps: int) -> tuple[float, float]:
     n_groups = -(-N_SEEDS // n_devices)
     compiling = training = 0.0
     for width in WIDTHS[name]:
-        cell = {"arm": ARMS[name], "n_train": PROTOCOL.data.n_train, "n_outputs": 10, "width": width}
+        condition = {"treatment": TREATMENTS[name], "n_train": PROTOCOL.data.n_train, "n_outputs": 10, "width": width}
         times = []
         for protocol in (few, many, few, many):
             begun = time.perf_counter()
-            run(protocol, cell, range(n_devices), key=key)
+            run(protocol, condition, range(n_devices), key=key)
             times.append(time.perf_counter() - begun)
         compiling += times[0] - times[2]  # a whole sweep compiles for one number of steps only
         per_step = (times[3] - times[2]) / (many.n_steps - few.n_steps)

@@ -1,4 +1,4 @@
-"""What planning up to a million members costs, and a shard's overhead: `python bench/sweeps.py -o scaling.png`."""
+"""What planning up to a million members costs, and a member's overhead: `python bench/sweeps.py -o scaling.png`."""
 
 import argparse
 import subprocess
@@ -17,7 +17,7 @@ from flylab.base import files, netcdf, runtime
 from flylab.reporting.report import image
 from flylab.results.plots import style
 from flylab.runs import sweeping
-from flylab.runs.sweeps import jobs, shard_path
+from flylab.runs.sweeps import member_groups, member_path
 from flylab.studies import train
 
 PLANNED = (1_000, 10_000, 100_000, 1_000_000)
@@ -33,13 +33,13 @@ def _peak() -> float:
 
 def planned(n: int) -> None:
     """Plan and name n members; print seconds, megabytes and the fullest of the store's folders."""
-    runtime.devices()
+    runtime.initialise()
     begun = time.perf_counter()
     sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, n // N_SEEDS]}}, n_seeds=N_SEEDS)
     counts: dict[Path, int] = {}
-    for job in jobs(sweep):
-        for name in job.names:
-            parent = shard_path(Path("store"), name).parent
+    for group in member_groups(sweep):
+        for name in group.names:
+            parent = member_path(Path("store"), name).parent
             counts[parent] = counts.get(parent, 0) + 1
     seconds = time.perf_counter() - begun
     print(seconds, _peak(), max(counts.values()), len(counts))
@@ -47,7 +47,7 @@ def planned(n: int) -> None:
 
 def merged(n: int) -> None:
     """Merge n members from files; print seconds and megabytes."""
-    runtime.devices()
+    runtime.initialise()
     sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, n // N_SEEDS]}}, n_seeds=N_SEEDS)
     with tempfile.TemporaryDirectory() as folder:
         _made_up(sweep, Path(folder))
@@ -63,14 +63,14 @@ def _made_up(sweep: Sweep, out: Path) -> None:
     names = [f"{on}_{what}" for on in ("train", "valid", "test") for what in ("loss", "accuracy")]
     steps = Plan(6000).evaluated
     values = {name: (("seed", "step"), np.zeros((1, len(steps)), np.float32)) for name in names}
-    for job in jobs(sweep):
-        for seed, name in zip(job.seeds, job.names, strict=True):
+    for group in member_groups(sweep):
+        for seed, name in zip(group.seeds, group.names, strict=True):
             if seed == len(_FILES):
-                data = xr.Dataset(values, {"seed": [seed], "step": list(steps)}, {"shard": "0" * 24})
+                data = xr.Dataset(values, {"seed": [seed], "step": list(steps)}, {"member": "0" * 24})
                 _FILES.append((data, netcdf.encoded(data).rpartition(netcdf.SEAL)[0], netcdf.checksum(data)))
             data, content, old = _FILES[seed]
-            new = netcdf.checksum(data.assign_attrs(shard=name))
-            path = shard_path(sweep.folder(out), name)
+            new = netcdf.checksum(data.assign_attrs(member=name))
+            path = member_path(sweep.folder(out), name)
             path.parent.mkdir(parents=True, exist_ok=True)
             own = content.replace(b"0" * 24, name.encode()).replace(old.encode(), new.encode())
             path.write_bytes(netcdf.sealed(own))
@@ -80,22 +80,22 @@ _FILES: list[tuple[xr.Dataset, bytes, str]] = []  # by seed
 
 
 def overhead() -> None:
-    """What a shard costs beside its training."""
-    runtime.devices()
+    """What a member costs beside its training."""
+    runtime.initialise()
     with tempfile.TemporaryDirectory() as folder:
         fixed = {"n_steps": 1, "model": "logistic"}
         sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, 50]}}, fixed=fixed, n_seeds=2)
-        for job in jobs(sweep):  # compile
-            train.run(job.protocol, job.cell, [0, 1], key=jax.random.key(0))
+        for group in member_groups(sweep):  # compile
+            train.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
             break
         begun = time.perf_counter()
         done = sweeping.run(sweep, Path(folder))
         whole = time.perf_counter() - begun
         begun = time.perf_counter()
-        for job in jobs(sweep):
-            train.run(job.protocol, job.cell, [0, 1], key=jax.random.key(0))
+        for group in member_groups(sweep):
+            train.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
         bare = time.perf_counter() - begun
-        paths = sorted(done.folder.glob("shards/*/*.nc"))
+        paths = sorted(done.folder.glob("members/*/*.nc"))
         begun = time.perf_counter()
         for path in paths:
             netcdf.open_checked(path)
@@ -103,7 +103,7 @@ def overhead() -> None:
     n = done.n_trained
     alone, swept = 1e3 * bare / n, 1e3 * whole / n
     print(f"a member of one step: {alone:.2f} ms by `run` alone, {swept:.2f} ms in a sweep ({swept / alone:.2f} times)")
-    print(f"reading a shard {1e3 * reading:.2f} ms")
+    print(f"reading a member {1e3 * reading:.2f} ms")
 
 
 def main() -> None:

@@ -28,9 +28,11 @@ def main() -> None:
         ]
         per_step[name] = min(tried, key=lambda one: sum(one.values()))
         print(f"a sweep of {name}s: {sum(per_step[name].values()) * PROTOCOL.n_steps * PROTOCOL.n_seeds / 60:.1f} min")
-    cells = STUDY.cells(PROTOCOL)
-    total = sum(per_step[str(cell["arm"])[:3]][cell["width"]] for cell in cells)
-    print(f"all {len(cells) * PROTOCOL.n_seeds} networks: {total * PROTOCOL.n_steps * PROTOCOL.n_seeds / 60:.0f} min")
+    conditions = STUDY.conditions(PROTOCOL)
+    total = sum(per_step[str(condition["treatment"])[:3]][condition["width"]] for condition in conditions)
+    print(
+        f"all {len(conditions) * PROTOCOL.n_seeds} networks: {total * PROTOCOL.n_steps * PROTOCOL.n_seeds / 60:.0f} min"
+    )
 
 
 if __name__ == "__main__":

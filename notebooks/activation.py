@@ -18,7 +18,7 @@ with app.setup:
     from flylab.results.plots import COLOURS, style
     from flylab.studies import activation
 
-    flylab.setup()  # JAX on all cores, before its first use
+    flylab.initialise()  # JAX on all cores, before its first use
 
 
 @app.cell(hide_code=True)

@@ -204,7 +204,7 @@ def _():
 @app.cell
 def _(results):
     def confusion(results, model):
-        place = {"dataset": "mnist1d", "model": model, "arrangement": "plain", "arm": "published"}
+        place = {"dataset": "mnist1d", "model": model, "arrangement": "plain", "source": "published"}
         found = results[["prediction", "label"]].sel(place).transpose("seed", "example")
         label, prediction = (found[name].values.astype(int).ravel() for name in ("label", "prediction"))
         there = label != 255  # fills up where data sets have more examples

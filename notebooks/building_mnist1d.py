@@ -281,7 +281,7 @@ def _():
     interval is over data sets, for that is what is random here.
 
     A network that would be told beforehand that shifts do not matter could save itself the trouble of learning it.
-    That is what a convolution is told. How much it is worth: `architectures`, `knobs`.
+    That is what a convolution is told. How much it is worth: `architectures`, `data_params`.
 
     ## More to try
 

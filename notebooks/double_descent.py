@@ -172,7 +172,7 @@ def _():
     mo.md(r"""
     ## More to try
 
-    - `flylab.run("double_descent", preset.value, out, arms=("mlp-clean",))`: no label noise. Is there a peak? Then
+    - `flylab.run("double_descent", preset.value, out, treatments=("mlp-clean",))`: no label noise. Is there a peak? Then
       why does noise make one?
     - `sample_sizes=(1000, 8000)`: where is the peak with fewer examples? Can *more* data make a network worse?
     - Test error against *steps* (right panel) may have two descents, too. Stop early: does the peak over widths

@@ -138,7 +138,7 @@ def _(n_epochs, n_seeds):
             h = jax.nn.relu(layers.conv1d(params[name], h, stride=2, padding=1))
         return layers.linear(params["output"], h.ravel())
 
-    plan = flylab.Plan(40 * n_epochs, batch_size=100, order="shuffled")
+    plan = flylab.Plan(40 * n_epochs, batch_size=100, shuffle=True)
     grid = {"learning_rate": [1e-2], "seed": range(n_seeds)}
 
     def timed(model):
@@ -251,7 +251,7 @@ def _():
 
     ## More to try
 
-    - `order="fixed"` in the plan, as the published protocol has it: is it any worse?
+    - `shuffle=False` in the plan, as the published protocol has it: is it any worse?
     - An MLP in place of the CNN: is the ratio larger or smaller? Why? (README has the measured ones.)
     - At which width of the network does PyTorch catch up?
 

@@ -29,7 +29,7 @@ def _():
     network is given, and so is the time: 300 steps. Which **training data** should it see? Exactly such as will be
     tested? Cleaner ones, so that it sees what matters? Noisier ones, so that it is hardened?
 
-    The generator is a function of its knobs, and differentiable in them. So training data can be *descended*: the
+    The generator is a function of its hparams, and differentiable in them. So training data can be *descended*: the
     gradient goes from the loss after the last step, through 300 steps of training, into the noise of the examples.
     """)
     return
@@ -70,8 +70,8 @@ def _():
     mo.md(r"""
     ## A source of data with two faces
 
-    `flylab.endless(config)` makes fresh examples within each training step, under the knobs of the member that is
-    trained. Its validation and test sets would have the same knobs, and then the best noise would trivially be
+    `flylab.endless(config)` makes fresh examples within each training step, under the hparams of the member that is
+    trained. Its validation and test sets would have the same hparams, and then the best noise would trivially be
     none. So we give it another face for the test: whatever the knobs are, it is held on the usual data.
     """)
     return
@@ -79,11 +79,11 @@ def _():
 
 @app.cell
 def _(n_steps):
-    KNOBS = ("corr_noise_scale", "scale_coeff", "shear_scale")
-    usual = {name: getattr(flylab.MNIST1D(), name) for name in KNOBS}
+    DATA_PARAMS = ("corr_noise_scale", "scale_coeff", "shear_scale")
+    usual = {name: getattr(flylab.MNIST1D(), name) for name in DATA_PARAMS}
 
     def tested_on_the_usual(source):
-        def evaluation(shared, knobs):
+        def evaluation(shared, hparams):
             fixed = {**knobs, **usual}
             return source.evaluation(source.prepare(fixed), fixed)
 
@@ -94,7 +94,7 @@ def _(n_steps):
     plan = flylab.Plan(n_steps, batch_size=50, eval_every=n_steps, optimizer="sgd")
     learning_rate = 0.5
     usual
-    return KNOBS, learning_rate, objective, plan, source, usual
+    return DATA_PARAMS, learning_rate, objective, plan, source, usual
 
 
 @app.cell(hide_code=True)
@@ -142,7 +142,7 @@ def _(learning_rate, n_outer_steps, n_seeds, objective, plan, source):
         n_outer_steps,
         optax.adam(optax.cosine_decay_schedule(0.05, n_outer_steps), b1=0.5, b2=0.9),  # a short memory
         outer=last_valid_loss,
-        keep=tuple(range(n_outer_steps + 1)),
+        save_hparams_at=tuple(range(n_outer_steps + 1)),
     )
     found = metalearn(
         objective,
@@ -158,7 +158,7 @@ def _(learning_rate, n_outer_steps, n_seeds, objective, plan, source):
 @app.cell
 def _(found, grid, n_outer_steps, n_seeds, starts, usual):
     path = xr.DataArray(
-        found.kept["corr_noise_scale"],
+        found.saved_hparams["corr_noise_scale"],
         {"start": list(starts), "seed": range(n_seeds), "outer_step": range(n_outer_steps + 1)},
         ("start", "seed", "outer_step"),
         attrs={"long_name": "amplitude of smooth noise"},
@@ -206,23 +206,28 @@ def _():
     mo.md(r"""
     ## Several knobs at once
 
-    A grid over three knobs has hundreds of points; a gradient has three components. Start from examples with hardly
+    A grid over three hparams has hundreds of points; a gradient has three components. Start from examples with hardly
     any variation at all, and descend in noise, scale and shear together.
     """)
     return
 
 
 @app.cell
-def _(KNOBS, descent, learning_rate, n_seeds, objective, source, usual):
+def _(DATA_PARAMS, descent, learning_rate, n_seeds, objective, source, usual):
     together = metalearn(
-        objective, source, descent, [dict.fromkeys(KNOBS, 0.1)], range(n_seeds), fixed={"learning_rate": learning_rate}
+        objective,
+        source,
+        descent,
+        [dict.fromkeys(DATA_PARAMS, 0.1)],
+        range(n_seeds),
+        fixed={"learning_rate": learning_rate},
     )
-    learned = {name: together.knobs[name][0] for name in KNOBS}  # one value per seed
+    learned = {name: together.hparams[name][0] for name in DATA_PARAMS}  # one value per seed
     notebook.table(
         flylab.study.Table(
             "Knobs of the data that teach best",
             ("knob", "start", "learned (mean ± half of the 95 % interval)", "the test's"),
-            [(name, "0.1", plus_minus(learned[name], 2), f"{usual[name]:g}") for name in KNOBS],
+            [(name, "0.1", plus_minus(learned[name], 2), f"{usual[name]:g}") for name in DATA_PARAMS],
         )
     )
     return (learned,)
@@ -244,7 +249,7 @@ def _():
 
 @app.cell
 def _(
-    KNOBS,
+    DATA_PARAMS,
     learned,
     learning_rate,
     n_seeds,
@@ -254,12 +259,12 @@ def _(
     source,
     usual,
 ):
-    def tested(knobs):
-        axes = {"learning_rate": [learning_rate]} | {name: [value] for name, value in knobs.items()}
+    def tested(hparams):
+        axes = {"learning_rate": [learning_rate]} | {name: [value] for name, value in hparams.items()}
         results = flylab.train_members(objective, source, plan, axes | {"seed": range(100, 100 + 2 * n_seeds)}).results
         return results.test_accuracy.isel(step=-1).squeeze(drop=True)
 
-    best = {name: float(np.mean(learned[name])) for name in KNOBS}
+    best = {name: float(np.mean(learned[name])) for name in DATA_PARAMS}
     taught = {"usual data": tested(usual), "learned data": tested(best)}
     gain = taught["learned data"] - taught["usual data"]
     mo.md(
@@ -275,17 +280,17 @@ def _():
     mo.md(r"""
     ## Reading the error bars
 
-    Three sets, three duties. *Training* data teach, the *validation* set chooses (here: the knobs), the *test* set
+    Three sets, three duties. *Training* data teach, the *validation* set chooses (here: the hparams), the *test* set
     measures, once. The difference is paired: both networks of a pair begin with the same weights. If its interval
     contains 0, this run does not know which data are better, whatever the validation loss said.
 
     ## More to try
 
-    - `get_model("cnn")` in place of `get_model("shallow")` (with `optimizer=lambda knobs: optax.adam(knobs["learning_rate"],
+    - `get_model("cnn")` in place of `get_model("shallow")` (with `optimizer=lambda hparams: optax.adam(hparams["learning_rate"],
       eps_root=1e-8)` and a rate of 0.01): is the noise that teaches a CNN best the same?
     - `n_steps`: is the best noise for a short training lower than for a long one? That would be a *curriculum*.
     - `max_translation` is a whole number, so there is no gradient. What would you do?
-    - Descend the *test's* knobs, upwards: the hardest test for a given network.
+    - Descend the *test's* hparams, upwards: the hardest test for a given network.
 
     ## Further reading
 

@@ -15,7 +15,7 @@ with app.setup:
     from flylab.reporting import notebook
     from flylab.studies import continuum
 
-    flylab.setup()  # JAX on all cores, before its first use
+    flylab.initialise()  # JAX on all cores, before its first use
 
 
 @app.cell(hide_code=True)

@@ -90,7 +90,7 @@ def _():
     ## Cells and run
 
     What changes the *shape* of the computation is a cell: another batch size is another compiled program. What does
-    not is an axis of the population: learning rates and seeds. `run` is pure: the same protocol, cell, seeds and
+    not is an axis of the population: learning rates and seeds. `run` is pure: the same protocol, condition, seeds and
     key give the same numbers.
     """)
     return
@@ -98,12 +98,12 @@ def _():
 
 @app.cell
 def _():
-    def cells(protocol):
+    def conditions(protocol):
         return [{"batch_size": size} for size in protocol.batch_sizes]
 
-    def run(protocol, cell, seeds, *, key, inputs=None, progress=None, checkpoint=None):
-        n_steps = protocol.n_examples // cell["batch_size"]
-        plan = Plan(n_steps, cell["batch_size"], eval_every=n_steps)
+    def run(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
+        n_steps = protocol.n_examples // condition["batch_size"]
+        plan = Plan(n_steps, condition["batch_size"], eval_every=n_steps)
         grid = {"learning_rate": protocol.rates, "seed": seeds}
         objective = flylab.supervised(dense.mlp())
         found = train_members(objective, flylab.published(), plan, grid, key=key, progress=progress).results
@@ -207,12 +207,12 @@ def _(CLAIMS, cells, run):
             "quick": Protocol(n_seeds=8),
             "paper": Protocol(n_seeds=30, n_examples=600_000),
         },
-        cells=cells,
+        conditions=conditions,
         run=run,
         claims=CLAIMS,
         figure=figure,
         table=table,
-        work=lambda protocol, cell: len(protocol.rates) * protocol.n_examples // cell["batch_size"],
+        n_steps=lambda protocol, condition: len(protocol.rates) * protocol.n_examples // condition["batch_size"],
         name="batch_size",
     )
     return STUDY, figure, table

@@ -254,7 +254,7 @@ def _():
     ## Try it
 
     - Change the data: `flylab.MNIST1D(max_translation=1)` in `trained` (nothing is shifted). What is the CNN's
-      advantage now? Predict first. The notebook `knobs` has the whole curve.
+      advantage now? Predict first. The notebook `data_params` has the whole curve.
     - Halve the number of examples: `n_train=2000`.
     - Ask for more seeds: `flylab.run("train", preset.value, out, model="cnn", n_seeds=20)` trains only the new
       ones.
@@ -264,7 +264,7 @@ def _():
 
     ## Where to go next
 
-    `building_mnist1d` makes the data step by step. One notebook per study: `architectures`, `knobs`, `continuum`
+    `building_mnist1d` makes the data step by step. One notebook per study: `architectures`, `data_params`, `continuum`
     (what networks presuppose), `pooling`, `double_descent`, `lottery`, `self_supervised`, `learning_rate`,
     `activation`, `transfer`. Then your own: `own_model`, `own_study`, `metalearning_the_data`, and `from_pytorch`.
 

@@ -18,7 +18,7 @@ with app.setup:
     from flylab.results.statistics import plus_minus
     from flylab.studies import self_supervised
 
-    flylab.setup()  # JAX on all cores, before its first use
+    flylab.initialise()  # JAX on all cores, before its first use
 
 
 @app.cell(hide_code=True)

@@ -20,7 +20,7 @@ if "XDG_CACHE_HOME" in os.environ:
     runtime.CACHE = Path(os.environ["XDG_CACHE_HOME"]) / "flylab" / "jax"
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    runtime.setup()
+    runtime.initialise()
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from flylab.models import activations
 from flylab.models.tickets import TICKET, load_ticket
 from flylab.reporting import report
 from flylab.runs import sweeps
-from flylab.runs.runner import Checkpoint
+from flylab.runs.runner import Resume
 
 EXAMPLES = int(os.environ.get("FUZZ", 40))  # of each reader; FUZZ=2000 hunts
 PATIENCE = 30  # seconds, for what takes milliseconds
@@ -105,9 +105,9 @@ def _parity(path: Path) -> str:
 
 
 READERS = [
-    Reader("shard.nc", lambda path: netcdf.save(path, _results()), netcdf.open_checked, netcdf.checksum),
+    Reader("member.nc", lambda path: netcdf.save(path, _results()), netcdf.open_checked, netcdf.checksum),
     Reader("results.nc", lambda path: netcdf.save(path, _results()), api.load, netcdf.checksum),
-    Reader("partial.nc", lambda path: netcdf.save(path, _results()), lambda path: Checkpoint({0: path}).load(0),
+    Reader("partial.nc", lambda path: netcdf.save(path, _results()), lambda path: Resume({0: path}).load(0),
            is_right=lambda found: found is None or found.attrs["checksum"] == netcdf.checksum(found)),
     Reader("ticket.nc", lambda path: netcdf.save(path, netcdf.open_checked(TICKET)), load_ticket,
            lambda ticket: (ticket.mask["hidden1"]["w"].tobytes(), ticket.provenance)),
@@ -125,7 +125,7 @@ READERS = [
       for kind in ("json", "safetensors")),
     Reader("evaluation.json", _evaluation, leaderboard.entry_of,
            is_right=lambda found: bool(leaderboard.leaderboard_table([found]).rows)),
-    Reader("provenance.json", lambda path: path.write_text('{"parity": "failed", "shards": {}}'),
+    Reader("provenance.json", lambda path: path.write_text('{"parity": "failed", "members": {}}'),
            lambda path: report.warning_of(path.parent), is_right=lambda found: isinstance(found, str)),
     Reader("parity.json", lambda path: path.write_text(json.dumps({runtime.kind_of(runtime.devices()[0]): "passed"})),
            _parity, is_right=lambda found: found in ("passed", "failed", "not tested")),

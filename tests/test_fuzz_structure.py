@@ -139,7 +139,7 @@ def test_lists_without_end(name, tmp_path, monkeypatch):
 names = st.sampled_from(["test_accuracy", "seed", "step", "model", "arrangement", "n_train", "../../x", "[/b]", "a"])
 values = st.sampled_from(["f4", "i8", "U3", "bool"])
 attributes = {
-    "study": st.sampled_from(["train", "train", "architectures", "knobs", "../../../x", "/tmp/x", "", 3]),
+    "study": st.sampled_from(["train", "train", "architectures", "data_params", "../../../x", "/tmp/x", "", 3]),
     "preset": st.sampled_from(["smoke", "quick", "../x", "/x", 1.5]), "run": st.sampled_from(["../../x", "r", 7]),
     "protocol": st.sampled_from(["{}", "[]", "[" * 5000, '{"n_seeds": "; rm -rf /"}', "x", 2]),
 }  # fmt: skip
@@ -250,7 +250,7 @@ LIARS = {
     "data.npz": npz(t=npy((HUGE,)), **ABOUT_NPY),
     "text.npz": npz(flylab=npy((), f"<U{2**29}")),
     "bomb.npz": npz(t=npy((2**27,), "<f8", bytes(2**30)), **ABOUT_NPY),
-    "shard.nc": foreign_netcdf(),
+    "member.nc": foreign_netcdf(),
     "bomb.parquet": parquet(),
     "data.safetensors": safetensors(),
     "text.csv": f"# flylab {json.dumps(WIDE)}\nsplit,label,x0\ntrain,0,1\nvalid,0,1\ntest,0,1\n".encode(),
@@ -263,14 +263,14 @@ LIARS = {
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from flylab import store
+from flylab.base import netcdf
 from flylab.compat import pickles
 from flylab.data import load
 from flylab.data.images.files import read_idx
 import jax, pyarrow.parquet, safetensors.numpy
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
-readers = {".nc": store.open_checked, ".pkl": pickles.load, "": lambda path: read_idx(path, 3)}
+readers = {".nc": netcdf.open_checked, ".pkl": pickles.load, "": lambda path: read_idx(path, 3)}
 for path in map(Path, sys.argv[1:]):
     try:
         readers.get(path.suffix, load)(path)
@@ -310,7 +310,7 @@ class Canary:
 
 
 @settings(max_examples=30, **FEW)
-@given(st.integers(0, 5), st.sampled_from(["data.npz", "data.pkl", "data.csv", "shard.nc", "results.nc"]))
+@given(st.integers(0, 5), st.sampled_from(["data.npz", "data.pkl", "data.csv", "member.nc", "results.nc"]))
 def test_no_code_is_run(tmp_path_factory, protocol, name):
     folder = tmp_path_factory.mktemp("canary")
     path, sung = folder / name, folder / "sung"

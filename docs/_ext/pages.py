@@ -26,7 +26,7 @@ LEGEND = (
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], name: str = "") -> str:
-    """A table in Markdown, of cells that are Markdown."""
+    """A table in Markdown, of conditions that are Markdown."""
     lines = ["| " + " | ".join(row) + " |" for row in (columns, ["---"] * len(columns), *rows)]
     return "\n".join(([f"{{.{name}}}"] if name else []) + lines) + "\n"
 
@@ -56,11 +56,11 @@ def study_page(name: str) -> str:
 def _run(study: Study, preset: str, run: Stored) -> str:
     info, name = run.info, study.name
     made = info["provenance"]
-    cells = [[plain(cell) for cell in row] for row in info["table"]["rows"]]
+    conditions = [[plain(condition) for condition in row] for row in info["table"]["rows"]]
     text = f"## Preset `{preset}`, {info['n_seeds']} seeds\n\n```sh\n{info['command']}\n```\n\n"
     text += f"![Figure of the study {name}, preset {preset}](../../results/{name}/{preset}/figure.png)\n\n"
     columns = [plain(column) for column in info["table"]["columns"]]
-    text += f"{plain(info['table']['title'])}:\n\n{table(columns, cells, 'numbers')}\n"
+    text += f"{plain(info['table']['title'])}:\n\n{table(columns, conditions, 'numbers')}\n"
     if run.claims:
         text += f"### Claims ({preset})\n\n{counts(run.claims)}\n\n{claims([run], per_study=True)}\n"
     versions = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
@@ -151,8 +151,8 @@ def ledger() -> str:
         number = Counter(said["verdict"] for said in run.claims)
         wide = Counter(said["verdict_adjusted"] for said in run.claims)
         name = run.info["study"]
-        cells = [f"{number[word]} ({wide[word]})" for word in stored.WORDS]
-        rows.append([f"[{slug(name)}](studies/{name}.md)", run.info["preset"], str(run.info["n_seeds"]), *cells])
+        conditions = [f"{number[word]} ({wide[word]})" for word in stored.WORDS]
+        rows.append([f"[{slug(name)}](studies/{name}.md)", run.info["preset"], str(run.info["n_seeds"]), *conditions])
     latest = [said for name in list_studies() for claim in get_study(name).claims
               if (said := stored.verdict_of(name, claim.id))]  # fmt: skip
     total = Counter(said["verdict"] for said in latest)

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 import flylab
-from flylab.base.units import labelled
+from flylab.base.units import attach_units
 from flylab.models import convolutional, dense
 from flylab.results.plots import band, style
 
@@ -18,7 +18,7 @@ with style():
         "logistic regression": dense.logistic(),
     }.items():
         population = flylab.train_members(flylab.supervised(model), splits, plan, grid)
-        band(ax, labelled(population.results).test_accuracy.sel(learning_rate=1e-2), label=title)
+        band(ax, attach_units(population.results).test_accuracy.sel(learning_rate=1e-2), label=title)
     ax.set_title("Mean of 6 seeds and its 95 % interval")
     ax.legend(loc="lower right")
     figure.savefig("03_learning_curves.png", dpi=110)

@@ -4,18 +4,18 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import flylab
-from flylab.base.units import labelled
+from flylab.base.units import attach_units
 from flylab.models import dense
 from flylab.results.plots import band, style
 
 splits = flylab.published(flylab.MNIST1D(n_train=1500, n_test=2000, label_noise=0.15))
-plan = flylab.Plan(n_steps=6000, batch_size=50, eval_every=6000, order="shuffled")
+plan = flylab.Plan(n_steps=6000, batch_size=50, eval_every=6000, shuffle=True)
 widths = [2, 5, 10, 16, 24, 40, 80, 200]
 found: list[xr.Dataset] = []
 for width in widths:
     objective = flylab.supervised(dense.mlp(width=width, residual=False))
     found.append(flylab.train_members(objective, splits, plan, {"learning_rate": [3e-3], "seed": range(3)}).results)
-results = labelled(xr.concat(found, xr.Variable("width", widths)).isel(step=-1, learning_rate=0))
+results = attach_units(xr.concat(found, xr.Variable("width", widths)).isel(step=-1, learning_rate=0))
 with style():
     figure = Figure(figsize=(6, 4))
     ax = figure.subplots()

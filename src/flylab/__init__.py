@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flylab.api import load, run, verdicts
-    from flylab.base.runtime import setup
+    from flylab.base.runtime import initialise
     from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, published
     from flylab.data.generator import endless, generated
     from flylab.evaluation import Evaluation, evaluate
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "api": ("load", "run", "verdicts"),
-    "base.runtime": ("setup",),
+    "base.runtime": ("initialise",),
     "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "published"),
     "data.generator": ("endless", "generated"),
     "evaluation": ("Evaluation", "evaluate"),
@@ -42,10 +42,39 @@ _FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "repor
 
 __version__ = "0.1.0"
 __all__ = [
-    "MNIST1D", "Claim", "Dataset", "Evaluation", "Model", "Objective", "Plan", "Population", "Source", "Splits",
-    "Study", "Sweep", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "get_model",
-    "list_models", "list_studies", "load", "n_params", "published", "register_model", "run", "setup", "supervised",
-    "train", "train_members", "verdicts", "watch_members",
+    "MNIST1D",
+    "Claim",
+    "Dataset",
+    "Evaluation",
+    "Model",
+    "Objective",
+    "Plan",
+    "Population",
+    "Source",
+    "Splits",
+    "Study",
+    "Sweep",
+    "Templates",
+    "Trained",
+    "Verdict",
+    "digits",
+    "endless",
+    "evaluate",
+    "generated",
+    "get_model",
+    "initialise",
+    "list_models",
+    "list_studies",
+    "load",
+    "n_params",
+    "published",
+    "register_model",
+    "run",
+    "supervised",
+    "train",
+    "train_members",
+    "verdicts",
+    "watch_members",
 ]  # fmt: skip
 
 

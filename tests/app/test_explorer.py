@@ -10,7 +10,7 @@ import xarray as xr
 import flylab
 from flylab.app import board, explorer
 from flylab.base import netcdf
-from flylab.base.units import labelled
+from flylab.base.units import attach_units
 from flylab.evaluation.leaderboard import leaderboard
 
 
@@ -44,7 +44,7 @@ def test_claims_are_those_of_the_ledger(tmp_path):
 def results(rng):
     values = rng.normal(50, 5, (3, 4, 5)).astype("f4")
     data = {"test_accuracy": (("model", "width", "seed"), values), "n": (("seed",), np.arange(5.0))}
-    return labelled(xr.Dataset(data, {"model": ["a", "b", "c"], "width": [2, 8, 32, 128], "seed": range(5)}))
+    return attach_units(xr.Dataset(data, {"model": ["a", "b", "c"], "width": [2, 8, 32, 128], "seed": range(5)}))
 
 
 def test_a_chart_of_any_dimensions(results):

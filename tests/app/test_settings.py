@@ -10,7 +10,7 @@ import pytest
 
 from flylab.app.background import Training
 from flylab.app.settings import (
-    KNOBS,
+    DATA_PARAMS,
     MODELS,
     TRAINING,
     Settings,
@@ -19,7 +19,7 @@ from flylab.app.settings import (
     data_of,
     dense,
     splits,
-    usual_knobs,
+    usual_data_params,
 )
 from flylab.data import MNIST1D
 from flylab.models import activations, get_model
@@ -40,7 +40,7 @@ def test_settings_out_of_bounds_are_refused(name, value):
         Settings(**{name: value})
 
 
-@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize("name", DATA_PARAMS)
 @pytest.mark.parametrize("value", [-1, 10**12, "a", None, float("inf")])
 def test_knobs_out_of_bounds_are_refused(name, value):
     with pytest.raises(ValueError, match="out of bounds; give"):
@@ -49,7 +49,7 @@ def test_knobs_out_of_bounds_are_refused(name, value):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"models": ()}, {"models": ("x",)}, {"optimizer": "x"}, {"order": "x"}, {"activation": "x"}, {"pruning": "x"},
+    [{"models": ()}, {"models": ("x",)}, {"optimizer": "x"}, {"shuffle": "x"}, {"activation": "x"}, {"pruning": "x"},
      {"data": MNIST1D(n_train=1_000_000)}, {"models": ("resnet",), "n_steps": 20_000, "n_seeds": 32}],
 )  # fmt: skip
 def test_what_a_server_cannot_bear_is_refused(changes):
@@ -58,7 +58,7 @@ def test_what_a_server_cannot_bear_is_refused(changes):
 
 
 def test_the_usual_knobs_are_the_published_set():
-    assert data_of(usual_knobs()) == MNIST1D(n_valid=0)
+    assert data_of(usual_data_params()) == MNIST1D(n_valid=0)
 
 
 def test_examples_are_rounded_to_whole_classes():
@@ -81,7 +81,7 @@ def test_every_network_is_made_as_it_is_written(model):
 @pytest.mark.parametrize(
     "changes",
     [{}, {"pruned": 0.8}, {"pruned": 0.8, "pruning": "magnitude"},
-     {"models": ("mlp", "lstm"), "activation": "elu", "order": "shuffled", "optimizer": "sgd"}],
+     {"models": ("mlp", "lstm"), "activation": "elu", "shuffle": True, "optimizer": "sgd"}],
     ids=["plain", "by chance", "magnitude", "others"],
 )  # fmt: skip
 def test_copied_python_repeats_the_screen(changes):

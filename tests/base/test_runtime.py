@@ -11,7 +11,7 @@ from flylab.base.runtime import delete_broken
 CODE = """
     import sys, jax
     from flylab.base import runtime
-    runtime.setup()
+    runtime.initialise()
     jax.jit(lambda x: jax.numpy.sin(x) @ jax.numpy.cos(x))(jax.numpy.ones((9, 9))).block_until_ready()
     print(jax.config.jax_compilation_cache_dir)
 """

@@ -86,7 +86,7 @@ def test_from_python(out):
     assert loaded.identical(found)
     assert loaded.identical(flylab.load(folder / "results.nc"))
     assert {"cnn.paper", "shuffle-order"} <= {verdict.id for verdict in flylab.verdicts(loaded)}
-    cnn = loaded.test_accuracy.sel(dataset="mnist1d", model="cnn", arrangement="plain", arm="published")
+    cnn = loaded.test_accuracy.sel(dataset="mnist1d", model="cnn", arrangement="plain", source="published")
     assert cnn.sizes == {"seed": 2, "step": 2}
 
 

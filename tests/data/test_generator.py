@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from flylab.data import MNIST1D, Templates, published, shuffled
-from flylab.data.generator import CONTINUOUS, KNOBS, constants, endless, generated, repeating, sample
+from flylab.data.generator import CONTINUOUS, DATA_PARAMS, constants, endless, generated, repeating, sample
 from flylab.models import dense
 from flylab.training.objectives import supervised
 from flylab.training.population import train_members
@@ -21,7 +21,7 @@ SMALL = MNIST1D(n_train=50, n_valid=50, n_test=50)
 N = 10_000
 CONFIGS = {
     "default": MNIST1D(),
-    "other knobs": MNIST1D(padding=(5, 30), scale_coeff=1.2, max_translation=100, corr_noise_scale=0.5,
+    "other data_params": MNIST1D(padding=(5, 30), scale_coeff=1.2, max_translation=100, corr_noise_scale=0.5,
                            iid_noise_scale=0.3, shear_scale=0.1, final_seq_length=25),
     "padding that falls": MNIST1D(padding=(20, 11), iid_noise_scale=0.2),
     "more points than before": MNIST1D(padding=(0, 9), template_len=10, final_seq_length=30, iid_noise_scale=0.2),
@@ -89,18 +89,18 @@ def test_example_depends_on_key_and_number_only():
     assert not np.array_equal(sample(MNIST1D(), jax.random.key(2), 300).x, many.x)
 
 
-@pytest.mark.parametrize("knob", CONTINUOUS)
-def test_gradient_equals_finite_differences(knob):
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_gradient_equals_finite_differences(name):
     """Of single examples, the constants of standardisation held."""
     shared = constants(MNIST1D())
     config = MNIST1D()
 
     def signal(value):
         source = endless(config)
-        one = jax.vmap(lambda i: source.example(shared, {knob: value}, KEY, i)[0])
+        one = jax.vmap(lambda i: source.example(shared, {name: value}, KEY, i)[0])
         return jnp.sin(one(jnp.arange(20))).sum()
 
-    value, h = getattr(config, knob), 1e-2
+    value, h = getattr(config, name), 1e-2
     analytic = jax.jit(jax.grad(signal))(value)
     forward = jax.jit(lambda v: jax.jvp(signal, (v,), (1.0,))[1])(value)
     numeric = (signal(value + h) - signal(value - h)) / (2 * h)
@@ -109,32 +109,32 @@ def test_gradient_equals_finite_differences(knob):
     assert abs(float(analytic)) > 1e-3
 
 
-@pytest.mark.parametrize("knob", CONTINUOUS)
-def test_gradient_of_sample_is_its_derivative(knob):
-    """Constants of standardisation included: they follow the knob."""
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_gradient_of_sample_is_its_derivative(name):
+    """Constants of standardisation included: they follow the data parameter."""
 
     def roughness(value):
-        return jax.numpy.square(jnp.diff(sample(MNIST1D(), KEY, 200, knobs={knob: value}).x)).mean()
+        return jax.numpy.square(jnp.diff(sample(MNIST1D(), KEY, 200, data_params={name: value}).x)).mean()
 
-    value, h = {"iid_noise_scale": 0.2}.get(knob, getattr(MNIST1D(), knob)), 2e-2
+    value, h = {"iid_noise_scale": 0.2}.get(name, getattr(MNIST1D(), name)), 2e-2
     roughness = jax.jit(roughness)
     numeric = (roughness(value + h) - roughness(value - h)) / (2 * h)
     np.testing.assert_allclose(jax.grad(roughness)(value), numeric, rtol=3e-2, atol=1e-3)
 
 
-@pytest.mark.parametrize("knob", KNOBS)
-def test_traced_knob_equals_the_configs(knob):
-    value = {"max_translation": 3, "label_noise": 0.5}.get(knob, 0.7)
-    want = sample(replace(MNIST1D(), **{knob: value}), KEY, 100)
-    got = jax.jit(lambda v: sample(MNIST1D(), KEY, 100, knobs={knob: v}))(value)
+@pytest.mark.parametrize("name", DATA_PARAMS)
+def test_traced_value_equals_the_configs(name):
+    value = {"max_translation": 3, "label_noise": 0.5}.get(name, 0.7)
+    want = sample(replace(MNIST1D(), **{name: value}), KEY, 100)
+    got = jax.jit(lambda v: sample(MNIST1D(), KEY, 100, data_params={name: v}))(value)
     np.testing.assert_allclose(got.x, want.x, atol=1e-5)
     np.testing.assert_array_equal(got.y, want.y)
 
 
 def test_vmap_over_knobs_and_keys():
     noise, keys = jnp.array([0.0, 0.5]), jax.random.split(KEY, 2)
-    many = jax.vmap(lambda k, v: sample(MNIST1D(), k, 30, knobs={"iid_noise_scale": v}).x)(keys, noise)
-    one = sample(MNIST1D(), keys[1], 30, knobs={"iid_noise_scale": noise[1]}).x
+    many = jax.vmap(lambda k, v: sample(MNIST1D(), k, 30, data_params={"iid_noise_scale": v}).x)(keys, noise)
+    one = sample(MNIST1D(), keys[1], 30, data_params={"iid_noise_scale": noise[1]}).x
     np.testing.assert_allclose(many[1], one, atol=1e-5)
 
 
@@ -202,9 +202,11 @@ def test_population_trains_on_fresh_data_under_swept_knobs():
 
 
 def test_a_member_on_fresh_data_is_the_same_alone():
-    plan, knobs = Plan(30), {"learning_rate": [1e-2]}
-    many = train_members(OBJECTIVE, endless(SMALL), plan, {**knobs, "iid_noise_scale": [0.1, 0.5], "seed": range(3)})
-    one = train_members(OBJECTIVE, endless(SMALL), plan, {**knobs, "iid_noise_scale": [0.5], "seed": [2]})
+    plan, data_params = Plan(30), {"learning_rate": [1e-2]}
+    many = train_members(
+        OBJECTIVE, endless(SMALL), plan, {**data_params, "iid_noise_scale": [0.1, 0.5], "seed": range(3)}
+    )
+    one = train_members(OBJECTIVE, endless(SMALL), plan, {**data_params, "iid_noise_scale": [0.5], "seed": [2]})
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0, 1, 2], b[0, 0, 0]), many.params, one.params)
 
 
@@ -226,8 +228,10 @@ def test_training_is_differentiable_in_a_knob_of_the_data():
     params = OBJECTIVE.init(KEY, {})
 
     def last_loss(noise):
-        knobs = {"learning_rate": 0.01, "iid_noise_scale": noise}
-        return train(OBJECTIVE, params, endless(SMALL), Plan(10, batch_size=20), knobs, key=KEY).history["loss"][-1]
+        data_params = {"learning_rate": 0.01, "iid_noise_scale": noise}
+        return train(OBJECTIVE, params, endless(SMALL), Plan(10, batch_size=20), data_params, key=KEY).history["loss"][
+            -1
+        ]
 
     slope = jax.jit(jax.grad(last_loss))(0.5)
     assert np.isfinite(slope)
@@ -263,9 +267,9 @@ def test_without_validation_set():
 
 def test_refuses_a_knob_that_shapes():
     with pytest.raises(ValueError, match=r"'final_seq_length' cannot be traced.*iid_noise_scale"):
-        sample(MNIST1D(), KEY, 3, knobs={"final_seq_length": 20})
+        sample(MNIST1D(), KEY, 3, data_params={"final_seq_length": 20})
     with pytest.raises(ValueError, match=r"label_noise=3\.0"):
-        sample(MNIST1D(), KEY, 3, knobs={"label_noise": 3.0})
+        sample(MNIST1D(), KEY, 3, data_params={"label_noise": 3.0})
 
 
 def test_a_repeating_source_gives_its_examples_again():
@@ -277,7 +281,7 @@ def test_a_repeating_source_gives_its_examples_again():
         expected, label = source.example(shared, {}, key, jnp.int32(same))
         np.testing.assert_array_equal(x, expected)
         assert y == label
-    x, _ = again.example(shared, {"n_train": np.float32(2)}, key, jnp.int32(5))  # a knob replaces the number
+    x, _ = again.example(shared, {"n_train": np.float32(2)}, key, jnp.int32(5))  # a name replaces the number
     np.testing.assert_array_equal(x, source.example(shared, {}, key, jnp.int32(1))[0])
     with pytest.raises(ValueError, match="n_train=0"):
         again.check({"n_train": 0})

@@ -69,7 +69,7 @@ def test_patterns_that_share_a_label():
 
 
 @pytest.mark.parametrize(
-    ("knobs", "says"),
+    ("data_params", "says"),
     [
         ({"classes": (3, 3)}, "each once"), ({"classes": ()}, "give some of 0"), ({"classes": (11,)}, "classes="),
         ({"classes": 3}, "give some of"), ({"label_noise": 1.5}, "between 0 and 1"),
@@ -78,6 +78,6 @@ def test_patterns_that_share_a_label():
         ({"label_noise_repeats": 1}, "True or False"),
     ],
 )  # fmt: skip
-def test_refuses(knobs, says):
+def test_refuses(data_params, says):
     with pytest.raises(ValueError, match=says):
-        MNIST1D(**knobs)
+        MNIST1D(**data_params)

@@ -11,9 +11,9 @@ from flylab.data import MNIST1D, Templates, digits, published, reversed_, shuffl
 TOLERANCE = 1e-12
 
 
-def reference(n_train, n_test, templates=None, **knobs):
+def reference(n_train, n_test, templates=None, **data_params):
     args = get_dataset_args()
-    args.__dict__.update(num_samples=n_train + n_test, train_split=n_train / (n_train + n_test), **knobs)
+    args.__dict__.update(num_samples=n_train + n_test, train_split=n_train / (n_train + n_test), **data_params)
     return make_dataset(args, template=templates)
 
 
@@ -47,17 +47,17 @@ scale = st.floats(-3, 3, allow_nan=False)
 def test_equals_the_reference(n, split, low, more, extra, max_translation, scales, shuffle_seq, final_seq_length, seed):
     high = max(low + more, -2)
     template_len = extra - high if extra % 3 == 0 else max(extra, 2 - high)
-    knobs = dict(zip(("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale"), scales, strict=True))
-    knobs |= {
+    data_params = dict(zip(("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale"), scales, strict=True))
+    data_params |= {
         "max_translation": max_translation,
         "shuffle_seq": shuffle_seq,
         "final_seq_length": final_seq_length,
     }
-    knobs |= {"template_len": template_len, "seed": seed}
+    data_params |= {"template_len": template_len, "seed": seed}
     n_train = int(10 * n * split)
-    config = MNIST1D(n_train=n_train, n_test=10 * n - n_train, n_valid=0, padding=(low, high), **knobs)
+    config = MNIST1D(n_train=n_train, n_test=10 * n - n_train, n_valid=0, padding=(low, high), **data_params)
     args = get_dataset_args()
-    args.__dict__.update(num_samples=10 * n, train_split=split, padding=[low, high], **knobs)
+    args.__dict__.update(num_samples=10 * n, train_split=split, padding=[low, high], **data_params)
     with np.errstate(all="ignore"):
         expected, splits = make_dataset(args), published(config)
     if np.isfinite(np.concatenate([expected["x"], expected["x_test"]])).all():
@@ -109,7 +109,7 @@ def test_stages_end_in_an_example():
 
 
 @pytest.mark.parametrize(
-    ("knob", "value", "says"),
+    ("name", "value", "says"),
     [
         ("n_train", -1, "≥ 0"), ("n_train", 4001, "multiple of the 10 classes"), ("n_valid", 7, "multiple"),
         ("n_test", 2.5, "whole number"), ("max_translation", 0, "≥ 1"), ("max_translation", 48.0, "whole number"),
@@ -120,11 +120,11 @@ def test_stages_end_in_an_example():
         ("permutation", (0, 1), "each of 0"),
     ],
 )  # fmt: skip
-def test_refuses_naming_knob_and_value(knob, value, says):
+def test_refuses_naming_field_and_value(name, value, says):
     with pytest.raises(ValueError, match=says) as error:
-        MNIST1D(**{knob: value})
+        MNIST1D(**{name: value})
     assert str(value) in str(error.value)
-    assert knob in str(error.value)
+    assert name in str(error.value)
 
 
 @pytest.mark.parametrize(

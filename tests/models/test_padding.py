@@ -56,9 +56,11 @@ def test_values_and_gradients_equal_the_unpadded(model, like):
 @EVERY
 @pytest.mark.parametrize("error", [None, squared_error])
 def test_trained_alike_and_padding_stays_exactly_zero(model, like, error, tiny):
-    knobs, plan = {"learning_rate": 1e-2, "momentum": 0.9}, Plan(60, 50, 60, order="shuffled", optimizer="sgd")
+    hparams, plan = {"learning_rate": 1e-2, "momentum": 0.9}, Plan(60, 50, 60, shuffle=True, optimizer="sgd")
     wide = padded(model, like)
-    alone, filled = (train(supervised(one, error), one.init(key), tiny, plan, knobs, key=key) for one in (model, wide))
+    alone, filled = (
+        train(supervised(one, error), one.init(key), tiny, plan, hparams, key=key) for one in (model, wide)
+    )
     real = cut(filled.params, alone.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-4), real, alone.params)
     assert not any(leaf.any() for leaf in jax.tree.leaves(rest(filled.params, alone.params)))

@@ -8,7 +8,7 @@ INF = float("inf")
 
 
 def results(values, preset="quick"):
-    data = xr.Dataset({"x": ("seed", np.asarray(values, float))}, {"seed": range(len(values)), "arm": ["a"]})
+    data = xr.Dataset({"x": ("seed", np.asarray(values, float))}, {"seed": range(len(values)), "source": ["a"]})
     return data.assign_attrs(study="s", preset=preset, run="r")
 
 
@@ -59,8 +59,8 @@ def test_smoke_gives_effects_and_no_verdicts():
 
 
 def test_not_tested_says_which_preset_can():
-    lacking = Claim("id", "s", "here", "1", "%", lambda r: r.x, above=0, requires={"arm": "fresh"})
-    presets = {"quick": [{"arm": "a"}], "paper": [{"arm": "fresh"}]}
+    lacking = Claim("id", "s", "here", "1", "%", lambda r: r.x, above=0, requires={"source": "fresh"})
+    presets = {"quick": [{"source": "a"}], "paper": [{"source": "fresh"}]}
     (verdict,) = judge([lacking], results([1, 2]), presets)
     assert (verdict.verdict, verdict.effect, verdict.note) == ("not tested", None, "needs the preset paper")
 
@@ -78,7 +78,7 @@ def test_a_claim_has_one_region():
 )
 def test_seeds_without_a_value_leave_a_claim_undecided(values, effect, note):
     """The seeds that reached a threshold are no random choice of seeds."""
-    asked = Claim("id", "s", "here", "1", "%", lambda r: r.x, above=0, requires={"arm": "a"})
+    asked = Claim("id", "s", "here", "1", "%", lambda r: r.x, above=0, requires={"source": "a"})
     (verdict,) = judge([asked], results(values), {})
     assert (verdict.effect, verdict.verdict, verdict.verdict_adjusted, verdict.note) == (
         effect,

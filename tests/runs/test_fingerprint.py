@@ -34,9 +34,9 @@ def helper(x):
 MODELS = {"small": small, "large": large}
 
 
-def run(protocol, cell):
+def run(protocol, condition):
     """Run."""
-    return MODELS[cell["model"]](protocol)
+    return MODELS[condition["model"]](protocol)
 
 
 def figure(results):
@@ -84,7 +84,7 @@ def test_what_counts(prints, model, old, new):
 
 
 def test_reaches_the_engine_and_the_model():
-    """What an architectures cell reaches: its own model's functions, the training loop, the generator."""
+    """What an architectures condition reaches: its own model's functions, the training loop, the generator."""
     from flylab.runs.fingerprint import _packages, _Walk
     from flylab.studies import architectures
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flylab.runs.grid import Axis, Design, axis, condition
+from flylab.runs.grid import Axis, Design, axis, parse_filter
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_points_are_the_product_without_what_is_filtered():
      ("1 < a < 3 <= b", True), ("a % 2 == 1", False)],
 )  # fmt: skip
 def test_filter(text, expected):
-    assert condition(text, ["a", "b", "m"])({"a": 2, "b": 3, "m": "gru"}) is expected
+    assert parse_filter(text, ["a", "b", "m"])({"a": 2, "b": 3, "m": "gru"}) is expected
 
 
 @pytest.mark.parametrize(
@@ -69,20 +69,20 @@ def test_filter(text, expected):
 )  # fmt: skip
 def test_filter_refuses(text):
     with pytest.raises(ValueError, match="the filter"):
-        condition(text, ["a"])({"a": 10**400})
+        parse_filter(text, ["a"])({"a": 10**400})
 
 
 @pytest.mark.parametrize("text", ["a < m", "a / (a - a) > 1", "a * m > 1", "a in a"])
 def test_filter_that_fails_for_a_point_says_so(text):
     with pytest.raises(ValueError, match="fails for"):
-        condition(text, ["a", "m"])({"a": 2, "m": "gru"})
+        parse_filter(text, ["a", "m"])({"a": 2, "m": "gru"})
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.text(alphabet="ab01+-*/%<>=!()[]',. andornotlmbdif", max_size=40))
 def test_any_text_is_a_filter_or_refused(text):
     with contextlib.suppress(ValueError):  # any other exception fails
-        assert condition(text, ["a", "b"])({"a": 2, "b": 0.5}) in (True, False)
+        assert parse_filter(text, ["a", "b"])({"a": 2, "b": 0.5}) in (True, False)
 
 
 _plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

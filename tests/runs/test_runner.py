@@ -35,28 +35,28 @@ class Counting(BaseProtocol):
 log = SimpleNamespace(trained=[])  # not a plain list: that would be a constant that `run` reaches
 
 
-def cells(protocol):
-    return [{"model": "one", "arm": "a"}, {"model": "two", "arm": "b"}]
+def conditions(protocol):
+    return [{"model": "one", "source": "a"}, {"model": "two", "source": "b"}]
 
 
-def run(protocol, cell, seeds, *, key, inputs, progress, checkpoint=None):
-    """Values that name their cell and seed."""
-    log.trained.extend((cell["model"], seed) for seed in seeds)
-    base = {"one": 100.0, "two": 200.0}[cell["model"]]
+def run(protocol, condition, seeds, *, key, artifacts, progress, resume=None):
+    """Values that name their condition and seed."""
+    log.trained.extend((condition["model"], seed) for seed in seeds)
+    base = {"one": 100.0, "two": 200.0}[condition["model"]]
     values = [[base + protocol.factor * seed, 0.5] for seed in seeds]
     counts = np.array([[seed] for seed in seeds], "u1")
     return xr.Dataset(
         {"test_accuracy": (("seed", "step"), values), "count": (("seed", "example"), counts)},
-        {"seed": list(seeds), "step": [0, 1] if cell["model"] == "one" else [1, 2]},
+        {"seed": list(seeds), "step": [0, 1] if condition["model"] == "one" else [1, 2]},
     )
 
 
 STUDY = Study(
     question="Does it count?",
     presets={"smoke": Counting(n_seeds=2), "quick": Counting(n_seeds=3)},
-    cells=cells,
+    conditions=conditions,
     run=run,
-    claims=[Claim("c", "s", "here", "1", "%", lambda r: r.test_accuracy.sel(model="one", arm="a", step=0), above=0)],
+    claims=[Claim("c", "s", "here", "1", "%", lambda r: r.test_accuracy.sel(model="one", source="a", step=0), above=0)],
     figure=lambda results: Figure(),
     table=lambda results: Table("t", ["a"], [["1"]]),
     name="counting",
@@ -75,13 +75,13 @@ def execute_with(out, preset="quick", force=False, **changes):
 def test_results_have_names_units_and_provenance(tmp_path):
     done = execute_with(tmp_path)
     results = done.results
-    assert dict(results.test_accuracy.sizes) == {"model": 2, "arm": 2, "seed": 3, "step": 3}
+    assert dict(results.test_accuracy.sizes) == {"model": 2, "source": 2, "seed": 3, "step": 3}
     assert results.test_accuracy.attrs == {"long_name": "test accuracy", "units": "%"}
-    assert results.test_accuracy.sel(model="two", arm="b", step=1).values.tolist() == [200, 202, 204]
-    assert np.isnan(results.test_accuracy.sel(model="two", arm="b", step=0)).all()  # it was not evaluated there
-    assert np.isnan(results.test_accuracy.sel(model="one", arm="b")).all()
-    assert results["count"].sel(model="two", arm="b").values.ravel().tolist() == [0, 1, 2]
-    assert (results["count"].sel(model="two", arm="a") == 255).all()
+    assert results.test_accuracy.sel(model="two", source="b", step=1).values.tolist() == [200, 202, 204]
+    assert np.isnan(results.test_accuracy.sel(model="two", source="b", step=0)).all()  # it was not evaluated there
+    assert np.isnan(results.test_accuracy.sel(model="one", source="b")).all()
+    assert results["count"].sel(model="two", source="b").values.ravel().tolist() == [0, 1, 2]
+    assert (results["count"].sel(model="two", source="a") == 255).all()
     assert done.folder.parent == tmp_path / "counting"
     provenance = json.loads((done.folder / "provenance.json").read_text())
     assert {"finished", "seconds", "host", "devices", "versions"} <= set(provenance)
@@ -116,9 +116,9 @@ def test_every_field_counts_but_the_number_of_seeds(tmp_path):
 
 def test_a_corrupted_shard_is_said_and_trained_again(tmp_path):
     whole = execute_with(tmp_path)
-    shard = sorted((whole.folder / "shards").iterdir())[2]
-    shard.write_bytes(shard.read_bytes()[:-50])
-    with pytest.warns(UserWarning, match=f"{shard.name}.*training it again"):
+    member = sorted((whole.folder / "members").iterdir())[2]
+    member.write_bytes(member.read_bytes()[:-50])
+    with pytest.warns(UserWarning, match=f"{member.name}.*training it again"):
         mended = execute_with(tmp_path)
     assert mended.n_trained == 1
     xr.testing.assert_equal(mended.results, whole.results)
@@ -133,10 +133,10 @@ def test_corrupted_results_are_assembled_again(tmp_path):
 
 
 def test_shards_are_named_by_their_inputs(tmp_path):
-    shards = plan(STUDY, STUDY.presets["quick"], tmp_path)
-    assert len({shard.path.name for shard in shards}) == 6
-    assert shards == plan(STUDY, protocol_of(STUDY, "quick"), tmp_path)
-    assert not {s.path.name for s in shards} & {s.path.name for s in plan(STUDY, Counting(factor=9), tmp_path)}
+    members = plan(STUDY, STUDY.presets["quick"], tmp_path)
+    assert len({member.path.name for member in members}) == 6
+    assert members == plan(STUDY, protocol_of(STUDY, "quick"), tmp_path)
+    assert not {s.path.name for s in members} & {s.path.name for s in plan(STUDY, Counting(factor=9), tmp_path)}
 
 
 def test_refuses(tmp_path):
@@ -182,7 +182,7 @@ def test_killed_at_any_instant_it_resumes_to_the_same_bits(tmp_path):
         seen = 0
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
-            n = len(list((tmp_path / "cut").rglob("shards/*.nc")))
+            n = len(list((tmp_path / "cut").rglob("members/*.nc")))
             if n > seen + 2 or (n and time.monotonic() > deadline - 110):
                 time.sleep(0.03 * attempt)
                 process.send_signal(signal.SIGKILL)
@@ -202,42 +202,42 @@ def test_killed_at_any_instant_it_resumes_to_the_same_bits(tmp_path):
 
 
 def test_assemble_keeps_types(tmp_path):
-    shard = plan(STUDY, Counting(n_seeds=1), tmp_path)[0]
-    data = run(Counting(), shard.cell, [0], key=None, inputs={}, progress=None)
-    assert assemble([(shard.place, data)], [shard.place])["count"].dtype == np.uint8
+    member = plan(STUDY, Counting(n_seeds=1), tmp_path)[0]
+    data = run(Counting(), member.condition, [0], key=None, artifacts={}, progress=None)
+    assert assemble([(member.place, data)], [member.place])["count"].dtype == np.uint8
 
 
 def test_assemble_pads_what_is_shorter():
     """Test sets of data sets, say: 255 in whole numbers, NaN in others."""
     parts = []
-    for shard, n in zip(plan(STUDY, Counting(n_seeds=1), Path("anywhere")), (2, 5), strict=True):
+    for member, n in zip(plan(STUDY, Counting(n_seeds=1), Path("anywhere")), (2, 5), strict=True):
         values = {"guess": (("seed", "example"), np.ones((1, n), "u1")), "odds": (("seed", "example"), np.ones((1, n)))}
-        parts.append((shard.place, xr.Dataset(values, {"seed": [0]})))
+        parts.append((member.place, xr.Dataset(values, {"seed": [0]})))
     for order in (parts, parts[::-1]):
         found = assemble(order, [place for place, _ in order])
-        one, two = found.sel(model="one", arm="a"), found.sel(model="two", arm="b")
+        one, two = found.sel(model="one", source="a"), found.sel(model="two", source="b")
         assert one.guess.values.tolist() == [[1, 1, 255, 255, 255]]
         assert two.guess.values.tolist() == [[1, 1, 1, 1, 1]]
         assert np.isnan(one.odds).values.tolist() == [[False, False, True, True, True]]
 
 
 def test_what_is_read_names_its_cells_shards_and_is_asked_for_first(tmp_path):
-    def reads(content):
-        return lambda protocol: lambda cell: content if cell["model"] == "two" else None
+    def input_digest(content):
+        return lambda protocol: lambda condition: content if condition["model"] == "two" else None
 
     def names(study):
-        return [shard.path.name for shard in plan(study, Counting(n_seeds=1), tmp_path)]
+        return [member.path.name for member in plan(study, Counting(n_seeds=1), tmp_path)]
 
     def missing(protocol):
         raise FileNotFoundError("no such data")
 
     without, one, other = (
-        names(s) for s in (STUDY, replace(STUDY, reads=reads("1")), replace(STUDY, reads=reads("2")))
+        names(s) for s in (STUDY, replace(STUDY, input_digest=reads("1")), replace(STUDY, input_digest=reads("2")))
     )
     assert without[0] == one[0] == other[0]
     assert len({without[1], one[1], other[1]}) == 3
     with pytest.raises(FileNotFoundError, match="no such data"):
-        execute(replace(STUDY, reads=missing), "quick", Counting(), tmp_path / "out")
+        execute(replace(STUDY, input_digest=missing), "quick", Counting(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

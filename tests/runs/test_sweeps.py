@@ -54,9 +54,9 @@ def trained(toml, out):
     return flylab.run(sweeps.from_toml(toml), out=out)
 
 
-def shards(out):
+def members(out):
     """What each holds: where HDF5 puts it in the file depends on when Python lets objects go."""
-    return {path.name: netcdf.open_checked(path).checksum for path in Path(out).glob("sweeps/*/shards/*/*.nc")}
+    return {path.name: netcdf.open_checked(path).checksum for path in Path(out).glob("sweeps/*/members/*/*.nc")}
 
 
 def test_a_grid(toml, tmp_path):
@@ -83,25 +83,25 @@ def test_a_point_is_what_the_study_trains(tmp_path):
 def test_again_trains_nothing_and_a_larger_grid_only_the_new(toml, tmp_path):
     first = sweeping.run(sweeps.from_toml(toml), tmp_path)
     assert first.n_trained == 9
-    before = shards(tmp_path)
+    before = members(tmp_path)
     assert sweeping.run(sweeps.from_toml(toml), tmp_path).n_trained == 0
     toml.write_text(TOML.replace("[0.001, 0.1]", "[0.001, 0.01, 0.1]").replace("n_seeds = 3", "n_seeds = 4"))
     more = sweeping.run(sweeps.from_toml(toml), tmp_path)
     assert more.n_trained == 5 * 4 - 9
-    assert before.items() <= shards(tmp_path).items()
+    assert before.items() <= members(tmp_path).items()
 
 
 def test_parts_merged_are_the_whole(toml, tmp_path, capsys):
     whole = trained(toml, tmp_path / "whole")
     out = str(tmp_path / "parts")
-    assert main(["sweep", str(toml), "--out", out, "--shard", "1/4"]) == 0
+    assert main(["sweep", str(toml), "--out", out, "--member", "1/4"]) == 0
     assert main(["merge", str(toml), "--out", out]) == 2
     assert "members are not in" in capsys.readouterr().err
     for k in (2, 3, 4):
-        assert main(["sweep", str(toml), "--out", out, "--shard", f"{k}/4"]) == 0
+        assert main(["sweep", str(toml), "--out", out, "--member", f"{k}/4"]) == 0
     assert main(["merge", str(toml), "--out", out]) == 0
     assert netcdf.open_checked(tmp_path / "parts/sweeps/grid/results.nc").checksum == whole.checksum
-    assert shards(out) == shards(tmp_path / "whole")
+    assert members(out) == members(tmp_path / "whole")
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def test_a_dask_cluster_gives_the_same_and_outlives_its_workers(toml, tmp_path):
     script = f"""
 import os, signal, threading, time
 from pathlib import Path
-from flylab import clusters, sweeping, sweeps
+from flylab.runs import cluster as clusters, sweeping, sweeps
 
 def kill(executor):
     client = executor._client
@@ -132,7 +132,7 @@ if __name__ == "__main__":
     assert found.returncode == 0, found.stderr
     whole = trained(toml, tmp_path / "whole")
     assert found.stdout.split()[-2:] == ["9", whole.checksum]
-    assert shards(tmp_path / "dask") == shards(tmp_path / "whole")
+    assert members(tmp_path / "dask") == members(tmp_path / "whole")
 
 
 def test_a_lost_executor_is_said(toml, tmp_path):
@@ -161,7 +161,7 @@ def test_any_executor_will_do(toml, tmp_path):
 def test_damaged_and_foreign_files_are_trained_again(toml, tmp_path, damage):
     whole = sweeping.run(sweeps.from_toml(toml), tmp_path)
     (whole.folder / "results.nc").unlink()
-    paths = sorted(whole.folder.glob("shards/*/*.nc"))
+    paths = sorted(whole.folder.glob("members/*/*.nc"))
     content = paths[1].read_bytes()
     paths[1].write_bytes({
         "cut": content[:-100], "foreign": b"hello", "another's": paths[0].read_bytes(),
@@ -193,7 +193,7 @@ def test_two_processes_on_one_store_share_the_work(toml, tmp_path):
     counts = [int(text.split()[1]) if text.startswith("trained") else 0 for text in said]
     assert sum(counts) == 9  # nothing twice
     whole = trained(toml, tmp_path / "whole")
-    assert shards(tmp_path / "raced") == shards(tmp_path / "whole")
+    assert members(tmp_path / "raced") == members(tmp_path / "whole")
     assert netcdf.open_checked(tmp_path / "raced/sweeps/grid/results.nc").checksum == whole.checksum
 
 
@@ -211,7 +211,7 @@ def test_killed_at_any_instant_nothing_is_lost(toml, tmp_path):
     (run,) = racing(toml, tmp_path / "cut", 1)
     run.communicate(timeout=200)
     whole = trained(toml, tmp_path / "whole")
-    assert shards(tmp_path / "cut") == shards(tmp_path / "whole")
+    assert members(tmp_path / "cut") == members(tmp_path / "whole")
     assert netcdf.open_checked(tmp_path / "cut/sweeps/grid/results.nc").checksum == whole.checksum
 
 
@@ -239,8 +239,8 @@ def test_random_samples_have_one_dimension(tmp_path):
 
 def test_parts_share_all_members_evenly():
     sweep = Sweep("train", {"learning_rate": [0.1, 0.2, 0.3]}, "smoke", n_seeds=5)
-    whole = [name for job in sweeps.jobs(sweep) for name in job.names]
-    parts = [[name for job in sweeps.jobs(sweep, (k, 4)) for name in job.names] for k in (1, 2, 3, 4)]
+    whole = [name for group in sweeps.member_groups(sweep) for name in group.names]
+    parts = [[name for group in sweeps.member_groups(sweep, (k, 4)) for name in group.names] for k in (1, 2, 3, 4)]
     assert sorted(name for part in parts for name in part) == sorted(whole)
     assert {len(part) for part in parts} == {3, 4}
     assert len(set(whole)) == 15
@@ -249,7 +249,7 @@ def test_parts_share_all_members_evenly():
 def test_dry_run_trains_nothing(toml, tmp_path, capsys):
     assert main(["sweep", str(toml), "--out", str(tmp_path), "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "members   9, a shard each; 0 are finished" in said
+    assert "members   9, a member each; 0 are finished" in said
     assert "FLOPs     " in said
     assert not (tmp_path / "sweeps").exists()
 
@@ -271,7 +271,7 @@ def test_slurm_script_trains_all_parts(toml, tmp_path, capsys, monkeypatch):
     said = subprocess.run(["bash", "grid.sbatch"], capture_output=True, text=True, env=environment, check=True).stdout
     words = said.splitlines()
     assert words[1:4] == ["-m", "flylab", "sweep"]
-    assert words[4:] == [str(toml), "--out", str(folder / "my runs"), "--shard", "2/2"]
+    assert words[4:] == [str(toml), "--out", str(folder / "my runs"), "--member", "2/2"]
     merge = next(line for line in script.splitlines() if "flylab merge" in line).partition("done:  ")[2]
     assert shlex.split(merge)[-1] == str(folder / "my runs")
 
@@ -313,7 +313,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path, capsys, text, said):
 
 @pytest.mark.parametrize("part", ["0/4", "5/4", "1", "a/b", "1/4/2"])
 def test_bad_parts_are_refused(toml, tmp_path, part):
-    assert main(["sweep", str(toml), "--out", str(tmp_path), "--shard", part]) == 2
+    assert main(["sweep", str(toml), "--out", str(tmp_path), "--member", part]) == 2
 
 
 _plain = st.recursive(
@@ -376,11 +376,11 @@ def test_the_work_of_a_dry_run_grows_with_its_steps(name):
     for factor in (1, 1001):
         protocol = protocol_of(study, "smoke")
         protocol = replace(protocol, **{field: factor * getattr(protocol, field)})
-        found.append([study.cost(protocol, cell) for cell in study.cells(protocol)])
-        for (flops, n_bytes), cell in zip(found[-1], study.cells(protocol), strict=True):
-            forward_and_backward = 3 * 2 * protocol.batch_size * study.work(protocol, cell)
+        found.append([study.resources(protocol, condition) for condition in study.conditions(protocol)])
+        for (flops, n_bytes), condition in zip(found[-1], study.conditions(protocol), strict=True):
+            forward_and_backward = 3 * 2 * protocol.batch_size * study.n_steps(protocol, condition)
             assert flops >= forward_and_backward * 2  # at least two products of one number each
-            assert (n_bytes > 0) == (study.work(protocol, cell) > 0)
+            assert (n_bytes > 0) == (study.n_steps(protocol, condition) > 0)
     (few, n_bytes), (many, same) = ((sum(flops for flops, _ in one), max(b for _, b in one)) for one in found)
     assert 100 * few < many <= 1001 * few  # some of the few steps' work are evaluations
     assert n_bytes == same
@@ -428,11 +428,11 @@ def test_a_full_disk_and_a_read_only_one_are_one_line(toml, tmp_path):
             assert "Traceback" not in run.stderr
         subprocess.run(["mount", "-o", "remount,rw,size=100m", disk], check=True)
         subprocess.run(command, check=True, capture_output=True)
-        assert shards(disk) == shards_of_an_undisturbed_run(toml, tmp_path)
+        assert members(disk) == shards_of_an_undisturbed_run(toml, tmp_path)
     finally:
         subprocess.run(["umount", disk], check=True)
 
 
 def shards_of_an_undisturbed_run(toml, tmp_path):
     trained(toml, tmp_path / "whole")
-    return shards(tmp_path / "whole")
+    return members(tmp_path / "whole")

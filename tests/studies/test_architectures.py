@@ -45,18 +45,18 @@ def write_mnist(folder, name="mnist", seed=0):
 
 def results_of(**accuracies):
     """Made-up results: test accuracies (one per seed) by `dataset__model` or `dataset__model__arm`."""
-    cells, values = [], []
+    conditions, values = [], []
     for place, accuracy in accuracies.items():
-        dataset, model, arm = (*place.split("__"), "published")[:3]
-        cells.append({"dataset": dataset, "model": model, "arrangement": "plain", "arm": arm})
+        dataset, model, source = (*place.split("__"), "published")[:3]
+        conditions.append({"dataset": dataset, "model": model, "arrangement": "plain", "source": source})
         values.append(accuracy)
-    coords = {name: list(dict.fromkeys(cell[name] for cell in cells)) for name in cells[0]}
+    coords = {name: list(dict.fromkeys(condition[name] for condition in conditions)) for name in conditions[0]}
     found = xr.DataArray(
         np.full((*map(len, coords.values()), len(values[0]), 1), np.nan, np.float32),
         coords | {"seed": range(len(values[0])), "step": [100]},
     )
-    for cell, value in zip(cells, values, strict=True):
-        found.loc[cell] = np.array(value)[:, None]
+    for condition, value in zip(conditions, values, strict=True):
+        found.loc[condition] = np.array(value)[:, None]
     both = {"test_accuracy": found, "train_accuracy": found, "valid_accuracy": found}
     return xr.Dataset(both).assign_attrs(study="architectures", preset="quick", run="r")
 
@@ -119,11 +119,11 @@ def test_results_made_when_there_was_one_data_set_are_still_read():
     assert architectures.compared(old) == ["mnist1d"]
 
 
-# ── protocol and cells ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── protocol and conditions ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def cells_of(**changes):
-    return STUDY.cells(protocol_of(STUDY, "smoke", **changes))
+def conditions_of(**changes):
+    return STUDY.conditions(protocol_of(STUDY, "smoke", **changes))
 
 
 def test_mnist1d_is_always_among_the_data_sets():
@@ -149,14 +149,18 @@ def test_refuses(changes, says):
 
 def test_digits_references_are_in_every_run():
     """So that `sklearn-easy` is decided; networks learn them only where asked for."""
-    models = [cell["model"] for cell in cells_of() if cell["dataset"] == "digits"]
+    models = [condition["model"] for condition in conditions_of() if condition["dataset"] == "digits"]
     assert models == ["neighbours", "sklearn_logistic", "svm"]
-    models = [cell["model"] for cell in cells_of(dataset="digits") if cell["dataset"] == "digits"]
+    models = [condition["model"] for condition in conditions_of(dataset="digits") if condition["dataset"] == "digits"]
     assert models == ["cnn", "mlp", "logistic"] * 2 + ["neighbours", "sklearn_logistic", "svm"]
 
 
 def test_no_gru_on_images():
-    assert not [cell for cell in cells_of(dataset="mnist") if cell["model"] == "gru" and cell["dataset"] != "mnist1d"]
+    assert not [
+        condition
+        for condition in conditions_of(dataset="mnist")
+        if condition["model"] == "gru" and condition["dataset"] != "mnist1d"
+    ]
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,8 +189,8 @@ def test_networks_and_references_learn_images(done):
                 assert curve.sizes == {"seed": 2, "step": 3}
                 assert np.isnan(curve).any("seed").values.tolist() == [False, True, False]  # not evaluated at 10
         for model in architectures.REFERENCES:
-            assert (architectures.last(results, model, arm="fresh", dataset=dataset) > 90).all()
-            predicted = results.prediction.sel(dataset=dataset, model=model, arrangement="plain", arm="fresh")
+            assert (architectures.last(results, model, source="fresh", dataset=dataset) > 90).all()
+            predicted = results.prediction.sel(dataset=dataset, model=model, arrangement="plain", source="fresh")
             assert (predicted[0] != predicted[1]).any()  # divided anew
     assert float(architectures.last(results, "mlp", dataset="digits").mean()) > 30  # in 20 steps
 
@@ -196,7 +200,7 @@ def test_predictions_and_labels_belong_together(done):
     """Also where test sets have different lengths: what is missing is 255."""
     results = done.results
     for dataset, n in (("mnist1d", 100), ("digits", 397), ("mnist", 397)):
-        own = results.sel(dataset=dataset, model="cnn", arrangement="plain", arm="published")
+        own = results.sel(dataset=dataset, model="cnn", arrangement="plain", source="published")
         assert (own.label[:, n:] == 255).all()
         right = (own.label == own.prediction)[:, :n].mean("example") * 100
         np.testing.assert_allclose(right, own.test_accuracy.isel(step=-1), atol=1e-3)
@@ -236,7 +240,7 @@ def test_mnist1d_has_the_same_bits_beside_images(done, tmp_path):
 
 
 def names(protocol, folder):
-    return {(s.cell["dataset"], s.cell["model"], s.seed, s.cell["arrangement"], s.cell["arm"]): s.path.name
+    return {(s.condition["dataset"], s.condition["model"], s.seed, s.condition["arrangement"], s.condition["source"]): s.path.name
             for s in plan(STUDY, protocol, folder)}  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from flylab.training.learners import seeded
 
 STUDY = get_study("continuum")
 TINY = replace(STUDY.presets["smoke"], n_steps=4, eval_every=2, n_seeds=2)
-KNOBS = ["none", *continuum.DOUBLED]
+DATA_PARAMS = ["none", *continuum.DOUBLED]
 
 
 def made_up(accuracies, n_seeds=4, sizes=(4000,)):
@@ -28,15 +28,15 @@ def made_up(accuracies, n_seeds=4, sizes=(4000,)):
     for i, name in enumerate(names):
         values[i, 0, :, :] = accuracies[name][0] + level
         values[i, 1, -1] = accuracies[name][1] + level
-    robust = np.full((len(names), 2, len(sizes), n_seeds, len(KNOBS)), np.nan)
-    robust[:, 0, -1] = 80 - 3 * np.arange(len(KNOBS))
+    robust = np.full((len(names), 2, len(sizes), n_seeds, len(DATA_PARAMS)), np.nan)
+    robust[:, 0, -1] = 80 - 3 * np.arange(len(DATA_PARAMS))
     one = np.full((len(names), 2, len(sizes), n_seeds), 410.0)
     dims = ("model", "arrangement", "n_train", "seed")
     return xr.Dataset(
-        {"test_accuracy": ((*dims, "step"), values), "robust_accuracy": ((*dims, "knob"), robust),
+        {"test_accuracy": ((*dims, "step"), values), "robust_accuracy": ((*dims, "data_param"), robust),
          "n_params": (dims, one), "flops": (dims, one)},
         {"model": names, "arrangement": ["plain", "shuffled"], "n_train": list(sizes), "seed": range(n_seeds),
-         "step": [6000], "knob": KNOBS},
+         "step": [6000], "data_param": DATA_PARAMS},
         {"preset": "quick", "study": "continuum", "run": "r"},
     )  # fmt: skip
 
@@ -82,7 +82,7 @@ def test_rows_sort_by_score_and_say_what_is_known():
     rows = continuum.rows(made_up(KNOWN, sizes=(500, 4000)))
     assert [row.model for row in rows][:4] == ["resnet", "cnn", "local", "logistic"]
     assert rows[0].by_size[500].mean == pytest.approx(93.75)
-    assert rows[0].robustness["iid_noise_scale"].mean == pytest.approx(3 * KNOBS.index("iid_noise_scale"))
+    assert rows[0].robustness["iid_noise_scale"].mean == pytest.approx(3 * DATA_PARAMS.index("iid_noise_scale"))
     assert (rows[0].n_params, rows[0].n_train, rows[0].n_seeds) == (410, 4000, 4)
 
 
@@ -131,9 +131,9 @@ def test_fewer_examples_are_the_first_of_all(run_):
 
 @pytest.mark.slow
 def test_a_seed_is_the_same_alone(run_):
-    cell = {"model": "local", "arrangement": "shuffled", "n_train": 200}
-    alone = STUDY.run(TINY, cell, [1], key=jax.random.key(0))
-    there = run_.results.sel(**cell, seed=[1])
+    condition = {"model": "local", "arrangement": "shuffled", "n_train": 200}
+    alone = STUDY.run(TINY, condition, [1], key=jax.random.key(0))
+    there = run_.results.sel(**condition, seed=[1])
     np.testing.assert_array_equal(alone.test_accuracy, there.test_accuracy.sel(step=alone.step))
 
 
@@ -150,7 +150,7 @@ def test_fresh_data_differ_by_seed_and_are_shared_by_models():
 
 def test_turned_data_are_harder_in_one_way_and_standardised_as_usual():
     tests = continuum.turned(MNIST1D())
-    assert list(tests) == KNOBS
+    assert list(tests) == DATA_PARAMS
     assert tests["none"].x.shape == (2000, 40)
     assert tests["none"].x.std() == pytest.approx(1, abs=0.05)
     assert tests["corr_noise_scale"].x.std() > 1.2

@@ -16,7 +16,7 @@ STUDY = get_study("double_descent")
 WIDTHS = np.array(dd.WIDTHS)
 
 
-def results_of(arm, test_error, train_error, test_loss=None, n_train=(4000,), n_outputs=(10,), n_seeds=4):
+def results_of(treatment, test_error, train_error, test_loss=None, n_train=(4000,), n_outputs=(10,), n_seeds=4):
     """Made-up results: functions of (number of parameters or width, n, k, seed), at a first and a last step."""
     sizes = (1, len(n_train), len(n_outputs), len(WIDTHS), n_seeds, 2)
     values = {name: np.full(sizes, 90.0) for name in ("test_error", "train_error", "test_loss", "train_loss")}
@@ -30,11 +30,11 @@ def results_of(arm, test_error, train_error, test_loss=None, n_train=(4000,), n_
                 values["test_error"][at] = test_error(p, n, k, seed)
                 values["train_error"][at] = values["train_loss"][at] = train_error(p, n, k, seed)
                 values["test_loss"][at] = test_loss(p, n, k, seed) if test_loss else 1.0
-    dims = ("arm", "n_train", "n_outputs", "width", "seed", "step")
-    coords = {"arm": [arm], "n_train": list(n_train), "n_outputs": list(n_outputs), "width": WIDTHS}
+    dims = ("treatment", "n_train", "n_outputs", "width", "seed", "step")
+    coords = {"treatment": [treatment], "n_train": list(n_train), "n_outputs": list(n_outputs), "width": WIDTHS}
     data = {name: (dims, value) for name, value in values.items()} | {"n_params": (dims[:-1], params)}
     found = xr.Dataset(data, coords | {"seed": range(n_seeds), "step": [0, 20000]})
-    return units.labelled(found).assign_attrs(preset="paper", study="double_descent", run="r")
+    return units.attach_units(found).assign_attrs(preset="paper", study="double_descent", run="r")
 
 
 def hill(p, place, base=45.0, height=9.0):
@@ -101,15 +101,15 @@ DESIGN = {"n_train": (500, 1000, 2000, 4000), "n_outputs": (2, 5, 10)}
 def test_threshold_claims_recover_a_known_law(way, curve, loss, law):
     peak = {curve: lambda p, n, k, s: hill(p, law(n, k) * (1 + 0.02 * s))}
     test_error, test_loss = peak.get("test_error", lambda p, n, k, s: 90.0), peak.get("test_loss")
-    arm = f"{way}-{loss}"
-    results = results_of(arm, test_error, lambda p, n, k, s: fit(p, 2 * law(n, k)), test_loss, **DESIGN)
+    treatment = f"{way}-{loss}"
+    results = results_of(treatment, test_error, lambda p, n, k, s: fit(p, 2 * law(n, k)), test_loss, **DESIGN)
     found = {name: one for name, one in verdicts(results).items() if name.startswith(f"{loss}-threshold.{way}.")}
     assert len(found) == 3
     assert {one.verdict for one in found.values()} == {"supported"}
-    by_error = dd.threshold(results, arm, "error")
+    by_error = dd.threshold(results, treatment, "error")
     assert float(by_error.sel(n_train=1000, n_outputs=5, seed=0)) == pytest.approx(2 * law(1000, 5), rel=0.1)
-    assert float(dd.power(results, arm, "error", "n_train").mean()) == pytest.approx(1, abs=0.05)
-    assert float(dd.power(results, arm, "loss", "n_train").mean()) == pytest.approx(1, abs=0.05)
+    assert float(dd.power(results, treatment, "error", "n_train").mean()) == pytest.approx(1, abs=0.05)
+    assert float(dd.power(results, treatment, "loss", "n_train").mean()) == pytest.approx(1, abs=0.05)
     assert STUDY.figure(results).axes
     assert len(STUDY.table(results).rows) == 3
 
@@ -125,21 +125,21 @@ def test_a_threshold_beyond_the_widths_leaves_the_claims_undecided():
 
 def test_cells_and_labels_of_the_arms():
     paper, threshold = STUDY.presets["paper"], STUDY.presets["threshold"]
-    cells = dd.cells(paper)
-    assert len(cells) == 3 * 19 + 29 + 3 * len(paper.sample_widths)
-    assert len({tuple(cell.items()) for cell in cells}) == len(cells)
-    assert len(dd.cells(threshold)) == 4 * 4 * 3 * len(threshold.widths)
+    conditions = dd.conditions(paper)
+    assert len(conditions) == 3 * 19 + 29 + 3 * len(paper.sample_widths)
+    assert len({tuple(condition.items()) for condition in conditions}) == len(conditions)
+    assert len(dd.conditions(threshold)) == 4 * 4 * 3 * len(threshold.widths)
     assert paper.n_steps == threshold.n_steps == 20000
     small = STUDY.presets["smoke"].data
-    random, two = (published(dd.ARMS[f"{way}-nll"].labels(small, 5)) for way in ("random", "two-class"))
+    random, two = (published(dd.TREATMENTS[f"{way}-nll"].labels(small, 5)) for way in ("random", "two-class"))
     assert set(random.train.y) == set(random.test.y) == set(range(5))
     assert set(two.train.y) == set(two.test.y) == {0, 1}
     assert two.config.outputs == 5
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="arms=mlp is not allowed: give some of mlp-noise"):
-        protocol_of(STUDY, "smoke", arms=("mlp",))
+    with pytest.raises(ValueError, match="treatments=mlp is not allowed: give some of mlp-noise"):
+        protocol_of(STUDY, "smoke", treatments=("mlp",))
     with pytest.raises(ValueError, match="n_epochs=0"):
         protocol_of(STUDY, "smoke", n_epochs=0)
     with pytest.raises(ValueError, match="widths=\\(0, 2\\)"):
@@ -149,15 +149,17 @@ def test_refuses():
 def test_a_padded_width_trains_as_alone(monkeypatch):
     """The bucket is a matter of speed only; the initialisation is the width's own."""
     protocol = protocol_of(STUDY, "smoke", n_epochs=2)
-    cell = {"arm": "mlp-noise", "n_train": 200, "n_outputs": 10, "width": 5}
+    condition = {"treatment": "mlp-noise", "n_train": 200, "n_outputs": 10, "width": 5}
 
     def trained():
         import jax
 
-        return dd.run(protocol, cell, [0, 3], key=jax.random.key(0))
+        return dd.run(protocol, condition, [0, 3], key=jax.random.key(0))
 
     padded = trained()
-    monkeypatch.setitem(dd.ARMS, "mlp-noise", dd.ARMS["mlp-noise"]._replace(network=dd.MLP._replace(buckets=())))
+    monkeypatch.setitem(
+        dd.TREATMENTS, "mlp-noise", dd.TREATMENTS["mlp-noise"]._replace(network=dd.MLP._replace(buckets=()))
+    )
     alone = trained()
     xr.testing.assert_allclose(padded, alone, rtol=1e-4)
     assert set(padded.n_params.values) == {5 * (40 + 5 + 1 + 10 + 1) + 10}
@@ -167,7 +169,7 @@ def test_a_padded_width_trains_as_alone(monkeypatch):
 def test_smoke_runs_every_claim(tmp_path):
     done = execute(STUDY, "smoke", STUDY.presets["smoke"], tmp_path)
     results = done.results
-    assert set(results.test_error.dims) == {"arm", "n_train", "n_outputs", "width", "seed", "step"}
+    assert set(results.test_error.dims) == {"treatment", "n_train", "n_outputs", "width", "seed", "step"}
     assert results.test_error.attrs == {"long_name": "test error", "units": "%"}
     assert "prediction" not in results
     found = judge(STUDY.claims, results, {})

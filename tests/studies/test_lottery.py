@@ -12,14 +12,14 @@ from flylab.base.rng import stream
 from flylab.models.masks import sparsity_of
 from flylab.models.tickets import load_ticket
 from flylab.studies import lottery
-from flylab.studies.lottery import ARMS, Protocol
+from flylab.studies.lottery import TREATMENTS, Protocol
 
 TINY = replace(lottery.STUDY.presets["smoke"], arrangements=("plain", "reversed"))
 KEY = jax.random.key(0)
 
 
 class Memory:
-    """A checkpoint in memory that stops the run after so many saves."""
+    """A resume in memory that stops the run after so many saves."""
 
     def __init__(self, stop_after=None):
         self.saved, self.left = {}, stop_after
@@ -35,8 +35,8 @@ class Memory:
                 raise KeyboardInterrupt
 
 
-def run(protocol=TINY, seeds=(0, 1), checkpoint=None):
-    results = lottery.run(protocol, {"model": protocol.model}, list(seeds), key=KEY, checkpoint=checkpoint)
+def run(protocol=TINY, seeds=(0, 1), resume=None):
+    results = lottery.run(protocol, {"model": protocol.model}, list(seeds), key=KEY, resume=resume)
     results = results.expand_dims(model=[protocol.model])
     return results.assign_attrs(protocol=to_json(protocol))
 
@@ -51,9 +51,9 @@ def test_goes_on_where_it_stopped(results):
     for n in (1, 2, 5):
         memory = Memory(n)
         with pytest.raises(KeyboardInterrupt):
-            run(checkpoint=memory)
+            run(resume=memory)
         memory.left = None
-        xr.testing.assert_identical(run(checkpoint=memory), results)
+        xr.testing.assert_identical(run(resume=memory), results)
 
 
 def test_a_seed_is_the_same_alone(results):
@@ -79,9 +79,9 @@ def test_the_search_ranks_the_weights_at_the_step_that_is_asked_for(results):
 
     model, key = lottery._model(TINY), jax.random.fold_in(KEY, 0)
     plan = Plan(TINY.score_at, TINY.batch_size)
-    knobs = {"learning_rate": TINY.learning_rate}
+    hparams = {"learning_rate": TINY.learning_rate}
     initial = model.init(stream(key, "init"))
-    trained = jax.device_get(train(supervised(model), initial, lottery._made(TINY.data), plan, knobs, key=key).params)
+    trained = jax.device_get(train(supervised(model), initial, lottery._made(TINY.data), plan, hparams, key=key).params)
     want = prune(trained, full(trained), TINY.sparsities[1])
     got = lottery.mask(results, seed=0, sparsity=100 * TINY.sparsities[1])
     share = [np.mean(a != b) for a, b in zip(jax.tree.leaves(want), jax.tree.leaves(got), strict=True)]
@@ -137,14 +137,20 @@ def test_refuses(field, value):
 
 
 def made_up(**accuracies):
-    """Results in which each (arm, arrangement) has the accuracy that is given, ± by seed."""
+    """Results in which each (treatment, arrangement) has the accuracy that is given, ± by seed."""
     protocol = Protocol(n_seeds=2, analysis_steps=10)
     arrangements = list(protocol.arrangements)
-    values = np.zeros((1, 2, len(ARMS), 4, 2))
+    values = np.zeros((1, 2, len(TREATMENTS), 4, 2))
     for name, value in accuracies.items():
-        arm, arrangement = name.split("_")
-        values[0, :, ARMS.index(arm), arrangements.index(arrangement)] = value
-    coords = {"model": ["mlp"], "seed": [0, 1], "arm": list(ARMS), "arrangement": arrangements, "step": [0, 10]}
+        treatment, arrangement = name.split("_")
+        values[0, :, TREATMENTS.index(treatment), arrangements.index(arrangement)] = value
+    coords = {
+        "model": ["mlp"],
+        "seed": [0, 1],
+        "treatment": list(TREATMENTS),
+        "arrangement": arrangements,
+        "step": [0, 10],
+    }
     data = xr.Dataset({"test_accuracy": (tuple(coords), values)}, coords)
     return data.assign_attrs(protocol=to_json(protocol))
 

@@ -27,9 +27,9 @@ def made_up(accuracies, n_train, n_endless=600_000, n_seeds=4):
     for i, name in enumerate(names):
         for j, value in enumerate(accuracies[name]):
             values[int(j == len(n_train)), i, j] = np.array([0, value]) + level
-    dims = ("arm", "pooling", "n_train", "seed", "step")
+    dims = ("source", "pooling", "n_train", "seed", "step")
     coords = {
-        "arm": ["published", "endless"], "pooling": names, "n_train": [*n_train, n_endless],
+        "source": ["published", "endless"], "pooling": names, "n_train": [*n_train, n_endless],
         "seed": range(n_seeds), "step": [0, 6000],
     }  # fmt: skip
     return xr.Dataset({"test_accuracy": (dims, values)}, coords).assign_attrs(preset="paper", study="pooling", run="r")
@@ -59,7 +59,7 @@ def test_effects_and_verdicts_of_known_results():
 
 def test_what_a_preset_lacks_is_not_tested():
     results = made_up({name: (value[0], value[2]) for name, value in AS_PUBLISHED.items()}, (1000,))
-    presets = {name: STUDY.cells(protocol) for name, protocol in STUDY.presets.items()}
+    presets = {name: STUDY.conditions(protocol) for name, protocol in STUDY.presets.items()}
     found = {one.id: one for one in judge(STUDY.claims, results, presets)}
     assert found["low-data-max"].verdict == "supported"
     assert found["high-data-equal-max"].verdict == found["max-vs-l2"].verdict == "not tested"
@@ -72,8 +72,8 @@ def test_without_no_pooling_nothing_is_tested_against_it():
 
 
 def test_seeds_have_their_own_data_and_poolings_share_them(monkeypatch):
-    cell = {"arm": "published", "n_train": 100, "pooling": "max"}
-    both, alone = (pooling.run(TINY, cell, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    condition = {"source": "published", "n_train": 100, "pooling": "max"}
+    both, alone = (pooling.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
     seen = []
     real = pooling.train_members
@@ -84,7 +84,7 @@ def test_seeds_have_their_own_data_and_poolings_share_them(monkeypatch):
 
     monkeypatch.setattr(pooling, "train_members", spied)
     for name in ("max", "average"):
-        pooling.run(TINY, cell | {"pooling": name}, [1], key=KEY)
+        pooling.run(TINY, condition | {"pooling": name}, [1], key=KEY)
     (first, key), (second, same_key) = seen
     assert first(1).config.seed == 1002
     assert not np.array_equal(first(0).train.x, first(1).train.x)
@@ -96,7 +96,7 @@ def test_endless_data_have_no_training_accuracy_and_many_test_examples(monkeypat
     seen = []
     real = pooling.endless
     monkeypatch.setattr(pooling, "endless", lambda config: seen.append(config) or real(config))
-    found = pooling.run(TINY, {"arm": "endless", "n_train": 400, "pooling": "l2"}, [0], key=KEY)
+    found = pooling.run(TINY, {"source": "endless", "n_train": 400, "pooling": "l2"}, [0], key=KEY)
     assert [one.n_test for one in seen] == [TINY.endless_n_test]
     assert set(found) == {"test_loss", "test_accuracy"}
     assert np.isfinite(found.test_loss).all()

@@ -46,7 +46,7 @@ def test_effects_and_verdicts_of_known_results():
     np.testing.assert_allclose(self_supervised.lost_at_output(signal, "default"), [-30] * 4)
     np.testing.assert_allclose(self_supervised.peaks_at(results, "default", 3), [100] * 4)
     np.testing.assert_allclose(self_supervised.peaks_at(results, "default", 2), [0] * 4)
-    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {"quick": STUDY.cells(TINY)})}
+    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {"quick": STUDY.conditions(TINY)})}
     assert {name for name, verdict in found.items() if verdict == "refuted"} == {
         "guillotine-deep", "peak-place-default.paper", "peak-place-none.paper", "peak-place-deep.paper",
         "peak-place-deep.nb",

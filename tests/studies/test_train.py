@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flylab
-from flylab.studies.train import NETWORKS, STUDY, Protocol, _network, cost, figure, run, table
+from flylab.studies.train import NETWORKS, STUDY, Protocol, _network, figure, run, table
 
 DATA = flylab.MNIST1D(n_train=100, n_valid=0, n_test=100)
 
@@ -12,7 +12,7 @@ DATA = flylab.MNIST1D(n_train=100, n_valid=0, n_test=100)
 @pytest.mark.parametrize("model", NETWORKS)
 def test_every_network_learns_and_has_its_cost(model):
     protocol = Protocol(n_seeds=2, model=model, n_steps=3, eval_every=1, data=DATA)
-    assert cost(protocol, {"model": model})[0] > 3 * 2 * 100 * 40
+    assert resources(protocol, {"model": model})[0] > 3 * 2 * 100 * 40
     import jax
 
     found = run(protocol, {"model": model}, [0, 1], key=jax.random.key(0))
@@ -35,7 +35,7 @@ def test_table_and_figure(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"width": 0}, {"model": "x"}, {"n_steps": 0}, {"learning_rate": 0.0}, {"order": "x"}]
+    "change", [{"width": 0}, {"model": "x"}, {"n_steps": 0}, {"learning_rate": 0.0}, {"shuffle": "x"}]
 )
 def test_refuses(change):
     with pytest.raises(ValueError, match="is not allowed"):

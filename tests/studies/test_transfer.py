@@ -49,7 +49,7 @@ def test_the_learned_function_is_an_input(tmp_path):
     path = activations.save_weights(tmp_path / "other.json", other, {})
     runs = [
         [
-            transfer.run(TINY, {"activation": name}, [0], key=KEY, inputs={"activation": file})
+            transfer.run(TINY, {"activation": name}, [0], key=KEY, artifacts={"activation": file})
             for name in ("learned", "elu")
         ]
         for file in (activations.ARTIFACT, path)
@@ -57,7 +57,7 @@ def test_the_learned_function_is_an_input(tmp_path):
     assert (runs[0][0].first_epoch_loss != runs[1][0].first_epoch_loss).all()
     xr.testing.assert_identical(runs[0][1], runs[1][1])
     names = [
-        {shard.path.name for shard in plan(replace(STUDY, inputs={"activation": file}), TINY, tmp_path)}
+        {shard.path.name for shard in plan(replace(STUDY, artifacts={"activation": file}), TINY, tmp_path)}
         for file in (activations.ARTIFACT, path)
     ]
     assert not names[0] & names[1]
@@ -65,7 +65,7 @@ def test_the_learned_function_is_an_input(tmp_path):
 
 def test_a_seed_is_the_same_alone():
     both, alone = (
-        transfer.run(TINY, {"activation": "relu"}, seeds, key=KEY, inputs={"activation": activations.ARTIFACT})
+        transfer.run(TINY, {"activation": "relu"}, seeds, key=KEY, artifacts={"activation": activations.ARTIFACT})
         for seeds in ([0, 1], [1])
     )
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))

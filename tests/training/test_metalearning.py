@@ -1,4 +1,4 @@
-"""Metagradients equal central differences for every kind of knob, in both modes; outer runs are populations."""
+"""Metagradients equal central differences for every kind of hyper-parameter, in both modes; outer runs are populations."""
 
 from typing import NamedTuple
 
@@ -24,28 +24,28 @@ DATA = MNIST1D(n_train=200, n_valid=50, n_test=50)
 SMOOTH = dense.shallow(width=12)
 
 
-def decayed(knobs):
+def decayed(hparams):
     """Gradient descent with weight decay by layer."""
 
     def decay(gradient, params):
-        own = {name: jax.tree.map(lambda leaf, d=knobs["decay"][name]: d * leaf, params[name]) for name in params}
+        own = {name: jax.tree.map(lambda leaf, d=hparams["decay"][name]: d * leaf, params[name]) for name in params}
         return jax.tree.map(jnp.add, gradient, own)
 
     return optax.chain(optax.stateless(decay), optax.sgd(0.5))
 
 
-def scheduled(knobs):
-    return optax.sgd(lambda step: knobs["schedule"][step])
+def scheduled(hparams):
+    return optax.sgd(lambda step: hparams["schedule"][step])
 
 
-def with_activation(knobs):
-    return dense.shallow.__wrapped__(width=12, activation=lambda z: activations.learnable(knobs["activation"], z))
+def with_activation(hparams):
+    return dense.shallow.__wrapped__(width=12, activation=lambda z: activations.learnable(hparams["activation"], z))
 
 
 class Case(NamedTuple):
-    """A kind of knob: its value, and what it needs."""
+    """A kind of hyper-parameter: its value, and what it needs."""
 
-    knobs: dict
+    hparams: dict
     optimizer: object = "sgd"
     model: object = SMOOTH
     source: bool = False
@@ -82,21 +82,21 @@ START = jax.device_get(SMOOTH.init(jax.random.key(2)))
 @pytest.mark.slow
 @EVERY
 def test_equals_central_differences_in_double_precision(case):
-    """Along three directions in the space of the knobs, in forward and in reverse mode."""
+    """Along three directions in the space of the hparams, in forward and in reverse mode."""
     objective, splits, plan = given(case)
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), START)
-        knobs = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), case.knobs)
-        flat, restored = ravel_pytree(knobs)
+        hparams = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), case.hparams)
+        flat, restored = ravel_pytree(hparams)
 
         @jax.jit
         def value(flat):
-            knobs = case.fixed | restored(flat)
-            return outer(train(objective, params, splits, plan, knobs, key=KEY).history)
+            hparams = case.fixed | restored(flat)
+            return outer(train(objective, params, splits, plan, hparams, key=KEY).history)
 
         found = [
             metagradient(
-                objective, splits, plan, knobs, key=KEY, params=params, fixed=case.fixed, outer=outer, mode=mode
+                objective, splits, plan, hparams, key=KEY, params=params, fixed=case.fixed, outer=outer, mode=mode
             )
             for mode in ("forward", "reverse")
             if not (mode == "forward" and flat.size > 20)
@@ -116,10 +116,10 @@ def test_equals_central_differences_in_double_precision(case):
 def test_single_precision_equals_double(case):
     objective, splits, plan = given(case)
     common = {"key": KEY, "fixed": case.fixed, "outer": outer}
-    single = metagradient(objective, splits, plan, case.knobs, params=START, **common).gradient
+    single = metagradient(objective, splits, plan, case.hparams, params=START, **common).gradient
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), START)
-        double = metagradient(objective, splits, plan, case.knobs, params=params, **common).gradient
+        double = metagradient(objective, splits, plan, case.hparams, params=params, **common).gradient
     for one, other in zip(jax.tree.leaves(single), jax.tree.leaves(double), strict=True):
         assert one.dtype == jnp.float32
         assert other.dtype == jnp.float64
@@ -146,23 +146,25 @@ def test_every_model_in_both_modes(name):
 
 
 def test_metalearning_is_descent_along_the_metagradient():
-    """For every start and seed, whoever runs beside it; the knobs kept on the way are those of each step."""
+    """For every start and seed, whoever runs beside it; the hparams kept on the way are those of each step."""
     objective, splits, inner = supervised(SMOOTH), published(DATA), Plan(10, 20, optimizer="sgd")
-    plan = MetaPlan(inner, 3, optax.sgd(0.3), keep=(0, 1, 3))
+    plan = MetaPlan(inner, 3, optax.sgd(0.3), save_hparams_at=(0, 1, 3))
     starts = [{"learning_rate": 0.1}, {"learning_rate": 0.8}]
     found = metalearn(objective, splits, plan, starts, seeds=(0, 5), key=7)
     for i, seed in ((0, 0), (1, 5)):
-        key, knobs = jax.random.fold_in(jax.random.key(7), seed), starts[i]
-        params, rates = objective.init(stream(key, "init"), knobs), [knobs["learning_rate"]]
+        key, hparams = jax.random.fold_in(jax.random.key(7), seed), starts[i]
+        params, rates = objective.init(stream(key, "init"), hparams), [hparams["learning_rate"]]
         for step in range(3):
             own = jax.random.fold_in(stream(key, "outer"), step)
-            one = metagradient(objective, splits, inner, knobs, key=own, params=params)
+            one = metagradient(objective, splits, inner, hparams, key=own, params=params)
             place = {"start": i, "seed": seed, "outer_step": step}
             np.testing.assert_allclose(found.results.outer_loss.sel(place), one.value, rtol=1e-5)
-            knobs = {"learning_rate": knobs["learning_rate"] - 0.3 * float(one.gradient["learning_rate"])}
-            rates.append(knobs["learning_rate"])
-        np.testing.assert_allclose(found.kept["learning_rate"][i, seed // 5], np.array(rates)[[0, 1, 3]], rtol=1e-5)
-        np.testing.assert_allclose(found.knobs["learning_rate"][i, seed // 5], rates[-1], rtol=1e-5)
+            hparams = {"learning_rate": hparams["learning_rate"] - 0.3 * float(one.gradient["learning_rate"])}
+            rates.append(hparams["learning_rate"])
+        np.testing.assert_allclose(
+            found.saved_hparams["learning_rate"][i, seed // 5], np.array(rates)[[0, 1, 3]], rtol=1e-5
+        )
+        np.testing.assert_allclose(found.hparams["learning_rate"][i, seed // 5], rates[-1], rtol=1e-5)
     alone = metalearn(objective, splits, plan, starts[:1], seeds=(0,), key=7)
     np.testing.assert_array_equal(alone.results.outer_loss[0, 0], found.results.outer_loss[0, 0])
 
@@ -181,14 +183,14 @@ def test_a_new_start_every_outer_step():
 
 
 def test_metalearning_the_data_is_a_few_lines():
-    """A training set made for the test set: the generator's noise, a knob, is driven down."""
+    """A training set made for the test set: the generator's noise, a hyper-parameter, is driven down."""
     objective = supervised(SMOOTH)
     plan = MetaPlan(Plan(40, 20, optimizer="sgd"), 15, optax.sgd(0.02), outer=lambda h: h["test_loss"][-1])
     start, fixed = {"corr_noise_scale": 0.5}, {"learning_rate": 0.5}
     found = metalearn(objective, endless(DATA), plan, [start], fixed=fixed)
     losses = found.results.outer_loss.values.ravel()
     assert losses[-1] < losses[0] - 0.1
-    assert found.knobs["corr_noise_scale"].item() < 0.4
+    assert found.hparams["corr_noise_scale"].item() < 0.4
 
 
 def test_reverse_mode_keeps_few_states(monkeypatch):
@@ -196,17 +198,17 @@ def test_reverse_mode_keeps_few_states(monkeypatch):
     objective, splits, plan = supervised(dense.mlp()), published(DATA), Plan(200, 20, eval_every=1000, optimizer="sgd")
     params = jax.device_get(objective.init(KEY, {}))
 
-    def program(checkpoint):
+    def program(remat):
         def value(rate):
-            knobs = {"learning_rate": rate}
-            return train(objective, params, splits, plan, knobs, key=KEY, checkpoint=checkpoint).history["loss"].mean()
+            hparams = {"learning_rate": rate}
+            return train(objective, params, splits, plan, hparams, key=KEY, remat=remat).history["loss"].mean()
 
         compiled = jax.jit(jax.grad(value)).lower(0.05).compile()
         return compiled(0.05), compiled.memory_analysis().temp_size_in_bytes
 
     gradient, all_bytes = program(False)
     states, state_bytes = program(True)
-    monkeypatch.setattr("flylab.training.train.CHECKPOINT_BYTES", 2**20)
+    monkeypatch.setattr("flylab.training.train.REMAT_BYTES", 2**20)
     some, few_bytes = program(True)
     np.testing.assert_allclose(states, gradient, rtol=1e-4)
     np.testing.assert_allclose(some, gradient, rtol=1e-4)
@@ -242,13 +244,13 @@ def test_bad_input_gets_a_clear_error():
     inner = Plan(4, 20, optimizer="sgd")
     with pytest.raises(ValueError, match="mode='sideways' is not allowed: give one of auto, forward, reverse"):
         metagradient(objective, splits, inner, {"learning_rate": 0.1}, key=KEY, mode="sideways")
-    with pytest.raises(ValueError, match="knob 'rate' is read by nothing"):
+    with pytest.raises(ValueError, match="hyper-parameter 'rate' is read by nothing"):
         metagradient(objective, splits, inner, {"learning_rate": 0.1, "rate": 0.1}, key=KEY)
     with pytest.raises(TypeError, match="dict is no data to train on"):
         metagradient(objective, {}, inner, {"learning_rate": 0.1}, key=KEY)
     with pytest.raises(ValueError, match="n_steps=0 is not allowed"):
         MetaPlan(inner, 0, optax.sgd(0.1))
-    with pytest.raises(ValueError, match="keep=\\(5,\\) is not allowed: give steps from 0 to 3"):
-        MetaPlan(inner, 3, optax.sgd(0.1), keep=(5,))
+    with pytest.raises(ValueError, match="save_hparams_at=\\(5,\\) is not allowed: give steps from 0 to 3"):
+        MetaPlan(inner, 3, optax.sgd(0.1), save_hparams_at=(5,))
     with pytest.raises(ValueError, match="0 starts and 1 seeds"):
         metalearn(objective, splits, MetaPlan(inner, 1, optax.sgd(0.1)), [])

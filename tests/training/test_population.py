@@ -153,7 +153,7 @@ def test_works_where_jax_has_started(tmp_path):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = train_members(supervised(get_model("mlp")), splits, Plan(20, 50), grid)
-        print(sum("flylab.setup()" in str(w.message) for w in caught), result.params["output"]["w"].tobytes().hex())
+        print(sum("flylab.initialise()" in str(w.message) for w in caught), result.params["output"]["w"].tobytes().hex())
     """
 
     def output(how):

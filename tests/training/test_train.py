@@ -85,8 +85,8 @@ def test_evaluation_covers_every_example_once(tiny, monkeypatch):
 def test_shuffled_order_takes_every_example_once_an_epoch(tiny):
     """A network whose loss is the sum of the labels it sees: over an epoch, that of all labels."""
     seen = Model(lambda key: {"p": jnp.zeros(10)}, lambda params, x: params["p"])
-    objective = supervised(seen)._replace(loss=lambda p, batch, knobs, key: (batch.y.sum() + 0.0 * p["p"].sum(), {}))
-    plan = Plan(8, 50, eval_every=8, order="shuffled")
+    objective = supervised(seen)._replace(loss=lambda p, batch, hparams, key: (batch.y.sum() + 0.0 * p["p"].sum(), {}))
+    plan = Plan(8, 50, eval_every=8, shuffle=True)
     loss = train(objective, {"p": jnp.zeros(10)}, tiny, plan, {"learning_rate": 0.1}, key=key).history["loss"]
     np.testing.assert_allclose(loss.reshape(2, 4).sum(1), tiny.train.y.sum())
     assert not np.array_equal(loss[:4], loss[4:])  # a new order each epoch

@@ -46,7 +46,7 @@ def load_mnist1d(
         return_X_y: return `(data, target)` in place of a `Bunch`.
         as_frame: pandas objects in place of arrays.
         subset: "train", "valid", "test", or "all": the published 4000 + 1000 training and test examples, in this order.
-        config: knobs of the data, or splits; by default the published set.
+        config: parameters of the data, or splits; by default the published set.
 
     Returns:
         a `sklearn.utils.Bunch` with `data` (float64, `(n, length)`), `target` (`(n,)`), `frame` (where `as_frame`),

@@ -26,7 +26,7 @@ class MNIST1D(Dataset):
 
     Args:
         train: the training set, or the test set.
-        config: knobs of the data; or splits, as from `flylab.data.load`.
+        config: parameters of the data; or splits, as from `flylab.data.load`.
         transform: applied to each signal.
         target_transform: applied to each label.
         channel_dim: signals of shape `(1, length)`, as `Conv1d` takes them, in place of `(length,)`.
@@ -78,7 +78,7 @@ class Endless(IterableDataset):
     be spawned: `multiprocessing_context="spawn"`.
 
     Args:
-        config: knobs of the data.
+        config: parameters of the data.
         seed: of the examples.
         transform: applied to each signal.
         target_transform: applied to each label.
@@ -124,7 +124,7 @@ class Endless(IterableDataset):
         from flylab.base import runtime
         from flylab.data.generator import sample
 
-        runtime.devices()  # before anything else starts JAX
+        runtime.initialise()  # before anything else starts JAX
         key = jax.random.key(self.seed)
         if (worker := get_worker_info()) is not None:
             key = jax.random.fold_in(key, worker.seed % 2**32)

@@ -12,7 +12,7 @@ from flylab.app.background import Training
 from flylab.app.settings import as_python, splits
 from flylab.base import netcdf
 from flylab.base.optional import need
-from flylab.base.units import labelled
+from flylab.base.units import attach_units
 from flylab.data import MNIST1D, formats
 
 
@@ -45,4 +45,4 @@ def results(training: Training) -> bytes:
     """Curves and predictions as netCDF, with the program that makes them among the attributes."""
     parts = {name: one.results.squeeze("learning_rate", drop=True) for name, one in training.populations.items()}
     joined = xr.concat(list(parts.values()), xr.DataArray(list(parts), dims="model", name="model"))
-    return netcdf.encoded(labelled(joined).assign_attrs(program=as_python(training.settings)))
+    return netcdf.encoded(attach_units(joined).assign_attrs(program=as_python(training.settings)))

@@ -150,8 +150,8 @@ class Running:
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         self._owner, self.said = threading.current_thread(), ""
-        shards = plan(self.study, self.study.presets[preset], out)  # their names, wherever they stand
-        self._names = {shard.path.name for shard in shards}
+        members = plan(self.study, self.study.presets[preset], out)  # their names, wherever they stand
+        self._names = {member.path.name for member in members}
         self._watching = threading.Thread(target=self._watch, daemon=True, name="flylab-study")
         self._watching.start()
 
@@ -177,8 +177,8 @@ class Running:
 
     @property
     def share(self) -> float:
-        """Of its shards that are on disk, 0 … 1."""
-        have = {path.name for path in self.out.glob(f"{self.study.name}/{self.preset}-*/shards/*.nc")}
+        """Of its members that are on disk, 0 … 1."""
+        have = {path.name for path in self.out.glob(f"{self.study.name}/{self.preset}-*/members/*.nc")}
         return len(self._names & have) / max(len(self._names), 1)
 
     def stop(self) -> None:

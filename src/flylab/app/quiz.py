@@ -101,8 +101,8 @@ def accuracy(n_right: int, n: int, level: float = 0.95) -> tuple[float, float, f
 
 def save_predictions(results: xr.Dataset, path: Path = ARTIFACT) -> None:
     """Keep of a run of `architectures` what its networks predicted: the artifact that the quiz compares with."""
-    at = {"dataset": "mnist1d", "arm": "published", "model": list(MODELS)}
-    prediction = results.prediction.sel(at).isel(example=slice(1000)).drop_vars(["dataset", "arm"])
+    at = {"dataset": "mnist1d", "source": "published", "model": list(MODELS)}
+    prediction = results.prediction.sel(at).isel(example=slice(1000)).drop_vars(["dataset", "source"])
     kept = prediction.transpose("model", "arrangement", "seed", "example").astype("uint8")
     netcdf.save(path, kept.to_dataset(name="prediction").assign_attrs(protocol=results.attrs["protocol"]))
 

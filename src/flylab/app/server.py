@@ -63,7 +63,7 @@ def serve(folder: Path, port: int, browser: bool) -> None:
     except (OSError, OverflowError) as error:
         raise OSError(f"port {port} of {HOST} cannot be had ({error}); choose another with --port") from None
     address = f"http://{HOST}:{taken.getsockname()[1]}"
-    runtime.devices()  # JAX starts here, for all pages
+    runtime.initialise()  # JAX starts here, for all pages
     server = uvicorn.Server(uvicorn.Config(build(), log_level="warning", timeout_graceful_shutdown=1))
     print(f"flylab is at {address} (Ctrl-C ends it)", flush=True)
     if browser:

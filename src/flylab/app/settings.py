@@ -13,12 +13,12 @@ from flylab.models import Model, activations, get_model, masks, model_title
 from flylab.models.flops import training_cost
 from flylab.training.objectives import supervised
 from flylab.training.population import train_members
-from flylab.training.step import ORDERS, Plan
+from flylab.training.step import Plan
 
 MOST_FLOPS = 1e13  # of a training: some minutes on a laptop
 
 
-class Knob(NamedTuple):
+class Control(NamedTuple):
     """A number that can be chosen: its bounds, and what a slider moves by."""
 
     low: float
@@ -27,30 +27,30 @@ class Knob(NamedTuple):
     says: str
 
 
-KNOBS: dict[str, Knob] = {  # of the data
-    "scale_coeff": Knob(0, 2, 0.05, "amplitude jitter"),
-    "max_translation": Knob(1, 100, 1, "largest translation + 1 (points)"),
-    "corr_noise_scale": Knob(0, 2, 0.05, "smooth noise"),
-    "iid_noise_scale": Knob(0, 1, 0.01, "white noise"),
-    "shear_scale": Knob(0, 3, 0.05, "shear (linear trend)"),
-    "final_seq_length": Knob(8, 120, 1, "points of an example"),
-    "padding_low": Knob(0, 120, 1, "least padding (points)"),
-    "padding_high": Knob(0, 120, 1, "greatest padding (points)"),
-    "template_len": Knob(4, 60, 1, "template length (points)"),
-    "label_noise": Knob(0, 1, 0.05, "share of training labels redrawn"),
-    "n_train": Knob(100, 20_000, 100, "training examples"),
-    "n_test": Knob(100, 10_000, 100, "test examples"),
-    "seed": Knob(0, 9999, 1, "seed of the data"),
+DATA_PARAMS: dict[str, Control] = {  # of the data
+    "scale_coeff": Control(0, 2, 0.05, "amplitude jitter"),
+    "max_translation": Control(1, 100, 1, "largest translation + 1 (points)"),
+    "corr_noise_scale": Control(0, 2, 0.05, "smooth noise"),
+    "iid_noise_scale": Control(0, 1, 0.01, "white noise"),
+    "shear_scale": Control(0, 3, 0.05, "shear (linear trend)"),
+    "final_seq_length": Control(8, 120, 1, "points of an example"),
+    "padding_low": Control(0, 120, 1, "least padding (points)"),
+    "padding_high": Control(0, 120, 1, "greatest padding (points)"),
+    "template_len": Control(4, 60, 1, "template length (points)"),
+    "label_noise": Control(0, 1, 0.05, "share of training labels redrawn"),
+    "n_train": Control(100, 20_000, 100, "training examples"),
+    "n_test": Control(100, 10_000, 100, "test examples"),
+    "seed": Control(0, 9999, 1, "seed of the data"),
 }
-TRAINING: dict[str, Knob] = {
-    "n_steps": Knob(100, 20_000, 100, "optimiser steps"),
-    "batch_size": Knob(10, 500, 10, "examples a step"),
-    "n_seeds": Knob(1, 32, 1, "seeds"),
-    "learning_rate": Knob(1e-5, 10, 0, "learning rate"),
-    "pruned": Knob(0, 0.98, 0.02, "share of weights pruned"),
-    "mlp_width": Knob(2, 500, 2, "MLP: hidden units"),
-    "cnn_channels": Knob(1, 64, 1, "CNN: channels"),
-    "gru_units": Knob(1, 32, 1, "GRU, LSTM: units"),
+TRAINING: dict[str, Control] = {
+    "n_steps": Control(100, 20_000, 100, "optimiser steps"),
+    "batch_size": Control(10, 500, 10, "examples a step"),
+    "n_seeds": Control(1, 32, 1, "seeds"),
+    "learning_rate": Control(1e-5, 10, 0, "learning rate"),
+    "pruned": Control(0, 0.98, 0.02, "share of weights pruned"),
+    "mlp_width": Control(2, 500, 2, "MLP: hidden units"),
+    "cnn_channels": Control(1, 64, 1, "CNN: channels"),
+    "gru_units": Control(1, 32, 1, "GRU, LSTM: units"),
 }
 MODELS = ("logistic", "mlp", "cnn", "gru", "lstm", "local", "tcn", "resnet", "mixer")
 PRUNINGS = ("by chance", "magnitude")
@@ -62,10 +62,10 @@ class Settings:
     """Data, networks and training.
 
     Attributes:
-        data: MNIST-1D with its knobs.
+        data: MNIST-1D with its data_params.
         models: of MODELS, trained side by side.
         optimizer: "adam" or "sgd".
-        order: of the examples, "fixed" or "shuffled".
+        shuffle: draw a new order of the examples in each epoch.
         activation: of the MLP, one of `activations.ALL`, or "learned".
         pruning: which weights: by chance, or those that were smallest after a training of seed 0 (a lottery ticket).
         learning_rate, n_steps, batch_size, n_seeds, pruned, mlp_width, cnn_channels, gru_units: see TRAINING.
@@ -81,7 +81,7 @@ class Settings:
     data: MNIST1D = field(default_factory=MNIST1D)
     models: tuple[str, ...] = ("mlp", "cnn")
     optimizer: str = "adam"
-    order: str = "fixed"
+    shuffle: bool = False
     activation: str = "relu"
     pruning: str = "by chance"
     learning_rate: float = 1e-2
@@ -94,14 +94,14 @@ class Settings:
     gru_units: int = 6
 
     def __post_init__(self) -> None:
-        for name, knob in TRAINING.items():
-            _within(knob, getattr(self, name))
-        for name, knob in KNOBS.items():
+        for name, control in TRAINING.items():
+            _within(control, getattr(self, name))
+        for name, control in DATA_PARAMS.items():
             at = self.data.padding[name == "padding_high"] if name.startswith("padding") else getattr(self.data, name)
-            _within(knob, at)
+            _within(control, at)
         if not self.models or not set(self.models) <= set(MODELS):
             raise ValueError(f"models: {', '.join(self.models) or 'none'}; choose some of {', '.join(MODELS)}")
-        for name, known in (("optimizer", ("adam", "sgd")), ("order", ORDERS), ("pruning", PRUNINGS),
+        for name, known in (("optimizer", ("adam", "sgd")), ("pruning", PRUNINGS),
                             ("activation", (*activations.ALL, "learned"))):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not known; choose one of {', '.join(known)}")
@@ -119,7 +119,7 @@ class Settings:
     @property
     def plan(self) -> Plan:
         """Of the training."""
-        return Plan(self.n_steps, self.batch_size, self.eval_every, self.order, self.optimizer)
+        return Plan(self.n_steps, self.batch_size, self.eval_every, self.shuffle, self.optimizer)
 
     @property
     def grid(self) -> dict[str, Any]:
@@ -137,29 +137,29 @@ class Settings:
         return float(sum(sizes)) * self.n_seeds * twice
 
 
-def _within(knob: Knob, value: Any) -> None:
-    wanted = f"give {knob.low:g} to {knob.high:g}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not knob.low <= value <= knob.high:
-        raise ValueError(f"{knob.says}: {value} is out of bounds; {wanted}")
+def _within(control: Control, value: Any) -> None:
+    wanted = f"give {control.low:g} to {control.high:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not control.low <= value <= control.high:
+        raise ValueError(f"{control.says}: {value} is out of bounds; {wanted}")
 
 
-def usual_knobs() -> dict[str, Any]:
-    """The published values of KNOBS."""
+def usual_data_params() -> dict[str, Any]:
+    """The published values of DATA_PARAMS."""
     usual = MNIST1D()
     low, high = usual.padding
     return {"padding_low": low, "padding_high": high} | {
-        name: getattr(usual, name) for name in KNOBS if not name.startswith("padding")
+        name: getattr(usual, name) for name in DATA_PARAMS if not name.startswith("padding")
     }
 
 
 def data_of(values: dict[str, Any], classes: tuple[int, ...] | None = None, **more: Any) -> MNIST1D:
-    """The data set of a form's values by the names of KNOBS; numbers of examples are rounded to full classes.
+    """The data set of a form's values by the names of DATA_PARAMS; numbers of examples are rounded to full classes.
 
     Raises:
-        ValueError: naming the knob.
+        ValueError: naming the control.
     """
     for name, value in values.items():
-        _within(KNOBS[name], value)
+        _within(DATA_PARAMS[name], value)
     own = dict(values)
     low, high = own.pop("padding_low", 36), own.pop("padding_high", 60)
     if low > high:
@@ -254,7 +254,7 @@ def _head(settings: Settings) -> list[str]:
     from_ = f"from flylab.models import {', '.join(sorted(names))}"
     if not settings.pruned:
         return ["import flylab", from_, "", *_data(settings)]
-    start = "flylab.setup()  # all cores, since JAX is used before flylab trains"
+    start = "flylab.initialise()  # all cores, since JAX is used before flylab trains"
     return ["import jax", "import numpy as np", "", "import flylab", from_, "", start, *_data(settings)]
 
 
@@ -263,7 +263,7 @@ def _data(settings: Settings) -> list[str]:
     changed = [f"{one.name}={getattr(own, one.name)!r}" for one in fields(own)
                if getattr(own, one.name) != getattr(usual, one.name)]  # fmt: skip
     plan = f"{settings.n_steps}, {settings.batch_size}, eval_every={settings.eval_every}"
-    plan += f", order={settings.order!r}, optimizer={settings.optimizer!r}"
+    plan += f", shuffle={settings.shuffle!r}, optimizer={settings.optimizer!r}"
     return [
         f"splits = flylab.published(flylab.MNIST1D({', '.join(changed)}))",
         f"plan = flylab.Plan({plan})",

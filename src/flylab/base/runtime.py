@@ -40,13 +40,13 @@ def devices() -> tuple[Any, ...]:
     if found[0].platform == "cpu" and len(found) < n_cores and _setting("jax_num_cpu_devices") < 0:
         warnings.warn(
             f"JAX had started before flylab, with {len(found)} CPU device for {n_cores} cores: results are the same, "
-            f"training is about {n_cores // len(found)}× slower. Call flylab.setup() before the first use of JAX.",
+            f"training is about {n_cores // len(found)}× slower. Call flylab.initialise() before the first use of JAX.",
             stacklevel=2,
         )
     return found
 
 
-def setup() -> int:
+def initialise() -> int:
     """Prepare JAX for training at full speed, and return the number of devices.
 
     Training does this by itself; call it first only in a program that uses JAX for something else before.

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 Params = Any  # a tree of arrays
-Knobs = dict[str, Any]  # what is swept or differentiated: a tree of arrays by name
+Hparams = dict[str, Any]  # what is swept or differentiated: a tree of arrays by name
 
 if TYPE_CHECKING:  # a type checker sees arrays; only jaxtyping understands the shapes
     from jax import Array as Key
@@ -23,4 +23,4 @@ else:
     Logits = Float[Array, "*outputs"]  # (n_outputs,) of one example, (n_outputs, batch) of many
     Scalar = Float[Array, ""] | float
 
-__all__ = ["Key", "Knobs", "Labels", "Logits", "Params", "Scalar", "Signal", "Signals"]
+__all__ = ["Hparams", "Key", "Labels", "Logits", "Params", "Scalar", "Signal", "Signals"]

@@ -17,7 +17,9 @@ LABELS: dict[str, Label] = {
     "dataset": Label("data set"),
     "model": Label("model"),
     "arrangement": Label("arrangement of positions"),
-    "arm": Label("arm"),
+    "source": Label("source of the data"),
+    "treatment": Label("treatment"),
+    "method": Label("method"),
     "step": Label("optimiser steps"),
     "example": Label("test example"),
     "learning_rate": Label("learning rate"),
@@ -25,10 +27,10 @@ LABELS: dict[str, Label] = {
     "n_outputs": Label("outputs"),
     "n_train": Label("training examples"),
     "pooling": Label("pooling"),
-    "knob": Label("knob of the data"),
+    "data_param": Label("data parameter"),
     "flops": Label("operations of a forward pass", "FLOP per example"),
-    "setting": Label("value of the knob"),
-    "usual": Label("usual value of the knob"),
+    "setting": Label("value of the data parameter"),
+    "usual": Label("default value of the data parameter"),
     "robust_accuracy": Label("test accuracy there of the network of the usual value", "%"),
     "objective": Label("objective"),
     "head": Label("head"),
@@ -83,7 +85,7 @@ LABELS: dict[str, Label] = {
 }
 
 
-def labelled(results: xr.Dataset) -> xr.Dataset:
+def attach_units(results: xr.Dataset) -> xr.Dataset:
     """The data set with units and long names on every variable and coordinate that has them here."""
     results = results.copy()
     for name in results.variables:

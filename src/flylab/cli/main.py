@@ -105,7 +105,7 @@ def _list(words: list[str]) -> None:
     for name in list_studies():
         study = get_study(name)
         for i, (preset, protocol) in enumerate(study.presets.items()):
-            n_members = len(study.cells(protocol)) * protocol.n_seeds
+            n_members = len(study.conditions(protocol)) * protocol.n_seeds
             minutes = f"{study.minutes[preset]:g}" if preset in study.minutes else "?"
             table.add_row(
                 "" if i else name.replace("_", "-"), preset, str(protocol.n_seeds), str(n_members), minutes,

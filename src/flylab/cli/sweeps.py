@@ -24,7 +24,7 @@ class _Sweep:
     """The folder of all runs."""
     dry_run: bool = False
     """Only say what would be trained."""
-    shard: str | None = None
+    part: str | None = None
     """Train only one part of several, K/N: then `flylab merge` joins them."""
     workers: int | None = None
     """Train in so many processes, by a Dask cluster on this machine."""
@@ -35,7 +35,7 @@ class _Sweep:
 def sweep(words: list[str]) -> None:
     """`flylab sweep`."""
     asked = parse(_Sweep, prog="flylab sweep", args=words, config=_FLAGS)
-    part = _part(asked.shard)
+    part = _part(asked.part)
     if asked.workers is not None and asked.scheduler is not None:
         raise ValueError("--workers starts a cluster, --scheduler uses one that runs: give one of the two")
     from flylab.runs import cluster, sweeping, sweeps
@@ -54,7 +54,7 @@ def sweep(words: list[str]) -> None:
         done = sweeping.run(declared, asked.out, part=part, executor=executor, watcher=watcher)
     said = f"trained {done.n_trained} members" if done.n_trained else "nothing was left to train"
     if part != (1, 1):
-        print(f"{said} of part {asked.shard}; when all parts are done: flylab merge {asked.file} --out {asked.out}")
+        print(f"{said} of part {asked.part}; when all parts are done: flylab merge {asked.file} --out {asked.out}")
         return
     print(f"{said}; results.nc and members.parquet are in {done.folder}")
 
@@ -64,7 +64,7 @@ def _part(text: str | None) -> tuple[int, int]:
         return 1, 1
     found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise ValueError(f"--shard {text} is not allowed: give K/N with 1 ≤ K ≤ N, e.g. 1/4")
+        raise ValueError(f"--part {text} is not allowed: give K/N with 1 ≤ K ≤ N, e.g. 1/4")
     return int(found[1]), int(found[2])
 
 
@@ -73,7 +73,7 @@ def _say(declared, out: Path) -> None:
 
     found = summary(declared, out)
     print(f"points    {found.n_points}")
-    print(f"members   {found.n_members}, a shard each; {found.n_finished} are finished")
+    print(f"members   {found.n_members}; {found.n_finished} are finished")
     print(f"steps     {found.n_steps:_} to train".replace("_", " "))
     flops = "not known for this study" if found.flops is None else f"{found.flops:.3g} in training (products only)"
     print(f"FLOPs     {flops}")
@@ -93,7 +93,7 @@ def _bytes(n: float) -> str:
 
 @dataclass
 class _Merge:
-    """Join the shards of a sweep into results.nc and members.parquet."""
+    """Join the members of a sweep into results.nc and members.parquet."""
 
     file: Annotated[Path, tyro.conf.Positional]
     """The sweep, e.g. sweep.toml."""

@@ -85,9 +85,9 @@ class Bar:
             self.task = self.bar.add_task("", total=max(n_steps, 1), members=f"0/{n_members} members")
             self.bar.start()
 
-    def cell(self, cell: Any) -> None:
+    def condition(self, condition: Any) -> None:
         """Say what is trained."""
-        self.bar.update(self.task, description=_cell(" ".join(str(value) for value in cell.values())))
+        self.bar.update(self.task, description=_cell(" ".join(str(value) for value in condition.values())))
 
     def steps(self, n_steps: int) -> None:
         """Move on."""

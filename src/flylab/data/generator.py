@@ -26,7 +26,7 @@ from flylab.data.published import time_axis
 from flylab.data.splits import Dataset, Source, Splits
 
 CONTINUOUS = ("scale_coeff", "corr_noise_scale", "iid_noise_scale", "shear_scale")
-KNOBS = (*CONTINUOUS, "max_translation", "label_noise")  # what may be traced: no value of it changes a shape
+DATA_PARAMS = (*CONTINUOUS, "max_translation", "label_noise")  # what may be traced: no value of it changes a shape
 _UNIFORMS = ("class", "padding", "shift", "scale", "shear", "is_redrawn", "redraw", "unused")  # an even number of slots
 _NEGLIGIBLE = 1e-7  # share of the noise's variance that may go
 _N_CONSTANTS = 10_000  # examples behind the constants of standardisation
@@ -53,7 +53,7 @@ class _Tables(NamedTuple):
 
 
 def sample(
-    config: MNIST1D, key: jax.Array, n: int, *, first: int = 0, knobs: Mapping[str, Any] | None = None
+    config: MNIST1D, key: jax.Array, n: int, *, first: int = 0, data_params: Mapping[str, Any] | None = None
 ) -> Dataset:
     """Examples `first … first + n − 1` of the endless set under `key`: float32 `x (n, length)`, int32 `y (n,)`.
 
@@ -61,27 +61,27 @@ def sample(
     labels apply.
 
     Args:
-        config: its knobs count; its numbers of examples do not, nor its seed but for the order of positions under
+        config: its data parameters count; its numbers of examples do not, nor its seed but for the order of positions under
             `shuffle_seq`.
         key: as from `jax.random.key`.
         n: number of examples.
         first: the first example's number.
-        knobs: values in place of the config's, traced ones among them: any of `KNOBS`. The signal is differentiable
-            in `CONTINUOUS`, the constants of standardisation, which follow the knobs, included.
+        data_params: values in place of the config's, traced ones among them: any of `DATA_PARAMS`. The signal is differentiable
+            in `CONTINUOUS`, the constants of standardisation, which follow the data parameters, included.
 
     Raises:
-        ValueError: for a knob that cannot be traced, or a value that the config would refuse.
+        ValueError: for a data parameter that cannot be traced, or a value that the config would refuse.
 
     >>> import jax
     >>> data = sample(MNIST1D(), jax.random.key(0), 5)
     >>> bool((data.x[3] == sample(MNIST1D(), jax.random.key(0), 1, first=3).x[0]).all())
     True
     """
-    _check(config, knobs or {})
-    if unknown := set(knobs or {}) - set(KNOBS):
+    _check(config, data_params or {})
+    if unknown := set(data_params or {}) - set(DATA_PARAMS):
         raise _untraceable(min(unknown))
-    if knobs:
-        return _sample(_static(config), n, key, first, _knobs(config, knobs), None)
+    if data_params:
+        return _sample(_static(config), n, key, first, _values(config, data_params), None)
     return _sample(_static(config), n, key, first, *_on_device(config))
 
 
@@ -94,7 +94,7 @@ def generated(config: MNIST1D | None = None) -> Splits:
     (30, 40)
     """
     config = MNIST1D() if config is None else config
-    runtime.devices()  # before anything else starts JAX
+    runtime.initialise()  # before anything else starts JAX
     key, clean = jax.random.key(config.seed), replace(config, label_noise=0.0)
     train, valid, test = (
         jax.tree.map(np.asarray, sample(one, stream(key, name), n))
@@ -109,98 +109,100 @@ def generated(config: MNIST1D | None = None) -> Splits:
 def endless(config: MNIST1D | None = None) -> Source:
     """Fresh examples in every training step, for `train` and `train_members` in place of splits.
 
-    Knobs of the population named as in `KNOBS` replace the config's. Validation and test set (`n_valid`, `n_test`) have
-    the same knobs but no label noise, from random streams of the config's seed: they are the same for every member
-    with the same knobs. The number of training examples is not used. Cached: the same config gives the same `Source`,
+    Data parameters of the population named as in `DATA_PARAMS` replace the config's. Validation and test set (`n_valid`, `n_test`) have
+    the same data parameters but no label noise, from random streams of the config's seed: they are the same for every member
+    with the same data parameters. The number of training examples is not used. Cached: the same config gives the same `Source`,
     so that training twice compiles once.
 
     Raises:
-        ValueError: in training, if a knob of the population is a field of the config that cannot be traced.
+        ValueError: in training, if a data parameter of the population is a field of the config that cannot be traced.
     """
     config = MNIST1D() if config is None else config
     static = _static(config)
 
-    def own(knobs) -> dict[str, Any]:
-        return _knobs(config, {name: knobs[name] for name in KNOBS if name in knobs})
+    def own(data_params) -> dict[str, Any]:
+        return _values(config, {name: data_params[name] for name in DATA_PARAMS if name in data_params})
 
-    def prepare(knobs) -> Constants:
-        return _constants(static, own(knobs))
+    def prepare(data_params) -> Constants:
+        return _constants(static, own(data_params))
 
-    def example(shared: Constants, knobs, key, i):
-        return _example(static, key, i, own(knobs), shared)
+    def example(shared: Constants, data_params, key, i):
+        return _example(static, key, i, own(data_params), shared)
 
-    def evaluation(shared: Constants, knobs) -> tuple[Dataset, Dataset]:
-        key, clean = jax.random.key(config.seed), own(knobs) | {"label_noise": 0.0}
+    def evaluation(shared: Constants, data_params) -> tuple[Dataset, Dataset]:
+        key, clean = jax.random.key(config.seed), own(data_params) | {"label_noise": 0.0}
         valid = _sample(static, config.n_valid, stream(key, "valid"), 0, clean, shared)
         return valid, _sample(static, config.n_test, stream(key, "test"), 0, clean, shared)
 
-    return Source(prepare, example, evaluation, lambda knobs: _check(config, knobs))
+    return Source(prepare, example, evaluation, lambda data_params: _check(config, data_params))
 
 
 @functools.cache
 def repeating(source: Source, n_train: int) -> Source:
     """A training set of `n_train` examples of a source, made anew whenever they are needed, in fixed order.
 
-    So training sets, too, can be swept by traced knobs; a knob `n_train` replaces the number. Cached, as `endless`.
+    So training sets, too, can be swept by traced data parameters; a data parameter `n_train` replaces the number. Cached, as `endless`.
 
     Raises:
         ValueError: in training, if `n_train` is less than 1.
     """
 
-    def example(shared, knobs, key, i):
-        return source.example(shared, knobs, key, i % jnp.asarray(knobs.get("n_train", n_train), i.dtype))
+    def example(shared, data_params, key, i):
+        return source.example(shared, data_params, key, i % jnp.asarray(data_params.get("n_train", n_train), i.dtype))
 
-    def check(knobs) -> None:
-        n = knobs.get("n_train", n_train)
+    def check(data_params) -> None:
+        n = data_params.get("n_train", n_train)
         if not isinstance(n, Tracer) and (n < 1 or n != int(n)):
             raise ValueError(f"n_train={n} is not allowed: give a whole number ≥ 1")
-        source.check({name: value for name, value in knobs.items() if name != "n_train"})
+        source.check({name: value for name, value in data_params.items() if name != "n_train"})
 
     return source._replace(example=example, check=check)
 
 
-def _check(config: MNIST1D, knobs: Mapping[str, Any]) -> None:
+def _check(config: MNIST1D, data_params: Mapping[str, Any]) -> None:
     """Refuse fields of the config that cannot be traced, and values (where they are known) that it would refuse."""
-    for name, value in knobs.items():
-        if hasattr(config, name) and name not in KNOBS:
+    for name, value in data_params.items():
+        if hasattr(config, name) and name not in DATA_PARAMS:
             raise _untraceable(name)
-        if name in KNOBS and not isinstance(value, Tracer) and np.ndim(value) == 0:
+        if name in DATA_PARAMS and not isinstance(value, Tracer) and np.ndim(value) == 0:
             number = np.asarray(value).item()
             replace(config, **{name: int(number) if name == "max_translation" and number == int(number) else number})
 
 
 def _untraceable(name: str) -> ValueError:
-    return ValueError(f"the knob {name!r} cannot be traced: set it in the config. These can: {', '.join(KNOBS)}")
+    return ValueError(
+        f"the data parameter {name!r} cannot be traced: set it in the config. These can: {', '.join(DATA_PARAMS)}"
+    )
 
 
 def constants(config: MNIST1D) -> Constants:
     """Mean and standard deviation of a fixed draw of 10 000 examples, which standardise all examples of a config."""
-    return _fixed_constants(_static(config), tuple(_knobs(config).items()))
+    return _fixed_constants(_static(config), tuple(_values(config).items()))
 
 
 @functools.lru_cache(maxsize=256)
 def _on_device(config: MNIST1D) -> tuple[dict[str, Any], Constants]:
-    """Knobs and constants where they are needed: to send them again costs as much as ten examples a number."""
+    """Data parameters and constants where they are needed: to send them again costs as much as ten examples a number."""
     with jax.ensure_compile_time_eval():
-        return jax.tree.map(jnp.asarray, (_knobs(config), constants(config)))
+        return jax.tree.map(jnp.asarray, (_values(config), constants(config)))
 
 
 @functools.lru_cache(maxsize=256)
-def _fixed_constants(static: MNIST1D, knobs: tuple[tuple[str, float], ...]) -> Constants:
+def _fixed_constants(static: MNIST1D, data_params: tuple[tuple[str, float], ...]) -> Constants:
     with jax.ensure_compile_time_eval():  # though a caller be traced
-        return Constants(*map(np.asarray, _constants(static, dict(knobs))))
+        return Constants(*map(np.asarray, _constants(static, dict(data_params))))
 
 
 @functools.lru_cache(maxsize=256)
 def _static(config: MNIST1D) -> MNIST1D:
-    """What shapes the compiled program, all else at its default: configs that differ in a knob or seed share one."""
-    fixed = {name: getattr(_DEFAULT, name) for name in KNOBS}
+    """What shapes the compiled program, all else at its default: configs that differ in a data parameter or seed share one."""
+    fixed = {name: getattr(_DEFAULT, name) for name in DATA_PARAMS}
     seed = config.seed if config.shuffle_seq else 0  # of the order of positions
     return replace(config, n_train=config.n_classes, n_valid=0, n_test=0, seed=seed, **fixed)
 
 
-def _knobs(config: MNIST1D, others: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    return {name: float(getattr(config, name)) for name in KNOBS} | dict(others or {})
+def _values(config: MNIST1D, others: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {name: float(getattr(config, name)) for name in DATA_PARAMS} | dict(others or {})
 
 
 @functools.lru_cache(maxsize=64)
@@ -247,7 +249,7 @@ def _normal(bits):
     return np.float32(2**0.5) * jax.lax.erf_inv(2 * _uniform(bits) - np.float32(1 - 2**-24))
 
 
-def _raw(config: MNIST1D, key: jax.Array, i, knobs: Mapping[str, Any]):
+def _raw(config: MNIST1D, key: jax.Array, i, data_params: Mapping[str, Any]):
     """Example `i` before standardisation `(final_seq_length,)`, and its label."""
     tables = _tables(config)
     n_points, n_smooth = tables.smooth.shape
@@ -260,15 +262,15 @@ def _raw(config: MNIST1D, key: jax.Array, i, knobs: Mapping[str, Any]):
 
     n_classes, n_paddings = len(tables.labels), len(tables.rows) // len(tables.labels)
     which = _whole(u["class"], n_classes)
-    shift = _whole(u["shift"], knobs["max_translation"])
+    shift = _whole(u["shift"], data_params["max_translation"])
     shift = jnp.where(shift < n_points, shift, 0)
     at = (_whole(u["padding"], n_paddings) * n_classes + which, n_points - shift)
     row = jax.lax.dynamic_slice(jnp.asarray(tables.rows), at, (1, n_points))[0]
-    scaled = row * (1 + knobs["scale_coeff"] * (u["scale"] - 0.5))
-    x = jnp.where(row != 0, scaled, knobs["corr_noise_scale"] * (tables.smooth @ smooth))
-    x = x - knobs["shear_scale"] * (u["shear"] - 0.5) * tables.ramp
-    x = tables.resample @ x + knobs["iid_noise_scale"] * (tables.white @ white)
-    return x, _label(config, tables.labels, which, u, knobs["label_noise"])
+    scaled = row * (1 + data_params["scale_coeff"] * (u["scale"] - 0.5))
+    x = jnp.where(row != 0, scaled, data_params["corr_noise_scale"] * (tables.smooth @ smooth))
+    x = x - data_params["shear_scale"] * (u["shear"] - 0.5) * tables.ramp
+    x = tables.resample @ x + data_params["iid_noise_scale"] * (tables.white @ white)
+    return x, _label(config, tables.labels, which, u, data_params["label_noise"])
 
 
 def _label(config: MNIST1D, of_pattern: np.ndarray, which, u: Mapping[str, Any], noise):
@@ -286,20 +288,20 @@ def _whole(uniform, n):
 
 
 @functools.partial(jax.jit, static_argnames="config")
-def _constants(config: MNIST1D, knobs: Mapping[str, Any]) -> Constants:
+def _constants(config: MNIST1D, data_params: Mapping[str, Any]) -> Constants:
     key = jax.random.key(0)
-    x, _ = jax.vmap(lambda i: _raw(config, key, i, knobs))(jnp.arange(_N_CONSTANTS))
+    x, _ = jax.vmap(lambda i: _raw(config, key, i, data_params))(jnp.arange(_N_CONSTANTS))
     return Constants(x.mean(), x.std())
 
 
-def _example(config: MNIST1D, key: jax.Array, i, knobs: Mapping[str, Any], shared: Constants):
-    x, y = _raw(config, key, i, knobs)
+def _example(config: MNIST1D, key: jax.Array, i, data_params: Mapping[str, Any], shared: Constants):
+    x, y = _raw(config, key, i, data_params)
     return (x - shared.mean) / shared.scale, y
 
 
 @functools.partial(jax.jit, static_argnames=("config", "n"))
-def _sample(config: MNIST1D, n: int, key: jax.Array, first, knobs: Mapping[str, Any], shared: Constants | None):
-    shared = _constants(config, knobs) if shared is None else shared
+def _sample(config: MNIST1D, n: int, key: jax.Array, first, data_params: Mapping[str, Any], shared: Constants | None):
+    shared = _constants(config, data_params) if shared is None else shared
     n_made = -(-n // _ROUND) * _ROUND
-    x, y = jax.vmap(lambda i: _example(config, key, i, knobs, shared))(first + jnp.arange(n_made))
+    x, y = jax.vmap(lambda i: _example(config, key, i, data_params, shared))(first + jnp.arange(n_made))
     return Dataset(x[:n], y[:n])

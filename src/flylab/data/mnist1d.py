@@ -1,4 +1,4 @@
-"""`MNIST1D`: every knob of the data set in one frozen value."""
+"""`MNIST1D`: every data parameter of the data set in one frozen value."""
 
 import operator
 import sys
@@ -17,7 +17,7 @@ MOST = 2**31 - 1  # of anything that is counted: arrays are indexed by 32 bits o
 class MNIST1D:
     """How an MNIST-1D data set is made. The default is the published one: 4000 + 1000 examples of 40 points.
 
-    The knobs keep the names of the reference implementation (Greydanus & Kobak 2024, `mnist1d` on PyPI), and what
+    The data parameters keep the names of the reference implementation (Greydanus & Kobak 2024, `mnist1d` on PyPI), and what
     it accepts is accepted here.
 
     Attributes:
@@ -43,7 +43,7 @@ class MNIST1D:
         n_outputs: outputs of a network that reads the set, where they are to be more than it has labels.
 
     Raises:
-        ValueError: naming the knob, its value and what is allowed.
+        ValueError: naming the data parameter, its value and what is allowed.
 
     >>> MNIST1D(max_translation=0)
     Traceback (most recent call last):

@@ -12,7 +12,7 @@ from flylab.data.transforms import Draws, Stages, construct, resample
 
 
 def published(config: MNIST1D | None = None) -> Splits:
-    """MNIST-1D as published (Greydanus & Kobak 2024), or with other knobs.
+    """MNIST-1D as published (Greydanus & Kobak 2024), or with other data parameters.
 
     `train` and `test` are, to rounding, what the reference package makes with
     `num_samples = n_train + n_test`; `valid` is what it makes with `seed + 1` and `num_samples = n_valid`, in the
@@ -38,7 +38,10 @@ def published(config: MNIST1D | None = None) -> Splits:
     t = time_axis(config.patterns.arrays()[1], config) / x.std()
     x = _arranged(standardised(x), config)
     n = config.n_train
-    train, test = Dataset(x[:n], _labelled(config, "train", y[:n])), Dataset(x[n:], _labelled(config, "test", y[n:]))
+    train, test = (
+        Dataset(x[:n], apply_label_noise(config, "train", y[:n])),
+        Dataset(x[n:], apply_label_noise(config, "test", y[n:])),
+    )
     return Splits(train, _valid(config, order), test, t, config.patterns, config)
 
 
@@ -106,10 +109,10 @@ def _valid(config: MNIST1D, positions: Int[np.ndarray, " length"] | None) -> Dat
     rng = np.random.RandomState(config.seed + 1)
     x, y, _ = make_raw(replace(config, shuffle_seq=False), config.n_valid, rng)
     x = x if positions is None else x[:, positions]
-    return Dataset(_arranged(standardised(x), config), _labelled(config, "valid", y))
+    return Dataset(_arranged(standardised(x), config), apply_label_noise(config, "valid", y))
 
 
-def _labelled(config: MNIST1D, name: str, y: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+def apply_label_noise(config: MNIST1D, name: str, y: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """The labels of a set after label noise or randomisation, by draws of their own: the signals stay the same."""
     rng = np.random.RandomState([config.seed, *name.encode()])
     if config.random_labels is not None:

@@ -30,18 +30,18 @@ class Splits(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Data made within the training step, where `Splits` are made before: endless, and under knobs that are traced.
+    """Data made within the training step, where `Splits` are made before: endless, and under data parameters that are traced.
 
-    Pure JAX functions, so that a training run on it can be jitted and differentiated with respect to the knobs.
+    Pure JAX functions, so that a training run on it can be jitted and differentiated with respect to the data parameters.
 
     Attributes:
-        prepare: knobs → whatever all examples share, e.g. constants of standardisation. Called once per network.
-        example: (shared, knobs, key, i) → input and label of training example `i`, which depend on nothing else.
-        evaluation: (shared, knobs) → the validation and the test set, float32 and int32; the former may be empty.
-        check: knobs of one network, before anything is traced → ValueError for one that is not allowed.
+        prepare: data_params → whatever all examples share, e.g. constants of standardisation. Called once per network.
+        example: (shared, data_params, key, i) → input and label of training example `i`, which depend on nothing else.
+        evaluation: (shared, data_params) → the validation and the test set, float32 and int32; the former may be empty.
+        check: data_params of one network, before anything is traced → ValueError for one that is not allowed.
     """
 
     prepare: Callable[[Any], Any]
     example: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
     evaluation: Callable[[Any, Any], tuple[Dataset, Dataset]]
-    check: Callable[[Any], None] = lambda knobs: None
+    check: Callable[[Any], None] = lambda data_params: None

@@ -116,7 +116,7 @@ def run(
     watcher: Callable[[], contextlib.AbstractContextManager[Watcher | None]] = contextlib.nullcontext,
 ) -> Evaluation:
     """`evaluate` under a protocol; `watcher` makes what is told of progress: the references' first, then its own."""
-    runtime.devices()  # before the user's code starts JAX
+    runtime.initialise()  # before the user's code starts JAX
     own, thing, digest = load(model) if isinstance(model, str) else (_name_of(model), model, None)
     name = name or own
     if name in continuum.MODELS or not re.fullmatch(r"\w[\w-]*", name):
@@ -147,13 +147,13 @@ def _name_of(model: Any) -> str:
 
 
 def _study(base: Study, given: Contestant) -> Study:
-    def learn(protocol, cell, seeds, *, key, inputs=None, progress=None, checkpoint=None):
+    def learn(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
         with own_code(f"{given.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
-            return continuum.learn(given.learner, protocol, cell, seeds, key=key, progress=progress)
+            return continuum.learn(given.learner, protocol, condition, seeds, key=key, progress=progress)
 
     return replace(
-        base, name=given.name, cells=lambda protocol: continuum.cells_of(protocol, given.name), run=learn,
-        reads=lambda protocol: lambda cell: given.digest, inputs={},
+        base, name=given.name, conditions=lambda protocol: continuum.conditions_of(protocol, given.name), run=learn,
+        input_digest=lambda protocol: lambda condition: given.digest, artifacts={},
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 from scipy.optimize import least_squares
 
@@ -17,6 +16,8 @@ from flylab.base.files import read_json, write_atomic
 from flylab.base.optional import need
 from flylab.base.types import Key, Params
 from flylab.models.layers import uniform
+
+Numbers = Array | np.ndarray
 
 ALL: dict[str, Callable] = {
     "relu": jax.nn.relu,
@@ -54,7 +55,7 @@ def network_init(key: Key, n_units: int = 100) -> Params:
     }
 
 
-def network(params: Params, x: Float[ArrayLike, "*shape"]) -> Float[ArrayLike, "*shape"]:
+def network(params: Params, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
     """`Σ v·tanh(w·x + b) + c`, elementwise. Where it is evaluated often with the same weights, `tabled` is faster.
 
     >>> import jax, jax.numpy as jnp
@@ -72,7 +73,7 @@ class Table(NamedTuple):
         terms: f, f′, f″/2 and f‴/6 at each node, `(n_nodes, 4)`.
     """
 
-    terms: Float[ArrayLike, "n_nodes 4"]
+    terms: Float[Numbers, "n_nodes 4"]
 
 
 def table(params: Params) -> Table:
@@ -85,12 +86,12 @@ def table(params: Params) -> Table:
     return Table(jnp.stack(terms, axis=-1))
 
 
-def _node(k: Int[Array, "*shape"]) -> Float[ArrayLike, "*shape"]:
+def _node(k: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Where the kth node is: 2^FINE of them, equally spaced, between 1 + x = 1 and 2, as many up to 4, and so on."""
     return jax.lax.bitcast_convert_type((k << (23 - FINE)) + ONE, jnp.float32) - 1
 
 
-def tabled(table: Table, x: Float[ArrayLike, "*shape"]) -> Float[ArrayLike, "*shape"]:
+def tabled(table: Table, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
     """`network(params, x)` from the table of `params`, elementwise: the Taylor series at the nearest node.
 
     As exact as the network's own rounding, with its first two derivatives and those by the weights; constant beyond
@@ -112,7 +113,7 @@ def tabled(table: Table, x: Float[ArrayLike, "*shape"]) -> Float[ArrayLike, "*sh
     return f + d * (f1 + d * (f2 + d * f3))
 
 
-def learnable(params: Params | Table, x: Float[ArrayLike, "*shape"]) -> Float[ArrayLike, "*shape"]:
+def learnable(params: Params | Table, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
     """ELU(x) + 0.2 · network(x): the published form of a learnable activation (Greydanus & Kobak 2024).
 
     Args:
@@ -229,7 +230,7 @@ def load(path: str | Path = ARTIFACT) -> Callable[[Array], Array]:
     return _function(Path(path), Path(path).stat().st_mtime_ns)
 
 
-def learned(x: Float[ArrayLike, "*shape"]) -> Float[ArrayLike, "*shape"]:
+def learned(x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
     """The activation function that flylab metalearned on MNIST-1D, by the published protocol; elementwise.
 
     Its provenance is in `artifacts/activation.json`; of another file: `load(path)`.

@@ -104,7 +104,9 @@ def verdicts(results: xr.Dataset) -> list[Verdict]:
     """
     study = study_of(results)
     with understood(results):
-        return judge(study.claims, results, {name: study.cells(protocol) for name, protocol in study.presets.items()})
+        return judge(
+            study.claims, results, {name: study.conditions(protocol) for name, protocol in study.presets.items()}
+        )
 
 
 def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
@@ -162,7 +164,9 @@ def open_results(folder: Path) -> xr.Dataset:
     try:
         return open_checked(folder / "results.nc")
     except (FileNotFoundError, CorruptedError) as error:
-        raise ValueError(f"{error}; run the study again, which takes what is whole from {folder / 'shards'}") from error
+        raise ValueError(
+            f"{error}; run the study again, which takes what is whole from {folder / 'members'}"
+        ) from error
 
 
 def runs_in(out: Path) -> list[Path]:
@@ -234,7 +238,7 @@ def _page(study: Study, results: xr.Dataset, found: list[Verdict], png: bytes, f
         provenance = dict(read_json(folder / "provenance.json"))
     except (OSError, ValueError, TypeError):  # what is not known is not shown
         provenance = {}
-    provenance.pop("shards", None)  # file digests: long, and of no use to a reader
+    provenance.pop("members", None)  # file digests: long, and of no use to a reader
     return jinja2.Environment(autoescape=True).from_string(_PAGE).render(
         study=study, attrs=results.attrs, n_seeds=results.sizes["seed"], command=repeat_command(results.attrs),
         figure=base64.b64encode(png).decode(), table=study.table(results), verdicts=found, effect=effect_text,

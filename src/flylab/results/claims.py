@@ -27,7 +27,7 @@ class Claim:
         effect: results → one value per seed (a DataArray over `seed`); paired: both arms share keys and data. NaN is
             a seed without a value, e.g. where a threshold was not reached; then the claim stays undecided.
         above, below, within: the region of the effect in which the statement holds; exactly one of them.
-        requires: coordinates that the results must have, e.g. `{"arm": "fresh"}`; a tuple of several, if it takes all.
+        requires: coordinates that the results must have, e.g. `{"source": "fresh"}`; a tuple of several, if it takes all.
         needs: where no preset can test it yet, what is missing.
 
     Raises:
@@ -111,7 +111,7 @@ def judge(
     Args:
         claims: of the study that made the results.
         results: with `study`, `preset` and `run` among the attributes. A preset called "smoke" gets no verdicts.
-        presets: the cells of each preset, to say which of them can test what this one cannot.
+        presets: the conditions of each preset, to say which of them can test what this one cannot.
     """
     values = [_values(claim, results) for claim in claims]
     tested = sum(value is not None and not np.isnan(value).all() for value in values)
@@ -138,7 +138,7 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
 
     smoke = results.attrs.get("preset") == "smoke"
     if values is None:
-        able = [name for name, cells in presets.items() if name != "smoke" and _has(cells, claim.requires)]
+        able = [name for name, conditions in presets.items() if name != "smoke" and _has(conditions, claim.requires)]
         note = claim.needs or f"needs the preset {' or '.join(able) or '(none has it)'}"
         word: Word | None = None if smoke else "not tested"
         return verdict(None, None, None, 0, word, word, None, note)
@@ -164,7 +164,9 @@ def _all(wanted: Any) -> tuple:
     return wanted if isinstance(wanted, tuple) else (wanted,)
 
 
-def _has(cells: Sequence[Mapping[str, Any]], requires: Mapping[str, Any]) -> bool:
-    """Whether there is a cell for every combination of what is required."""
+def _has(conditions: Sequence[Mapping[str, Any]], requires: Mapping[str, Any]) -> bool:
+    """Whether there is a condition for every combination of what is required."""
     combinations = [dict(zip(requires, values, strict=True)) for values in product(*map(_all, requires.values()))]
-    return bool(requires) and all(any(one.items() <= dict(cell).items() for cell in cells) for one in combinations)
+    return bool(requires) and all(
+        any(one.items() <= dict(condition).items() for condition in conditions) for one in combinations
+    )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flylab.base.units import labelled
+from flylab.base.units import attach_units
 
 Place = Mapping[str, Any]  # one value for each outer dimension, the seed among them
 
@@ -59,7 +59,7 @@ def assemble(parts: Iterable[tuple[Place, xr.Dataset]], places: Iterable[Place])
         name: (dims, array if array.shape == shape(dims) else _grown(array, shape(dims)))
         for name, (dims, array) in arrays.items()
     }
-    return labelled(xr.Dataset(arrays, {name: list(own) for name, own in index.items()}))
+    return attach_units(xr.Dataset(arrays, {name: list(own) for name, own in index.items()}))
 
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

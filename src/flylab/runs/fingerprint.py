@@ -15,16 +15,16 @@ from flylab.base.config import to_json
 from flylab.models.registry import list_models
 
 
-def code_fingerprint(function: Callable, cell: Mapping[str, Any] | None = None, length: int = 12) -> str:
+def code_fingerprint(function: Callable, condition: Mapping[str, Any] | None = None, length: int = 12) -> str:
     """The first hexadecimal digits of a SHA-256 over the code that `function` reaches.
 
     Args:
         function: where to begin.
-        cell: the static values it will be called with; they pick entries from tables.
+        condition: the static values it will be called with; they pick entries from tables.
         length: digits.
     """
     list_models()  # registers all models, so that the registry does not depend on what was imported before
-    walk = _Walk({value for value in (cell or {}).values() if isinstance(value, str)}, _packages(function))
+    walk = _Walk({value for value in (condition or {}).values() if isinstance(value, str)}, _packages(function))
     walk.visit(function)
     text = "\n".join(sorted(walk.found.values()))
     return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -170,7 +170,7 @@ class Design(NamedTuple):
     def points(self) -> Iterator[tuple[Point, Point]]:
         """Each point's place among the results (axis → label; of samples their number), and its values."""
         grid = self.grid
-        labels = [dict(zip(one.values, labelled(one.values), strict=True)) for one in grid]
+        labels = [dict(zip(one.values, coordinate_values(one.values), strict=True)) for one in grid]
         for values in itertools.product(*(one.values for one in grid)):
             own = {one.name: value for one, value in zip(grid, values, strict=True)}
             place = {one.name: of[value] for one, of, value in zip(grid, labels, values, strict=True)}
@@ -183,7 +183,7 @@ class Design(NamedTuple):
                     yield {**place, "sample": i}, point
 
 
-def labelled(values: Sequence) -> list:
+def coordinate_values(values: Sequence) -> list:
     """Values as a coordinate has them: numbers, or text for all if one of them is not a number."""
     return list(values) if all(map(_is_number, values)) else [_text(value) for value in values]
 
@@ -205,7 +205,7 @@ _COMPARE = {
 MOST_CHARACTERS = 500
 
 
-def condition(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
+def parse_filter(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
     """A filter such as `width * learning_rate < 1 and model == "cnn"`, as a function of a point.
 
     Only axis names, numbers, text, `+ - * / // %`, comparisons, `in`, `and`, `or`, `not` and lists: no code is run.
@@ -213,7 +213,7 @@ def condition(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
     Raises:
         ValueError: for anything else, at once or where a point has values that do not go together.
 
-    >>> condition("width * 2 <= 20", ["width"])({"width": 10})
+    >>> parse_filter("width * 2 <= 20", ["width"])({"width": 10})
     True
     """
     if len(text) > MOST_CHARACTERS:

@@ -4,7 +4,7 @@ The fingerprint is over the syntax trees of our functions that a function reache
 
 Docstrings, comments, formatting and everything out of reach do not count, so editing a claim, a figure or another
 model retrains nothing. Followed are names and attributes that lead to functions, classes and constants
-of ours or of the study; of a table (a dict), where the cell names entries of it, only those.
+of ours or of the study; of a table (a dict), where the condition names entries of it, only those.
 """
 
 import functools

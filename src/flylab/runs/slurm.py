@@ -14,7 +14,7 @@ SCRIPT = """#!/bin/bash
 # When all are done:  {merge}
 set -euo pipefail
 cd {here}
-srun {python} -m flylab sweep {toml} --out {out} --shard "$SLURM_ARRAY_TASK_ID/{jobs}"
+srun {python} -m flylab sweep {toml} --out {out} --part "$SLURM_ARRAY_TASK_ID/{jobs}"
 """
 
 

@@ -10,7 +10,7 @@ except ImportError:  # Windows
     fcntl = None
 
 
-class Claim:
+class Reservation:
     """A member that this process is at work on, so that another one on the same store takes something else.
 
     It is a lock of the operating system on a file of that name, gone with the process however it ends. Only a courtesy:
@@ -22,7 +22,7 @@ class Claim:
         self._file: int | None = None
 
     def take(self) -> bool:
-        """Try to have it: False if another process, or another claim in this one, does."""
+        """Try to have it: False if another process, or another reservation in this one, does."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -49,7 +49,7 @@ class Claim:
 
 
 def listing(folder: Path) -> set[str]:
-    """The names, without ending, of the shards in the folders of a folder."""
+    """The names, without ending, of the members in the folders of a folder."""
     found = set()
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as parts:
         for part in parts:

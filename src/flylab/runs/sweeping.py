@@ -1,4 +1,4 @@
-"""Training a sweep, here or by an executor, and joining its shards into one data set."""
+"""Training a sweep, here or by an executor, and joining its members into one data set."""
 
 import contextlib
 import hashlib
@@ -20,8 +20,8 @@ from flylab.base.config import plain, to_json
 from flylab.runs import store
 from flylab.runs.assembly import Place, assemble
 from flylab.runs.provenance import origin
-from flylab.runs.runner import Checkpoint, Run, Watcher
-from flylab.runs.sweeps import DECLARED, Job, Sweep, jobs, shard_path
+from flylab.runs.runner import Resume, Run, Watcher
+from flylab.runs.sweeps import DECLARED, MemberGroup, Sweep, member_groups, member_path
 from flylab.study.registry import get_study
 from flylab.study.study import Study
 
@@ -35,14 +35,14 @@ _KEPT = "what is finished is kept: run the sweep again"
 
 
 def train(
-    study: Study, job: Job, metrics: Sequence[str], checkpoint: Checkpoint | None = None, progress=None
+    study: Study, group: MemberGroup, metrics: Sequence[str], resume: Resume | None = None, progress=None
 ) -> list[bytes]:
-    """Train a job's seeds: for each the content of its shard."""
-    results = study.run(job.protocol, job.cell, list(job.seeds), key=jax.random.key(0), inputs=dict(study.inputs),
-                   progress=progress, checkpoint=checkpoint)  # fmt: skip
+    """Train a group's seeds: for each the content of its member."""
+    results = study.run(group.protocol, group.condition, list(group.seeds), key=jax.random.key(0), artifacts=dict(study.artifacts),
+                   progress=progress, resume=resume)  # fmt: skip
     return [
-        netcdf.encoded(_kept(results.sel(seed=[seed]), metrics).assign_attrs(shard=name))
-        for seed, name in zip(job.seeds, job.names, strict=True)
+        netcdf.encoded(_kept(results.sel(seed=[seed]), metrics).assign_attrs(member=name))
+        for seed, name in zip(group.seeds, group.names, strict=True)
     ]
 
 
@@ -79,7 +79,7 @@ def run(
         ValueError: for what the study refuses.
     """
     begun = time.time()
-    runtime.devices()  # before anything else starts JAX
+    runtime.initialise()  # before anything else starts JAX
     folder = sweep.folder(out)
     files.writable(folder)
     files.remove_leftovers(folder)
@@ -89,7 +89,7 @@ def run(
     while True:
         try:
             return merge(sweep, out, n_trained=n_trained, begun=begun)
-        except BrokenShardsError as error:
+        except BrokenMembersError as error:
             for path in error.paths:
                 path.unlink(missing_ok=True)
             warnings.warn(f"{error}: training them again", stacklevel=2)
@@ -99,61 +99,65 @@ def run(
 def _train_missing(
     sweep: Sweep, folder: Path, part: tuple[int, int], executor: Executor | None, watcher: Watcher | None
 ) -> int:
-    study, have, n_trained = get_study(sweep.study), store.listing(folder / "shards"), 0
+    study, have, n_trained = get_study(sweep.study), store.listing(folder / "members"), 0
     if watcher is not None:
-        left = [(job, sum(name not in have for name in job.names)) for job in jobs(sweep, part)]
-        watcher.begin(sum(n for _, n in left), sum(study.work(job.protocol, job.cell) * n for job, n in left))
-    todo: Iterable[Job] = jobs(sweep, part)
+        left = [(group, sum(name not in have for name in group.names)) for group in member_groups(sweep, part)]
+        watcher.begin(
+            sum(n for _, n in left), sum(study.n_steps(group.protocol, group.condition) * n for group, n in left)
+        )
+    todo: Iterable[MemberGroup] = member_groups(sweep, part)
     size = len(runtime.devices()) if executor is None else 1
     while True:
-        elsewhere: list[Job] = []
+        elsewhere: list[MemberGroup] = []
 
-        def ours(todo: Iterable[Job] = todo, have: set[str] = have, elsewhere: list[Job] = elsewhere) -> Iterator[Mine]:
-            for job in todo:
-                for group in _groups(job, have, size):
-                    mine, others, claims = _claimed(folder, group)
+        def ours(
+            todo: Iterable[MemberGroup] = todo, have: set[str] = have, elsewhere: list[MemberGroup] = elsewhere
+        ) -> Iterator[Mine]:
+            for group in todo:
+                for few in _groups(group, have, size):
+                    mine, others, reservations = _reserved(folder, few)
                     if others is not None:
                         elsewhere.append(others)
                     if mine is not None:
-                        yield Mine(mine, claims)
+                        yield Mine(mine, reservations)
 
         if executor is None:
             for mine in ours():
                 try:
-                    _train_here(study, mine.job, sweep.metrics, folder, watcher)
+                    _train_here(study, mine.group, sweep.metrics, folder, watcher)
                 finally:
                     mine.drop()
-                n_trained += len(mine.job.seeds)
+                n_trained += len(mine.group.seeds)
         else:
-            for job, made in _train_there(executor, study, ours(), sweep.metrics):
-                _save(folder, job, made)
-                n_trained += len(job.seeds)
+            for group, made in _train_there(executor, study, ours(), sweep.metrics):
+                _save(folder, group, made)
+                n_trained += len(group.seeds)
                 if watcher is not None:
-                    watcher.steps(study.work(job.protocol, job.cell) * len(job.seeds))
-                    watcher.saved(len(job.seeds))
+                    watcher.steps(study.n_steps(group.protocol, group.condition) * len(group.seeds))
+                    watcher.saved(len(group.seeds))
         if not elsewhere:
             return n_trained
         time.sleep(POLL)
-        todo, have = elsewhere, store.listing(folder / "shards")
+        todo, have = elsewhere, store.listing(folder / "members")
 
 
 class Mine(NamedTuple):
-    """A job that this process has claimed."""
+    """A group that this process has reserved."""
 
-    job: Job
-    claims: list[store.Claim]
+    group: MemberGroup
+    reservations: list[store.Reservation]
 
     def drop(self) -> None:
         """Let others have it."""
-        for claim in self.claims:
-            claim.drop()
+        for reservation in self.reservations:
+            reservation.drop()
 
 
-def train_by_name(study: str, job: Job, metrics: Sequence[str]) -> list[bytes]:
+def train_by_name(study: str, group: MemberGroup, metrics: Sequence[str]) -> list[bytes]:
     """`train`, for another process, which finds the study by its name."""
-    runtime.devices()
+    runtime.initialise()
     with _no_dask():
-        return train(get_study(study), job, metrics)
+        return train(get_study(study), group, metrics)
 
 
 def _no_dask() -> contextlib.AbstractContextManager[Any]:
@@ -164,14 +168,14 @@ def _no_dask() -> contextlib.AbstractContextManager[Any]:
 
 def _train_there(
     executor: Executor, study: Study, ours: Iterable[Mine], metrics: Sequence[str]
-) -> Iterator[tuple[Job, list[bytes]]]:
-    """Train jobs by the executor, a few in flight at a time, and yield each as it is done, its claims held."""
+) -> Iterator[tuple[MemberGroup, list[bytes]]]:
+    """Train jobs by the executor, a few in flight at a time, and yield each as it is done, its reservations held."""
     flying: dict[Future, tuple[Mine, int]] = {}
     todo = iter(ours)
     try:
         while True:
             for mine in itertools.islice(todo, FLYING - len(flying)):
-                flying[executor.submit(train_by_name, study.name, mine.job, list(metrics))] = mine, 1
+                flying[executor.submit(train_by_name, study.name, mine.group, list(metrics))] = mine, 1
             if not flying:
                 return
             done, _ = wait(flying, return_when=FIRST_COMPLETED)
@@ -182,15 +186,15 @@ def _train_there(
                 except (BrokenExecutor, CancelledError) as error:
                     raise ConnectionError(f"the executor is lost ({type(error).__name__}); {_KEPT}") from error
                 except Exception as error:
-                    if type(error).__name__ != "KilledWorker":  # Dask's: the job's worker died several times
+                    if type(error).__name__ != "KilledWorker":  # Dask's: the group's worker died several times
                         raise
                     if tries == RETRIES:
-                        raise ConnectionError(f"workers die of {dict(mine.job.place)}; {_KEPT}") from error
-                    again = executor.submit(train_by_name, study.name, mine.job, list(metrics))
+                        raise ConnectionError(f"workers die of {dict(mine.group.place)}; {_KEPT}") from error
+                    again = executor.submit(train_by_name, study.name, mine.group, list(metrics))
                     flying[again] = mine, tries + 1
                     del flying[future]
                     continue
-                yield mine.job, made  # whoever takes it has saved it when we go on
+                yield mine.group, made  # whoever takes it has saved it when we go on
                 del flying[future]
                 mine.drop()
     finally:
@@ -199,53 +203,57 @@ def _train_there(
             mine.drop()
 
 
-def _groups(job: Job, have: set[str], size: int) -> Iterator[Job]:
-    left = [(seed, name) for seed, name in zip(job.seeds, job.names, strict=True) if name not in have]
+def _groups(group: MemberGroup, have: set[str], size: int) -> Iterator[MemberGroup]:
+    left = [(seed, name) for seed, name in zip(group.seeds, group.names, strict=True) if name not in have]
     for i in range(0, len(left), size):
-        yield _some(job, left[i : i + size])
+        yield _some(group, left[i : i + size])
 
 
-def _some(job: Job, some: Sequence[tuple[int, str]]) -> Job:
+def _some(group: MemberGroup, some: Sequence[tuple[int, str]]) -> MemberGroup:
     seeds, names = zip(*some, strict=True)
-    return job._replace(seeds=seeds, names=names)
+    return group._replace(seeds=seeds, names=names)
 
 
-def _claimed(folder: Path, job: Job) -> tuple[Job | None, Job | None, list[store.Claim]]:
-    """Of a job what is ours now, what others have, and the claims to drop. What is finished is neither."""
-    mine, others, claims = [], [], []
-    for seed, name in zip(job.seeds, job.names, strict=True):
-        claim = store.Claim(folder / "claims" / name)
-        if not claim.take():
+def _reserved(
+    folder: Path, group: MemberGroup
+) -> tuple[MemberGroup | None, MemberGroup | None, list[store.Reservation]]:
+    """Of a group what is ours now, what others have, and the reservations to drop. What is finished is neither."""
+    mine, others, reservations = [], [], []
+    for seed, name in zip(group.seeds, group.names, strict=True):
+        reservation = store.Reservation(folder / "reservations" / name)
+        if not reservation.take():
             others.append((seed, name))
-        elif shard_path(folder, name).exists():
-            claim.drop()
+        elif member_path(folder, name).exists():
+            reservation.drop()
         else:
             mine.append((seed, name))
-            claims.append(claim)
-    return _some(job, mine) if mine else None, _some(job, others) if others else None, claims
+            reservations.append(reservation)
+    return _some(group, mine) if mine else None, _some(group, others) if others else None, reservations
 
 
-def _train_here(study: Study, job: Job, metrics: Sequence[str], folder: Path, watcher: Watcher | None) -> None:
+def _train_here(
+    study: Study, group: MemberGroup, metrics: Sequence[str], folder: Path, watcher: Watcher | None
+) -> None:
     if watcher is not None:
-        watcher.cell(job.place)
-    paths = {seed: folder / "partial" / f"{name}.nc" for seed, name in zip(job.seeds, job.names, strict=True)}
-    partial = Checkpoint(paths)
-    _save(folder, job, train(study, job, metrics, partial, watcher.steps if watcher is not None else None))
-    for seed in job.seeds:
+        watcher.condition(group.place)
+    paths = {seed: folder / "partial" / f"{name}.nc" for seed, name in zip(group.seeds, group.names, strict=True)}
+    partial = Resume(paths)
+    _save(folder, group, train(study, group, metrics, partial, watcher.steps if watcher is not None else None))
+    for seed in group.seeds:
         partial.forget(seed)
     if watcher is not None:
-        watcher.saved(len(job.seeds))
+        watcher.saved(len(group.seeds))
 
 
-def _save(folder: Path, job: Job, made: Sequence[bytes]) -> None:
-    for name, content in zip(job.names, made, strict=True):
-        files.write_atomic(shard_path(folder, name), content)
+def _save(folder: Path, group: MemberGroup, made: Sequence[bytes]) -> None:
+    for name, content in zip(group.names, made, strict=True):
+        files.write_atomic(member_path(folder, name), content)
 
 
 # ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class BrokenShardsError(ValueError):
+class BrokenMembersError(ValueError):
     """Files in the store that are damaged, or not what their names say."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -257,15 +265,15 @@ def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = 
     """Assemble `results.nc`, `members.parquet` (with pyarrow) and `provenance.json` from the store.
 
     Raises:
-        BrokenShardsError: if files are damaged or foreign.
+        BrokenMembersError: if files are damaged or foreign.
         ValueError: if members are missing.
     """
     begun = time.time() if begun is None else begun
     folder = sweep.folder(out)
-    have = store.listing(folder / "shards")
+    have = store.listing(folder / "members")
     digest, n_members, n_missing = hashlib.sha256(), 0, 0
-    for job in jobs(sweep):
-        for name in job.names:
+    for group in member_groups(sweep):
+        for name in group.names:
             digest.update(name.encode())
             n_members, n_missing = n_members + 1, n_missing + (name not in have)
     if not n_members:
@@ -278,22 +286,22 @@ def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = 
     broken: list[Path] = []
 
     def parts() -> Iterator[tuple[Place, xr.Dataset]]:
-        for job in jobs(sweep):
-            for place, name in zip(job.places(), job.names, strict=True):
-                path = shard_path(folder, name)
+        for group in member_groups(sweep):
+            for place, name in zip(group.places(), group.names, strict=True):
+                path = member_path(folder, name)
                 try:
                     data = netcdf.open_checked(path)
                 except (netcdf.CorruptedError, FileNotFoundError):
                     broken.append(path)
                     continue
-                if data.attrs.get("shard") != name:
+                if data.attrs.get("member") != name:
                     broken.append(path)
                 else:
                     yield place, data
 
-    results = assemble(parts(), (place for job in jobs(sweep) for place in job.places()))
+    results = assemble(parts(), (place for group in member_groups(sweep) for place in group.places()))
     if broken:
-        raise BrokenShardsError(broken)
+        raise BrokenMembersError(broken)
     if drawn := sweep.design.sampled():
         results = results.assign_coords({name: ("sample", [one[name] for one in drawn]) for name in drawn[0]})
     results.attrs = {

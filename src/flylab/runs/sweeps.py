@@ -1,4 +1,4 @@
-"""Sweeps: any field of a study's protocol, or knob of its data, as an axis; shards that survive and can be shared."""
+"""Sweeps: any field of a study's protocol, or parameter of its data, as an axis; members that survive and can be shared."""
 
 import re
 import tomllib
@@ -11,10 +11,10 @@ from flylab.base import runtime
 from flylab.base.config import flat_fields, override_flat
 from flylab.runs import store
 from flylab.runs.assembly import Place
-from flylab.runs.grid import Axis, Design, axis, condition
+from flylab.runs.grid import Axis, Design, axis, parse_filter
 from flylab.runs.runner import SWEEPS, Naming
 from flylab.study.registry import get_study
-from flylab.study.study import Cell, protocol_of
+from flylab.study.study import Condition, protocol_of
 
 DECLARED = ("study", "preset", "n_seeds", "name", "axes", "fixed", "filter", "samples", "sample_seed", "metrics")
 
@@ -25,7 +25,7 @@ class Sweep:
 
     Attributes:
         study: its name; "train" is plain training.
-        axes: by name of a protocol's field or a knob of its data: a list of values, or what `designs.axis` takes.
+        axes: by name of a protocol's field or a parameter of its data: a list of values, or what `grid.axis` takes.
         preset: the protocol to start from.
         fixed: other fields to set.
         n_seeds: repetitions of each point; by default the preset's.
@@ -115,7 +115,7 @@ class Sweep:
         drawn = any(one.draw for one in axes)
         if drawn != bool(self.samples):
             raise ValueError("axes that are drawn need samples = 100, say" if drawn else "samples: no axis is drawn")
-        keep = condition(self.filter, [*self.axes]) if self.filter else lambda point: True
+        keep = parse_filter(self.filter, [*self.axes]) if self.filter else lambda point: True
         design = Design(tuple(axes), self.samples, self.sample_seed, keep)
         if design.size * self.base.n_seeds > 10**8:
             raise ValueError(f"the sweep has {design.size * self.base.n_seeds} members; the most are {10**8}")
@@ -123,8 +123,8 @@ class Sweep:
 
     @property
     def n_members(self) -> int:
-        """Networks, or what else the study has one of for each cell and seed."""
-        return sum(len(job.names) for job in jobs(self))
+        """Networks, or what else the study has one of for each condition and seed."""
+        return sum(len(group.names) for group in member_groups(self))
 
     def folder(self, out: str | Path = "runs") -> Path:
         """Of its store and results."""
@@ -156,21 +156,21 @@ def from_toml(path: Path) -> Sweep:
 # ── planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Job(NamedTuple):
-    """One point and one cell, for some seeds: what one call of the study's `run` can train."""
+class MemberGroup(NamedTuple):
+    """One point and one condition, for some seeds: what one call of the study's `run` can train."""
 
     place: Place
     protocol: Any
-    cell: Cell
+    condition: Condition
     seeds: tuple[int, ...]
-    names: tuple[str, ...]  # of the shards, one a seed
+    names: tuple[str, ...]  # of the members, one a seed
 
     def places(self) -> Iterator[Place]:
         """Of each seed, among the results."""
         return ({**self.place, "seed": seed} for seed in self.seeds)
 
 
-def jobs(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[Job]:
+def member_groups(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[MemberGroup]:
     """What a sweep trains, in a fixed order, made one by one.
 
     Args:
@@ -183,19 +183,19 @@ def jobs(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[Job]:
     number = 0
     for place, point in design.points():
         protocol = sweep.protocol(base, point)
-        for cell, determined in naming.cells(protocol):
-            if clash := [name for name in place if name in cell and cell[name] != place[name]]:
+        for condition, determined in naming.conditions(protocol):
+            if clash := [name for name in place if name in condition and condition[name] != place[name]]:
                 raise ValueError(f"{clash[0]} is a dimension of {sweep.study} already; it cannot be an axis as well")
             seeds = tuple(seed for seed in range(protocol.n_seeds) if (number + seed) % n == k - 1)
             number += protocol.n_seeds
             if seeds:
                 names = tuple(naming.name(determined, seed) for seed in seeds)
-                yield Job({**place, **cell}, protocol, cell, seeds, names)
+                yield MemberGroup({**place, **condition}, protocol, condition, seeds, names)
 
 
-def shard_path(folder: Path, name: str) -> Path:
-    """Where a shard stands: in one of 256 folders, each of which can still be listed for a million."""
-    return folder / "shards" / name[:2] / f"{name}.nc"
+def member_path(folder: Path, name: str) -> Path:
+    """Where a member stands: in one of 256 folders, each of which can still be listed for a million."""
+    return folder / "members" / name[:2] / f"{name}.nc"
 
 
 class Summary(NamedTuple):
@@ -207,30 +207,30 @@ class Summary(NamedTuple):
     n_steps: int  # of what is left
     minutes: float | None  # of what is left, on two cores, by the study's own estimate
     flops: int | None  # of what is left, where the study says
-    n_bytes: int | None  # of the whole store, by a shard that is in it
+    n_bytes: int | None  # of the whole store, by a member that is in it
     memory: int | None  # of data and networks in training, on all devices
 
 
 def summary(sweep: Sweep, out: Path) -> Summary:
     """Plan only."""
-    runtime.devices()  # before anything else starts JAX
-    study, have = get_study(sweep.study), store.listing(sweep.folder(out) / "shards")
+    runtime.initialise()  # before anything else starts JAX
+    study, have = get_study(sweep.study), store.listing(sweep.folder(out) / "members")
     points, n_members, n_finished, n_steps = 0, 0, 0, 0
     last, flops, most = None, 0, 0
-    for job in jobs(sweep):
-        points += job.protocol is not last
-        last = job.protocol
-        left = sum(name not in have for name in job.names)
-        n_members, n_finished = n_members + len(job.names), n_finished + len(job.names) - left
-        n_steps += left * study.work(job.protocol, job.cell)
-        if study.cost is not None:
-            one, size = study.cost(job.protocol, job.cell)
+    for group in member_groups(sweep):
+        points += group.protocol is not last
+        last = group.protocol
+        left = sum(name not in have for name in group.names)
+        n_members, n_finished = n_members + len(group.names), n_finished + len(group.names) - left
+        n_steps += left * study.n_steps(group.protocol, group.condition)
+        if study.resources is not None:
+            one, size = study.resources(group.protocol, group.condition)
             flops, most = flops + left * one, max(most, size)
     preset = study.presets[sweep.preset]
-    usual = sum(study.work(preset, cell) for cell in study.cells(preset)) * preset.n_seeds
+    usual = sum(study.n_steps(preset, condition) for condition in study.conditions(preset)) * preset.n_seeds
     minutes = study.minutes[sweep.preset] * n_steps / usual if usual and sweep.preset in study.minutes else None
-    shard = next(((sweep.folder(out) / "shards").glob("*/*.nc")), None)
-    n_bytes = None if shard is None else shard.stat().st_size * n_members
-    known = study.cost is not None
+    member = next(((sweep.folder(out) / "members").glob("*/*.nc")), None)
+    n_bytes = None if member is None else member.stat().st_size * n_members
+    known = study.resources is not None
     memory = most * len(runtime.devices()) if known else None
     return Summary(points, n_members, n_finished, n_steps, minutes, flops if known else None, n_bytes, memory)

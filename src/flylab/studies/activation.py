@@ -24,7 +24,7 @@ from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import plus_minus
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import Objective, cross_entropy, unchanged
 from flylab.training.population import Progress, run_members
@@ -108,32 +108,32 @@ class Protocol(BaseProtocol):
     def plan(self, n_evaluations: int = 1) -> Plan:
         """Of an inner run."""
         every, optimizer = -(-self.n_steps // n_evaluations), _rms(self.decay)
-        return Plan(self.n_steps, self.batch_size, every, optimizer=optimizer, losses=n_evaluations > 1)
+        return Plan(self.n_steps, self.batch_size, every, optimizer=optimizer, record_loss=n_evaluations > 1)
 
 
 @functools.cache
 def _rms(decay: float) -> Callable:
-    return lambda knobs: optax.rmsprop(knobs["learning_rate"], decay=decay, eps=1e-8, initial_scale=1.0)
+    return lambda hparams: optax.rmsprop(hparams["learning_rate"], decay=decay, eps=1e-8, initial_scale=1.0)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
+def conditions(protocol: Protocol) -> Sequence[Condition]:
     """The learned function, and the usual ones."""
     return [{"activation": name} for name in ("learned", *USUAL)]
 
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs=None,
+    artifacts=None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
     """Metalearn the function of each seed and test it, or test a usual one, on data that metalearning never saw."""
-    if cell["activation"] != "learned":
-        return _tested(protocol, cell["activation"], {}, protocol.all_rates, seeds, key, progress)
+    if condition["activation"] != "learned":
+        return _tested(protocol, condition["activation"], {}, protocol.all_rates, seeds, key, progress)
     weights, found = _metalearned(protocol, seeds, key, progress)
     return found.merge(_tested(protocol, "learned", weights, (protocol.learning_rate,), seeds, key, progress))
 
@@ -151,12 +151,12 @@ def _metalearned(protocol: Protocol, seeds: Sequence[int], key, progress) -> tup
     fixed = {"learning_rate": protocol.learning_rate}
     objective = _objective("learned", protocol)
     found = metalearn(objective, data, _outer(protocol), [start], seeds, fixed=fixed, key=key, progress=progress)
-    kept = jax.tree.map(lambda leaf: leaf[0], found.kept["activation"])  # over seed, stage
+    kept = jax.tree.map(lambda leaf: leaf[0], found.saved_hparams["activation"])  # over seed, stage
     over_x = jax.vmap(lambda p: jax.vmap(jax.value_and_grad(lambda x: activations.learnable(p, x)))(jnp.float32(X)))
     value, slope = jax.device_get(jax.jit(jax.vmap(over_x))(kept))
     results = found.results.squeeze("start", drop=True)
     curves = {"value": (("seed", "stage", "x"), value), "slope": (("seed", "stage", "x"), slope)}
-    last = {name: leaf[0] for name, leaf in found.knobs["activation"].items()}
+    last = {name: leaf[0] for name, leaf in found.hparams["activation"].items()}
     weights = {f"weight_{name}": (("seed", "unit")[: leaf.ndim], leaf) for name, leaf in last.items()}
     coords = {"stage": list(protocol.stages), "x": X}
     return last, results.merge(xr.Dataset(curves | weights, coords))
@@ -168,12 +168,12 @@ def _tested(protocol: Protocol, name: str, weights: dict, rates: Sequence[float]
 
     def members() -> Iterator[tuple[Arrays, Member]]:
         for i, seed in enumerate(seeds):
-            knobs = {"activation": {part: leaf[i] for part, leaf in weights.items()}} if weights else {}
+            hparams = {"activation": {part: leaf[i] for part, leaf in weights.items()}} if weights else {}
             for repeat in range(protocol.n_tests):
                 unseen = UNSEEN + seed * protocol.n_tests + repeat
                 data = arrays(_made(replace(protocol.data, seed=unseen)))
                 for rate in rates:
-                    yield data, Member(jax.random.fold_in(key, unseen), knobs | {"learning_rate": np.float32(rate)})
+                    yield data, Member(jax.random.fold_in(key, unseen), hparams | {"learning_rate": np.float32(rate)})
 
     sizes = {"seed": len(seeds), "repeat": protocol.n_tests, "learning_rate": len(rates)}
     trained = run_members(steps(objective, plan), members(), progress=progress)
@@ -196,8 +196,10 @@ def _outer(protocol: Protocol) -> MetaPlan:
     def outer(history):
         return history["loss"][-protocol.window :].mean()
 
-    fresh, keep = protocol.fresh_start, protocol.stages
-    return MetaPlan(protocol.plan(), protocol.n_outer_steps, descent, outer, fresh_start=fresh, keep=keep)
+    fresh = protocol.fresh_start
+    return MetaPlan(
+        protocol.plan(), protocol.n_outer_steps, descent, outer, fresh_start=fresh, save_hparams_at=protocol.stages
+    )
 
 
 def _objective(name: str, protocol: Protocol) -> Objective:
@@ -209,24 +211,24 @@ def _objective(name: str, protocol: Protocol) -> Objective:
 def _noisy(name: str, init: Callable, width: int, n_units: int, noise: float) -> Objective:
     """Classification by one hidden layer, whose units, and those of a learned activation's network, are noisy."""
 
-    def predict(params, x, knobs, key):
+    def predict(params, x, hparams, key):
         own, inner = jax.random.split(key)
         z = layers.affine(params["hidden"]["w"], params["hidden"]["b"], x)  # (width, batch)
         if name == "learned":
             drawn = jax.random.uniform(own, (n_units,), z.dtype, -noise, noise)
-            h = activations.learnable(knobs["table"], z) + activations.SHARE * knobs["activation"]["v"] @ drawn
+            h = activations.learnable(hparams["table"], z) + activations.SHARE * hparams["activation"]["v"] @ drawn
         else:
             h = activations.ALL[name](z)
         h = h + jax.random.uniform(inner, (width, 1), z.dtype, -noise, noise)
         return layers.affine(params["output"]["w"], params["output"]["b"], h)
 
-    def loss(params, batch, knobs, key):
-        return cross_entropy(predict(params, batch.x, knobs, key), batch.y).mean(), {}
+    def loss(params, batch, hparams, key):
+        return cross_entropy(predict(params, batch.x, hparams, key), batch.y).mean(), {}
 
-    def prepare(knobs):
-        return knobs | {"table": activations.table(knobs["activation"])}
+    def prepare(hparams):
+        return hparams | {"table": activations.table(hparams["activation"])}
 
-    return Objective(lambda key, knobs: init(key), loss, predict, prepare=prepare if name == "learned" else unchanged)
+    return Objective(lambda key, hparams: init(key), loss, predict, prepare=prepare if name == "learned" else unchanged)
 
 
 @functools.lru_cache(maxsize=32)
@@ -390,13 +392,13 @@ STUDY = Study(
         "quick": Protocol(n_seeds=6, n_outer_steps=120),
         "paper": Protocol(n_seeds=10),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    work=lambda protocol, cell: protocol.n_steps * (
-        protocol.n_outer_steps + protocol.n_tests if cell["activation"] == "learned"
+    n_steps=lambda protocol, condition: protocol.n_steps * (
+        protocol.n_outer_steps + protocol.n_tests if condition["activation"] == "learned"
         else protocol.n_tests * len(protocol.all_rates)
     ),
     minutes={"smoke": 0.4, "quick": 3.2, "paper": 10},

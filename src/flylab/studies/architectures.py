@@ -27,7 +27,7 @@ from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import cross_fitted, interval, plus_minus
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.learners import CLASSIFIERS, learner_title
 from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
@@ -84,60 +84,60 @@ class Protocol(BaseProtocol):
         Plan(self.n_steps, self.batch_size, self.eval_every)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
-    """Data sets × networks × arrangements (× arms), slowest first, and methods without training as references."""
-    arms = ("published", "fresh") if protocol.fresh_data else ("published",)
+def conditions(protocol: Protocol) -> Sequence[Condition]:
+    """Data sets × networks × arrangements (× sources), slowest first, and methods without training as references."""
+    sources = ("published", "fresh") if protocol.fresh_data else ("published",)
     found = [
-        {"dataset": "mnist1d", "model": model, "arrangement": arrangement, "arm": arm}
-        for arm in arms
+        {"dataset": "mnist1d", "model": model, "arrangement": arrangement, "source": source}
+        for source in sources
         for model in NETWORKS[::-1]
         for arrangement in ("plain", "shuffled")
     ]
     found += [
-        {"dataset": name, "model": model, "arrangement": arrangement, "arm": "published"}
+        {"dataset": name, "model": model, "arrangement": arrangement, "source": "published"}
         for name in protocol.dataset[1:]
         for arrangement in ("plain", "shuffled")
         for model in IMAGE_NETWORKS[::-1]
     ]
     referred = dict.fromkeys((*protocol.dataset, "digits"))
     return found + [
-        {"dataset": name, "model": model, "arrangement": "plain", "arm": "fresh"}
+        {"dataset": name, "model": model, "arrangement": "plain", "source": "fresh"}
         for name in referred
         for model in REFERENCES
         if model != "svm" or name != "mnist1d"
     ]
 
 
-def reads(protocol: Protocol) -> Callable[[Cell], str | None]:
-    """The digest of each cell's images. To have it, all of them are read: what is missing is refused at once."""
+def input_digest(protocol: Protocol) -> Callable[[Condition], str | None]:
+    """The digest of each condition's images. To have it, all of them are read: what is missing is refused at once."""
     digests = {name: digest(_config(protocol, name)) for name in protocol.dataset[1:]}
-    return lambda cell: digests.get(cell["dataset"])
+    return lambda condition: digests.get(condition["dataset"])
 
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs=None,
+    artifacts=None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
-    """Train one cell for all seeds: Adam, batches in fixed order, accuracy on all three sets along the way."""
-    task = TASKS[cell["dataset"]](protocol, cell)
-    if cell["model"] in REFERENCES:
-        return _references(protocol, CLASSIFIERS[cell["model"]].build, task.data, seeds)
+    """Train one condition for all seeds: Adam, batches in fixed order, accuracy on all three sets along the way."""
+    task = TASKS[condition["dataset"]](protocol, condition)
+    if condition["model"] in REFERENCES:
+        return _references(protocol, CLASSIFIERS[condition["model"]].build, task.data, seeds)
     plan = Plan(protocol.n_steps, protocol.batch_size, task.eval_every, optimizer="adam")
     grid = {"learning_rate": [task.learning_rate], "seed": seeds}
-    splits = task.data(0) if cell["arm"] == "published" else task.data
+    splits = task.data(0) if condition["source"] == "published" else task.data
     results = train_members(supervised(task.network()), splits, plan, grid, key=key, progress=progress).results
     labels = [task.data(seed).test.y for seed in seeds]
     return _with_labels(results.squeeze("learning_rate", drop=True), labels)
 
 
 class Task(NamedTuple):
-    """What a cell trains: the data by seed, the network, Adam's learning rate, and steps between evaluations."""
+    """What a condition trains: the data by seed, the network, Adam's learning rate, and steps between evaluations."""
 
     data: Callable[[int], Splits]
     network: Callable[[], Model]
@@ -145,36 +145,42 @@ class Task(NamedTuple):
     eval_every: int
 
 
-def _signals(protocol: Protocol, cell: Cell) -> Task:
+def _signals(protocol: Protocol, condition: Condition) -> Task:
     def data(seed: int) -> Splits:
-        made = protocol.data if cell["arm"] == "published" else replace(protocol.data, seed=1000 + 2 * seed)
-        order = shuffled(made.final_seq_length) if cell["arrangement"] == "shuffled" else made.permutation
+        made = protocol.data if condition["source"] == "published" else replace(protocol.data, seed=1000 + 2 * seed)
+        order = shuffled(made.final_seq_length) if condition["arrangement"] == "shuffled" else made.permutation
         return _made(replace(made, permutation=order))
 
     def network() -> Model:
-        return get_model(cell["model"], protocol.data.final_seq_length, protocol.data.outputs)
+        return get_model(condition["model"], protocol.data.final_seq_length, protocol.data.outputs)
 
     return Task(data, network, protocol.learning_rate, protocol.eval_every)
 
 
-def _images(protocol: Protocol, cell: Cell) -> Task:
+def _images(protocol: Protocol, condition: Condition) -> Task:
     """References have another division per seed, and fewer images. All have flat pixels: see `convolutional.cnn2d`."""
 
     def data(seed: int) -> Splits:
-        config = _config(protocol, cell["dataset"])
-        found = _loaded(replace(config, seed=1 + seed) if cell["arm"] == "fresh" else config, cell["arrangement"])
-        if cell["model"] in REFERENCES:
+        config = _config(protocol, condition["dataset"])
+        found = _loaded(
+            replace(config, seed=1 + seed) if condition["source"] == "fresh" else config, condition["arrangement"]
+        )
+        if condition["model"] in REFERENCES:
             found = found._replace(train=Dataset(*(part[:N_REFERENCE] for part in found.train)))
         return _reshaped(found, lambda x: x.reshape(len(x), -1))
 
     def network() -> Model:
-        shape = _loaded(_config(protocol, cell["dataset"]), cell["arrangement"]).train.x.shape[1:]
-        return convolutional.cnn2d(shape) if cell["model"] == "cnn" else get_model(cell["model"], math.prod(shape))
+        shape = _loaded(_config(protocol, condition["dataset"]), condition["arrangement"]).train.x.shape[1:]
+        return (
+            convolutional.cnn2d(shape)
+            if condition["model"] == "cnn"
+            else get_model(condition["model"], math.prod(shape))
+        )
 
     return Task(data, network, protocol.image_learning_rate, protocol.image_eval_every)
 
 
-TASKS: dict[str, Callable[[Protocol, Cell], Task]] = {
+TASKS: dict[str, Callable[[Protocol, Condition], Task]] = {
     "mnist1d": _signals, "digits": _images, "mnist": _images, "fashion_mnist": _images, "cifar10": _images,
 }  # fmt: skip
 
@@ -231,35 +237,40 @@ def _with_labels(results: xr.Dataset, labels: Sequence[np.ndarray]) -> xr.Datase
 
 
 def curves(
-    results: xr.Dataset, quantity: str, model: str, arrangement: str, arm: str = "published", dataset: str = "mnist1d"
+    results: xr.Dataset,
+    quantity: str,
+    model: str,
+    arrangement: str,
+    source: str = "published",
+    dataset: str = "mnist1d",
 ) -> xr.DataArray:
     """A quantity over `seed` and `step`; NaN where the results have no such network."""
     if "dataset" not in results.dims:  # made when there was but one
         results = results.expand_dims(dataset=["mnist1d"])
-    place = {"dataset": dataset, "model": model, "arrangement": arrangement, "arm": arm}
+    place = {"dataset": dataset, "model": model, "arrangement": arrangement, "source": source}
     return results[quantity].reindex({dim: [value] for dim, value in place.items()}).sel(place)
 
 
 def last(
-    results: xr.Dataset, model: str, arrangement: str = "plain", arm: str = "published", dataset: str = "mnist1d"
+    results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
 ) -> xr.DataArray:
     """Test accuracy at the last step, over `seed`."""
-    return curves(results, "test_accuracy", model, arrangement, arm, dataset).isel(step=-1)
+    return curves(results, "test_accuracy", model, arrangement, source, dataset).isel(step=-1)
 
 
 def stopped(
-    results: xr.Dataset, model: str, arrangement: str = "plain", arm: str = "published", dataset: str = "mnist1d"
+    results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
 ) -> xr.DataArray:
     """Test accuracy at the evaluation with the best validation accuracy (the first of several), over `seed`."""
-    test, valid = (curves(results, f"{on}_accuracy", model, arrangement, arm, dataset) for on in ("test", "valid"))
+    test, valid = (curves(results, f"{on}_accuracy", model, arrangement, source, dataset) for on in ("test", "valid"))
     return test.isel(step=valid.fillna(-1).argmax("step"))
 
 
 def best(
-    results: xr.Dataset, model: str, arrangement: str = "plain", arm: str = "published", dataset: str = "mnist1d"
+    results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
 ) -> xr.DataArray:
     """Test accuracy at its best evaluation, cross-fitted over seeds."""
-    curve = curves(results, "test_accuracy", model, arrangement, arm, dataset)
+    curve = curves(results, "test_accuracy", model, arrangement, source, dataset)
     return cross_fitted(curve.dropna("step"), "step")  # not all data sets are evaluated at all steps
 
 
@@ -337,14 +348,14 @@ CLAIMS = (
           lambda r: gap(r, "cnn", "mlp", "cifar10") - gap(r, "cnn", "mlp", "mnist"), above=0,
           needs="needs --dataset mnist cifar10"),
     Claim("sklearn-easy", "a linear or kernel method (here an SVM) reaches 95 % on scikit-learn's digits", "blog",
-          "very well", "%", lambda r: last(r, "svm", arm="fresh", dataset="digits"), above=95),
+          "very well", "%", lambda r: last(r, "svm", source="fresh", dataset="digits"), above=95),
     Claim("neighbours-knn", "10 nearest neighbours on raw signals reach 59.6 ± 2 % on fresh data", "nb", "59.6", "%",
-          lambda r: last(r, "neighbours", arm="fresh"), within=(57.6, 61.6), requires={"model": "neighbours"}),
+          lambda r: last(r, "neighbours", source="fresh"), within=(57.6, 61.6), requires={"model": "neighbours"}),
     Claim("neighbours-logistic", "scikit-learn's logistic regression reaches 32.8 ± 2 % on fresh data", "nb", "32.8",
-          "%", lambda r: last(r, "sklearn_logistic", arm="fresh"), within=(30.8, 34.8),
+          "%", lambda r: last(r, "sklearn_logistic", source="fresh"), within=(30.8, 34.8),
           requires={"model": "sklearn_logistic"}),
     Claim("fresh-spatial-gap", "with fresh data per seed, too, the CNN beats the MLP by at least 20 points", "here",
-          "–", "points", lambda r: last(r, "cnn", arm="fresh") - last(r, "mlp", arm="fresh"), above=20,
+          "–", "points", lambda r: last(r, "cnn", source="fresh") - last(r, "mlp", source="fresh"), above=20,
           needs="needs the preset paper"),
 )  # fmt: skip
 
@@ -358,10 +369,10 @@ def table(results: xr.Dataset) -> Table:
     rows = [
         row
         for dataset in NAMES
-        for arm in results.arm.values
+        for source in results.source.values
         for model in (*NETWORKS, *REFERENCES)
         for arrangement in results.arrangement.values
-        if (row := _row(results, model, str(arrangement), str(arm), dataset))
+        if (row := _row(results, model, str(arrangement), str(source), dataset))
     ]
     sets = compared(results)
     for dataset in sets if len(sets) > 1 else ():
@@ -372,15 +383,15 @@ def table(results: xr.Dataset) -> Table:
     return Table(f"Test accuracy in percent: mean over {n} seeds ± half of the 95 % interval", columns, rows)
 
 
-def _row(results: xr.Dataset, model: str, arrangement: str, arm: str, dataset: str) -> tuple[str, ...] | None:
-    place = (results, model, arrangement, arm, dataset)
+def _row(results: xr.Dataset, model: str, arrangement: str, source: str, dataset: str) -> tuple[str, ...] | None:
+    place = (results, model, arrangement, source, dataset)
     if np.isnan(last(*place)).all():
         return None
     name = f"{learner_title(model)}, {arrangement}"
     if dataset == "mnist1d":
-        name += ", fresh data" if arm == "fresh" else ""
+        name += ", fresh data" if source == "fresh" else ""
     else:
-        name = f"{NAMES[dataset]}: {name}" + (", divided anew" if arm == "fresh" else "")
+        name = f"{NAMES[dataset]}: {name}" + (", divided anew" if source == "fresh" else "")
     trained = model in NETWORKS
     peak = best(*place) if trained and results.sizes["seed"] > 1 else None
     mean, reach = None, None
@@ -451,11 +462,11 @@ def _dots(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]) ->
     ax.legend(fontsize=8, loc="lower left")
 
 
-def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
     """FLOPs of training one seed, and bytes of its data and network; 0 for the references, which are not trained."""
-    if cell["model"] in REFERENCES:
+    if condition["model"] in REFERENCES:
         return 0, 0
-    task = TASKS[cell["dataset"]](protocol, cell)
+    task = TASKS[condition["dataset"]](protocol, condition)
     sets, evaluated = task.data(0)[:3], Plan(protocol.n_steps, protocol.batch_size, task.eval_every).evaluated
     steps = protocol.n_steps, protocol.batch_size, len(evaluated)
     return training_cost(task.network(), sets[0].x.shape[1:], *steps, sum(len(one.y) for one in sets))
@@ -468,13 +479,13 @@ STUDY = Study(
         "quick": Protocol(n_seeds=10),
         "paper": Protocol(n_seeds=30, fresh_data=True),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    reads=reads,
-    cost=cost,
-    work=lambda protocol, cell: protocol.n_steps if cell["model"] in NETWORKS else 0,
+    input_digest=reads,
+    resources=resources,
+    n_steps=lambda protocol, condition: protocol.n_steps if condition["model"] in NETWORKS else 0,
     minutes={"smoke": 0.4, "quick": 2.7, "paper": 15},
 )

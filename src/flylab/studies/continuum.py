@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from flylab.base import netcdf
 from flylab.data import MNIST1D, Dataset, Splits, published, shuffled
-from flylab.data.generator import KNOBS, endless
+from flylab.data.generator import DATA_PARAMS, endless
 from flylab.models import get_model
 from flylab.models.masks import masked
 from flylab.models.tickets import TICKET, load_ticket
@@ -31,7 +31,7 @@ from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, style
 from flylab.results.statistics import Interval, interval
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.learners import CLASSIFIERS, Learner, learner_title, of_classifier, of_model
 from flylab.training.population import Progress
 from flylab.training.step import Plan
@@ -41,7 +41,7 @@ REFERENCES = ("neighbours", "svm", "forest", "boosting")  # untuned classifiers 
 MODELS = (*NETWORKS, *REFERENCES)
 ENDS = ("mlp", "cnn")  # where the score is 0 and 1
 DOUBLED = ("corr_noise_scale", "iid_noise_scale", "shear_scale", "scale_coeff", "max_translation")
-N_SHIFTED = 2000  # test examples with a knob turned
+N_SHIFTED = 2000  # test examples with a data parameter turned
 LEAST_WIDTH = 5.0  # points between the costs at both ends, below which there is no scale
 
 
@@ -86,12 +86,12 @@ class Protocol(BaseProtocol):
         Plan(self.n_steps, self.batch_size, self.eval_every)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
+def conditions(protocol: Protocol) -> Sequence[Condition]:
     """Models × arrangements, and plain with fewer examples; slowest first."""
-    return [cell for model in protocol.models[::-1] for cell in cells_of(protocol, model)]
+    return [condition for model in protocol.models[::-1] for condition in conditions_of(protocol, model)]
 
 
-def cells_of(protocol: Protocol, model: str) -> list[Cell]:
+def conditions_of(protocol: Protocol, model: str) -> list[Condition]:
     """What one model has to learn."""
     found = [("plain", protocol.data.n_train), ("shuffled", protocol.data.n_train)]
     found += [("plain", n) for n in protocol.train_sizes]
@@ -100,34 +100,40 @@ def cells_of(protocol: Protocol, model: str) -> list[Cell]:
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs: Mapping[str, Path] | None = None,
+    artifacts: Mapping[str, Path] | None = None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
-    """Train one model for all seeds, and test it where a knob of the data is turned."""
+    """Train one model for all seeds, and test it where a data parameter of the data is turned."""
     size = protocol.data.final_seq_length, protocol.data.outputs
-    if cell["model"] in REFERENCES:
-        learner = of_classifier(CLASSIFIERS[cell["model"]].build())
-    elif cell["model"] == "ticket":
-        learner = _ticket((inputs or STUDY.inputs)["ticket"])
+    if condition["model"] in REFERENCES:
+        learner = of_classifier(CLASSIFIERS[condition["model"]].build())
+    elif condition["model"] == "ticket":
+        learner = _ticket((artifacts or STUDY.artifacts)["ticket"])
     else:
-        learner = of_model(get_model(cell["model"], *size), size[:1])
-    return learn(learner, protocol, cell, seeds, key=key, progress=progress)
+        learner = of_model(get_model(condition["model"], *size), size[:1])
+    return learn(learner, protocol, condition, seeds, key=key, progress=progress)
 
 
 def learn(
-    learner: Learner, protocol: Protocol, cell: Cell, seeds: Sequence[int], *, key, progress: Progress | None = None
+    learner: Learner,
+    protocol: Protocol,
+    condition: Condition,
+    seeds: Sequence[int],
+    *,
+    key,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
-    """One cell, whoever learns; `robust_accuracy`, over seed and knob, is that of the plain data with a knob turned."""
+    """One condition, whoever learns; `robust_accuracy`, over seed and data_param, is that of the plain data with a data parameter turned."""
 
     def data(seed: int) -> Splits:
         made = replace(protocol.data, seed=1000 + 2 * seed) if protocol.fresh_data else protocol.data
-        order = shuffled(made.final_seq_length) if cell["arrangement"] == "shuffled" else made.permutation
-        return _first(replace(made, permutation=order), cell["n_train"])
+        order = shuffled(made.final_seq_length) if condition["arrangement"] == "shuffled" else made.permutation
+        return _first(replace(made, permutation=order), condition["n_train"])
 
     splits = data if protocol.fresh_data else data(0)
     plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every)
@@ -139,11 +145,13 @@ def learn(
         n_params=("seed", np.full(len(seeds), float(learner.n_params))),
         flops=("seed", np.full(len(seeds), float(learner.flops))),
     )
-    if cell["arrangement"] == "plain" and cell["n_train"] == protocol.data.n_train:
+    if condition["arrangement"] == "plain" and condition["n_train"] == protocol.data.n_train:
         tests = turned(protocol.data)
         robust = [100 * (fitted.predict(test.x) == test.y).mean(1) for test in tests.values()]
-        knobs = xr.DataArray(np.array(robust).T, {"seed": list(seeds), "knob": list(tests)}, ("seed", "knob"))
-        results = results.assign(robust_accuracy=knobs)
+        data_params = xr.DataArray(
+            np.array(robust).T, {"seed": list(seeds), "data_param": list(tests)}, ("seed", "data_param")
+        )
+        results = results.assign(robust_accuracy=data_params)
     return results
 
 
@@ -166,18 +174,18 @@ def _first(config: MNIST1D, n_train: int) -> Splits:
 
 @functools.lru_cache(maxsize=4)
 def turned(data: MNIST1D) -> dict[str, Dataset]:
-    """Fresh test sets: as usual (`none`), and with one knob doubled, the translation as far as a signal has room.
+    """Fresh test sets: as usual (`none`), and with one data parameter doubled, the translation as far as a signal has room.
 
     From the generator in JAX, standardised as the usual data are.
     """
     source = endless(replace(data, n_train=data.n_classes, n_valid=0, n_test=_multiple(N_SHIFTED, data.n_classes)))
-    usual = {name: float(getattr(data, name)) for name in KNOBS}
+    usual = {name: float(getattr(data, name)) for name in DATA_PARAMS}
     room = {"max_translation": max(data.n_points - data.template_len, data.max_translation)}
     settings = {"none": usual} | {
         name: usual | {name: min(2 * usual[name], float(room.get(name, np.inf)))} for name in DOUBLED
     }
-    made = jax.jit(lambda knobs: source.evaluation(source.prepare(usual), knobs)[1])
-    return {name: Dataset(*map(np.asarray, made(knobs))) for name, knobs in settings.items()}
+    made = jax.jit(lambda data_params: source.evaluation(source.prepare(usual), data_params)[1])
+    return {name: Dataset(*map(np.asarray, made(data_params))) for name, data_params in settings.items()}
 
 
 def _multiple(n: int, of: int) -> int:
@@ -195,7 +203,7 @@ def last(results: xr.Dataset, model: str, arrangement: str = "plain", n_train: i
     return end.reindex({dim: [value] for dim, value in place.items()}).sel(place)
 
 
-def cost(results: xr.Dataset, model: str) -> xr.DataArray:
+def cost_of_shuffling(results: xr.Dataset, model: str) -> xr.DataArray:
     """Points of test accuracy lost by shuffling the positions, paired by seed."""
     return last(results, model) - last(results, model, "shuffled")
 
@@ -205,9 +213,9 @@ def score(results: xr.Dataset, model: str) -> xr.DataArray:
 
     NaN where the costs at both ends differ by less than 5 points: then the data give no scale.
     """
-    low, high = (cost(results, end) for end in ENDS)
+    low, high = (cost_of_shuffling(results, end) for end in ENDS)
     width = high - low
-    return ((cost(results, model) - low) / width).where(width.mean() >= LEAST_WIDTH)
+    return ((cost_of_shuffling(results, model) - low) / width).where(width.mean() >= LEAST_WIDTH)
 
 
 def place(results: xr.Dataset, model: str) -> xr.DataArray:
@@ -231,7 +239,7 @@ class Row(NamedTuple):
     by_size: dict[int, Interval]
     """Accuracy with fewer training examples."""
     robustness: dict[str, Interval]
-    """Points lost where a knob of the data is doubled in the test."""
+    """Points lost where a data parameter of the data is doubled in the test."""
 
 
 def rows(
@@ -250,7 +258,7 @@ def rows(
             interval(last(results, model, "shuffled")), None if np.isnan(scores).any() else interval(scores),
             _number(at.n_params), _number(at.flops), results.sizes["seed"], int(results.n_train.max()),
             {n: interval(values) for n, values in accuracies.items() if values.size},
-            {str(one.knob.values): interval(one) for one in lost.transpose("knob", "seed")} if lost.size else {},
+            {str(one.data_param.values): interval(one) for one in lost.transpose("data_param", "seed")} if lost.size else {},
         ))  # fmt: skip
     return sorted(found, key=by_score)
 
@@ -262,7 +270,7 @@ def by_score(row: Row) -> float:
 
 def _lost(at: xr.Dataset) -> xr.DataArray:
     accuracy = at.robust_accuracy.sel(arrangement="plain", n_train=at.n_train.max())
-    return accuracy.sel(knob="none", drop=True) - accuracy.drop_sel(knob="none")
+    return accuracy.sel(data_param="none", drop=True) - accuracy.drop_sel(data_param="none")
 
 
 def _number(values: xr.DataArray) -> float | None:
@@ -316,18 +324,18 @@ def table(results: xr.Dataset) -> Table:
 def table_of(found: Sequence[Row], title: str) -> Table:
     """Rows as text."""
     columns = ("model", "score (MLP 0, CNN 1)", "plain (%)", "shuffled (%)", "parameters", "FLOPs/example")
-    cells_ = [
+    texts = [
         (row.title, text(row.score, 2), text(row.plain), text(row.shuffled), count(row.n_params), count(row.flops))
         for row in found
     ]
-    return Table(title, columns, cells_)
+    return Table(title, columns, texts)
 
 
 def details(row: Row) -> Table:
-    """One model's accuracy with fewer examples, and what it loses where a knob of the data is turned in the test."""
+    """One model's accuracy with fewer examples, and what it loses where a data parameter of the data is turned in the test."""
     sizes = [(f"{n} training examples", text(value) + " %") for n, value in row.by_size.items()]
-    knobs = [(f"{name} turned up", text(value) + " points lost") for name, value in row.robustness.items()]
-    return Table(row.title, ("", ""), [*sizes, *knobs])
+    data_params = [(f"{name} turned up", text(value) + " points lost") for name, value in row.robustness.items()]
+    return Table(row.title, ("", ""), [*sizes, *data_params])
 
 
 def text(value: Interval | None, digits: int = 1) -> str:
@@ -462,12 +470,12 @@ STUDY = Study(
         "quick": Protocol(n_seeds=4),
         "paper": Protocol(n_seeds=10, train_sizes=(500, 1000, 2000)),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    work=lambda protocol, cell: protocol.n_steps,
+    n_steps=lambda protocol, condition: protocol.n_steps,
     minutes={"smoke": 0.5, "quick": 7, "paper": 60},
-    inputs={"ticket": TICKET},
+    artifacts={"ticket": TICKET},
 )  # fmt: skip

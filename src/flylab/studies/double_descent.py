@@ -35,7 +35,7 @@ from flylab.results.statistics import (
     plus_minus,
 )
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import squared_error, supervised
 from flylab.training.population import Progress, train_members
 from flylab.training.step import Plan
@@ -87,7 +87,7 @@ def _two_class(data: MNIST1D, n_outputs: int) -> MNIST1D:
     return replace(data, classes=(0, 1), n_outputs=n_outputs, label_noise_repeats=False)
 
 
-class Arm(NamedTuple):
+class Treatment(NamedTuple):
     """Networks of growing width on one kind of labels: (data's config, outputs) → config."""
 
     title: str
@@ -96,17 +96,17 @@ class Arm(NamedTuple):
     error: Callable | None = None
 
 
-ARMS = {
-    "mlp-noise": Arm("MLP, label noise", MLP, _as_given),
-    "mlp-clean": Arm("MLP, no label noise", MLP, _clean),
-    "mlp-strict": Arm("MLP, label noise without repeats", MLP, _strict),
-    "cnn-noise": Arm("CNN, label noise", CNN, _as_given),
-    "random-nll": Arm("cross-entropy, random labels", MLP, _random),
-    "two-class-nll": Arm("cross-entropy, two classes", MLP, _two_class),
-    "random-mse": Arm("squared error, random labels", MLP, _random, squared_error),
-    "two-class-mse": Arm("squared error, two classes", MLP, _two_class, squared_error),
+TREATMENTS = {
+    "mlp-noise": Treatment("MLP, label noise", MLP, _as_given),
+    "mlp-clean": Treatment("MLP, no label noise", MLP, _clean),
+    "mlp-strict": Treatment("MLP, label noise without repeats", MLP, _strict),
+    "cnn-noise": Treatment("CNN, label noise", CNN, _as_given),
+    "random-nll": Treatment("cross-entropy, random labels", MLP, _random),
+    "two-class-nll": Treatment("cross-entropy, two classes", MLP, _two_class),
+    "random-mse": Treatment("squared error, random labels", MLP, _random, squared_error),
+    "two-class-mse": Treatment("squared error, two classes", MLP, _two_class, squared_error),
 }
-CURVES, THRESHOLDS = tuple(ARMS)[:4], tuple(ARMS)[4:]
+CURVES, THRESHOLDS = tuple(TREATMENTS)[:4], tuple(TREATMENTS)[4:]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Protocol(BaseProtocol):
 
     n_seeds: int = 6
     """Seeds: independent repetitions."""
-    arms: tuple[str, ...] = CURVES
+    treatments: tuple[str, ...] = CURVES
     """What to train: mlp-noise, mlp-clean, mlp-strict, cnn-noise; random- and two-class- with -nll and -mse."""
     widths: tuple[int, ...] = WIDTHS
     """Hidden units of the MLPs."""
@@ -148,7 +148,7 @@ class Protocol(BaseProtocol):
         super().__post_init__()
         sizes = ("widths", "channels", "sample_sizes", "sample_widths", "threshold_sizes", "threshold_outputs")
         whole = ("n_epochs", "batch_size", "n_evaluations", *sizes)
-        self._require(whole=whole, positive=("learning_rate",), known={"arms": ARMS})
+        self._require(whole=whole, positive=("learning_rate",), known={"treatments": TREATMENTS})
         Plan(self.n_steps, self.batch_size)
 
     @property
@@ -162,38 +162,44 @@ class Protocol(BaseProtocol):
         return max(self.data.n_train // self.batch_size, 1)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
-    """Arms × sizes of the training set × outputs × widths."""
+def conditions(protocol: Protocol) -> Sequence[Condition]:
+    """Treatments × sizes of the training set × outputs × widths."""
     usual = (protocol.data.n_train, protocol.data.outputs)
 
-    def of(arm: str, sizes, widths: Sequence[int]) -> list[Cell]:
-        return [{"arm": arm, "n_train": n, "n_outputs": k, "width": width} for n, k in sizes for width in widths]
+    def of(treatment: str, sizes, widths: Sequence[int]) -> list[Condition]:
+        return [
+            {"treatment": treatment, "n_train": n, "n_outputs": k, "width": width} for n, k in sizes for width in widths
+        ]
 
     found = []
-    for arm in protocol.arms:
+    for treatment in protocol.treatments:
         sizes = itertools.product(protocol.threshold_sizes, protocol.threshold_outputs)
-        widths = protocol.channels if ARMS[arm].network is CNN else protocol.widths
-        found += of(arm, sizes if arm in THRESHOLDS else [usual], widths)
-        if arm == "mlp-noise":
-            found += of(arm, [(n, usual[1]) for n in protocol.sample_sizes if n != usual[0]], protocol.sample_widths)
+        widths = protocol.channels if TREATMENTS[treatment].network is CNN else protocol.widths
+        found += of(treatment, sizes if treatment in THRESHOLDS else [usual], widths)
+        if treatment == "mlp-noise":
+            found += of(
+                treatment, [(n, usual[1]) for n in protocol.sample_sizes if n != usual[0]], protocol.sample_widths
+            )
     return found
 
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs=None,
+    artifacts=None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
     """Train one network for all seeds, by the program of its bucket; errors and losses along the way."""
-    arm = ARMS[cell["arm"]]
-    config = replace(arm.labels(protocol.data, cell["n_outputs"]), n_train=cell["n_train"])
-    bucket = next((bucket for bucket in arm.network.buckets if cell["width"] <= bucket), cell["width"])
-    own, like = (arm.network.make(n, cell["n_outputs"], config.final_seq_length) for n in (cell["width"], bucket))
+    treatment = TREATMENTS[condition["treatment"]]
+    config = replace(treatment.labels(protocol.data, condition["n_outputs"]), n_train=condition["n_train"])
+    bucket = next((bucket for bucket in treatment.network.buckets if condition["width"] <= bucket), condition["width"])
+    own, like = (
+        treatment.network.make(n, condition["n_outputs"], config.final_seq_length) for n in (condition["width"], bucket)
+    )
     network = padded(own, like)
 
     def data(seed: int) -> Splits:
@@ -203,9 +209,9 @@ def run(
         return jax.device_get(network.init(stream(jax.random.fold_in(key, seed), "init")))
 
     steps = np.geomspace(protocol.epoch, protocol.n_steps, protocol.n_evaluations).round().astype(int)
-    plan = Plan(protocol.n_steps, protocol.batch_size, tuple(steps.tolist()), order="shuffled", optimizer="sgd")
+    plan = Plan(protocol.n_steps, protocol.batch_size, tuple(steps.tolist()), shuffle=True, optimizer="sgd")
     grid = {"learning_rate": [protocol.learning_rate], "momentum": [protocol.momentum], "seed": seeds}
-    objective = supervised(like, arm.error)
+    objective = supervised(like, treatment.error)
     found = train_members(objective, data, plan, grid, key=key, params=params, progress=progress).results
     found = found.squeeze(("learning_rate", "momentum"), drop=True)
     results = {f"{name}_error": 100 - found[f"{name}_accuracy"] for name in ("train", "test")}
@@ -221,40 +227,42 @@ def _made(config: MNIST1D) -> Splits:
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def networks(results: xr.Dataset, arm: str, n_train: int | None = None) -> xr.Dataset:
-    """An arm's results over `seed, width, step`; by default at the size of the training set that has most widths."""
-    found = results.sel(arm=arm)
+def networks(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:
+    """An treatment's results over `seed, width, step`; by default at the size of the training set that has most widths."""
+    found = results.sel(treatment=treatment)
     most = found.n_params.notnull().all("seed").sum("width").argmax(("n_train", "n_outputs"))
     found = found.isel(n_outputs=most["n_outputs"])  # pyright: ignore[reportCallIssue, reportArgumentType]
     found = found.isel(n_train=most["n_train"]) if n_train is None else found.sel(n_train=n_train)
     return found.dropna("width", subset=["n_params"]).sortby("width")
 
 
-def curve(results: xr.Dataset, arm: str, variable: str = "test_error", n_train: int | None = None) -> xr.DataArray:
+def curve(
+    results: xr.Dataset, treatment: str, variable: str = "test_error", n_train: int | None = None
+) -> xr.DataArray:
     """A variable after the last step over `seed` and `width`."""
-    return networks(results, arm, n_train)[variable].isel(step=-1).transpose("seed", "width")
+    return networks(results, treatment, n_train)[variable].isel(step=-1).transpose("seed", "width")
 
 
-def rise(results: xr.Dataset, arm: str, n_train: int | None = None) -> xr.Dataset:
+def rise(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:
     """Test error at the dip, at the peak and at the widest over `seed`, cross-fitted; NaN with one seed."""
-    errors = curve(results, arm, n_train=n_train)
+    errors = curve(results, treatment, n_train=n_train)
     if errors.sizes["seed"] < 2 or errors.sizes["width"] < 2:
         nothing = xr.full_like(errors.seed, np.nan, float)
         return xr.Dataset(dict.fromkeys(("dip", "peak", "end"), nothing))
     return cross_fitted_rise(errors, "width")
 
 
-def peak_width(results: xr.Dataset, arm: str, n_train: int | None = None) -> xr.DataArray:
+def peak_width(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.DataArray:
     """The width at which each seed's own test error peaks (a place, unlike a height, needs no cross-fitting)."""
-    errors = curve(results, arm, n_train=n_train)
+    errors = curve(results, treatment, n_train=n_train)
     if errors.sizes["width"] < 2:
         return xr.full_like(errors.seed, np.nan, float)
     return errors.seed.copy(data=[float(errors.width[greatest_rise(one).peak]) for one in errors.values])
 
 
-def zero_width(results: xr.Dataset, arm: str, n_train: int | None = None) -> xr.DataArray:
+def zero_width(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.DataArray:
     """The first width with a training error below 1 % over `seed`, NaN if none (the notebook's errors: whole, cut)."""
-    below = curve(results, arm, "train_error", n_train) < 1
+    below = curve(results, treatment, "train_error", n_train) < 1
     return below.width.where(below).min("width")
 
 
@@ -265,15 +273,15 @@ MEASURES = {
 }
 
 
-def threshold(results: xr.Dataset, arm: str, measure: str) -> xr.DataArray:
+def threshold(results: xr.Dataset, treatment: str, measure: str) -> xr.DataArray:
     """The interpolation threshold in parameters over `seed, n_train, n_outputs`; NaN where none lies within the widths.
 
     By the test-error peak (with random labels, where test error is at chance, the test loss's), whose rise and fall are
     each to be a twentieth of the dip's value, or by one of the training set's measures, see `MEASURES`.
     """
-    chosen = results.sel(arm=arm).sortby("width")
+    chosen = results.sel(treatment=treatment).sortby("width")
     if measure == "peak":
-        values = chosen.test_loss if arm.startswith("random") else chosen.test_error
+        values = chosen.test_loss if treatment.startswith("random") else chosen.test_error
     else:
         values = chosen.train_error if measure == "error" else 100 * chosen.train_loss / chosen.train_loss.isel(step=0)
 
@@ -288,16 +296,16 @@ def threshold(results: xr.Dataset, arm: str, measure: str) -> xr.DataArray:
     return found.isel(n_train=designed.any("n_outputs").values, n_outputs=designed.any("n_train").values)
 
 
-def power(results: xr.Dataset, arm: str, measure: str, of: str) -> xr.DataArray:
+def power(results: xr.Dataset, treatment: str, measure: str, of: str) -> xr.DataArray:
     """The power of `of` (n_train or n_outputs) by which the threshold grows, over `seed`; NaN if one is not reached."""
-    places = threshold(results, arm, measure).stack(setting=("n_train", "n_outputs"))
+    places = threshold(results, treatment, measure).stack(setting=("n_train", "n_outputs"))
     factors = {name: places[name].values for name in ("n_train", "n_outputs") if len(set(places[name].values)) > 1}
     return places.seed.copy(data=[exponents(one, **factors).get(of, np.nan) for one in places.values])
 
 
-def level(results: xr.Dataset, arm: str, measure: str, outputs_count: bool) -> xr.DataArray:
+def level(results: xr.Dataset, treatment: str, measure: str, outputs_count: bool) -> xr.DataArray:
     """log₂ of the threshold over n (or n·K) parameters, the mean over the design, over `seed`; NaN as in `power`."""
-    places = threshold(results, arm, measure)
+    places = threshold(results, treatment, measure)
     expected = places.n_train * (places.n_outputs if outputs_count else 1)
     return np.log2(places / expected).mean(("n_train", "n_outputs"), skipna=False)
 
@@ -306,25 +314,39 @@ def level(results: xr.Dataset, arm: str, measure: str, outputs_count: bool) -> x
 
 
 def _claim(
-    id_: str, statement: str, published_value: str, arm: str, effect: Callable, unit="points", source="nb", **region
+    id_: str,
+    statement: str,
+    published_value: str,
+    treatment: str,
+    effect: Callable,
+    unit="points",
+    source="nb",
+    **region,
 ):
     return Claim(
-        id_, statement, source, published_value, unit, lambda r: effect(r, arm), requires={"arm": arm}, **region
+        id_,
+        statement,
+        source,
+        published_value,
+        unit,
+        lambda r: effect(r, treatment),
+        requires={"treatment": treatment},
+        **region,
     )
 
 
-def _peak(results: xr.Dataset, arm: str) -> xr.DataArray:
-    heights = rise(results, arm)
+def _peak(results: xr.Dataset, treatment: str) -> xr.DataArray:
+    heights = rise(results, treatment)
     return heights.peak - heights.dip
 
 
-def _descent(results: xr.Dataset, arm: str) -> xr.DataArray:
-    heights = rise(results, arm)
+def _descent(results: xr.Dataset, treatment: str) -> xr.DataArray:
+    heights = rise(results, treatment)
     return heights.peak - heights.end
 
 
-def _zero_after_peak(results: xr.Dataset, arm: str) -> xr.DataArray:
-    return zero_width(results, arm) / peak_width(results, arm)
+def _zero_after_peak(results: xr.Dataset, treatment: str) -> xr.DataArray:
+    return zero_width(results, treatment) / peak_width(results, treatment)
 
 
 def _threshold_claims(loss: str) -> list[Claim]:
@@ -333,15 +355,15 @@ def _threshold_claims(loss: str) -> list[Claim]:
     law, outputs = ("n·K", (0.75, 1.25)) if counts else ("n", (-0.25, 0.25))
     claims = []
     for way in ("random", "two-class"):
-        arm = f"{way}-{loss}"
-        says = f"{ARMS[arm].title}: the threshold (by the peak of the test {'loss' if way == 'random' else 'error'})"
+        treatment = f"{way}-{loss}"
+        says = f"{TREATMENTS[treatment].title}: the threshold (by the peak of the test {'loss' if way == 'random' else 'error'})"
         claims += [
             _claim(f"{loss}-threshold.{way}.n", f"{says} grows with the number of examples n to the power of 0.75–1.25",
-                   law, arm, lambda r, a: power(r, a, "peak", "n_train"), "", "blog", within=(0.75, 1.25)),
+                   law, treatment, lambda r, a: power(r, a, "peak", "n_train"), "", "blog", within=(0.75, 1.25)),
             _claim(f"{loss}-threshold.{way}.k", f"{says} grows with the number of outputs K to the power of "
-                   f"{outputs[0]:g}–{outputs[1]:g}".replace("-0.25–0.25", "0 ± 0.25"), law, arm,
+                   f"{outputs[0]:g}–{outputs[1]:g}".replace("-0.25–0.25", "0 ± 0.25"), law, treatment,
                    lambda r, a: power(r, a, "peak", "n_outputs"), "", "blog", within=outputs),
-            _claim(f"{loss}-threshold.{way}.level", f"{says} lies within a factor of 2 of {law} parameters", law, arm,
+            _claim(f"{loss}-threshold.{way}.level", f"{says} lies within a factor of 2 of {law} parameters", law, treatment,
                    lambda r, a: level(r, a, "peak", counts), "log₂", "blog", within=(-1, 1)),
         ]  # fmt: skip
     return claims
@@ -372,37 +394,39 @@ CLAIMS = (
 # ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _present(results: xr.Dataset, arms: Sequence[str]) -> list[str]:
-    return [arm for arm in arms if arm in results.arm]
+def _present(results: xr.Dataset, treatments: Sequence[str]) -> list[str]:
+    return [treatment for treatment in treatments if treatment in results.treatment]
 
 
-def _sizes(results: xr.Dataset, arm: str) -> list[int]:
-    """The sizes of the training set that an arm was trained on at more than one width."""
-    n_widths = results.n_params.sel(arm=arm).notnull().any(("seed", "n_outputs")).sum("width")
+def _sizes(results: xr.Dataset, treatment: str) -> list[int]:
+    """The sizes of the training set that an treatment was trained on at more than one width."""
+    n_widths = results.n_params.sel(treatment=treatment).notnull().any(("seed", "n_outputs")).sum("width")
     return sorted(results.n_train.values[n_widths > 1].tolist())
 
 
-def _cell(values: xr.DataArray, digits: int = 1) -> str:
+def _interval_text(values: xr.DataArray, digits: int = 1) -> str:
     return "–" if values.isnull().any() else plus_minus(values, digits)  # the seeds left would be no random choice
 
 
 def table(results: xr.Dataset) -> Table:
     """Dips, peaks and ends of the curves; of a design of thresholds alone, their powers and levels."""
     n = results.sizes["seed"]
-    rows, arms = [], _present(results, CURVES)
-    for arm, n_train in ((one, size) for one in arms for size in _sizes(results, one)):
-        heights, place = rise(results, arm, n_train), (results, arm, n_train)
-        name = f"{ARMS[arm].title}, {n_train} examples"
-        cells_ = [_cell(heights[part]) for part in ("dip", "peak", "end")]
-        rows.append((name, *cells_, _cell(peak_width(*place)), _cell(zero_width(*place))))
-    if arms:
+    rows, treatments = [], _present(results, CURVES)
+    for treatment, n_train in ((one, size) for one in treatments for size in _sizes(results, one)):
+        heights, place = rise(results, treatment, n_train), (results, treatment, n_train)
+        name = f"{TREATMENTS[treatment].title}, {n_train} examples"
+        intervals = [_interval_text(heights[part]) for part in ("dip", "peak", "end")]
+        rows.append((name, *intervals, _interval_text(peak_width(*place)), _interval_text(zero_width(*place))))
+    if treatments:
         columns = ("test error (%)", "dip", "peak", "widest", "peak's width", "training error < 1 % from width")
         return Table(f"Mean over {n} seeds ± half of the 95 % interval; heights cross-fitted", columns, rows)
-    for arm, measure in itertools.product(_present(results, THRESHOLDS), MEASURES):
-        powers = [_cell(power(results, arm, measure, of), 2) for of in ("n_train", "n_outputs")]
-        levels = [_cell(level(results, arm, measure, outputs_count), 2) for outputs_count in (False, True)]
-        reached = f"{int(threshold(results, arm, measure).notnull().sum())}/{threshold(results, arm, measure).size}"
-        rows.append((f"{ARMS[arm].title}: {MEASURES[measure]}", *powers, *levels, reached))
+    for treatment, measure in itertools.product(_present(results, THRESHOLDS), MEASURES):
+        powers = [_interval_text(power(results, treatment, measure, of), 2) for of in ("n_train", "n_outputs")]
+        levels = [
+            _interval_text(level(results, treatment, measure, outputs_count), 2) for outputs_count in (False, True)
+        ]
+        reached = f"{int(threshold(results, treatment, measure).notnull().sum())}/{threshold(results, treatment, measure).size}"
+        rows.append((f"{TREATMENTS[treatment].title}: {MEASURES[measure]}", *powers, *levels, reached))
     columns = ("threshold p*", "power of n", "power of K", "log₂ p*/n", "log₂ p*/(n·K)", "reached")
     return Table(f"Mean over {n} seeds ± half of the 95 % interval", columns, rows)
 
@@ -410,11 +434,11 @@ def table(results: xr.Dataset) -> Table:
 def figure(results: xr.Dataset) -> Figure:
     """Error against width, steps and examples, and the thresholds, as far as the results have them."""
     mlps, cnns = (_present(results, CURVES[:3]), _present(results, CURVES[3:]))
-    panels = [functools.partial(_against_width, arms=arms) for arms in (mlps, cnns) if arms]
+    panels = [functools.partial(_against_width, treatments=treatments) for treatments in (mlps, cnns) if treatments]
     if "mlp-noise" in mlps:
-        panels.append(functools.partial(_against_steps, arms=_present(results, CURVES[:2])))
+        panels.append(functools.partial(_against_steps, treatments=_present(results, CURVES[:2])))
         panels += [_against_examples] if len(_sizes(results, "mlp-noise")) > 1 else []
-    panels += [functools.partial(_thresholds, arm=arm) for arm in _present(results, THRESHOLDS)]
+    panels += [functools.partial(_thresholds, treatment=treatment) for treatment in _present(results, THRESHOLDS)]
     n_columns = 2 if len(panels) <= 4 else 3
     n_rows = -(-len(panels) // n_columns)
     with style():
@@ -425,17 +449,17 @@ def figure(results: xr.Dataset) -> Figure:
     return drawn
 
 
-def _against_width(ax: Axes, results: xr.Dataset, arms: Sequence[str]) -> None:
-    for arm, colour in zip(arms, COLOURS, strict=False):
-        band(ax, curve(results, arm), label=ARMS[arm].title, color=colour, linewidth=1.6)
-        band(ax, curve(results, arm, "train_error"), color=colour, linestyle="--", linewidth=1.1)
-        zero = zero_width(results, arm)
+def _against_width(ax: Axes, results: xr.Dataset, treatments: Sequence[str]) -> None:
+    for treatment, colour in zip(treatments, COLOURS, strict=False):
+        band(ax, curve(results, treatment), label=TREATMENTS[treatment].title, color=colour, linewidth=1.6)
+        band(ax, curve(results, treatment, "train_error"), color=colour, linestyle="--", linewidth=1.1)
+        zero = zero_width(results, treatment)
         if zero.notnull().all():
             ax.axvline(float(np.exp(np.log(zero).mean())), color=colour, linestyle=":", linewidth=1.2)
     ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
     ax.axvline(np.nan, color="0.4", linestyle=":", label="training error < 1 %")
-    unit = "channels" if ARMS[arms[0]].network is CNN else "hidden units"
-    name = ARMS[arms[0]].title.partition(",")[0]
+    unit = "channels" if TREATMENTS[treatments[0]].network is CNN else "hidden units"
+    name = TREATMENTS[treatments[0]].title.partition(",")[0]
     ax.set(xscale="log", ylim=(0, None), xlabel=f"width ({unit})", ylabel="error (%)")
     ax.set_title(f"{name}: error against width")
     _plain_ticks(ax)
@@ -449,15 +473,15 @@ def _plain_ticks(ax: Axes, at: Sequence[int] | None = None) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def _against_steps(ax: Axes, results: xr.Dataset, arms: Sequence[str]) -> None:
+def _against_steps(ax: Axes, results: xr.Dataset, treatments: Sequence[str]) -> None:
     """At the least width whose mean training error is below 1 % with label noise, or the widest."""
-    errors = curve(results, arms[0], "train_error").mean("seed")
+    errors = curve(results, treatments[0], "train_error").mean("seed")
     fits = errors.width.values[errors.values < 1]
     width = fits[0] if fits.size else errors.width.values[-1]
-    for arm, colour in zip(arms, COLOURS, strict=False):
-        chosen = networks(results, arm).isel(step=slice(1, None))
+    for treatment, colour in zip(treatments, COLOURS, strict=False):
+        chosen = networks(results, treatment).isel(step=slice(1, None))
         if width in chosen.width:
-            band(ax, chosen.test_error.sel(width=width), label=ARMS[arm].title, color=colour, linewidth=1.6)
+            band(ax, chosen.test_error.sel(width=width), label=TREATMENTS[treatment].title, color=colour, linewidth=1.6)
             band(ax, chosen.train_error.sel(width=width), color=colour, linestyle="--", linewidth=1.1)
     ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
     ax.set(xscale="log", ylim=(0, None), ylabel="error (%)", title=f"MLP of {width} hidden units: error against steps")
@@ -475,9 +499,9 @@ def _against_examples(ax: Axes, results: xr.Dataset) -> None:
     ax.legend(fontsize=8, title="hidden units", title_fontsize=8, ncols=2)
 
 
-def _thresholds(ax: Axes, results: xr.Dataset, arm: str) -> None:
+def _thresholds(ax: Axes, results: xr.Dataset, treatment: str) -> None:
     """By the peak, geometric means over seeds, where every seed has one; dashed: what the essay says."""
-    places, law = threshold(results, arm, "peak"), "n·K" if arm.endswith("mse") else "n"
+    places, law = threshold(results, treatment, "peak"), "n·K" if treatment.endswith("mse") else "n"
     for n_outputs, colour in zip(places.n_outputs.values, COLOURS, strict=False):
         one = places.sel(n_outputs=n_outputs).transpose("seed", "n_train").dropna("n_train")
         logs = one.copy(data=np.log(one.values))
@@ -488,18 +512,20 @@ def _thresholds(ax: Axes, results: xr.Dataset, arm: str) -> None:
         expected = places.n_train * (n_outputs if law == "n·K" else 1)
         ax.plot(places.n_train, expected, color=colour if law == "n·K" else "0.4", linestyle="--", linewidth=1)
     ax.plot([], [], color="0.4", linestyle="--", linewidth=1, label=f"{law} parameters")
-    powers = [_cell(power(results, arm, "peak", of), 2) for of in ("n_train", "n_outputs")]
-    title = ARMS[arm].title[0].upper() + ARMS[arm].title[1:]
+    powers = [_interval_text(power(results, treatment, "peak", of), 2) for of in ("n_train", "n_outputs")]
+    title = TREATMENTS[treatment].title[0].upper() + TREATMENTS[treatment].title[1:]
     ax.set(xscale="log", yscale="log", title=f"{title}\npower of n {powers[0]}, of K {powers[1]}")
     ax.set(xlabel="training examples n", ylabel="threshold (parameters)")
     _plain_ticks(ax, places.n_train.values.tolist())
     ax.legend(fontsize=8)
 
 
-def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
     """FLOPs of training one seed, and bytes of its data and network."""
-    data, n_examples = protocol.data, cell["n_train"] + protocol.data.n_valid + protocol.data.n_test
-    network = ARMS[cell["arm"]].network.make(cell["width"], cell["n_outputs"], data.final_seq_length)
+    data, n_examples = protocol.data, condition["n_train"] + protocol.data.n_valid + protocol.data.n_test
+    network = TREATMENTS[condition["treatment"]].network.make(
+        condition["width"], condition["n_outputs"], data.final_seq_length
+    )
     steps = protocol.n_steps, protocol.batch_size, protocol.n_evaluations
     return training_cost(network, (data.final_seq_length,), *steps, n_examples)
 
@@ -508,23 +534,23 @@ STUDY = Study(
     question="Does test error fall, rise and fall again as a network grows, and where is the threshold?",
     presets={
         "smoke": Protocol(
-            n_seeds=2, arms=("mlp-noise", "mlp-clean", "cnn-noise", *THRESHOLDS), widths=(2, 4, 8), channels=(2, 4, 8),
+            n_seeds=2, treatments=("mlp-noise", "mlp-clean", "cnn-noise", *THRESHOLDS), widths=(2, 4, 8), channels=(2, 4, 8),
             sample_sizes=(100,), sample_widths=(2, 8), threshold_sizes=(100, 200), threshold_outputs=(10,),
             n_epochs=10, n_evaluations=4, data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
         ),
-        "quick": Protocol(n_seeds=10, arms=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 300)),
+        "quick": Protocol(n_seeds=10, treatments=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 300)),
         "paper": Protocol(sample_sizes=(1000, 2000, 8000)),
         "threshold": Protocol(
-            n_seeds=4, arms=THRESHOLDS, widths=(2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),
+            n_seeds=4, treatments=THRESHOLDS, widths=(2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),
             data=MNIST1D(n_valid=0, n_test=4000, label_noise=0.15),
         ),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    work=lambda protocol, cell: protocol.n_steps,
-    cost=cost,
+    n_steps=lambda protocol, condition: protocol.n_steps,
+    resources=resources,
     minutes={"smoke": 0.5, "quick": 5, "paper": 70, "threshold": 80},
 )  # fmt: skip

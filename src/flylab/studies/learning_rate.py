@@ -19,7 +19,7 @@ from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import interval, plus_minus
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import Objective, supervised
 from flylab.training.population import Progress, train_members
@@ -66,25 +66,25 @@ class Protocol(BaseProtocol):
                 raise ValueError(f"{name}=() is not allowed: give numbers > 0")
         self.plan()
 
-    def plan(self, losses: bool = False) -> Plan:
+    def plan(self, record_loss: bool = False) -> Plan:
         """Of an inner run; evaluated at both ends only."""
-        return Plan(self.n_steps, self.batch_size, self.n_steps, optimizer="sgd", losses=losses)
+        return Plan(self.n_steps, self.batch_size, self.n_steps, optimizer="sgd", record_loss=record_loss)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
+def conditions(protocol: Protocol) -> Sequence[Condition]:
     """Metalearning from all starts, and the grid."""
-    return [{"arm": "metalearned"}, {"arm": "grid"}]
+    return [{"method": "metalearned"}, {"method": "grid"}]
 
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs=None,
+    artifacts=None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
     """Rate and losses along the outer descent from each start; or the same losses at each rate of the grid."""
 
@@ -92,18 +92,18 @@ def run(
         return _made(replace(protocol.data, seed=1000 + 2 * seed))
 
     splits = fresh if protocol.fresh_data else _made(protocol.data)
-    return RUNS[cell["arm"]](protocol, splits, seeds, key, progress)
+    return RUNS[condition["method"]](protocol, splits, seeds, key, progress)
 
 
 def _metalearned(protocol: Protocol, splits: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
     starts = [{"learning_rate": start} for start in protocol.starts]
     found = metalearn(_objective(protocol), splits, _outer(protocol), starts, seeds, key=key, progress=progress)
-    rates = found.kept["learning_rate"]  # (start, seed, outer_step)
+    rates = found.saved_hparams["learning_rate"]  # (start, seed, outer_step)
     return found.results.assign(rate=(("start", "seed", "outer_step"), rates)).assign_coords(start=[*protocol.starts])
 
 
 def _grid(protocol: Protocol, splits: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
-    grid, plan = {"learning_rate": protocol.rates, "seed": seeds}, protocol.plan(losses=True)
+    grid, plan = {"learning_rate": protocol.rates, "seed": seeds}, protocol.plan(record_loss=True)
     losses = train_members(_objective(protocol), splits, plan, grid, key=key, progress=progress).results.loss
     return xr.Dataset({"grid_loss": losses.mean("update"), "grid_last_loss": losses.isel(update=-1)})
 
@@ -119,8 +119,8 @@ def _objective(protocol: Protocol) -> Objective:
 def _outer(protocol: Protocol) -> MetaPlan:
     """One outer step more than asked for: each shows the rate and the loss before it."""
     n = protocol.n_outer_steps + 1
-    descent, keep = optax.sgd(protocol.outer_rate), tuple(range(n))
-    return MetaPlan(protocol.plan(), n, descent, fresh_start=protocol.fresh_start, keep=keep)
+    descent, saved_at = optax.sgd(protocol.outer_rate), tuple(range(n))
+    return MetaPlan(protocol.plan(), n, descent, fresh_start=protocol.fresh_start, save_hparams_at=saved_at)
 
 
 @functools.lru_cache(maxsize=4)
@@ -133,7 +133,7 @@ def _made(config: MNIST1D) -> Splits:
 
 def final(results: xr.Dataset, start: float | None = None) -> xr.DataArray:
     """The metalearned rate over `seed`, from one start; by default the mean of both published starts."""
-    rates = results.rate.sel(arm="metalearned").isel(outer_step=-1)
+    rates = results.rate.sel(method="metalearned").isel(outer_step=-1)
     if start is not None:
         return rates.sel(start=start)
     known = [one for one in PUBLISHED_STARTS if one in rates.start.values]
@@ -142,13 +142,13 @@ def final(results: xr.Dataset, start: float | None = None) -> xr.DataArray:
 
 def diverged(results: xr.Dataset) -> xr.DataArray:
     """Whether the descent from a start ended worse than it began, over `seed` and `start`."""
-    loss = results.outer_loss.sel(arm="metalearned")
+    loss = results.outer_loss.sel(method="metalearned")
     return ~(loss.isel(outer_step=-1, drop=True) <= loss.isel(outer_step=0, drop=True))
 
 
 def best_rate(results: xr.Dataset) -> xr.DataArray:
     """The rate of least loss over `seed`: a parabola in log rate through the grid's lowest point and its neighbours."""
-    losses = results.grid_loss.sel(arm="grid").transpose("seed", "learning_rate").sortby("learning_rate")
+    losses = results.grid_loss.sel(method="grid").transpose("seed", "learning_rate").sortby("learning_rate")
     logs, found = np.log(losses.learning_rate.values), []
     for curve in losses.values:
         lowest = int(np.nanargmin(curve))
@@ -166,7 +166,7 @@ def best_rate(results: xr.Dataset) -> xr.DataArray:
 
 def _share_near(results: xr.Dataset) -> xr.DataArray:
     """The share of starts, in percent, that end within 0.1 of the published ones' mean, over `seed`."""
-    distance = np.abs(results.rate.sel(arm="metalearned").isel(outer_step=-1) - final(results))
+    distance = np.abs(results.rate.sel(method="metalearned").isel(outer_step=-1) - final(results))
     return 100 * (distance < 0.1).mean("start")
 
 
@@ -186,13 +186,13 @@ CLAIMS = (
 
 def table(results: xr.Dataset) -> Table:
     """Where each start ended, and what the grid says."""
-    learned, rows, lost = results.sel(arm="metalearned"), [], diverged(results)
+    learned, rows, lost = results.sel(method="metalearned"), [], diverged(results)
     for start in sorted(learned.start.values):
         one, gone = learned.sel(start=start), lost.sel(start=start)
         first, last = (plus_minus(one.outer_loss.isel(outer_step=i).where(~gone), 3) for i in (0, -1))
         rate = plus_minus(one.rate.isel(outer_step=-1).where(~gone), 3)
         rows.append((f"start {start:g}", rate, first, last, f"{int(gone.sum())}/{gone.size}"))
-    least = results.grid_loss.sel(arm="grid").min("learning_rate")
+    least = results.grid_loss.sel(method="grid").min("learning_rate")
     rows.append(("grid's minimum", plus_minus(best_rate(results), 3), "–", plus_minus(least, 3), "–"))
     columns = ("", "rate", "mean inner loss before", "after", "diverged (left out)")
     return Table(f"Mean over {results.sizes['seed']} seeds ± half of the 95 % interval", columns, rows)
@@ -200,7 +200,7 @@ def table(results: xr.Dataset) -> Table:
 
 def figure(results: xr.Dataset) -> Figure:
     """Outer objective, last inner loss and rate along the outer descent; the landscape, and where descent ends."""
-    learned, lost = results.sel(arm="metalearned"), diverged(results)
+    learned, lost = results.sel(method="metalearned"), diverged(results)
     with style():
         drawn = Figure(figsize=(10.4, 7.6))
         (above_left, above_right), (below_left, below_right) = drawn.subplots(2, 2)
@@ -229,7 +229,7 @@ def figure(results: xr.Dataset) -> Figure:
 
 
 def _landscape(ax, results: xr.Dataset) -> None:
-    band(ax, results.grid_loss.sel(arm="grid").sortby("learning_rate"), color=COLOURS[2], label="mean inner loss")
+    band(ax, results.grid_loss.sel(method="grid").sortby("learning_rate"), color=COLOURS[2], label="mean inner loss")
     mean, low, high, _ = interval(final(results))
     ax.axvline(mean, color=COLOURS[0], linewidth=1.4, label=f"metalearned: {plus_minus(final(results), 2)}")
     if not np.isnan(low):
@@ -250,13 +250,13 @@ STUDY = Study(
         "quick": Protocol(n_seeds=10),
         "paper": Protocol(n_seeds=30),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    work=lambda protocol, cell: protocol.n_steps * (
-        len(protocol.rates) if cell["arm"] == "grid" else len(protocol.starts) * (protocol.n_outer_steps + 1)
+    n_steps=lambda protocol, condition: protocol.n_steps * (
+        len(protocol.rates) if condition["method"] == "grid" else len(protocol.starts) * (protocol.n_outer_steps + 1)
     ),
     minutes={"smoke": 0.2, "quick": 0.9, "paper": 2.4},
 )  # fmt: skip

@@ -25,15 +25,15 @@ from flylab.models.registry import PUBLISHED
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import interval
-from flylab.runs.runner import Checkpoint
+from flylab.runs.runner import Resume
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import Objective, supervised
 from flylab.training.population import Progress, run_members
 from flylab.training.step import Arrays, Member, Plan, arrays
 from flylab.training.train import Trained, steps
 
-ARMS = ("dense", "random", "ticket", "reinitialised")
+TREATMENTS = ("dense", "random", "ticket", "reinitialised")
 CRITERIA = ("ticket", "random")
 RUN_LENGTHS = (2, 3, 4)
 ARRANGEMENTS = {
@@ -86,7 +86,7 @@ class Protocol(BaseProtocol):
     analysis_every: int = 250
     """Steps between evaluations in the analysis."""
     arrangements: tuple[str, ...] = tuple(ARRANGEMENTS)
-    """Of the fresh data: all arms are trained on the plain ones, dense network and ticket on the others."""
+    """Of the fresh data: all treatments are trained on the plain ones, dense network and ticket on the others."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """The data of the search. The analysis has fresh data, of generator seed 1000 + 2·seed."""
 
@@ -120,7 +120,7 @@ class Protocol(BaseProtocol):
         return int(np.argmin(np.abs(np.array(self.sparsities) - self.analysed)))
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
+def conditions(protocol: Protocol) -> Sequence[Condition]:
     """One: a seed is a search with both criteria, and the analysis of what it finds."""
     return [{"model": protocol.model}]
 
@@ -130,8 +130,8 @@ def cells(protocol: Protocol) -> Sequence[Cell]:
 
 @functools.cache
 def objective_of(model: Model) -> Objective:
-    """Classification by the network under the mask that stands among the knobs."""
-    return supervised(lambda knobs: masked(model, knobs["mask"]))
+    """Classification by the network under the mask that stands among the hparams."""
+    return supervised(lambda hparams: masked(model, hparams["mask"]))
 
 
 def _model(protocol: Protocol) -> Model:
@@ -149,26 +149,26 @@ class Search(NamedTuple):
 
 
 def run(
-    protocol: Protocol, cell: Cell, seeds: Sequence[int], *, key, inputs=None, progress: Progress | None = None,
-    checkpoint: Checkpoint | None = None,
+    protocol: Protocol, condition: Condition, seeds: Sequence[int], *, key, artifacts=None, progress: Progress | None = None,
+    resume: Resume | None = None,
 ) -> xr.Dataset:  # fmt: skip
     """The search, round by round for all seeds side by side, then the analysis."""
     model, keys = _model(protocol), {seed: jax.random.fold_in(key, seed) for seed in seeds}
-    searches = {seed: _begun(protocol, model, keys[seed], seed, checkpoint, progress) for seed in seeds}
+    searches = {seed: _begun(protocol, model, keys[seed], seed, resume, progress) for seed in seeds}
     for number in range(min(one.round for one in searches.values()), protocol.n_rounds):
         due = [seed for seed in seeds if searches[seed].round == number]
         for seed, search in _round(protocol, model, keys, {seed: searches[seed] for seed in due}, number, progress):
             searches[seed] = search
-            if checkpoint is not None:
-                checkpoint.save(seed, _packed(search))
+            if resume is not None:
+                resume.save(seed, _packed(search))
     parts: list[xr.Dataset] = []
     for seed, analysis in _analysis(protocol, model, keys, searches, progress):
         parts.append(xr.merge([_search_results(protocol, searches[seed], seed), analysis], join="outer"))
     return xr.concat(parts, "seed")
 
 
-def _begun(protocol: Protocol, model: Model, key, seed: int, checkpoint, progress: Progress | None) -> Search:
-    """The search at its start, or where the checkpoint has it."""
+def _begun(protocol: Protocol, model: Model, key, seed: int, resume, progress: Progress | None) -> Search:
+    """The search at its start, or where the resume has it."""
     initial = jax.device_get(model.init(stream(key, "init")))
     shape = len(CRITERIA), protocol.n_rounds
     found: dict[str, np.ndarray] = {
@@ -177,7 +177,7 @@ def _begun(protocol: Protocol, model: Model, key, seed: int, checkpoint, progres
     found["adjacency"] = np.full((*shape, len(RUN_LENGTHS)), np.nan, np.float32)
     found["mask"] = np.zeros((protocol.n_rounds, len(pack(full(initial)))), np.uint8)
     fresh = Search(0, full(initial), initial, initial, found)
-    saved = checkpoint.load(seed) if checkpoint is not None else None
+    saved = resume.load(seed) if resume is not None else None
     if saved is None:
         return fresh
     search = _unpacked(saved, fresh)
@@ -204,8 +204,8 @@ def _round(
         if number % protocol.random_every == 0:
             masks[seed, "random"] = _by_chance(protocol, search.rewound, seed, number)
     rewinds = number == 0 and protocol.rewind_to > 0
-    keep = tuple(sorted({protocol.score_at, protocol.rewind_to} if rewinds else {protocol.score_at}))
-    plan = Plan(protocol.n_steps, protocol.batch_size, keep=keep)
+    saved_at = tuple(sorted({protocol.score_at, protocol.rewind_to} if rewinds else {protocol.score_at}))
+    plan = Plan(protocol.n_steps, protocol.batch_size, save_params_at=saved_at)
     data = arrays(_made(protocol.data))
     rate = np.float32(protocol.learning_rate)
     members: Iterator[tuple[Arrays, Member]] = (
@@ -218,14 +218,14 @@ def _round(
             if (seed, criterion) in trained:
                 _note(search.found, i, number, masks[seed, criterion], trained[seed, criterion])
         search.found["mask"][number] = pack(masks[seed, "ticket"])
-        kept = dict(zip(keep, trained[seed, "ticket"].kept, strict=True))
+        saved = dict(zip(saved_at, trained[seed, "ticket"].saved_params, strict=True))
         yield (
             seed,
             Search(
                 number + 1,
                 search.mask if protocol.one_shot else masks[seed, "ticket"],
-                kept[protocol.rewind_to] if rewinds else search.rewound,
-                search.scores if protocol.one_shot and number else kept[protocol.score_at],
+                saved[protocol.rewind_to] if rewinds else search.rewound,
+                search.scores if protocol.one_shot and number else saved[protocol.score_at],
                 search.found,
             ),
         )
@@ -282,12 +282,12 @@ def _unpacked(data: xr.Dataset, like: Search) -> Search:
 
 
 def analyses(protocol: Protocol) -> list[tuple[str, str]]:
-    """Arms × arrangements of the analysis: all arms on plain data, dense network and ticket on rearranged ones."""
+    """Treatments × arrangements of the analysis: all treatments on plain data, dense network and ticket on rearranged ones."""
     return [
-        (arm, arrangement)
+        (treatment, arrangement)
         for arrangement in protocol.arrangements
-        for arm in ARMS
-        if arrangement == "plain" or arm in ("dense", "ticket")
+        for treatment in TREATMENTS
+        if arrangement == "plain" or treatment in ("dense", "ticket")
     ]
 
 
@@ -295,8 +295,8 @@ def _analysis(
     protocol: Protocol, model: Model, keys: Mapping[int, Any], searches: Mapping[int, Search],
     progress: Progress | None,
 ) -> Iterator[tuple[int, xr.Dataset]]:  # fmt: skip
-    """Train every arm of every seed on fresh data."""
-    cells_ = analyses(protocol)
+    """Train every treatment of every seed on fresh data."""
+    analysed = analyses(protocol)
     plan = Plan(protocol.analysis_steps, protocol.analysis_batch, protocol.analysis_every)
     number = protocol.analysed_round
 
@@ -305,16 +305,16 @@ def _analysis(
             made = arrays(_made(replace(protocol.data, seed=1000 + 2 * seed)))
             ticket = unpack(search.found["mask"][number], search.rewound)
             other = jax.device_get(model.init(stream(keys[seed], "reinitialised")))
-            arms = {
+            treatments = {
                 "dense": (search.rewound, full(search.rewound)),
                 "random": (search.rewound, _by_chance(protocol, search.rewound, seed, number)),
                 "ticket": (search.rewound, ticket), "reinitialised": (other, ticket),
             }  # fmt: skip
             rate = np.float32(protocol.learning_rate)
-            for arm, arrangement in cells_:
-                params, mask = arms[arm]
-                knobs = {"learning_rate": rate, "mask": mask}
-                yield _arranged(made, arrangement), Member(keys[seed], knobs, applied_to(params, mask))
+            for treatment, arrangement in analysed:
+                params, mask = treatments[treatment]
+                hparams = {"learning_rate": rate, "mask": mask}
+                yield _arranged(made, arrangement), Member(keys[seed], hparams, applied_to(params, mask))
 
     def told(n: int) -> None:
         if progress is not None:
@@ -322,7 +322,7 @@ def _analysis(
 
     done = run_members(steps(objective_of(model), plan), members(), progress=told)
     for seed in searches:
-        yield seed, _analysis_results(plan, cells_, [next(done) for _ in cells_], seed)
+        yield seed, _analysis_results(plan, analysed, [next(done) for _ in analysed], seed)
 
 
 def _arranged(data: Arrays, arrangement: str) -> Arrays:
@@ -348,15 +348,15 @@ def _search_results(protocol: Protocol, search: Search, seed: int) -> xr.Dataset
     )  # fmt: skip
 
 
-def _analysis_results(plan: Plan, cells_: list[tuple[str, str]], trained: list[Trained], seed: int) -> xr.Dataset:
-    arrangements = list(dict.fromkeys(arrangement for _, arrangement in cells_))
-    shape = 1, len(ARMS), len(arrangements), len(plan.evaluated)
+def _analysis_results(plan: Plan, analysed: list[tuple[str, str]], trained: list[Trained], seed: int) -> xr.Dataset:
+    arrangements = list(dict.fromkeys(arrangement for _, arrangement in analysed))
+    shape = 1, len(TREATMENTS), len(arrangements), len(plan.evaluated)
     variables = {name: np.full(shape, np.nan, np.float32) for name in ("test_loss", "test_accuracy", "train_accuracy")}
-    for (arm, arrangement), one in zip(cells_, trained, strict=True):
+    for (treatment, arrangement), one in zip(analysed, trained, strict=True):
         for name, values in variables.items():
-            values[0, ARMS.index(arm), arrangements.index(arrangement)] = one.history[name]
-    dims = ("seed", "arm", "arrangement", "step")
-    coords = {"seed": [seed], "arm": list(ARMS), "arrangement": arrangements, "step": list(plan.evaluated)}
+            values[0, TREATMENTS.index(treatment), arrangements.index(arrangement)] = one.history[name]
+    dims = ("seed", "treatment", "arrangement", "step")
+    coords = {"seed": [seed], "treatment": list(TREATMENTS), "arrangement": arrangements, "step": list(plan.evaluated)}
     return xr.Dataset({name: (dims, values) for name, values in variables.items()}, coords)
 
 
@@ -399,14 +399,14 @@ def gain_in_search(results: xr.Dataset, sparsity: float, variable: str = "accura
     return searched(results, variable, "ticket", sparsity) - searched(results, variable, "ticket", 0)
 
 
-def last(results: xr.Dataset, arm: str, arrangement: str = "plain") -> xr.DataArray:
+def last(results: xr.Dataset, treatment: str, arrangement: str = "plain") -> xr.DataArray:
     """Test accuracy on fresh data after the last step, over `seed`."""
-    return results.test_accuracy.isel(model=0, step=-1).sel(arm=arm, arrangement=arrangement)
+    return results.test_accuracy.isel(model=0, step=-1).sel(treatment=treatment, arrangement=arrangement)
 
 
-def advantage(results: xr.Dataset, arrangement: str = "plain", arm: str = "ticket") -> xr.DataArray:
-    """Of an arm over the dense network on fresh data, over `seed`."""
-    return last(results, arm, arrangement) - last(results, "dense", arrangement)
+def advantage(results: xr.Dataset, arrangement: str = "plain", treatment: str = "ticket") -> xr.DataArray:
+    """Of an treatment over the dense network on fresh data, over `seed`."""
+    return last(results, treatment, arrangement) - last(results, "dense", arrangement)
 
 
 def locality(results: xr.Dataset, n: int, criterion: str = "ticket") -> xr.DataArray:
@@ -449,7 +449,7 @@ CLAIMS = (
     Claim("rewind-matters", "the ticket with its own initial weights beats the ticket with fresh ones", "here",
           "70.6 vs 67.3; 65.9 vs 65.5", "points", lambda r: last(r, "ticket") - last(r, "reinitialised"), above=0),
     Claim("reinit", "the ticket with fresh weights beats the dense network", "paper, nb", "67.3 vs 64.0; 65.5 vs 63.8",
-          "points", lambda r: advantage(r, arm="reinitialised"), above=0),
+          "points", lambda r: advantage(r, treatment="reinitialised"), above=0),
     Claim("shuffled", "on shuffled data the ticket is no better than the dense network (by 0.5 points at most)",
           "paper, nb", "62.8 vs 64.6; 62.8 vs 63.8", "points", lambda r: advantage(r, "shuffled"), below=0.5,
           requires=_on("shuffled")),
@@ -471,9 +471,9 @@ CLAIMS = (
 
 
 def table(results: xr.Dataset) -> Table:
-    """The arms of the analysis on every arrangement, and the search at the same sparsity."""
+    """The treatments of the analysis on every arrangement, and the search at the same sparsity."""
 
-    def cell(values: xr.DataArray) -> str:
+    def text(values: xr.DataArray) -> str:
         mean, low, high, _ = interval(values)
         return "–" if np.isnan(mean) else f"{mean:.1f}" + ("" if np.isnan(low) else f" ± {(high - low) / 2:.1f}")
 
@@ -485,11 +485,11 @@ def table(results: xr.Dataset) -> Table:
     }  # fmt: skip
     rows = [
         [
-            arm,
-            cell(in_search[arm]) if arm in in_search else "–",
-            *(cell(last(results, arm, one)) for one in arrangements),
+            treatment,
+            text(in_search[treatment]) if treatment in in_search else "–",
+            *(text(last(results, treatment, one)) for one in arrangements),
         ]
-        for arm in ARMS
+        for treatment in TREATMENTS
     ]
     title = (
         f"Test accuracy (%) at {at:.1f} % sparsity: in the search, and on fresh data; mean ± half of the 95 % interval"
@@ -528,15 +528,21 @@ def _draw_search(axes, results: xr.Dataset) -> None:
 
 def _draw_analysis(axes, results: xr.Dataset) -> None:
     left, right = axes
-    for arm in ARMS:
-        curve = results.test_accuracy.isel(model=0).sel(arm=arm, arrangement="plain")
-        band(left, curve, label=arm, color=COLOUR[arm])
+    for treatment in TREATMENTS:
+        curve = results.test_accuracy.isel(model=0).sel(treatment=treatment, arrangement="plain")
+        band(left, curve, label=treatment, color=COLOUR[treatment])
     left.set(title="Fresh data: learning curves (mean and 95 % interval)")
     left.legend(fontsize=8, loc="lower right", ncols=2)
     arrangements = results.arrangement.values.tolist()
     for row, arrangement in enumerate(arrangements):
-        for offset, arm in zip((-0.15, 0.15), ("dense", "ticket"), strict=True):
-            _dot(right, last(results, arm, arrangement), row + offset, COLOUR[arm], arm if row == 0 else "")
+        for offset, treatment in zip((-0.15, 0.15), ("dense", "ticket"), strict=True):
+            _dot(
+                right,
+                last(results, treatment, arrangement),
+                row + offset,
+                COLOUR[treatment],
+                treatment if row == 0 else "",
+            )
     right.set(yticks=range(len(arrangements)), yticklabels=arrangements, ylim=(len(arrangements) - 0.4, -0.6),
               xlabel="test accuracy (%)", title="Fresh data: after the last step, by arrangement")  # fmt: skip
     right.legend(fontsize=8)
@@ -591,7 +597,7 @@ def save_ticket(results: xr.Dataset, provenance: Mapping[str, Any], path: Path, 
     tickets.save_ticket(mask(results, seed=seed), results.attrs["protocol"], origin, path)
 
 
-def _work(protocol: Protocol, cell: Cell) -> int:
+def _work(protocol: Protocol, condition: Condition) -> int:
     per_step = protocol.analysis_batch // protocol.batch_size
     return _search_steps(protocol, protocol.n_rounds) + len(analyses(protocol)) * protocol.analysis_steps * per_step
 
@@ -606,11 +612,11 @@ STUDY = Study(
                           analysis_steps=1000, analysis_every=100, arrangements=("plain", "shuffled")),
         "paper": Protocol(n_seeds=2),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    work=_work,
+    n_steps=_work,
     minutes={"smoke": 0.6, "quick": 9.3, "paper": 33},
 )  # fmt: skip

@@ -26,7 +26,7 @@ from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import interval, plus_minus
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
 from flylab.training.step import Plan
@@ -75,31 +75,35 @@ class Protocol(BaseProtocol):
         Plan(self.n_steps, self.batch_size, self.eval_every)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
+def conditions(protocol: Protocol) -> Sequence[Condition]:
     """Training sets × poolings. Endless data are as many examples as are seen."""
     sizes = [("published", n) for n in protocol.train_sizes]
     sizes += [("endless", protocol.n_steps * protocol.batch_size)] if protocol.endless else []
-    return [{"arm": arm, "n_train": n, "pooling": pooling} for arm, n in sizes for pooling in protocol.poolings]
+    return [
+        {"source": source, "n_train": n, "pooling": pooling} for source, n in sizes for pooling in protocol.poolings
+    ]
 
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs=None,
+    artifacts=None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
     """Train one network per seed; losses and accuracies along the way. A seed starts all poolings from one key."""
 
     def data(seed: int) -> Splits:
-        return _made(replace(protocol.data, n_train=cell["n_train"], seed=1000 + 2 * seed))
+        return _made(replace(protocol.data, n_train=condition["n_train"], seed=1000 + 2 * seed))
 
-    source = endless(replace(protocol.data, n_test=protocol.endless_n_test)) if cell["arm"] == "endless" else data
+    source = (
+        endless(replace(protocol.data, n_test=protocol.endless_n_test)) if condition["source"] == "endless" else data
+    )
     size = {"length": protocol.data.final_seq_length, "n_outputs": protocol.data.outputs}
-    network = convolutional.pooling_cnn(width=protocol.channels, pooling=cell["pooling"], **size)
+    network = convolutional.pooling_cnn(width=protocol.channels, pooling=condition["pooling"], **size)
     plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
     found = train_members(supervised(network), source, plan, grid, key=key, progress=progress).results
@@ -116,15 +120,15 @@ def _made(config: MNIST1D) -> Splits:
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def accuracy(results: xr.Dataset, pooling: str, arm: str = "published") -> xr.DataArray:
+def accuracy(results: xr.Dataset, pooling: str, source: str = "published") -> xr.DataArray:
     """Test accuracy at the last step over `seed` and `n_train`; NaN where the results have no such networks."""
-    found = results.test_accuracy.isel(step=-1, drop=True).reindex(pooling=[pooling], arm=[arm])
-    return found.squeeze(("pooling", "arm"), drop=True).transpose("seed", "n_train")
+    found = results.test_accuracy.isel(step=-1, drop=True).reindex(pooling=[pooling], source=[source])
+    return found.squeeze(("pooling", "source"), drop=True).transpose("seed", "n_train")
 
 
-def gain(results: xr.Dataset, pooling: str, arm: str = "published") -> xr.DataArray:
+def gain(results: xr.Dataset, pooling: str, source: str = "published") -> xr.DataArray:
     """Points of test accuracy by which a pooling is better than none, paired by seed, over `seed` and `n_train`."""
-    return accuracy(results, pooling, arm) - accuracy(results, "none", arm)
+    return accuracy(results, pooling, source) - accuracy(results, "none", source)
 
 
 def slope(results: xr.Dataset, better: str, worse: str) -> xr.DataArray:
@@ -149,7 +153,7 @@ def _claim(
             return gain(results, pooling, "endless").mean("n_train")  # there is but one
         return gain(results, pooling).sel(n_train=n_train)
 
-    requires: dict[str, Any] = {"arm": "endless"} if n_train is None else {"arm": "published", "n_train": n_train}
+    requires: dict[str, Any] = {"source": "endless"} if n_train is None else {"source": "published", "n_train": n_train}
     requires["pooling"] = (pooling, "none")
     return Claim(id_, statement, source, published_value, "points", effect, requires=requires, **region)
 
@@ -167,7 +171,7 @@ CLAIMS = (
              "paper", f"hindered (nb: {NB_HIGH[name]})", HIGH, below=0) for name in TRUE_POOLINGS),
     Claim("max-vs-l2", "L2 pooling gains on max pooling as the training set grows", "blog", "yes (nb: −1.0 at both "
           "ends)", "points per decade", lambda r: slope(r, "l2", "max"), above=0,
-          requires={"arm": "published", "n_train": HIGH, "pooling": ("l2", "max")}),
+          requires={"source": "published", "n_train": HIGH, "pooling": ("l2", "max")}),
     *(_claim(f"endless-equal-{name}", name, f"with endless data {TITLES[name]} pooling differs from none by less than "
              "1 point", "here", "–", within=(-1, 1)) for name in TRUE_POOLINGS),
 )  # fmt: skip
@@ -177,18 +181,18 @@ CLAIMS = (
 
 
 def _sizes(results: xr.Dataset) -> list[tuple[str, int]]:
-    """The arms and sizes that there are, in ascending order."""
+    """The sources and sizes that there are, in ascending order."""
     there = results.test_accuracy.notnull().any(("pooling", "seed", "step"))
     return [
-        (arm, n)
-        for arm in ("published", "endless")
-        if arm in results.arm
-        for n in np.sort(results.n_train[there.sel(arm=arm).transpose("n_train").values].values).tolist()
+        (source, n)
+        for source in ("published", "endless")
+        if source in results.source
+        for n in np.sort(results.n_train[there.sel(source=source).transpose("n_train").values].values).tolist()
     ]
 
 
-def _name(arm: str, n_train: int) -> str:
-    return "endless" if arm == "endless" else f"{n_train:,}".replace(",", " ")  # a thin space
+def _name(source: str, n_train: int) -> str:
+    return "endless" if source == "endless" else f"{n_train:,}".replace(",", " ")  # a thin space
 
 
 def table(results: xr.Dataset) -> Table:
@@ -196,7 +200,7 @@ def table(results: xr.Dataset) -> Table:
     sizes = _sizes(results)
     rows = []
     for pooling in results.pooling.values:
-        found = [accuracy(results, pooling, arm).sel(n_train=n) for arm, n in sizes]
+        found = [accuracy(results, pooling, source).sel(n_train=n) for source, n in sizes]
         rows.append((TITLES[pooling], *map(plus_minus, found)))
     title = (
         f"Test accuracy (%) by training examples, mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
@@ -210,11 +214,11 @@ def figure(results: xr.Dataset) -> Figure:
     with style():
         drawn = Figure(figsize=(13, 4.2))
         curves, last, gains = drawn.subplots(1, 3)
-        arm, n = sizes[0]
+        source, n = sizes[0]
         for pooling in results.pooling.values:
-            curve = results.test_accuracy.sel(arm=arm, n_train=n, pooling=pooling)
+            curve = results.test_accuracy.sel(source=source, n_train=n, pooling=pooling)
             band(curves, curve, label=TITLES[pooling], color=COLOUR[pooling])
-        curves.set(title=f"Learning curves, {_name(arm, n)} training examples")
+        curves.set(title=f"Learning curves, {_name(source, n)} training examples")
         curves.legend(title="pooling", loc="lower right", fontsize=8, title_fontsize=8)
         _against_size(last, results, sizes, accuracy, results.pooling.values)
         last.set(title="Test accuracy after the last step", ylabel=axis(results.test_accuracy))
@@ -232,26 +236,32 @@ def _against_size(ax: Axes, results: xr.Dataset, sizes: list[tuple[str, int]], o
     """Means with intervals over the logarithm of the size; a dashed line leads to endless data."""
     places = np.array([n for _, n in sizes])
     for i, pooling in enumerate(poolings):
-        found = [interval(of(results, pooling, arm).sel(n_train=n)) for arm, n in sizes]
+        found = [interval(of(results, pooling, source).sel(n_train=n)) for source, n in sizes]
         means = np.array([one.mean for one in found])
         reach = np.array([[one.mean - one.low, one.high - one.mean] for one in found]).T
         at = places * 1.03 ** (i - len(poolings) / 2)  # side by side
         ax.errorbar(at, means, None if np.isnan(reach).any() else reach, fmt="o", color=COLOUR[pooling],
                     capsize=2, markersize=4, label=TITLES[pooling])  # fmt: skip
-        n_finite = sum(arm == "published" for arm, _ in sizes)
+        n_finite = sum(source == "published" for source, _ in sizes)
         ax.plot(at[:n_finite], means[:n_finite], color=COLOUR[pooling])
         ax.plot(at[max(n_finite - 1, 0) :], means[max(n_finite - 1, 0) :], "--", color=COLOUR[pooling], linewidth=1)
     ax.set(xscale="log", xlabel=axis(results.n_train))
     ax.xaxis.set_major_locator(FixedLocator(places.tolist()))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticklabels(["∞" if arm == "endless" else f"{n / 1000:g}k" if n >= 1000 else str(n) for arm, n in sizes])
+    ax.set_xticklabels(
+        ["∞" if source == "endless" else f"{n / 1000:g}k" if n >= 1000 else str(n) for source, n in sizes]
+    )
 
 
-def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
     """FLOPs of training one seed, and bytes of its data and network."""
     data, evaluated = protocol.data, Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every).evaluated
-    network = convolutional.pooling_cnn(data.final_seq_length, data.outputs, protocol.channels, cell["pooling"])
-    n_examples = protocol.endless_n_test if cell["arm"] == "endless" else cell["n_train"] + data.n_valid + data.n_test
+    network = convolutional.pooling_cnn(data.final_seq_length, data.outputs, protocol.channels, condition["pooling"])
+    n_examples = (
+        protocol.endless_n_test
+        if condition["source"] == "endless"
+        else condition["n_train"] + data.n_valid + data.n_test
+    )
     steps = protocol.n_steps, protocol.batch_size, len(evaluated)
     return training_cost(network, (data.final_seq_length,), *steps, n_examples)
 
@@ -263,12 +273,12 @@ STUDY = Study(
         "quick": Protocol(train_sizes=(LOW,)),
         "paper": Protocol(),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    work=lambda protocol, cell: protocol.n_steps,
-    cost=cost,
+    n_steps=lambda protocol, condition: protocol.n_steps,
+    resources=resources,
     minutes={"smoke": 0.5, "quick": 5, "paper": 17},
 )

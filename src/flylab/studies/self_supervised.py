@@ -33,7 +33,7 @@ from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import cross_fitted, plus_minus
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import contrastive, info_nce, vicreg
 from flylab.training.population import Progress, train_members
 from flylab.training.step import Plan
@@ -97,7 +97,7 @@ class Protocol(BaseProtocol):
         return self.n_epochs * max(n // self.batch_size, 1)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
+def conditions(protocol: Protocol) -> Sequence[Condition]:
     """Heads by SimCLR, on each choice of signals, and by other objectives on the first of them."""
     return [
         {"objective": objective, "on": on, "head": head}
@@ -109,22 +109,22 @@ def cells(protocol: Protocol) -> Sequence[Cell]:
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs=None,
+    artifacts=None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
     """Train one network per seed without labels, then probe its layers; t-SNE for seed 0 of the default head."""
-    network, n_steps = _network(protocol, cell["head"]), protocol.n_steps(cell["on"])
-    objective = contrastive(network, view, OBJECTIVES[cell["objective"]])
+    network, n_steps = _network(protocol, condition["head"]), protocol.n_steps(condition["on"])
+    objective = contrastive(network, view, OBJECTIVES[condition["objective"]])
     epoch = n_steps // protocol.n_epochs
-    plan = Plan(n_steps, protocol.batch_size, n_steps, order="shuffled", losses=True)
+    plan = Plan(n_steps, protocol.batch_size, n_steps, shuffle=True, record_loss=True)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
     found = train_members(
-        objective, lambda seed: _signals(protocol, cell["on"], seed), plan, grid, key=key, progress=progress
+        objective, lambda seed: _signals(protocol, condition["on"], seed), plan, grid, key=key, progress=progress
     )
     loss = found.results["loss"].values.reshape(len(seeds), protocol.n_epochs, epoch).mean(-1)
     all_params = [jax.tree.map(lambda leaf, i=i: leaf[0, i], found.params) for i in range(len(seeds))]
@@ -139,7 +139,7 @@ def run(
             },
             {"seed": list(seeds), "epoch": range(1, protocol.n_epochs + 1), "layer": range(len(probed[0][0]))},
         )
-        if cell["head"] == "default":
+        if condition["head"] == "default":
             results = results.merge(_maps(protocol, network, seeds, all_params, key))
     return results
 
@@ -303,8 +303,8 @@ def table(results: xr.Dataset) -> Table:
     rows = []
     for objective, on, head in _networks(results):
         found = curve(results, head, on, objective)
-        cells_ = [plus_minus(found.sel(layer=layer)) for layer in found.layer.values]
-        rows.append((_title(objective, on, head), *cells_, *[""] * (n_layers - len(cells_))))
+        texts = [plus_minus(found.sel(layer=layer)) for layer in found.layer.values]
+        rows.append((_title(objective, on, head), *texts, *[""] * (n_layers - len(texts))))
     title = f"Linear accuracy (%) after each layer, mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
     return Table(title, ("", *(_layer_name(layer) for layer in range(n_layers))), rows)
 
@@ -376,11 +376,11 @@ STUDY = Study(
         "quick": Protocol(),
         "paper": Protocol(n_seeds=10, objectives=("simclr", "vicreg"), on=("train", "all")),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    work=lambda protocol, cell: protocol.n_steps(cell["on"]),
+    n_steps=lambda protocol, condition: protocol.n_steps(condition["on"]),
     minutes={"smoke": 0.5, "quick": 3.5, "paper": 14},
 )  # fmt: skip

@@ -15,7 +15,7 @@ from flylab.models.registry import PUBLISHED
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import plus_minus
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
 from flylab.training.step import Plan
@@ -39,8 +39,8 @@ class Protocol(BaseProtocol):
     """Of the optimiser."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam, or gradient descent."""
-    order: Literal["fixed", "shuffled"] = "fixed"
-    """Batches in the order of the examples, or shuffled anew in each epoch."""
+    shuffle: bool = False
+    """Draw a new order of the examples in each epoch."""
     eval_every: int = 250
     """Steps between evaluations."""
     data: MNIST1D = field(default_factory=MNIST1D)
@@ -53,10 +53,10 @@ class Protocol(BaseProtocol):
         if self.model not in NETWORKS:
             raise ValueError(f"model={self.model!r} is not allowed: give one of {', '.join(NETWORKS)}")
         self._require(whole=("n_steps",), positive=("learning_rate",))
-        Plan(self.n_steps, self.batch_size, self.eval_every, self.order, self.optimizer)
+        Plan(self.n_steps, self.batch_size, self.eval_every, self.shuffle, self.optimizer)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
+def conditions(protocol: Protocol) -> Sequence[Condition]:
     """One."""
     return [{"model": protocol.model}]
 
@@ -69,7 +69,7 @@ def _network(protocol: Protocol) -> Model:
 _splits = functools.lru_cache(maxsize=4)(published)  # a sweep asks for the same data for many points in a row
 
 
-def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
     """FLOPs of training one seed, and bytes of its data and network."""
     data, evaluated = protocol.data, Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every).evaluated
     n_examples = data.n_train + data.n_valid + data.n_test
@@ -80,17 +80,17 @@ def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs=None,
+    artifacts=None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
     """Train the network for all seeds."""
     network = _network(protocol)
-    plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every, protocol.order, protocol.optimizer)
+    plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every, protocol.shuffle, protocol.optimizer)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
     population = train_members(supervised(network), _splits(protocol.data), plan, grid, key=key, progress=progress)
     return population.results.squeeze("learning_rate", drop=True)
@@ -127,12 +127,12 @@ STUDY = Study(
         "quick": Protocol(),
         "paper": Protocol(n_seeds=30),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=(),
     figure=figure,
     table=table,
-    cost=cost,
-    work=lambda protocol, cell: protocol.n_steps,
+    resources=resources,
+    n_steps=lambda protocol, condition: protocol.n_steps,
     minutes={"smoke": 0.1, "quick": 0.3, "paper": 0.8},
 )

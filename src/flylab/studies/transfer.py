@@ -23,7 +23,7 @@ from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import interval, plus_minus
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
 from flylab.training.step import Plan
@@ -66,34 +66,34 @@ class Protocol(BaseProtocol):
         return Images(self.dataset, n_train=self.n_train, seed=seed, data_dir=self.data_dir)
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
+def conditions(protocol: Protocol) -> Sequence[Condition]:
     """One per activation function."""
     return [{"activation": name} for name in NAMES]
 
 
-def reads(protocol: Protocol) -> Callable[[Cell], str | None]:
+def input_digest(protocol: Protocol) -> Callable[[Condition], str | None]:
     """The digest of the images. To have it, they are read: what is missing is refused at once."""
     images = digest(protocol.images(0))
-    return lambda cell: images
+    return lambda condition: images
 
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
     inputs,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
     """Train one network per seed with one activation; the loss of every step, and the test set at each epoch's end."""
     shape, splits = _loaded(protocol.images(0))
-    name = cell["activation"]
+    name = condition["activation"]
     function = activations.load(inputs["activation"]) if name == "learned" else activations.ALL[name]
     objective = supervised(convolutional.cnn2d(shape, width=protocol.channels, activation=function))
     epoch = max(len(splits.train.y) // protocol.batch_size, 1)
-    plan = Plan(protocol.n_epochs * epoch, protocol.batch_size, epoch, order="shuffled", losses=True)
+    plan = Plan(protocol.n_epochs * epoch, protocol.batch_size, epoch, shuffle=True, record_loss=True)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
     found = train_members(
         objective, lambda seed: _loaded(protocol.images(seed))[1], plan, grid, key=key, progress=progress
@@ -191,7 +191,7 @@ def _in_order(ax, results: xr.Dataset, variable: str, title: str) -> None:
     ax.set_ylabel("activation (rank)")
 
 
-def _work(protocol: Protocol, cell: Cell) -> int:
+def _work(protocol: Protocol, condition: Condition) -> int:
     n_train = protocol.n_train or (1200 if protocol.dataset == "digits" else 55_000)
     return protocol.n_epochs * max(n_train // protocol.batch_size, 1)
 
@@ -203,13 +203,13 @@ STUDY = Study(
         "quick": Protocol(n_seeds=10),
         "paper": Protocol(n_seeds=30),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    work=_work,
+    n_steps=_work,
     minutes={"smoke": 0.4, "quick": 1.4, "paper": 4},
-    inputs={"activation": activations.ARTIFACT},
-    reads=reads,
+    artifacts={"activation": activations.ARTIFACT},
+    input_digest=reads,
 )  # fmt: skip

@@ -2,6 +2,6 @@
 
 from flylab.study.protocol import BaseProtocol
 from flylab.study.registry import get_study, list_studies
-from flylab.study.study import Cell, Study, Table, protocol_of
+from flylab.study.study import Condition, Study, Table, protocol_of
 
-__all__ = ["BaseProtocol", "Cell", "Study", "Table", "get_study", "list_studies", "protocol_of"]
+__all__ = ["BaseProtocol", "Condition", "Study", "Table", "get_study", "list_studies", "protocol_of"]

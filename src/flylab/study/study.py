@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from flylab.base.config import override
 from flylab.results.claims import Claim
 
-Cell = Mapping[str, Any]  # one value for each static axis
+Condition = Mapping[str, Any]  # one value for each static axis
 RESERVED = ("preset", "out", "force")  # options of the command line, beside a protocol's fields
 
 
@@ -30,17 +30,17 @@ class Study:
     Attributes:
         question: in one sentence.
         presets: protocols by name, "smoke", "quick" and "paper".
-        cells: protocol → the cells of its static axes, e.g. `[{"model": "cnn"}, …]`.
-        run: (protocol, cell, seeds, *, key, inputs, progress, checkpoint) → results of one cell over `seed`; pure.
-            A long one saves what it has half done in `checkpoint`, by seed, and goes on from there.
+        conditions: protocol → the conditions of its static axes, e.g. `[{"model": "cnn"}, …]`.
+        run: (protocol, condition, seeds, *, key, artifacts, progress, resume) → results of one condition over `seed`; pure.
+            A long one saves what it has half done in `resume`, by seed, and goes on from there.
         claims: to test on the results.
         figure: results → matplotlib figure.
         table: results → what the terminal shows.
-        work: (protocol, cell) → optimiser steps of one seed, for the progress bar.
-        cost: (protocol, cell) → FLOPs of training one seed, and bytes of its data and network.
+        n_steps: (protocol, condition) → optimiser steps of one seed, for the progress bar.
+        resources: (protocol, condition) → FLOPs of training one seed, and bytes of its data and network.
         minutes: preset → expected minutes on two cores, for the list of studies.
-        inputs: artifacts of other studies by name.
-        reads: protocol → cell → what identifies the files that the cell reads, e.g. their digest, or None. Called
+        artifacts: results of other studies by name.
+        input_digest: protocol → condition → what identifies the files that the condition reads, e.g. their digest, or None. Called
             before anything is trained, so this is where missing files are refused.
         name: the module's name; set on discovery.
 
@@ -50,16 +50,16 @@ class Study:
 
     question: str
     presets: Mapping[str, Any]
-    cells: Callable[[Any], Sequence[Cell]]
+    conditions: Callable[[Any], Sequence[Condition]]
     run: Callable[..., xr.Dataset]
     claims: Sequence[Claim]
     figure: Callable[[xr.Dataset], Figure]
     table: Callable[[xr.Dataset], Table]
-    work: Callable[[Any, Cell], int] = lambda protocol, cell: 0
-    cost: Callable[[Any, Cell], tuple[int, int]] | None = None
+    n_steps: Callable[[Any, Condition], int] = lambda protocol, condition: 0
+    resources: Callable[[Any, Condition], tuple[int, int]] | None = None
     minutes: Mapping[str, float] = field(default_factory=dict)
-    inputs: Mapping[str, Path] = field(default_factory=dict)
-    reads: Callable[[Any], Callable[[Cell], str | None]] = lambda protocol: lambda cell: None
+    artifacts: Mapping[str, Path] = field(default_factory=dict)
+    input_digest: Callable[[Any], Callable[[Condition], str | None]] = lambda protocol: lambda condition: None
     name: str = ""
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from flylab.base.types import Key, Knobs, Labels, Logits, Params, Scalar, Signals
+from flylab.base.types import Hparams, Key, Labels, Logits, Params, Scalar, Signals
 from flylab.models.model import Model, outputs
 
 
@@ -19,38 +19,38 @@ class Batch(NamedTuple):
     y: Labels
 
 
-def unchanged(knobs: Knobs) -> Knobs:
-    """What an objective does to its knobs before training, unless it says otherwise: nothing."""
-    return knobs
+def unchanged(hparams: Hparams) -> Hparams:
+    """What an objective does to its hyper-parameters before training, unless it says otherwise: nothing."""
+    return hparams
 
 
 class Objective(NamedTuple):
     """How a network starts, learns and predicts.
 
     Attributes:
-        init: (key, knobs) → parameters.
-        loss: (parameters, batch, knobs, key) → (scalar loss, metrics: scalars by name).
-        predict: (parameters, batch-last inputs, knobs, key) → outputs `(n_outputs, batch)`.
+        init: (key, hparams) → parameters.
+        loss: (parameters, batch, hparams, key) → (scalar loss, metrics: scalars by name).
+        predict: (parameters, batch-last inputs, hparams, key) → outputs `(n_outputs, batch)`.
         options: XLA's compiler options that make its program fast on a CPU.
-        error: (outputs `(n_outputs, batch)`, labels) → the loss of each example `(batch,)` that evaluations report.
-        prepare: knobs → those that `loss` and `predict` are given, with what all steps share and each would make anew.
+        per_example_loss: (outputs `(n_outputs, batch)`, labels) → the loss of each example `(batch,)` that evaluations report.
+        prepare: hparams → those that `loss` and `predict` are given, with what all steps share and each would make anew.
     """
 
-    init: Callable[[Key, Knobs], Params]
-    loss: Callable[[Params, Batch, Knobs, Key], tuple[Scalar, dict]]
-    predict: Callable[[Params, Signals, Knobs, Key], Logits]
+    init: Callable[[Key, Hparams], Params]
+    loss: Callable[[Params, Batch, Hparams, Key], tuple[Scalar, dict]]
+    predict: Callable[[Params, Signals, Hparams, Key], Logits]
     options: tuple[tuple[str, bool | str], ...] = ()
-    error: Callable[[Logits, Labels], Array] = lambda logits, y: cross_entropy(logits, y)
-    prepare: Callable[[Knobs], Knobs] = unchanged
+    per_example_loss: Callable[[Logits, Labels], Array] = lambda logits, y: cross_entropy(logits, y)
+    prepare: Callable[[Hparams], Hparams] = unchanged
 
 
 @functools.cache
 def supervised(
-    model: Model | Callable[[Knobs], Model], error: Callable[[Logits, Labels], Array] | None = None
+    model: Model | Callable[[Hparams], Model], per_example_loss: Callable[[Logits, Labels], Array] | None = None
 ) -> Objective:
     """Classification by an error averaged over the batch: by default `cross_entropy`, or `squared_error`.
 
-    Where knobs are part of the network (a mask, an activation's weights), `model` is a function from knobs to the
+    Where hparams are part of the network (a mask, an activation's weights), `model` is a function from hparams to the
     network. Cached: the same arguments give the same `Objective`, so that training twice compiles once.
 
     >>> import jax, jax.numpy as jnp
@@ -63,21 +63,21 @@ def supervised(
     ()
     """
 
-    error = cross_entropy if error is None else error
+    per_example_loss = cross_entropy if per_example_loss is None else per_example_loss
 
-    def built(knobs: Knobs) -> Model:
-        return model if isinstance(model, Model) else model(knobs)
+    def built(hparams: Hparams) -> Model:
+        return model if isinstance(model, Model) else model(hparams)
 
-    def predict(params, x, knobs, key):
-        return outputs(built(knobs), params, x)
+    def predict(params, x, hparams, key):
+        return outputs(built(hparams), params, x)
 
-    def loss(params, batch, knobs, key):
-        return error(outputs(built(knobs), params, batch.x), batch.y).mean(), {}
+    def loss(params, batch, hparams, key):
+        return per_example_loss(outputs(built(hparams), params, batch.x), batch.y).mean(), {}
 
     # Derived gradients sum over the batch, which is slow with YNNPACK: without it a tenth faster.
     derived = not isinstance(model, Model) or model.apply_batch is None
     options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if derived else ()
-    return Objective(lambda key, knobs: built(knobs).init(key), loss, predict, options, error)
+    return Objective(lambda key, hparams: built(hparams).init(key), loss, predict, options, per_example_loss)
 
 
 @functools.cache
@@ -103,14 +103,16 @@ def contrastive(
     ()
     """
 
-    def loss(params, batch, knobs, key):
+    def loss(params, batch, hparams, key):
         n = batch.x.shape[-1]
         twice = jnp.concatenate([batch.x, batch.x], -1)
         views = jax.vmap(view, (0, -1), -1)(jax.random.split(key, 2 * n), twice)
         out = outputs(model, params, views)
         return criterion(out[:, :n], out[:, n:]), {}
 
-    return Objective(lambda key, knobs: model.init(key), loss, lambda params, x, knobs, key: outputs(model, params, x))
+    return Objective(
+        lambda key, hparams: model.init(key), loss, lambda params, x, hparams, key: outputs(model, params, x)
+    )
 
 
 def info_nce(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batch"], temperature=0.5) -> Scalar:

@@ -41,7 +41,7 @@ class Population(NamedTuple):
     Attributes:
         params: the last parameters, as NumPy arrays with the grid's axes in front.
         results: metrics with the grid's named axes: `{train,valid,test}_{loss,accuracy}` over `step`, and
-            `prediction` over `example`; with the plan's `losses` also `loss` over `update`.
+            `prediction` over `example`; with the plan's `record_loss` also `loss` over `update`.
     """
 
     params: Params
@@ -50,7 +50,7 @@ class Population(NamedTuple):
 
 def train_members(
     objective: Objective,
-    splits: Splits | Source | Callable[[int], Splits],
+    data: Splits | Source | Callable[[int], Splits],
     plan: Plan,
     grid: Mapping[str, Sequence],
     *,
@@ -62,11 +62,11 @@ def train_members(
 
     Args:
         objective: what to learn, e.g. `supervised(model)`.
-        splits: the data; or a function of the seed, for fresh data per seed (of one shape); or a `Source`, for fresh
-            data in every step (`flylab.endless(config)`), whose knobs may then be axes of the grid.
+        data: `Splits`; or a function of the seed, for fresh data per seed (of one shape); or a `Source`, for fresh
+            data in every step (`flylab.endless(config)`), whose hyper-parameters may then be axes of the grid.
         plan: what shapes the program.
         grid: values by axis name, e.g. `{"learning_rate": [1e-3, 1e-2], "seed": range(20)}`. `seed` gives each member
-            its key, `fold_in(key, seed)`; the others are knobs.
+            its key, `fold_in(key, seed)`; the others are hyper-parameters.
         key: the root of all randomness: a key, or a number to make one from. (Making a key starts JAX, and only what
             flylab starts itself uses all cores: see `flylab.setup`.)
         params: initial parameters by seed; by default the objective's own.
@@ -74,7 +74,7 @@ def train_members(
 
     Raises:
         ValueError: if an axis is empty or read by nothing, there is no `seed`, or a label exceeds the outputs.
-        TypeError: if `splits` is none of the three.
+        TypeError: if `data` is none of the three.
 
     >>> from flylab.data import MNIST1D, published
     >>> from flylab.models import get_model
@@ -85,13 +85,13 @@ def train_members(
     >>> dict(population.results.test_accuracy.sizes)
     {'learning_rate': 2, 'seed': 3, 'step': 2}
     """
-    run, axes, members = _asked(objective, splits, plan, grid, key, params)
+    run, axes, members = _asked(objective, data, plan, grid, key, params)
     return _population(list(run_members(run, members, progress=progress)), axes, plan)
 
 
 def watch_members(
     objective: Objective,
-    splits: Splits | Source | Callable[[int], Splits],
+    data: Splits | Source | Callable[[int], Splits],
     plan: Plan,
     grid: Mapping[str, Sequence],
     *,
@@ -103,7 +103,7 @@ def watch_members(
     stops the training. Memory is that of all members at once.
 
     Args:
-        objective, splits, plan, grid, key: as for `train_members`.
+        objective, data, plan, grid, key: as for `train_members`.
 
     Raises:
         ValueError, TypeError: as `train_members`.
@@ -117,13 +117,13 @@ def watch_members(
     >>> [population.results.step.values.tolist() for population in watched]
     [[0], [0, 10], [0, 10, 20]]
     """
-    run, axes, members = _asked(objective, splits, plan, grid, key, None)
+    run, axes, members = _asked(objective, data, plan, grid, key, None)
     program, groups = _program(run, runtime.devices()), []
     for group in _grouped(members, len(runtime.devices())):
         needs, last = _needs(group.data, group.own), groups[-1] if groups else None
         stacked = program.put(group.own)
         is_laid = last is not None and all(new is old for new, old in zip(needs, last[0], strict=True))
-        laid = last[1] if last is not None and is_laid else program.lay_out(program.put(group.data), stacked.knobs)
+        laid = last[1] if last is not None and is_laid else program.lay_out(program.put(group.data), stacked.hparams)
         start, advance = program.compiled(laid, stacked)
         groups.append([needs, laid, stacked, advance, start(laid, stacked), group.n])
     for n_evaluated, step in enumerate(plan.evaluated, 1):
@@ -141,7 +141,7 @@ Members = Iterable[tuple[Arrays | None, Member]]  # each with its data, None whe
 
 def _asked(
     objective: Objective,
-    splits: Splits | Source | Callable[[int], Splits],
+    data: Splits | Source | Callable[[int], Splits],
     plan: Plan,
     grid: Mapping[str, Sequence],
     key: Key | int,
@@ -154,29 +154,29 @@ def _asked(
     for name, values in axes.items():
         if not values:
             raise ValueError(f"the grid's axis {name!r} is empty; give it at least one value")
-    if not (isinstance(splits, Splits | Source) or callable(splits)):
-        raise not_data(splits)
-    runtime.devices()  # before anything else starts JAX
+    if not (isinstance(data, Splits | Source) or callable(data)):
+        raise not_data(data)
+    runtime.initialise()  # before anything else starts JAX
     root = jax.random.key(key) if isinstance(key, int) else key
-    source = splits if isinstance(splits, Source) else None
-    fixed = arrays(splits) if isinstance(splits, Splits) else None
+    source = data if isinstance(data, Source) else None
+    fixed = arrays(data) if isinstance(data, Splits) else None
 
     def members() -> Iterator[tuple[Arrays | None, Member]]:
         for point in itertools.product(*axes.values()):
-            knobs = dict(zip(axes, point, strict=True))
-            seed = int(knobs.pop("seed"))
-            data = arrays(splits(seed)) if callable(splits) else fixed
-            knobs = {name: np.float32(value) for name, value in knobs.items()}
-            yield data, Member(jax.random.fold_in(root, seed), knobs, None if params is None else params(seed))
+            hparams = dict(zip(axes, point, strict=True))
+            seed = int(hparams.pop("seed"))
+            sets = arrays(data(seed)) if callable(data) else fixed
+            hparams = {name: np.float32(value) for name, value in hparams.items()}
+            yield sets, Member(jax.random.fold_in(root, seed), hparams, None if params is None else params(seed))
 
     first, member = next(members())
-    data = first if source is None else source
-    assert data is not None
+    checked = first if source is None else source
+    assert checked is not None
     if source is not None:
         swept = {name: values for name, values in axes.items() if name != "seed"}
         for point in itertools.product(*swept.values()):
             source.check(dict(zip(swept, point, strict=True)))
-    check(objective, plan, data, member)
+    check(objective, plan, checked, member)
     return steps(objective, plan, source), axes, members()
 
 
@@ -185,13 +185,13 @@ def _population(
 ) -> Population:
     sizes = tuple(len(values) for values in axes.values())
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
-    return Population(stacked.params, _labelled(stacked, axes, plan).isel(step=slice(n_evaluated)))
+    return Population(stacked.params, to_dataset(stacked, axes, plan).isel(step=slice(n_evaluated)))
 
 
-def _labelled(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
+def to_dataset(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
     history = dict(stacked.history)
     variables = {"prediction": ((*axes, "example"), stacked.prediction)}
-    if plan.losses:
+    if plan.record_loss:
         variables["loss"] = ((*axes, "update"), history.pop("loss"))
     variables |= {name: ((*axes, "step"), values) for name, values in history.items()}
     return xr.Dataset(variables, {**axes, "step": list(plan.evaluated)})
@@ -207,7 +207,7 @@ def run_members(run: Steps, members: Members, *, progress: Progress | None = Non
         stacked = program.put(own)
         needs = _needs(data, own)
         if laid is None or any(new is not old for new, old in zip(needs, laid_for, strict=True)):
-            laid, laid_for = program.lay_out(program.put(data), stacked.knobs), needs
+            laid, laid_for = program.lay_out(program.put(data), stacked.hparams), needs
         start, advance = program.compiled(laid, stacked)
         state = start(laid, stacked)
         done = -1
@@ -242,11 +242,11 @@ def _grouped(members: Members, n_devices: int) -> Iterator[_Group]:
 
 def _needs(data: Sequence[Arrays | None], own: Sequence[Member]) -> list[Any]:
     """What data are laid out for: where these are the same objects, they need not be again."""
-    return [member.knobs if one is None else one for one, member in zip(data, own, strict=True)]
+    return [member.hparams if one is None else one for one, member in zip(data, own, strict=True)]
 
 
 def _result(state: State) -> Trained:
-    return Trained(state.params, state.history, state.prediction, state.kept)
+    return Trained(state.params, state.history, state.prediction, state.saved_params)
 
 
 def _fetched(finished: list[tuple[int, Trained]]) -> Iterator[Trained]:

@@ -9,23 +9,22 @@ import jax.numpy as jnp
 import optax
 
 from flylab.base.rng import stream
-from flylab.base.types import Key, Knobs, Params
+from flylab.base.types import Hparams, Key, Params
 from flylab.data.splits import SETS, Dataset, Source, Splits
 from flylab.training.objectives import Batch, Objective
 
-ORDERS = ("fixed", "shuffled")
 EVALUATION_CHUNK = 1000  # examples evaluated at once: more would fall out of the cache
 
 
-def _adam(knobs: Knobs) -> optax.GradientTransformation:
-    return optax.adam(knobs["learning_rate"])
+def _adam(hparams: Hparams) -> optax.GradientTransformation:
+    return optax.adam(hparams["learning_rate"])
 
 
-def _sgd(knobs: Knobs) -> optax.GradientTransformation:
-    return optax.sgd(knobs["learning_rate"], momentum=knobs.get("momentum"))
+def _sgd(hparams: Hparams) -> optax.GradientTransformation:
+    return optax.sgd(hparams["learning_rate"], momentum=hparams.get("momentum"))
 
 
-OPTIMIZERS: dict[str, Callable[[Knobs], optax.GradientTransformation]] = {"adam": _adam, "sgd": _sgd}
+OPTIMIZERS: dict[str, Callable[[Hparams], optax.GradientTransformation]] = {"adam": _adam, "sgd": _sgd}
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,11 @@ class Plan:
         n_steps: optimiser steps.
         batch_size: examples a step.
         eval_every: steps between evaluations, or the steps to evaluate after; the start and the last step always are.
-        order: "fixed" takes the examples in order, round and round, as the published notebooks do; "shuffled" draws a
-            new order for each epoch (a last incomplete batch is dropped). On a `Source` every batch is fresh.
-        optimizer: "adam", "sgd", or a function from the knobs to an optax transformation.
-        keep: steps after which the parameters are kept (and the network evaluated), in ascending order.
-        losses: whether a population keeps the loss of every step's batch, too (`train` always does).
+        shuffle: draw a new order of the examples for each epoch (a last incomplete batch is dropped). By default they
+            are taken in order, round and round, as the published notebooks do. On a `Source` every batch is fresh.
+        optimizer: "adam", "sgd", or a function from the hyper-parameters to an optax transformation.
+        save_params_at: steps after which the parameters are saved (and the network evaluated), in ascending order.
+        record_loss: whether a population records the loss of every step's batch, too (`train` always does).
 
     Raises:
         ValueError: naming the field, its value and what is allowed.
@@ -49,20 +48,24 @@ class Plan:
     n_steps: int
     batch_size: int = 100
     eval_every: int | tuple[int, ...] = 250
-    order: str = "fixed"
-    optimizer: str | Callable[[Knobs], optax.GradientTransformation] = "adam"
-    keep: tuple[int, ...] = ()
-    losses: bool = False
+    shuffle: bool = False
+    optimizer: str | Callable[[Hparams], optax.GradientTransformation] = "adam"
+    save_params_at: tuple[int, ...] = ()
+    record_loss: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("n_steps", 0), ("batch_size", 1), ("eval_every", 1)):
             value = getattr(self, name)
             if min(value, default=least) < least if isinstance(value, tuple) else value < least:
                 raise ValueError(f"{name}={value} is not allowed: give a whole number ≥ {least}")
-        if self.order not in ORDERS:
-            raise ValueError(f"order={self.order!r} is not allowed: give one of {', '.join(ORDERS)}")
-        if list(self.keep) != sorted(set(self.keep)) or not all(0 <= step <= self.n_steps for step in self.keep):
-            raise ValueError(f"keep={self.keep} is not allowed: give steps from 0 to {self.n_steps} in ascending order")
+        if not isinstance(self.shuffle, bool):
+            raise ValueError(f"shuffle={self.shuffle!r} is not allowed: give True or False")
+        if list(self.save_params_at) != sorted(set(self.save_params_at)) or not all(
+            0 <= step <= self.n_steps for step in self.save_params_at
+        ):
+            raise ValueError(
+                f"save_params_at={self.save_params_at} is not allowed: give steps from 0 to {self.n_steps} in ascending order"
+            )
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
             raise ValueError(
                 f"optimizer={self.optimizer!r} is not allowed: give one of {', '.join(OPTIMIZERS)}, or a function"
@@ -70,10 +73,10 @@ class Plan:
 
     @property
     def evaluated(self) -> tuple[int, ...]:
-        """The steps after which the network is evaluated, 0, `n_steps` and those of `keep` among them."""
+        """The steps after which the network is evaluated, 0, `n_steps` and those of `save_params_at` among them."""
         every = self.eval_every
         steps = every if isinstance(every, tuple) else range(0, self.n_steps, every)
-        return tuple(sorted({0, *(step for step in steps if step < self.n_steps), *self.keep, self.n_steps}))
+        return tuple(sorted({0, *(step for step in steps if step < self.n_steps), *self.save_params_at, self.n_steps}))
 
 
 class State(NamedTuple):
@@ -86,7 +89,7 @@ class State(NamedTuple):
     history: dict[str, jax.Array]
     n_evaluated: jax.Array
     prediction: jax.Array  # of the test examples, at the last evaluation
-    kept: tuple[Params, ...] = ()
+    saved_params: tuple[Params, ...] = ()
 
 
 class Arrays(NamedTuple):
@@ -101,7 +104,7 @@ class Member(NamedTuple):
     """What tells one training run from another of the same shape on the same data."""
 
     key: Key
-    knobs: Knobs
+    hparams: Hparams
     params: Params | None = None  # to start from; by default the objective's own
 
 
@@ -143,7 +146,7 @@ class Parts(NamedTuple):
     """
 
     prepared: Callable[[Member], Member]
-    lay_out: Callable[[Arrays | None, Knobs], Laid]
+    lay_out: Callable[[Arrays | None, Hparams], Laid]
     start: Callable[[Laid, Member], State]
     ordered: Callable[[Laid, Member, State], State]
     epoch_end: Callable[[Laid, State], Any] | None
@@ -154,19 +157,19 @@ class Parts(NamedTuple):
 def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> Parts:
     """Build the parts of a training run."""
     make = OPTIMIZERS[plan.optimizer] if isinstance(plan.optimizer, str) else plan.optimizer
-    shuffled = plan.order == "shuffled" and source is None
+    shuffled = plan.shuffle and source is None
 
     def prepared(member: Member) -> Member:
-        return member._replace(knobs=objective.prepare(member.knobs))
+        return member._replace(hparams=objective.prepare(member.hparams))
 
-    def lay_out(data: Arrays | None, knobs: Knobs) -> Laid:
+    def lay_out(data: Arrays | None, hparams: Hparams) -> Laid:
         if data is not None:
             sets = jax.tree.map(jnp.asarray, data)
             train = _batched(sets.train, plan)
         else:
             assert source is not None
-            train = source.prepare(knobs)
-            valid, test = source.evaluation(train, knobs)
+            train = source.prepare(hparams)
+            valid, test = source.evaluation(train, hparams)
             if len(test.y) == 0:
                 raise ValueError("the source's test set is empty (n_test=0): training needs at least one test example")
             sets = Arrays(Dataset(test.x[:0], test.y[:0]), valid, test)
@@ -176,10 +179,10 @@ def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> 
     def start(data: Laid, member: Member) -> State:
         params = member.params
         if params is None:
-            params = objective.init(stream(member.key, "init"), member.knobs)
+            params = objective.init(stream(member.key, "init"), member.hparams)
         order = jnp.zeros(len(data.train.y) if shuffled else 1, jnp.int32)
         unknown = jnp.zeros(len(data.labels[-1]), jnp.uint8)
-        return State(jnp.int32(0), params, make(member.knobs).init(params), order, {}, jnp.int32(0), unknown)
+        return State(jnp.int32(0), params, make(member.hparams).init(params), order, {}, jnp.int32(0), unknown)
 
     def ordered(data: Laid, member: Member, state: State) -> State:
         """With the order of its epoch, if the epoch is about to begin."""
@@ -200,17 +203,17 @@ def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> 
         else:
             batch = _fresh(source, data.train, plan, state.step, member)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
-        (loss, _), gradient = jax.value_and_grad(objective.loss, has_aux=True)(state.params, batch, member.knobs, key)
-        updates, optimizer = make(member.knobs).update(gradient, state.optimizer, state.params)
+        (loss, _), gradient = jax.value_and_grad(objective.loss, has_aux=True)(state.params, batch, member.hparams, key)
+        updates, optimizer = make(member.hparams).update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         return state._replace(step=state.step + 1, params=params, optimizer=optimizer), loss
 
     def evaluate(data: Laid, member: Member, params: Params) -> tuple[dict[str, jax.Array], jax.Array]:
         key = stream(member.key, "predict")
-        out = jax.lax.map(lambda x: objective.predict(params, x, member.knobs, key), data.evaluated)
+        out = jax.lax.map(lambda x: objective.predict(params, x, member.hparams, key), data.evaluated)
         out = jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
         y = jnp.concatenate(data.labels)
-        loss, right = objective.error(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
+        loss, right = objective.per_example_loss(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
         values, begin, rows = {}, 0, slice(0)
         for name, labels in zip(SETS, data.labels, strict=True):
             rows = slice(begin, begin := begin + len(labels))
@@ -223,7 +226,7 @@ def parts_of(objective: Objective, plan: Plan, source: Source | None = None) -> 
 
 def _batched(train: Dataset, plan: Plan) -> Dataset:
     n, size = len(train.y), plan.batch_size
-    if plan.order != "fixed" or n % size:
+    if plan.shuffle or n % size:
         return train
     x = train.x.reshape(n // size, size, *train.x.shape[1:])
     return Dataset(jnp.moveaxis(x, 1, -1), train.y.reshape(n // size, size))
@@ -240,7 +243,7 @@ def _batch(train: Dataset, plan: Plan, step, order) -> Batch:
         i = step % len(train.y)
         return Batch(train.x[i], train.y[i])
     n, size = len(train.y), plan.batch_size
-    if plan.order == "shuffled":
+    if plan.shuffle:
         rows = jax.lax.dynamic_slice_in_dim(order, step % _n_batches(train, plan) * size, min(size, n))
     else:
         rows = (step * size + jnp.arange(size)) % n
@@ -268,7 +271,7 @@ def _fresh(source: Source, shared: Any, plan: Plan, step, member: Member) -> Bat
     """The batch of a step, batch last, made for it."""
     key = stream(member.key, "data")
     numbers = step * plan.batch_size + jnp.arange(plan.batch_size)
-    return Batch(*jax.vmap(lambda i: source.example(shared, member.knobs, key, i), out_axes=(-1, -1))(numbers))
+    return Batch(*jax.vmap(lambda i: source.example(shared, member.hparams, key, i), out_axes=(-1, -1))(numbers))
 
 
 def _chunked(x) -> jax.Array:

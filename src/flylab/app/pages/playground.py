@@ -2,7 +2,7 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The playground: turn the data's knobs, train networks side by side, look at what they get wrong."""
+"""The playground: turn the data's parameters, train networks side by side, look at what they get wrong."""
 
 import marimo
 
@@ -30,7 +30,7 @@ def _(mo):
         """
         # MNIST-1D, and what networks make of it
 
-        Ten digit-like templates of 12 points, padded, scaled, shifted, made noisy, sheared and resampled. Move a knob
+        Ten digit-like templates of 12 points, padded, scaled, shifted, made noisy, sheared and resampled. Move a slider
         and see; then choose networks and train them on what you see.
         """
     )
@@ -39,28 +39,30 @@ def _(mo):
 
 @app.cell
 def _(mo, settings):
-    _usual = settings.usual_knobs()
+    _usual = settings.usual_data_params()
 
     def _control(name):
-        knob = settings.KNOBS[name]
+        control = settings.DATA_PARAMS[name]
         if name in ("n_train", "n_test", "seed"):
-            return mo.ui.number(value=_usual[name], step=knob.step, label=knob.says)
-        return mo.ui.slider(knob.low, knob.high, knob.step, value=_usual[name], label=knob.says, show_value=True)
+            return mo.ui.number(value=_usual[name], step=control.step, label=control.says)
+        return mo.ui.slider(
+            control.low, control.high, control.step, value=_usual[name], label=control.says, show_value=True
+        )
 
-    knobs = mo.ui.dictionary({name: _control(name) for name in settings.KNOBS})
+    data_params = mo.ui.dictionary({name: _control(name) for name in settings.DATA_PARAMS})
     classes = mo.ui.multiselect([str(k) for k in range(10)], [str(k) for k in range(10)], label="classes")
     shuffled = mo.ui.switch(label="shuffle the positions")
-    return classes, knobs, shuffled
+    return classes, data_params, shuffled
 
 
 @app.cell
-def _(classes, knobs, mo, shuffled):
+def _(classes, data_params, mo, shuffled):
     _shape = ["scale_coeff", "max_translation", "corr_noise_scale", "iid_noise_scale", "shear_scale"]
     _size = ["final_seq_length", "padding_low", "padding_high", "template_len"]
     _set = ["label_noise", "n_train", "n_test", "seed"]
 
     def _column(names, *more):
-        return mo.vstack([*(knobs[name] for name in names), *more])
+        return mo.vstack([*(data_params[name] for name in names), *more])
 
     mo.hstack(
         [_column(_shape), _column(_size, shuffled), _column(_set, classes)],
@@ -72,13 +74,13 @@ def _(classes, knobs, mo, shuffled):
 
 
 @app.cell
-def _(classes, knobs, mo, settings, shuffled):
+def _(classes, data_params, mo, settings, shuffled):
     data, _problem = None, ""
     try:
         _some = tuple(sorted(int(k) for k in classes.value))
         if not _some:
             raise ValueError("choose at least one class")
-        data = settings.data_of(knobs.value, None if len(_some) == 10 else _some, shuffle_seq=shuffled.value)
+        data = settings.data_of(data_params.value, None if len(_some) == 10 else _some, shuffle_seq=shuffled.value)
     except ValueError as error:
         _problem = str(error)
     mo.callout(_problem, kind="danger") if _problem else None
@@ -129,7 +131,7 @@ def _(ACTIVATIONS, mo, model_title, settings):
                 label="learning rate",
                 show_value=True,
             ),
-            "order": mo.ui.dropdown(["fixed", "shuffled"], "fixed", label="order of examples"),
+            "shuffle": mo.ui.switch(label="shuffle the examples in each epoch"),
             "activation": mo.ui.dropdown([*ACTIVATIONS, "learned"], "relu", label="activation of the MLP"),
             "n_steps": mo.ui.number(value=2000, step=100, label=_knob["n_steps"].says),
             "n_seeds": mo.ui.number(value=4, step=1, label=_knob["n_seeds"].says),
@@ -155,7 +157,7 @@ def _(chosen, mo):
             mo.hstack(
                 [
                     _column("models", "n_steps", "n_seeds", "batch_size"),
-                    _column("optimizer", "learning_rate", "order", "activation"),
+                    _column("optimizer", "learning_rate", "shuffle", "activation"),
                     _column("mlp_width", "cnn_channels", "gru_units", "pruned", "pruning"),
                 ],
                 wrap=True,

@@ -148,7 +148,14 @@ def _(explorer, mo, results):
 def _(explorer, mo, results, value):
     _dims = explorer.Axes.of(results, value.value).dims
     _x = "step" if "step" in _dims else _dims[-1]
-    _lines = next((dim for dim in ("model", "activation", "pooling", "arm") if dim in _dims and dim != _x), None)
+    _lines = next(
+        (
+            dim
+            for dim in ("model", "activation", "pooling", "source", "treatment", "method")
+            if dim in _dims and dim != _x
+        ),
+        None,
+    )
     x = mo.ui.dropdown(_dims, _x, label="against")
     lines = mo.ui.dropdown(["(none)", *_dims], _lines or "(none)", label="lines")
     return lines, x
@@ -195,7 +202,7 @@ def _(explorer, folder, look, mo, results):
 def _(folder, json, mo, report, results):
     _path = folder / "provenance.json"
     _provenance = json.loads(_path.read_text()) if _path.exists() else {}
-    _provenance.pop("shards", None)
+    _provenance.pop("members", None)
     mo.accordion(
         {
             "Repeat it": mo.md(f"```sh\n{report.repeat_command(results.attrs)}\n```"),

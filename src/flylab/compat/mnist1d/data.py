@@ -175,10 +175,10 @@ def _config(args: Any, template: dict[str, Any]) -> MNIST1D:
         raise TypeError(f"num_samples={args.num_samples!r} is not allowed: give a whole number") from None
     if n < n_classes:
         raise ValueError(f"num_samples={n} is not allowed: give at least {n_classes}, one for each class")
-    knobs: dict[str, Any] = {name: getattr(args, name) for name in SAME_NAMED} | {"padding": tuple(args.padding)}
+    data_params: dict[str, Any] = {name: getattr(args, name) for name in SAME_NAMED} | {"padding": tuple(args.padding)}
     n_train = n // n_classes * n_classes
     shuffle = bool(args.shuffle_seq)
-    return MNIST1D(n_train, 0, 0, **knobs, shuffle_seq=shuffle, seed=0, templates=patterns)
+    return MNIST1D(n_train, 0, 0, **data_params, shuffle_seq=shuffle, seed=0, templates=patterns)
 
 
 def _make(config: MNIST1D, args: Any, template: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import marimo
 
 __generated_with = "0.25.2"
-app = marimo.App(width="medium", app_title="flylab: knobs")
+app = marimo.App(width="medium", app_title="flylab: data_params")
 
 with app.setup:
     import os
@@ -11,7 +11,7 @@ with app.setup:
     import flylab
     from flylab.reporting import notebook
     from flylab.results.statistics import plus_minus
-    from flylab.studies import knobs
+    from flylab.studies import data_params
 
 
 @app.cell(hide_code=True)
@@ -19,8 +19,8 @@ def _():
     mo.md(r"""
     # What makes data hard?
 
-    A data set is a fact of nature, until you own its generator. Then every property is a **knob**, and "why is this
-    hard for an MLP?" becomes an experiment: turn one knob, leave the others, train again.
+    A data set is a fact of nature, until you own its generator. Then every property is a **data_param**, and "why is this
+    hard for an MLP?" becomes an experiment: turn one data_param, leave the others, train again.
 
     When MNIST-1D was published as an essay (Greydanus 2020), this was the wish: to vary noise, translation and
     resolution smoothly, and watch what networks make of it. Here are the curves.
@@ -68,14 +68,14 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {knobs.STUDY.minutes[preset.value]:g} minutes on two cores, the first time."
+        f"Preset **{preset.value}**: about {data_params.STUDY.minutes[preset.value]:g} minutes on two cores, the first time."
     )
     return
 
 
 @app.cell
 def _(out, preset):
-    results = flylab.run("knobs", preset.value, out)
+    results = flylab.run("data_params", preset.value, out)
     notebook.figure(results)
     return (results,)
 
@@ -83,7 +83,7 @@ def _(out, preset):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Above, test accuracy; below, CNN − MLP. **Solid**: trained and tested at this value of the knob. **Dashed**:
+    Above, test accuracy; below, CNN − MLP. **Solid**: trained and tested at this value of the data_param. **Dashed**:
     trained at the usual value (dotted line), and only tested at this one.
     """)
     return
@@ -91,7 +91,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(guess_without, results):
-    usual_gap = knobs.gap(results, "max_translation").sel(setting=48.0, method="nearest")
+    usual_gap = data_params.gap(results, "max_translation").sel(setting=48.0, method="nearest")
     mo.md(
         f"""
     **Without translation.** {notebook.answer(results, "gap-without", guess_without.value)}
@@ -119,7 +119,7 @@ def _():
     ## Reading the error bars
 
     These claims are about **slopes**: for each seed, a straight line is laid through its accuracies at all values
-    of the knob, and the slope is that seed's effect. One number per seed makes an interval of something that is a
+    of the data_param, and the slope is that seed's effect. One number per seed makes an interval of something that is a
     whole curve. What a slope hides is shape. Look at the curves: where is "a straight line" a fair summary, and
     where not?
 
@@ -135,11 +135,11 @@ def _():
 def _(results):
     def at_home(model):
         there = {
-            name: knobs.curve(results, "max_translation", model, variable).sel(setting=1.0)
+            name: data_params.curve(results, "max_translation", model, variable).sel(setting=1.0)
             for name, variable in (("trained there", "test_accuracy"), ("of the usual data", "robust_accuracy"))
         }
         difference = there["of the usual data"] - there["trained there"]
-        return [knobs.TITLES[model], *map(plus_minus, there.values()), plus_minus(difference)]
+        return [data_params.TITLES[model], *map(plus_minus, there.values()), plus_minus(difference)]
 
     notebook.table(
         flylab.study.Table(
@@ -159,9 +159,9 @@ def _():
 
     ## More to try
 
-    - `flylab.run("knobs", preset.value, out, knobs=("shear_scale",), models=("mlp", "gru"))`: any knobs, any
+    - `flylab.run("data_params", preset.value, out, data_params=("shear_scale",), models=("mlp", "gru"))`: any data parameters, any
       networks.
-    - Two knobs at once are a *sweep*: see `flylab sweep --help`.
+    - Two data_params at once are a *sweep*: see `flylab sweep --help`.
     - Make the data as hard as you can for the CNN, and as easy as you can for the MLP, with one config.
 
     ## Further reading
@@ -169,8 +169,8 @@ def _():
     - S. Greydanus: [*Scaling down deep learning*](https://greydanus.github.io/2020/12/01/scaling-down/), 2020: the
       essay.
     - D. Hendrycks, T. Dietterich: *Benchmarking neural network robustness to common corruptions*, ICLR 2019 ([arXiv
-      1903.12261](https://arxiv.org/abs/1903.12261)): knobs at the size of ImageNet.
-    - Next: `metalearning_the_data` turns the knobs by gradient descent.
+      1903.12261](https://arxiv.org/abs/1903.12261)): data_params at the size of ImageNet.
+    - Next: `metalearning_the_data` turns the data parameters by gradient descent.
     """)
     return
 

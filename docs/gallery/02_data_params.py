@@ -1,4 +1,4 @@
-"""What the knobs do: three examples, one knob at a time"""
+"""What the data parameters do: three examples, one parameter at a time"""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import flylab
 from flylab.results.plots import style
 
 usual = flylab.MNIST1D(n_train=100, n_valid=10, n_test=10)
-knobs = {
+values_of = {
     "iid_noise_scale": (0, 0.1, 0.5),
     "corr_noise_scale": (0, 0.25, 1),
     "shear_scale": (0, 0.75, 3),
@@ -16,11 +16,11 @@ knobs = {
 }
 with style():
     figure = Figure(figsize=(9, 6.5))
-    for row, (knob, values) in zip(figure.subplots(4, 3, sharex=True), knobs.items(), strict=True):
+    for row, (name, values) in zip(figure.subplots(4, 3, sharex=True), values_of.items(), strict=True):
         for ax, value in zip(row, values, strict=True):
-            splits = flylab.published(replace(usual, **{knob: value}))
+            splits = flylab.published(replace(usual, **{name: value}))
             ax.plot(splits.train.x[splits.train.y == 3][:3].T, linewidth=1.2, alpha=0.8)
-            ax.set_title(f"{knob} = {value}", fontsize=9)
+            ax.set_title(f"{name} = {value}", fontsize=9)
     figure.supxlabel("position", fontsize=9)
     figure.supylabel("three examples of class 3, standardised", fontsize=9)
     figure.savefig("02_knobs.png", dpi=90)

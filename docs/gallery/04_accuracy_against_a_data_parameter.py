@@ -1,9 +1,9 @@
-"""Accuracy against a knob of the data: one program for all values"""
+"""Accuracy against a data parameter: one program for all values"""
 
 from matplotlib.figure import Figure
 
 import flylab
-from flylab.base.units import labelled
+from flylab.base.units import attach_units
 from flylab.models import convolutional, dense
 from flylab.results.plots import band, style
 
@@ -14,7 +14,7 @@ with style():
     ax = figure.subplots()
     for title, model in {"CNN": convolutional.cnn(), "MLP": dense.mlp()}.items():
         population = flylab.train_members(flylab.supervised(model), source, plan, grid)
-        band(ax, labelled(population.results).test_accuracy.isel(step=-1, learning_rate=0), label=title, marker=".")
+        band(ax, attach_units(population.results).test_accuracy.isel(step=-1, learning_rate=0), label=title, marker=".")
     ax.set(title="After 500 steps on endless data, 4 seeds", xlabel="white noise (iid_noise_scale)")
     ax.legend()
     figure.savefig("04_accuracy_against_a_knob.png", dpi=110)

@@ -1,4 +1,4 @@
-"""Knobs: the effects on made-up results, one program for all traced knobs, and a short run of all of it."""
+"""Data parameters: the effects on made-up results, one program for all traced data parameters, and a short run of all of it."""
 
 from dataclasses import replace
 
@@ -9,26 +9,26 @@ import xarray as xr
 
 from flylab.results.claims import judge
 from flylab.runs.runner import execute
-from flylab.studies import knobs
+from flylab.studies import data_params
 from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
 
-STUDY = get_study("knobs")
+STUDY = get_study("data_params")
 TINY = replace(STUDY.presets["smoke"], n_steps=4)
 KEY = jax.random.key(0)
 
 
 def made_up(mlp, cnn, n_seeds=4):
-    """Test accuracies by knob and setting for both networks, alike in all seeds but for a level."""
+    """Test accuracies by data parameter and setting for both networks, alike in all seeds but for a level."""
     settings = sorted({setting for found in mlp.values() for setting in found})
     values = np.full((len(mlp), 2, n_seeds, len(settings)), np.nan)
-    for i, knob in enumerate(mlp):
-        for j, found in enumerate((mlp[knob], cnn[knob])):
+    for i, data_param in enumerate(mlp):
+        for j, found in enumerate((mlp[data_param], cnn[data_param])):
             for setting, value in found.items():
                 values[i, j, :, settings.index(setting)] = value + 0.1 * np.arange(n_seeds)
-    coords = {"knob": list(mlp), "model": ["mlp", "cnn"], "seed": range(n_seeds), "setting": settings}
+    coords = {"data_param": list(mlp), "model": ["mlp", "cnn"], "seed": range(n_seeds), "setting": settings}
     results = xr.Dataset({"test_accuracy": (tuple(coords), values)}, coords)
-    return results.assign_attrs(preset="paper", study="knobs", run="r")
+    return results.assign_attrs(preset="paper", study="data_params", run="r")
 
 
 MLP = {
@@ -43,10 +43,10 @@ CNN = {
 
 def test_effects_and_verdicts_of_known_results():
     results = made_up(MLP, CNN)
-    np.testing.assert_allclose(knobs.gap(results, "max_translation"), [[2, 29]] * 4)
-    np.testing.assert_allclose(knobs.slope(knobs.gap(results, "max_translation"), 10), [27 / 4.7] * 4)
-    np.testing.assert_allclose(knobs._resolution(results, "mlp"), [10] * 4)  # beyond 40 points does not count
-    np.testing.assert_allclose(knobs._resolution(results, "cnn"), [-3] * 4)
+    np.testing.assert_allclose(data_params.gap(results, "max_translation"), [[2, 29]] * 4)
+    np.testing.assert_allclose(data_params.slope(data_params.gap(results, "max_translation"), 10), [27 / 4.7] * 4)
+    np.testing.assert_allclose(data_params._resolution(results, "mlp"), [10] * 4)  # beyond 40 points does not count
+    np.testing.assert_allclose(data_params._resolution(results, "cnn"), [-3] * 4)
     found = {one.id: one.verdict for one in judge(STUDY.claims, results, {})}
     found.pop("noise-white-mlp")  # neither: it is exactly 0
     assert found == {
@@ -58,7 +58,7 @@ def test_effects_and_verdicts_of_known_results():
 
 def test_what_a_preset_lacks_is_not_tested():
     results = made_up({"max_translation": MLP["max_translation"]}, {"max_translation": CNN["max_translation"]})
-    presets = {name: STUDY.cells(protocol) for name, protocol in STUDY.presets.items()}
+    presets = {name: STUDY.conditions(protocol) for name, protocol in STUDY.presets.items()}
     found = {one.id: one for one in judge(STUDY.claims, results, presets)}
     assert found["noise-smooth-mlp"].note == "needs the preset quick or paper"
     assert found["resolution-mlp"].note == "needs the preset paper"
@@ -77,7 +77,7 @@ def test_the_usual_value_is_always_among_a_knobs_values():
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_a_network_tested_where_it_was_trained_has_the_accuracy_of_its_training_run(model):
-    results = knobs.run(TINY, {"knob": "max_translation", "model": model}, [0, 1], key=KEY)
+    results = data_params.run(TINY, {"data_param": "max_translation", "model": model}, [0, 1], key=KEY)
     usual = results.sel(setting=TINY.data.max_translation)
     np.testing.assert_allclose(usual.robust_accuracy, usual.test_accuracy, atol=1e-4)
     assert (results.robust_accuracy != results.test_accuracy).any()
@@ -86,32 +86,34 @@ def test_a_network_tested_where_it_was_trained_has_the_accuracy_of_its_training_
 def test_all_traced_knobs_share_one_program(monkeypatch):
     """Their grids have the same axes, so that only the first compiles."""
     grids = []
-    real = knobs.train_members
-    monkeypatch.setattr(knobs, "train_members", lambda *args, **kwargs: grids.append(args) or real(*args, **kwargs))
-    for knob in ("max_translation", "n_train", "shear_scale"):
-        knobs.run(TINY, {"knob": knob, "model": "mlp"}, [0], key=KEY)
+    real = data_params.train_members
+    monkeypatch.setattr(
+        data_params, "train_members", lambda *args, **kwargs: grids.append(args) or real(*args, **kwargs)
+    )
+    for data_param in ("max_translation", "n_train", "shear_scale"):
+        data_params.run(TINY, {"data_param": data_param, "model": "mlp"}, [0], key=KEY)
     assert len({tuple(sorted(args[3])) for args in grids}) == 1
     assert len({args[:3] for args in grids}) == 1  # objective, source and plan: equal and cached
 
 
 def test_the_number_of_training_examples_is_a_knob_like_any_other():
     few = replace(TINY, train_sizes=(100,), n_steps=30)
-    found = knobs.run(few, {"knob": "n_train", "model": "mlp"}, [0], key=KEY).isel(seed=0)
+    found = data_params.run(few, {"data_param": "n_train", "model": "mlp"}, [0], key=KEY).isel(seed=0)
     assert found.setting.values.tolist() == [100, 200]
     assert "robust_accuracy" not in found
     assert found.test_accuracy[0] != found.test_accuracy[1]
 
 
 def test_a_seed_is_the_same_alone():
-    cell = {"knob": "final_seq_length", "model": "cnn"}
-    both, alone = (knobs.run(TINY, cell, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    condition = {"data_param": "final_seq_length", "model": "cnn"}
+    both, alone = (data_params.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"knobs": ("colour",)}, "knobs=colour is not allowed: give some of max_translation"),
+        ({"data_params": ("colour",)}, "data_params=colour is not allowed: give some of max_translation"),
         ({"models": ("svm",)}, "models=svm is not allowed"),
         ({"max_translations": (-1,)}, "max_translation=-1"),
         ({"train_sizes": (0,)}, "train_sizes="),
@@ -127,7 +129,11 @@ def test_bad_values_are_refused(changes, message):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"knobs": ("n_train",), "models": ("cnn",)}, {"knobs": ("shear_scale",), "models": ("gru", "logistic")}],
+    [
+        {},
+        {"data_params": ("n_train",), "models": ("cnn",)},
+        {"data_params": ("shear_scale",), "models": ("gru", "logistic")},
+    ],
     ids=["all", "a part", "other networks"],
 )
 def test_smoke_has_a_table_a_figure_and_claims(tmp_path, changes):

@@ -1,8 +1,8 @@
-"""The knobs of the data: how does what a network learns depend on translation, noise, shear, scale, resolution, number?
+"""The data parameters of the data: how does what a network learns depend on translation, noise, shear, scale, resolution, number?
 
 "Smoothly vary parameters such as background noise, translation, and resolution" was the essay's wish (Greydanus 2020).
-Here networks learn MNIST-1D at each value of one knob at a time; and those that learned at its usual value are tested
-at all others. Data come from the generator in JAX, whose knobs are traced: one program for all values of one.
+Here networks learn MNIST-1D at each value of one data parameter at a time; and those that learned at its usual value are tested
+at all others. Data come from the generator in JAX, whose data_params are traced: one program for all values of one.
 """
 
 import functools
@@ -26,7 +26,7 @@ from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import plus_minus
 from flylab.study.protocol import BaseProtocol
-from flylab.study.study import Cell, Study, Table
+from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
 from flylab.training.step import Plan
@@ -34,24 +34,24 @@ from flylab.training.step import Plan
 NETWORKS = ("mlp", "cnn", "logistic", "gru")
 
 
-class Knob(NamedTuple):
-    """A knob: the protocol's field with its values, its name on axes, whether it is a scale of octaves."""
+class DataParam(NamedTuple):
+    """A data_param: the protocol's field with its values, its name on axes, whether it is a scale of octaves."""
 
     values: str
     title: str
     logarithmic: bool = False
 
 
-KNOBS = {
-    "max_translation": Knob("max_translations", "greatest translation (points)"),
-    "corr_noise_scale": Knob("corr_noise_scales", "smooth noise (amplitude)"),
-    "iid_noise_scale": Knob("iid_noise_scales", "white noise (amplitude)"),
-    "shear_scale": Knob("shear_scales", "shear"),
-    "scale_coeff": Knob("scale_coeffs", "variation of scale"),
-    "final_seq_length": Knob("final_seq_lengths", "resolution (points)", True),
-    "n_train": Knob("train_sizes", "training examples", True),
+DATA_PARAMS = {
+    "max_translation": DataParam("max_translations", "greatest translation (points)"),
+    "corr_noise_scale": DataParam("corr_noise_scales", "smooth noise (amplitude)"),
+    "iid_noise_scale": DataParam("iid_noise_scales", "white noise (amplitude)"),
+    "shear_scale": DataParam("shear_scales", "shear"),
+    "scale_coeff": DataParam("scale_coeffs", "variation of scale"),
+    "final_seq_length": DataParam("final_seq_lengths", "resolution (points)", True),
+    "n_train": DataParam("train_sizes", "training examples", True),
 }
-TRACED = tuple(name for name in KNOBS if name != "final_seq_length")
+TRACED = tuple(name for name in DATA_PARAMS if name != "final_seq_length")
 UNTESTED = ("final_seq_length", "n_train")  # other inputs than the network's own; no property of test data
 
 
@@ -62,13 +62,13 @@ UNTESTED = ("final_seq_length", "n_train")  # other inputs than the network's ow
 class Protocol(BaseProtocol):
     """The protocol of `architectures`, on training data of its own per seed, from the generator in JAX.
 
-    The test set of a setting is the same for all seeds, hence large. A knob's values always include the one in `data`.
+    The test set of a setting is the same for all seeds, hence large. A data parameter's values always include the one in `data`.
     """
 
     n_seeds: int = 5
     """Seeds: independent repetitions."""
-    knobs: tuple[str, ...] = tuple(KNOBS)
-    """The knobs to turn, one at a time."""
+    data_params: tuple[str, ...] = tuple(DATA_PARAMS)
+    """The data parameters to turn, one at a time."""
     models: tuple[str, ...] = ("mlp", "cnn")
     """Of mlp, cnn, logistic, gru."""
     max_translations: tuple[int, ...] = (1, 12, 24, 36, 48, 60)
@@ -92,87 +92,93 @@ class Protocol(BaseProtocol):
     learning_rate: float = 1e-2
     """Of Adam."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=10_000))
-    """The data set, of which one knob at a time is turned."""
+    """The data set, of which one data parameter at a time is turned."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(
-            whole=("n_steps", "train_sizes"), positive=("learning_rate",), known={"knobs": KNOBS, "models": NETWORKS}
+            whole=("n_steps", "train_sizes"),
+            positive=("learning_rate",),
+            known={"data_params": DATA_PARAMS, "models": NETWORKS},
         )
-        for knob in self.knobs:
-            for value in self.settings(knob):
-                replace(self.data, **{knob: value})  # refuses what is not allowed
+        for data_param in self.data_params:
+            for value in self.settings(data_param):
+                replace(self.data, **{data_param: value})  # refuses what is not allowed
         Plan(self.n_steps, self.batch_size)
 
-    def settings(self, knob: str) -> list:
-        """The values of a knob in ascending order, its usual one among them."""
-        return sorted({*getattr(self, KNOBS[knob].values), getattr(self.data, knob)})
+    def settings(self, data_param: str) -> list:
+        """The values of a data parameter in ascending order, its usual one among them."""
+        return sorted({*getattr(self, DATA_PARAMS[data_param].values), getattr(self.data, data_param)})
 
 
-def cells(protocol: Protocol) -> Sequence[Cell]:
-    """Knobs × networks."""
-    return [{"knob": knob, "model": model} for knob in protocol.knobs for model in protocol.models]
+def conditions(protocol: Protocol) -> Sequence[Condition]:
+    """Data parameters × networks."""
+    return [
+        {"data_param": data_param, "model": model} for data_param in protocol.data_params for model in protocol.models
+    ]
 
 
 def run(
     protocol: Protocol,
-    cell: Cell,
+    condition: Condition,
     seeds: Sequence[int],
     *,
     key,
-    inputs=None,
+    artifacts=None,
     progress: Progress | None = None,
-    checkpoint=None,
+    resume=None,
 ) -> xr.Dataset:
     """Train one network per seed and value; then test those of the usual value at all others."""
-    knob, values = cell["knob"], protocol.settings(cell["knob"])
-    traced = knob != "final_seq_length"  # else each value is another shape, and another program
+    data_param, values = condition["data_param"], protocol.settings(condition["data_param"])
+    traced = data_param != "final_seq_length"  # else each value is another shape, and another program
     swept = [(protocol.data, values)] if traced else [
         (replace(protocol.data, final_seq_length=value), [protocol.data.n_train]) for value in values
     ]  # fmt: skip
     accuracies, tested = [], None
     for data, settings in swept:
-        network = get_model(cell["model"], data.final_seq_length, data.outputs)
-        # all knobs are traced, whichever is turned: then all share one program
-        grid = {name: [getattr(data, name)] for name in TRACED} | {knob if traced else "n_train": settings}
+        network = get_model(condition["model"], data.final_seq_length, data.outputs)
+        # all data parameters are traced, whichever is turned: then all share one program
+        grid = {name: [getattr(data, name)] for name in TRACED} | {data_param if traced else "n_train": settings}
         grid |= {"learning_rate": [protocol.learning_rate], "seed": seeds}
         plan = Plan(protocol.n_steps, protocol.batch_size, protocol.n_steps)
         source = repeating(endless(data), data.n_train)
         population = train_members(supervised(network), source, plan, grid, key=key, progress=progress)
         last = population.results.test_accuracy.isel(step=-1)
         accuracies.append(last.transpose("seed", ...).values.reshape(len(seeds), len(settings)))
-        if knob not in UNTESTED:
-            params = jax.tree.map(functools.partial(_usual, values.index(getattr(data, knob)), grid), population.params)
-            tested = _tested(network, data, knob, values, params)
+        if data_param not in UNTESTED:
+            params = jax.tree.map(
+                functools.partial(_usual, values.index(getattr(data, data_param)), grid), population.params
+            )
+            tested = _tested(network, data, data_param, values, params)
     variables = {"test_accuracy": (("seed", "setting"), np.concatenate(accuracies, axis=1))}
     variables |= {} if tested is None else {"robust_accuracy": (("seed", "setting"), tested)}
-    variables |= {"usual": ("seed", np.full(len(seeds), getattr(protocol.data, knob), float))}
+    variables |= {"usual": ("seed", np.full(len(seeds), getattr(protocol.data, data_param), float))}
     return xr.Dataset(variables, {"seed": list(seeds), "setting": [float(value) for value in values]})
 
 
 def _usual(place: int, grid: Mapping, leaf: np.ndarray) -> np.ndarray:
-    """Of a population's parameters those of the value at `place` of the only knob with several, for all seeds."""
+    """Of a population's parameters those of the value at `place` of the only data parameter with several, for all seeds."""
     return leaf.reshape(-1, len(grid["seed"]), *leaf.shape[len(grid) :])[place]
 
 
-def _tested(network: Model, data: MNIST1D, knob: str, values: Sequence, params) -> np.ndarray:
-    """Test accuracy in percent of each seed's network at each value of a knob: `(n_seeds, n_values)`."""
+def _tested(network: Model, data: MNIST1D, data_param: str, values: Sequence, params) -> np.ndarray:
+    """Test accuracy in percent of each seed's network at each value of a data_param: `(n_seeds, n_values)`."""
     usual = {name: np.float32(getattr(data, name)) for name in TRACED if name != "n_train"}
     test = functools.partial(_accuracies(network, data), params, usual)
-    by_value = [test(usual | {knob: np.float32(value)}) for value in values]
+    by_value = [test(usual | {data_param: np.float32(value)}) for value in values]
     return np.stack(by_value, axis=1)
 
 
 @functools.cache
 def _accuracies(network: Model, data: MNIST1D) -> Callable:
-    """(parameters of several networks, the usual knobs, others) → test accuracies on data of the others.
+    """(parameters of several networks, the usual data parameters, others) → test accuracies on data of the others.
 
     Signals are standardised by the constants of the usual data, with which the networks were trained.
     """
     source = endless(data)
 
-    def accuracies(params, usual, knobs):
-        _, test = source.evaluation(source.prepare(usual), knobs)
+    def accuracies(params, usual, data_params):
+        _, test = source.evaluation(source.prepare(usual), data_params)
         return 100 * jax.lax.map(lambda one: (outputs(network, one, test.x.T).argmax(0) == test.y).mean(), params)
 
     return jax.jit(accuracies)
@@ -181,15 +187,15 @@ def _accuracies(network: Model, data: MNIST1D) -> Callable:
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def curve(results: xr.Dataset, knob: str, model: str, variable: str = "test_accuracy") -> xr.DataArray:
+def curve(results: xr.Dataset, data_param: str, model: str, variable: str = "test_accuracy") -> xr.DataArray:
     """Test accuracy over `seed` and `setting`; `robust_accuracy` is that of the network of the usual setting."""
-    found = results[variable].reindex(model=[model]).sel(knob=knob).squeeze("model", drop=True)
+    found = results[variable].reindex(model=[model]).sel(data_param=data_param).squeeze("model", drop=True)
     return found.dropna("setting", how="all").sortby("setting").transpose("seed", "setting")
 
 
-def gap(results: xr.Dataset, knob: str, variable: str = "test_accuracy") -> xr.DataArray:
+def gap(results: xr.Dataset, data_param: str, variable: str = "test_accuracy") -> xr.DataArray:
     """CNN − MLP in points over `seed` and `setting`, paired by seed."""
-    return curve(results, knob, "cnn", variable) - curve(results, knob, "mlp", variable)
+    return curve(results, data_param, "cnn", variable) - curve(results, data_param, "mlp", variable)
 
 
 def slope(values: xr.DataArray, unit: float = 1.0, logarithmic: bool = False) -> xr.DataArray:
@@ -204,10 +210,10 @@ def slope(values: xr.DataArray, unit: float = 1.0, logarithmic: bool = False) ->
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _noise_claim(knob: str, model: str, kind: str) -> Claim:
+def _noise_claim(data_param: str, model: str, kind: str) -> Claim:
     return Claim(
         f"noise-{kind}-{model}", f"{model_title(model)}: accuracy falls with {kind} noise", "here", "–",
-        "points per 0.1", lambda r: slope(curve(r, knob, model), 0.1), below=0, requires={"knob": knob, "model": model},
+        "points per 0.1", lambda r: slope(curve(r, data_param, model), 0.1), below=0, requires={"data_param": data_param, "model": model},
     )  # fmt: skip
 
 
@@ -219,15 +225,15 @@ def _resolution(results: xr.Dataset, model: str) -> xr.DataArray:
 CLAIMS = (
     Claim("gap-grows", "the CNN − MLP gap grows with translation", "here", "–", "points per 10 positions",
           lambda r: slope(gap(r, "max_translation"), 10), above=0,
-          requires={"knob": "max_translation", "model": ("mlp", "cnn")}),
+          requires={"data_param": "max_translation", "model": ("mlp", "cnn")}),
     Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
           lambda r: gap(r, "max_translation").reindex(setting=[1.0]).squeeze("setting"), below=5,
-          requires={"knob": "max_translation", "model": ("mlp", "cnn")}),
-    *(_noise_claim(knob, model, kind) for knob, kind in (("corr_noise_scale", "smooth"), ("iid_noise_scale", "white"))
+          requires={"data_param": "max_translation", "model": ("mlp", "cnn")}),
+    *(_noise_claim(data_param, model, kind) for data_param, kind in (("corr_noise_scale", "smooth"), ("iid_noise_scale", "white"))
       for model in ("mlp", "cnn")),
     *(Claim(f"resolution-{model}", f"{model_title(model)}: accuracy rises with resolution up to 40 points", "here", "–",
             "points per doubling", lambda r, model=model: _resolution(r, model), above=0,
-            requires={"knob": "final_seq_length", "model": model}) for model in ("mlp", "cnn")),
+            requires={"data_param": "final_seq_length", "model": model}) for model in ("mlp", "cnn")),
 )  # fmt: skip
 
 
@@ -235,17 +241,17 @@ CLAIMS = (
 
 
 def table(results: xr.Dataset) -> Table:
-    """Accuracy and gap at the lowest, the usual and the highest setting of each knob."""
+    """Accuracy and gap at the lowest, the usual and the highest setting of each data_param."""
     rows = []
-    for knob in results.knob.values:
-        usual = float(results.usual.sel(knob=knob).max())
-        found = {model: curve(results, knob, model) for model in results.model.values}
+    for data_param in results.data_param.values:
+        usual = float(results.usual.sel(data_param=data_param).max())
+        found = {model: curve(results, data_param, model) for model in results.model.values}
         settings = next(iter(found.values())).setting.values.tolist()
         for setting in dict.fromkeys((settings[0], usual, settings[-1])):
             values = [plus_minus(one.sel(setting=setting)) for one in found.values()]
-            both = plus_minus(gap(results, knob).sel(setting=setting)) if _both(results) else "–"
-            rows.append((knob, f"{setting:g}", *values, both))
-    columns = ("knob", "setting", *(model_title(model) for model in results.model.values), "CNN − MLP")
+            both = plus_minus(gap(results, data_param).sel(setting=setting)) if _both(results) else "–"
+            rows.append((data_param, f"{setting:g}", *values, both))
+    columns = ("data_param", "setting", *(model_title(model) for model in results.model.values), "CNN − MLP")
     title = f"Test accuracy (%), mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
     return Table(title, columns, rows)
 
@@ -255,26 +261,26 @@ def _both(results: xr.Dataset) -> bool:
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Accuracy of each network and their gap against each knob: trained there (lines), only tested there (dashed)."""
-    knobs = results.knob.values
+    """Accuracy of each network and their gap against each data_param: trained there (lines), only tested there (dashed)."""
+    data_params = results.data_param.values
     with style():
-        drawn = Figure(figsize=(3.1 * len(knobs) + 1, 6.4))
-        rows = drawn.subplots(2, len(knobs), squeeze=False, sharey="row")
-        for i, knob in enumerate(knobs):
+        drawn = Figure(figsize=(3.1 * len(data_params) + 1, 6.4))
+        rows = drawn.subplots(2, len(data_params), squeeze=False, sharey="row")
+        for i, data_param in enumerate(data_params):
             accuracy, difference = rows[:, i]
             for variable, line in (("test_accuracy", "-"), ("robust_accuracy", "--")):
-                if variable not in results or results[variable].sel(knob=knob).isnull().all():
+                if variable not in results or results[variable].sel(data_param=data_param).isnull().all():
                     continue
                 for model, colour in zip(NETWORKS, COLOURS, strict=False):
                     if model in results.model:
-                        one = curve(results, knob, model, variable)
+                        one = curve(results, data_param, model, variable)
                         label = model_title(model) + (", trained at the usual value" if line == "--" else "")
                         band(accuracy, one, label=label, color=colour, linestyle=line)
                 if _both(results):
                     label = "tested there" if line == "--" else "trained there"
-                    band(difference, gap(results, knob, variable), label=label, color="0.25", linestyle=line)
+                    band(difference, gap(results, data_param, variable), label=label, color="0.25", linestyle=line)
             for ax in (accuracy, difference):
-                _knob_axis(ax, results, knob)
+                _data_param_axis(ax, results, data_param)
             accuracy.set_ylabel(axis(results.test_accuracy) if i == 0 else "")
             difference.set_ylabel("CNN − MLP (points)" if i == 0 else "")
             difference.axhline(0, color="0.6", linewidth=0.8)
@@ -285,45 +291,45 @@ def figure(results: xr.Dataset) -> Figure:
     return drawn
 
 
-def _knob_axis(ax: Axes, results: xr.Dataset, knob: str) -> None:
-    ax.axvline(float(results.usual.sel(knob=knob).max()), color="0.6", linestyle=":", linewidth=1)
-    ax.set_xlabel(KNOBS[knob].title)
-    if KNOBS[knob].logarithmic:
-        settings = results.test_accuracy.sel(knob=knob).dropna("setting", how="all").setting.values
+def _data_param_axis(ax: Axes, results: xr.Dataset, data_param: str) -> None:
+    ax.axvline(float(results.usual.sel(data_param=data_param).max()), color="0.6", linestyle=":", linewidth=1)
+    ax.set_xlabel(DATA_PARAMS[data_param].title)
+    if DATA_PARAMS[data_param].logarithmic:
+        settings = results.test_accuracy.sel(data_param=data_param).dropna("setting", how="all").setting.values
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(FixedLocator(settings.tolist()))
         ax.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
         ax.xaxis.set_minor_locator(NullLocator())
 
 
-def cost(protocol: Protocol, cell: Cell) -> tuple[int, int]:
+def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
     """FLOPs of training one seed at all values, and bytes of the data and network of one."""
     found = []
-    for value in protocol.settings(cell["knob"]):
-        data = replace(protocol.data, **{cell["knob"]: value})
-        network = get_model(cell["model"], data.final_seq_length, data.outputs)
+    for value in protocol.settings(condition["data_param"]):
+        data = replace(protocol.data, **{condition["data_param"]: value})
+        network = get_model(condition["model"], data.final_seq_length, data.outputs)
         steps = protocol.n_steps, protocol.batch_size, 2
         found.append(training_cost(network, (data.final_seq_length,), *steps, data.n_test))
     return sum(flops for flops, _ in found), max(n_bytes for _, n_bytes in found)
 
 
 STUDY = Study(
-    question="How does what a network learns depend on the knobs of the data: translation, noise, shear, resolution?",
+    question="How does what a network learns depend on the data parameters of the data: translation, noise, shear, resolution?",
     presets={
         "smoke": Protocol(n_seeds=2, n_steps=10, max_translations=(1, 60), corr_noise_scales=(0.0,),
                           iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),
                           train_sizes=(100, 200), data=MNIST1D(n_train=200, n_valid=0, n_test=100)),
-        "quick": Protocol(knobs=("max_translation", "corr_noise_scale", "iid_noise_scale"),
+        "quick": Protocol(data_params=("max_translation", "corr_noise_scale", "iid_noise_scale"),
                           max_translations=(1, 16, 32, 48), corr_noise_scales=(0.0, 0.125, 0.25, 0.5),
                           iid_noise_scales=(0.0, 0.02, 0.05, 0.1)),
         "paper": Protocol(n_seeds=10, models=tuple(NETWORKS)),
     },
-    cells=cells,
+    conditions=conditions,
     run=run,
     claims=CLAIMS,
     figure=figure,
     table=table,
-    cost=cost,
-    work=lambda protocol, cell: len(protocol.settings(cell["knob"])) * protocol.n_steps,
+    resources=resources,
+    n_steps=lambda protocol, condition: len(protocol.settings(condition["data_param"])) * protocol.n_steps,
     minutes={"smoke": 0.5, "quick": 4, "paper": 60},
 )  # fmt: skip
