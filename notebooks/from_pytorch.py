@@ -244,7 +244,7 @@ def _():
     |---|---|
     | `nn.Module` with state | `init(key)` → parameters; `apply(params, x)` for one example |
     | `torch.manual_seed(0)` | a key for every seed; named streams |
-    | `for batch in loader: …` | `flylab.Plan(n_steps, batch_size, order=…)` |
+    | `for batch in loader: …` | `flylab.Plan(n_steps, batch_size, shuffle=…)` |
     | a loop over seeds and rates | `{"learning_rate": […], "seed": range(10)}` |
     | `loss.item()` lists | an `xarray.Dataset` with names and units |
     | `DataLoader` over endless data | `flylab.endless(config)`, made within the step |

@@ -125,7 +125,7 @@ def _():
 
 @app.cell
 def _(results):
-    _loss = results.grid_loss.sel(method="grid").mean("seed").sortby("learning_rate")
+    _loss = results.grid_loss.sel(treatment="grid").mean("seed").sortby("learning_rate")
     _good = _loss.learning_rate.values[(_loss <= 1.02 * _loss.min()).values]
     mo.md(f"The rates from **{_good.min():.2g}** to **{_good.max():.2g}** are within 2 % of the best mean loss.")
     return

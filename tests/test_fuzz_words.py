@@ -115,7 +115,7 @@ def test_every_field_at_its_edges(name):
         for value in EDGES:
             protocol, refused = tried(lambda field=field, value=value: override_flat(base, {field: value}))
             conditions = () if refused else study.conditions(protocol)
-            assert not conditions or sum(study.work(protocol, condition) for condition in conditions) > 0
+            assert not conditions or sum(study.n_steps(protocol, condition) for condition in conditions) > 0
 
 
 def test_a_protocol_that_trains_nothing_is_refused(tmp_path):
@@ -135,7 +135,7 @@ WORDS = [
 FLAGS = [
     "--preset", "--out", "--force", "--n-seeds", "--n-steps", "--n-train", "--n-valid", "--seed", "--padding",
     "--classes", "--templates", "--permutation", "--learning-rate", "--width", "--model", "--json", "--by", "--name",
-    "--format", "--plot", "--member", "--workers", "--scheduler", "--jobs", "--mem", "--time", "-O", "--output",
+    "--format", "--plot", "--part", "--workers", "--scheduler", "--jobs", "--mem", "--time", "-O", "--output",
     "--final-seq-length", "--random-labels", "--protocol", "--data", "--no-force", "--train-sizes", "--rates",
     "--help-me", "--dry-run",
 ]  # fmt: skip

@@ -23,4 +23,4 @@ with style():
             ax.set_title(f"{name} = {value}", fontsize=9)
     figure.supxlabel("position", fontsize=9)
     figure.supylabel("three examples of class 3, standardised", fontsize=9)
-    figure.savefig("02_knobs.png", dpi=90)
+    figure.savefig("02_data_params.png", dpi=90)

@@ -17,4 +17,4 @@ with style():
         band(ax, attach_units(population.results).test_accuracy.isel(step=-1, learning_rate=0), label=title, marker=".")
     ax.set(title="After 500 steps on endless data, 4 seeds", xlabel="white noise (iid_noise_scale)")
     ax.legend()
-    figure.savefig("04_accuracy_against_a_knob.png", dpi=110)
+    figure.savefig("04_accuracy_against_a_data_parameter.png", dpi=110)

@@ -27,7 +27,7 @@ def out(tmp_path_factory):
 def test_the_run_folder_holds_everything(out):
     (folder,) = (out / "architectures").iterdir()
     assert folder.name.startswith("smoke-")
-    names = {"shards", "results.nc", "claims.json", "figure.png", "figure.svg", "report.html", "provenance.json"}
+    names = {"members", "results.nc", "claims.json", "figure.png", "figure.svg", "report.html", "provenance.json"}
     assert {path.name for path in folder.iterdir()} == names
     page = (folder / "report.html").read_text()
     assert "flylab run architectures --preset smoke --n-steps 20 --n-train 100" in page

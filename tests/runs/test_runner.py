@@ -221,8 +221,8 @@ def test_assemble_pads_what_is_shorter():
         assert np.isnan(one.odds).values.tolist() == [[False, False, True, True, True]]
 
 
-def test_what_is_read_names_its_cells_shards_and_is_asked_for_first(tmp_path):
-    def input_digest(content):
+def test_what_is_read_names_its_members_and_is_asked_for_first(tmp_path):
+    def digest_of(content):
         return lambda protocol: lambda condition: content if condition["model"] == "two" else None
 
     def names(study):
@@ -232,7 +232,8 @@ def test_what_is_read_names_its_cells_shards_and_is_asked_for_first(tmp_path):
         raise FileNotFoundError("no such data")
 
     without, one, other = (
-        names(s) for s in (STUDY, replace(STUDY, input_digest=reads("1")), replace(STUDY, input_digest=reads("2")))
+        names(s)
+        for s in (STUDY, replace(STUDY, input_digest=digest_of("1")), replace(STUDY, input_digest=digest_of("2")))
     )
     assert without[0] == one[0] == other[0]
     assert len({without[1], one[1], other[1]}) == 3

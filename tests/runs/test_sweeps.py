@@ -94,11 +94,11 @@ def test_again_trains_nothing_and_a_larger_grid_only_the_new(toml, tmp_path):
 def test_parts_merged_are_the_whole(toml, tmp_path, capsys):
     whole = trained(toml, tmp_path / "whole")
     out = str(tmp_path / "parts")
-    assert main(["sweep", str(toml), "--out", out, "--member", "1/4"]) == 0
+    assert main(["sweep", str(toml), "--out", out, "--part", "1/4"]) == 0
     assert main(["merge", str(toml), "--out", out]) == 2
     assert "members are not in" in capsys.readouterr().err
     for k in (2, 3, 4):
-        assert main(["sweep", str(toml), "--out", out, "--member", f"{k}/4"]) == 0
+        assert main(["sweep", str(toml), "--out", out, "--part", f"{k}/4"]) == 0
     assert main(["merge", str(toml), "--out", out]) == 0
     assert netcdf.open_checked(tmp_path / "parts/sweeps/grid/results.nc").checksum == whole.checksum
     assert members(out) == members(tmp_path / "whole")
@@ -216,7 +216,7 @@ def test_killed_at_any_instant_nothing_is_lost(toml, tmp_path):
 
 
 def test_a_claim_is_one_process_own(tmp_path):
-    first, second = (store.Claim(tmp_path / "claims" / "a") for _ in range(2))
+    first, second = (store.Reservation(tmp_path / "claims" / "a") for _ in range(2))
     assert first.take()
     assert not second.take()
     first.drop()
@@ -228,11 +228,11 @@ def test_random_samples_have_one_dimension(tmp_path):
     axes = {
         "learning_rate": {"log_uniform": [1e-3, 1e-1]},
         "n_train": {"choice": [100, 200]},
-        "order": ["fixed", "shuffled"],
+        "shuffle": [False, True],
     }
     fixed = {name: value for name, value in SMALL.items() if name != "n_train"}
     results = flylab.run(Sweep("train", axes, "smoke", fixed, samples=3, n_seeds=1, name="random"), out=tmp_path)
-    assert dict(results.test_accuracy.sizes) == {"order": 2, "sample": 3, "model": 1, "seed": 1, "step": 2}
+    assert dict(results.test_accuracy.sizes) == {"shuffle": 2, "sample": 3, "model": 1, "seed": 1, "step": 2}
     assert results.learning_rate.dims == ("sample",)
     assert set(results.n_train.values) <= {100, 200}
 
@@ -249,7 +249,7 @@ def test_parts_share_all_members_evenly():
 def test_dry_run_trains_nothing(toml, tmp_path, capsys):
     assert main(["sweep", str(toml), "--out", str(tmp_path), "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "members   9, a member each; 0 are finished" in said
+    assert "members   9; 0 are finished" in said
     assert "FLOPs     " in said
     assert not (tmp_path / "sweeps").exists()
 
@@ -271,7 +271,7 @@ def test_slurm_script_trains_all_parts(toml, tmp_path, capsys, monkeypatch):
     said = subprocess.run(["bash", "grid.sbatch"], capture_output=True, text=True, env=environment, check=True).stdout
     words = said.splitlines()
     assert words[1:4] == ["-m", "flylab", "sweep"]
-    assert words[4:] == [str(toml), "--out", str(folder / "my runs"), "--member", "2/2"]
+    assert words[4:] == [str(toml), "--out", str(folder / "my runs"), "--part", "2/2"]
     merge = next(line for line in script.splitlines() if "flylab merge" in line).partition("done:  ")[2]
     assert shlex.split(merge)[-1] == str(folder / "my runs")
 
@@ -313,7 +313,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path, capsys, text, said):
 
 @pytest.mark.parametrize("part", ["0/4", "5/4", "1", "a/b", "1/4/2"])
 def test_bad_parts_are_refused(toml, tmp_path, part):
-    assert main(["sweep", str(toml), "--out", str(tmp_path), "--member", part]) == 2
+    assert main(["sweep", str(toml), "--out", str(tmp_path), "--part", part]) == 2
 
 
 _plain = st.recursive(
@@ -369,7 +369,7 @@ def test_a_sweep_says_its_own_fields(tmp_path):
         flylab.run(Sweep("train", {"learning_rate": [0.1]}), out=tmp_path, n_steps=3)
 
 
-@pytest.mark.parametrize("name", [name for name in list_studies() if get_study(name).cost])
+@pytest.mark.parametrize("name", [name for name in list_studies() if get_study(name).resources])
 def test_the_work_of_a_dry_run_grows_with_its_steps(name):
     study, field = get_study(name), "n_epochs" if name == "double_descent" else "n_steps"
     found = []

@@ -24,14 +24,14 @@ def made_up(ends, optimum, n_seeds=4):
     noise = 1 + 0.001 * np.arange(n_seeds)[:, None]
     rate = np.stack([np.array(list(ends)), np.array(list(ends.values()))], -1)[None] * noise[..., None]
     losses = 1 + np.log(rates / optimum) ** 2 * noise
-    methods = ["metalearned", "grid"]
+    treatments = ["metalearned", "grid"]
     blank, falls = np.full_like(rate, np.nan), np.broadcast_to([2.0, 1.0], rate.shape)
     variables = {
-        "rate": (("method", "seed", "start", "outer_step"), np.stack([rate, blank])),
-        "outer_loss": (("method", "seed", "start", "outer_step"), np.stack([falls, blank])),
-        "grid_loss": (("method", "seed", "learning_rate"), np.stack([np.full_like(losses, np.nan), losses])),
+        "rate": (("treatment", "seed", "start", "outer_step"), np.stack([rate, blank])),
+        "outer_loss": (("treatment", "seed", "start", "outer_step"), np.stack([falls, blank])),
+        "grid_loss": (("treatment", "seed", "learning_rate"), np.stack([np.full_like(losses, np.nan), losses])),
     }
-    coords = {"method": methods, "seed": range(n_seeds), "start": list(ends), "learning_rate": rates}
+    coords = {"treatment": treatments, "seed": range(n_seeds), "start": list(ends), "learning_rate": rates}
     return xr.Dataset(variables, coords).assign_attrs(preset="quick", study="learning_rate", run="r")
 
 
@@ -50,7 +50,7 @@ def test_claims_on_a_known_landscape():
 def test_a_run_that_diverges_is_counted_and_left_out():
     found = made_up({1.5: 0.63, 0.15: 0.61, 3.0: 0.65}, 0.62)
     for name in ("outer_loss", "rate"):
-        found[name][{"method": 0, "seed": 2, "start": 2, "outer_step": -1}] = 1e20
+        found[name][{"treatment": 0, "seed": 2, "start": 2, "outer_step": -1}] = 1e20
     assert study.diverged(found).sum() == 1
     rows = {row[0]: row for row in STUDY.table(found).rows}
     assert rows["start 3"][4] == "1/4"
@@ -62,7 +62,9 @@ def test_a_run_that_diverges_is_counted_and_left_out():
 def test_descent_and_grid_see_one_landscape():
     """At the rate that it starts from, the outer loss is the grid's, seed by seed."""
     protocol = replace(TINY, rates=(0.15, 1.5))
-    learned, grid = (study.run(protocol, {"method": method}, [0, 3], key=KEY) for method in ("metalearned", "grid"))
+    learned, grid = (
+        study.run(protocol, {"treatment": treatment}, [0, 3], key=KEY) for treatment in ("metalearned", "grid")
+    )
     first = learned.outer_loss.isel(outer_step=0, drop=True).rename(start="learning_rate")
     xr.testing.assert_allclose(first, grid.grid_loss.transpose(*first.dims).sel(learning_rate=[1.5, 0.15]), rtol=1e-5)
     assert learned.rate.isel(outer_step=0).sel(start=1.5).values.tolist() == [1.5, 1.5]
@@ -70,10 +72,10 @@ def test_descent_and_grid_see_one_landscape():
 
 
 def test_a_seed_is_the_same_alone_and_fresh_data_differ():
-    both = study.run(TINY, {"method": "metalearned"}, [0, 1], key=KEY)
-    alone = study.run(TINY, {"method": "metalearned"}, [1], key=KEY)
+    both = study.run(TINY, {"treatment": "metalearned"}, [0, 1], key=KEY)
+    alone = study.run(TINY, {"treatment": "metalearned"}, [1], key=KEY)
     xr.testing.assert_identical(alone.sel(seed=1), both.sel(seed=1))
-    fresh = study.run(replace(TINY, fresh_data=True), {"method": "metalearned"}, [1], key=KEY)
+    fresh = study.run(replace(TINY, fresh_data=True), {"treatment": "metalearned"}, [1], key=KEY)
     assert (fresh.outer_loss != alone.outer_loss).all()
 
 

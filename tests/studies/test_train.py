@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flylab
-from flylab.studies.train import NETWORKS, STUDY, Protocol, _network, figure, run, table
+from flylab.studies.train import NETWORKS, STUDY, Protocol, _network, figure, resources, run, table
 
 DATA = flylab.MNIST1D(n_train=100, n_valid=0, n_test=100)
 

@@ -30,7 +30,7 @@ def test_plan_evaluates_start_and_end():
         {"batch_size": 0},
         {"eval_every": 0},
         {"eval_every": (0,)},
-        {"order": "random"},
+        {"shuffle": "x"},
         {"optimizer": "magic"},
     ],
 )

@@ -19,7 +19,6 @@ LABELS: dict[str, Label] = {
     "arrangement": Label("arrangement of positions"),
     "source": Label("source of the data"),
     "treatment": Label("treatment"),
-    "method": Label("method"),
     "step": Label("optimiser steps"),
     "example": Label("test example"),
     "learning_rate": Label("learning rate"),

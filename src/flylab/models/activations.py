@@ -205,7 +205,7 @@ def _no_activation(path: Path, why: str) -> ValueError:
 
 
 @functools.cache
-def _function(path: Path, changed: int) -> Callable[[Array], Array]:
+def _function(path: Path, changed: int) -> Callable[[Numbers], Array]:
     with jax.ensure_compile_time_eval():
         return functools.partial(learnable, jax.device_get(table(_loaded(path, changed))))
 
@@ -220,7 +220,7 @@ def load_weights(path: str | Path = ARTIFACT) -> Params:
     return dict(_loaded(Path(path), Path(path).stat().st_mtime_ns))
 
 
-def load(path: str | Path = ARTIFACT) -> Callable[[Array], Array]:
+def load(path: str | Path = ARTIFACT) -> Callable[[Numbers], Array]:
     """The learned activation that `save_weights` wrote, as an elementwise function: the same one for the same file.
 
     Raises:

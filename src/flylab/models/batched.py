@@ -28,6 +28,7 @@ def pointwise(params: Params, h: _Features) -> _NewFeatures:
 
 
 def readout(params: Params, h: _Features) -> Float[Array, "n_outputs batch"]:
+    """A linear map from all features to the outputs."""
     return layers.affine(params["w"], params["b"], h.reshape(-1, h.shape[-1]))
 
 
@@ -48,6 +49,7 @@ def conv1d(
 
 
 def norm_init(n: int) -> Params:
+    """Parameters of `layer_norm`: scale 1, shift 0."""
     return {"scale": jnp.ones(n), "shift": jnp.zeros(n)}
 
 

@@ -73,7 +73,7 @@ class Protocol(BaseProtocol):
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
     """Metalearning from all starts, and the grid."""
-    return [{"method": "metalearned"}, {"method": "grid"}]
+    return [{"treatment": "metalearned"}, {"treatment": "grid"}]
 
 
 def run(
@@ -92,7 +92,7 @@ def run(
         return _made(replace(protocol.data, seed=1000 + 2 * seed))
 
     splits = fresh if protocol.fresh_data else _made(protocol.data)
-    return RUNS[condition["method"]](protocol, splits, seeds, key, progress)
+    return RUNS[condition["treatment"]](protocol, splits, seeds, key, progress)
 
 
 def _metalearned(protocol: Protocol, splits: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
@@ -133,7 +133,7 @@ def _made(config: MNIST1D) -> Splits:
 
 def final(results: xr.Dataset, start: float | None = None) -> xr.DataArray:
     """The metalearned rate over `seed`, from one start; by default the mean of both published starts."""
-    rates = results.rate.sel(method="metalearned").isel(outer_step=-1)
+    rates = results.rate.sel(treatment="metalearned").isel(outer_step=-1)
     if start is not None:
         return rates.sel(start=start)
     known = [one for one in PUBLISHED_STARTS if one in rates.start.values]
@@ -142,13 +142,13 @@ def final(results: xr.Dataset, start: float | None = None) -> xr.DataArray:
 
 def diverged(results: xr.Dataset) -> xr.DataArray:
     """Whether the descent from a start ended worse than it began, over `seed` and `start`."""
-    loss = results.outer_loss.sel(method="metalearned")
+    loss = results.outer_loss.sel(treatment="metalearned")
     return ~(loss.isel(outer_step=-1, drop=True) <= loss.isel(outer_step=0, drop=True))
 
 
 def best_rate(results: xr.Dataset) -> xr.DataArray:
     """The rate of least loss over `seed`: a parabola in log rate through the grid's lowest point and its neighbours."""
-    losses = results.grid_loss.sel(method="grid").transpose("seed", "learning_rate").sortby("learning_rate")
+    losses = results.grid_loss.sel(treatment="grid").transpose("seed", "learning_rate").sortby("learning_rate")
     logs, found = np.log(losses.learning_rate.values), []
     for curve in losses.values:
         lowest = int(np.nanargmin(curve))
@@ -166,7 +166,7 @@ def best_rate(results: xr.Dataset) -> xr.DataArray:
 
 def _share_near(results: xr.Dataset) -> xr.DataArray:
     """The share of starts, in percent, that end within 0.1 of the published ones' mean, over `seed`."""
-    distance = np.abs(results.rate.sel(method="metalearned").isel(outer_step=-1) - final(results))
+    distance = np.abs(results.rate.sel(treatment="metalearned").isel(outer_step=-1) - final(results))
     return 100 * (distance < 0.1).mean("start")
 
 
@@ -186,13 +186,13 @@ CLAIMS = (
 
 def table(results: xr.Dataset) -> Table:
     """Where each start ended, and what the grid says."""
-    learned, rows, lost = results.sel(method="metalearned"), [], diverged(results)
+    learned, rows, lost = results.sel(treatment="metalearned"), [], diverged(results)
     for start in sorted(learned.start.values):
         one, gone = learned.sel(start=start), lost.sel(start=start)
         first, last = (plus_minus(one.outer_loss.isel(outer_step=i).where(~gone), 3) for i in (0, -1))
         rate = plus_minus(one.rate.isel(outer_step=-1).where(~gone), 3)
         rows.append((f"start {start:g}", rate, first, last, f"{int(gone.sum())}/{gone.size}"))
-    least = results.grid_loss.sel(method="grid").min("learning_rate")
+    least = results.grid_loss.sel(treatment="grid").min("learning_rate")
     rows.append(("grid's minimum", plus_minus(best_rate(results), 3), "–", plus_minus(least, 3), "–"))
     columns = ("", "rate", "mean inner loss before", "after", "diverged (left out)")
     return Table(f"Mean over {results.sizes['seed']} seeds ± half of the 95 % interval", columns, rows)
@@ -200,7 +200,7 @@ def table(results: xr.Dataset) -> Table:
 
 def figure(results: xr.Dataset) -> Figure:
     """Outer objective, last inner loss and rate along the outer descent; the landscape, and where descent ends."""
-    learned, lost = results.sel(method="metalearned"), diverged(results)
+    learned, lost = results.sel(treatment="metalearned"), diverged(results)
     with style():
         drawn = Figure(figsize=(10.4, 7.6))
         (above_left, above_right), (below_left, below_right) = drawn.subplots(2, 2)
@@ -229,7 +229,7 @@ def figure(results: xr.Dataset) -> Figure:
 
 
 def _landscape(ax, results: xr.Dataset) -> None:
-    band(ax, results.grid_loss.sel(method="grid").sortby("learning_rate"), color=COLOURS[2], label="mean inner loss")
+    band(ax, results.grid_loss.sel(treatment="grid").sortby("learning_rate"), color=COLOURS[2], label="mean inner loss")
     mean, low, high, _ = interval(final(results))
     ax.axvline(mean, color=COLOURS[0], linewidth=1.4, label=f"metalearned: {plus_minus(final(results), 2)}")
     if not np.isnan(low):
@@ -256,7 +256,7 @@ STUDY = Study(
     figure=figure,
     table=table,
     n_steps=lambda protocol, condition: protocol.n_steps * (
-        len(protocol.rates) if condition["method"] == "grid" else len(protocol.starts) * (protocol.n_outer_steps + 1)
+        len(protocol.rates) if condition["treatment"] == "grid" else len(protocol.starts) * (protocol.n_outer_steps + 1)
     ),
     minutes={"smoke": 0.2, "quick": 0.9, "paper": 2.4},
 )  # fmt: skip

@@ -83,14 +83,14 @@ def run(
     seeds: Sequence[int],
     *,
     key,
-    inputs,
+    artifacts,
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
     """Train one network per seed with one activation; the loss of every step, and the test set at each epoch's end."""
     shape, splits = _loaded(protocol.images(0))
     name = condition["activation"]
-    function = activations.load(inputs["activation"]) if name == "learned" else activations.ALL[name]
+    function = activations.load(artifacts["activation"]) if name == "learned" else activations.ALL[name]
     objective = supervised(convolutional.cnn2d(shape, width=protocol.channels, activation=function))
     epoch = max(len(splits.train.y) // protocol.batch_size, 1)
     plan = Plan(protocol.n_epochs * epoch, protocol.batch_size, epoch, shuffle=True, record_loss=True)
@@ -211,5 +211,5 @@ STUDY = Study(
     n_steps=_work,
     minutes={"smoke": 0.4, "quick": 1.4, "paper": 4},
     artifacts={"activation": activations.ARTIFACT},
-    input_digest=reads,
+    input_digest=input_digest,
 )  # fmt: skip

@@ -189,6 +189,7 @@ def _population(
 
 
 def to_dataset(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
+    """The histories of a population as a data set over its axes and steps."""
     history = dict(stacked.history)
     variables = {"prediction": ((*axes, "example"), stacked.prediction)}
     if plan.record_loss:

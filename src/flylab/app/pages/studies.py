@@ -149,11 +149,7 @@ def _(explorer, mo, results, value):
     _dims = explorer.Axes.of(results, value.value).dims
     _x = "step" if "step" in _dims else _dims[-1]
     _lines = next(
-        (
-            dim
-            for dim in ("model", "activation", "pooling", "source", "treatment", "method")
-            if dim in _dims and dim != _x
-        ),
+        (dim for dim in ("model", "activation", "pooling", "source", "treatment") if dim in _dims and dim != _x),
         None,
     )
     x = mo.ui.dropdown(_dims, _x, label="against")
