@@ -1,4 +1,4 @@
-"""What the plain PyTorch loop would take for all of `flylab run double-descent --preset paper`, from short runs.
+"""What the plain PyTorch loop would take for all of `flylab run double-descent paper`, from short runs.
 
     python bench/torch_paper.py
 

@@ -31,7 +31,7 @@ def store(folder: Path) -> str:
     if name not in list_studies() or preset == "smoke":
         return "is no run to store"
     command = report.repeat_command(results.attrs)
-    if command != f"flylab run {name.replace('_', '-')} --preset {preset}":
+    if command != f"flylab run {name.replace('_', '-')} {preset}":
         return f"is of another protocol than its preset ({command})"
     place = RESULTS / name / preset
     place.mkdir(parents=True, exist_ok=True)

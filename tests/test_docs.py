@@ -51,7 +51,7 @@ def test_walk(page, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     said = ""
     for line in "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S)).splitlines():
-        command = line.replace("--preset quick", "--preset smoke").replace("pip install", PIP)
+        command = re.sub(r"(flylab (?:run|evaluate) \S+) quick", r"\1 smoke", line).replace("pip install", PIP)
         done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode in ((0, 2) if "evaluate" in line else (0,)), done.stderr  # so short, it may be flagged
         assert "Traceback" not in done.stderr

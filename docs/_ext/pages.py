@@ -43,7 +43,7 @@ def study_page(name: str) -> str:
     if not runs:
         text += (
             "No run of this study is stored here yet. This makes one, with figure, claims and report:\n\n"
-            f"```sh\nflylab run {slug(name)} --preset quick\n```\n"
+            f"```sh\nflylab run {slug(name)} quick\n```\n"
         )
     for preset, run in runs.items():
         text += _run(study, preset, run)
@@ -157,7 +157,7 @@ def ledger() -> str:
               if (said := stored.verdict_of(name, claim.id))]  # fmt: skip
     total = Counter(said["verdict"] for said in latest)
     rows.append(["**all claims**", "largest that tests it", "", *(f"**{total[word]}**" for word in stored.WORDS)])
-    lacking = [f"`flylab run {slug(name)} --preset {preset}`" for name in list_studies() if get_study(name).claims
+    lacking = [f"`flylab run {slug(name)} {preset}`" for name in list_studies() if get_study(name).claims
                for preset in get_study(name).presets if preset not in ("smoke", *stored.of(name))]  # fmt: skip
     return (
         f"{WIDE}# The ledger\n\nEvery published claim about MNIST-1D that flylab tests, and what the stored runs say "

@@ -177,7 +177,7 @@ def test_run_a_study_and_explore_it(visit):
     page.locator("svg, canvas").first.wait_for()
     page.get_by_text("This study has no claims.").wait_for()
     page.get_by_text("Repeat it").click()
-    page.get_by_text("flylab run train --preset smoke").last.wait_for()
+    page.get_by_text("flylab run train smoke").last.wait_for()
 
 
 def test_ten_items_of_the_quiz_by_keyboard(visit, out):

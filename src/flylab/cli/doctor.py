@@ -1,7 +1,7 @@
 """Is this machine fit, and do its devices compute rightly? Compilers for accelerators have been silently wrong."""
 
 import importlib.metadata
-import json
+import json as json_
 import os
 import platform
 import shutil
@@ -53,6 +53,16 @@ def examine() -> list[Finding]:
     return found + parities()
 
 
+def print_findings(findings: list[Finding], json: bool) -> int:
+    """Print what `examine` found, and return the exit code: 1 if anything is bad."""
+    if json:
+        print(json_.dumps([finding._asdict() for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.is_good else 'BAD '} {finding.what:<24} {finding.value}")
+    return 0 if all(finding.is_good for finding in findings) else 1
+
+
 def _free_memory() -> int | None:
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
@@ -102,7 +112,7 @@ def parities() -> list[Finding]:
         kind = runtime.kind_of(device)
         words[kind] = "passed" if is_good and words.get(kind) != "failed" else "failed"
     try:
-        files.write_atomic(runtime.PARITY, json.dumps(words, indent=2))
+        files.write_atomic(runtime.PARITY, json_.dumps(words, indent=2))
     except OSError as error:
         found.append(Finding("parity", f"cannot be kept: {error}", is_good=False))
     return found

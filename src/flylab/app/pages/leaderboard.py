@@ -30,7 +30,7 @@ def _(mo):
         the CNN 1. Your own model joins by
 
         ```sh
-        flylab evaluate my_model.py:Net --preset quick
+        flylab evaluate my_model.py:Net quick
         ```
         """
     )

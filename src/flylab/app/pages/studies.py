@@ -68,7 +68,7 @@ def _(get_study, mo, preset, run_button, stop_button, study):
     _found = get_study(study.value)
     _minutes = _found.minutes.get(preset.value)
     _said = f"about {_minutes:g} min on two cores" if _minutes else ""
-    _command = f"flylab run {study.value.replace('_', '-')} --preset {preset.value}"
+    _command = f"flylab run {study.value.replace('_', '-')} {preset.value}"
     mo.vstack(
         [
             mo.hstack([study, preset, run_button, stop_button, mo.md(_said)], justify="start", wrap=True, align="end"),
