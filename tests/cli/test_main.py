@@ -221,12 +221,13 @@ def test_options_of_fields():
 def test_every_repeat_command_is_a_command_line(monkeypatch):
     """The command in a report makes the protocol that the results name."""
     ran = []
-    monkeypatch.setattr("flylab.cli.run._run", lambda study, preset, protocol, *_: ran.append(protocol))
+    monkeypatch.setattr(report, "execute", lambda study, preset, protocol, *_, **__: ran.append(protocol) or 1 / 0)
     changes = {"n_seeds": 3, "fresh_data": True, "dataset": ("digits", "mnist1d"), "data_dir": "a b",
                "data": flylab.MNIST1D(padding=(3, 4), classes=(0, 1), label_noise_repeats=False)}  # fmt: skip
     protocol = protocol_of(get_study("architectures"), "paper", **changes)
     attrs = {"study": "architectures", "preset": "paper", "protocol": to_json(protocol)}
-    assert main(shlex.split(report.repeat_command(attrs))[1:]) == 0
+    with pytest.raises(ZeroDivisionError):
+        main(shlex.split(report.repeat_command(attrs))[1:])
     assert ran == [protocol]
 
 
@@ -246,6 +247,8 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["run", "architectures", "--n-sead", "3"], "--n-sead. Did you mean --n-seeds?"),
         (["run", "train", "--model", "mpl"], 'Did you mean "mlp"?'),
         (["run", "train", "--n-steps", "2.5"], "n-steps"),
+        (["run", "train", "--n-steps"], "--n-steps needs a value"),
+        (["plot", "runs"], "--x needs a value"),
         (["list", "--jsn"], "Did you mean --json?"),
         (["run", "architectures", "--n-seeds", "0"], "n_seeds=0 is not allowed"),
         (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 is not allowed"),

@@ -222,7 +222,7 @@ def test_a_flag_is_exit_code_2(out, capsys):
     ("words", "message"),
     [
         (["nowhere.py:Net"], "nowhere.py does not exist"),
-        ([], "which model? give its place"),
+        ([], "MODEL is missing"),
         (["flylab.models.convolutional:cnn"], "the name 'cnn' is not allowed"),
         (["flylab.models.convolutional:cnn", "big", "--name", "a"], '"big" for PRESET. Choose from: "smoke"'),
         (["flylab.models.convolutional:cnn", "--name", "a", "--learning-rate", "-1"], "learning_rate"),

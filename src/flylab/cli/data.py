@@ -12,12 +12,10 @@ from flylab.data import MNIST1D
 
 
 def data(
-    *,
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    *, output: Annotated[Path | None, Parameter(alias="-o")] = None,
     format: Literal["npz", "parquet", "csv", "safetensors"] | None = None,  # noqa: A002
-    plot: Path | None = None,
-    **changes: Any,
-) -> None:
+    plot: Path | None = None, **changes: Any,
+) -> None:  # fmt: skip
     """Run `flylab data`.
 
     Args:

@@ -16,6 +16,8 @@ import numpy as np
 
 import flylab
 from flylab.base import files, runtime
+from flylab.cli.options import Json
+from flylab.cli.terminal import console
 from flylab.data import MNIST1D, published
 from flylab.models import dense
 from flylab.training.objectives import supervised
@@ -53,10 +55,11 @@ def examine() -> list[Finding]:
     return found + parities()
 
 
-def print_findings(findings: list[Finding], json: bool) -> int:
-    """Print what `examine` found, and return the exit code: 1 if anything is bad."""
+def doctor(*, json: Json = False) -> int:
+    """Run `flylab doctor`; exit code 1 if anything is bad."""
+    findings = examine()
     if json:
-        print(json_.dumps([finding._asdict() for finding in findings], indent=2, ensure_ascii=False))
+        console().print_json(data=[finding._asdict() for finding in findings])
     else:
         for finding in findings:
             print(f"{'ok  ' if finding.is_good else 'BAD '} {finding.what:<24} {finding.value}")
@@ -96,9 +99,6 @@ def peak(device: Any, n: int = 1024) -> float:
         product(x).block_until_ready()
         seconds.append(time.perf_counter() - begun)
     return 2 * n**3 / statistics.median(seconds)
-
-
-# ── parity ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def parities() -> list[Finding]:

@@ -1,32 +1,29 @@
-"""The command line: the list of commands, and what an error becomes.
+"""The list of commands, their errors and exit codes.
 
-Commands are found, parsed, explained and completed by cyclopts. It imports a command on first use, suggests what a
-misspelt word may have meant, raises errors instead of printing them, and completes words in bash, zsh and fish; tyro,
-which fills presets into options by itself, builds the parsers of all commands for any of them and prints errors in
-boxes.
+Cyclopts imports a command on first use, raises errors instead of printing them, suggests words and completes them in
+the shell. Tyro would take presets without `options.with_options`, but imports all studies for any command, and prints
+errors in boxes.
 """
 
 import difflib
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 import flylab
 from flylab.cli import studies, sweeps
-from flylab.cli.options import OPTIONS, Json, Out, Switch, exactly
+from flylab.cli.options import OPTIONS, RUNS, Out, Switch, exactly
 from flylab.cli.terminal import one_line
 
-STUDIES, SWEEPS, MODELS, MORE = (
-    Group(name, sort_key=i) for i, name in enumerate(("Studies", "Sweeps", "Your own model", "More"))
-)
+STUDIES, SWEEPS, MODELS, MORE = map(Group.create_ordered, ("Studies", "Sweeps", "Your own model", "More"))
 UNBOXED = PanelSpec(box=Box("    \n" * 8), border_style="bold", padding=(0, 0, 0, 3))
-EVALUATE = """Train your model as flylab trains its own, and place it between MLP and CNN.
+EVALUATE = """Train your model as flylab trains its own; compare them.
 
 The model may be a flylab.Model or a pair (init, apply), a torch.nn.Module or Equinox class, a scikit-learn classifier,
 or a function that makes one. Its code runs with your rights.
@@ -72,19 +69,17 @@ _add(MORE, "flylab.cli.data:data", "data", help="Write a data set to a file (-o)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0; 1 where `doctor` finds a fault; 2 for bad input; 130 when stopped."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _complain  # one line, without the source's
     try:
         return app(sys.argv[1:] if argv is None else list(argv)) or 0
     except CycloptsError as error:
-        return _refuse(_explain(error))
+        return _complain(_explain(error))
     except (ValueError, OSError) as error:
-        return _refuse(str(error))
-    except MemoryError as error:
-        return _refuse(f"there is not enough memory ({error}): ask for less")
-    except RuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):  # as JAX says it
+        return _complain(error)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # JAX's words
             raise
-        return _refuse(f"there is not enough memory ({str(error)[:200]}): ask for less")
+        return _complain(f"there is not enough memory ({str(error)[:200]}): ask for less")
     except KeyboardInterrupt:
         print("\nflylab: stopped; finished members are kept, and the same command resumes.", file=sys.stderr)
         return 130
@@ -94,39 +89,31 @@ def _explain(error: CycloptsError) -> str:
     """Return the text of an error; for a word that is no name of a command, study or preset, the names there are."""
     place = " ".join(("flylab", *(error.command_chain or ())))
     see = f"({place} --help lists the options)"
+    if isinstance(error, MissingArgumentError) and error.argument and not error.tokens_so_far:
+        name = error.keyword or error.argument.name
+        return f"{name} {'needs a value' if name[0] == '-' else 'is missing'} {see}"
     if not isinstance(error, UnknownCommandError | UnusedCliTokensError):
         text = str(error).rstrip(".")
         return f"{text[:1].lower()}{text[1:]} {see}"
     word = (error.unused_tokens or [""])[0]
-    names = [name for name in error.app or () if name[0] != "-" and "_" not in name]
+    kind = ("command", "study", "preset")[min(place.count(" "), 2)]
+    names = [name for name in error.app or () if name[0] != "-" and (kind != "study" or "_" not in name)]
     if not names:
         return f"unexpected word {word!r} {see}"
-    kind = ("command", "study", "preset")[place.count(" ")]
     close = difflib.get_close_matches(word, names, n=1)
     hint = f"did you mean {close[0]!r}? There" if close else "there"
     return f"there is no {kind} {word!r}; {hint} are {', '.join(names)}"
 
 
-def _refuse(message: str) -> int:
-    print(f"flylab: {one_line(message)}", file=sys.stderr)
+def _complain(message: object, *_: object) -> int:
+    print(f"flylab: {one_line(str(message))}", file=sys.stderr)
     return 2
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    print(f"flylab: {one_line(str(message))}", file=sys.stderr)
+def serve(*, out: Out = RUNS, port: int = 8000, no_browser: Switch = False) -> None:
+    """Open the lab in the browser.
 
-
-def doctor(*, json: Json = False) -> int:
-    """Examine this machine: versions, devices, speed, caches, and whether devices compute correctly."""
-    from flylab.cli.doctor import examine, print_findings
-
-    return print_findings(examine(), json)
-
-
-def serve(*, out: Out = Path("runs"), port: int = 8000, no_browser: Switch = False) -> None:
-    """Open the lab in the browser: data, networks, studies, a quiz, the leaderboard.
-
-    Only this machine can reach the page.
+    It has the data, networks, studies, a quiz and the leaderboard. Only this machine can reach the page.
 
     Args:
         port: Port of 127.0.0.1; 0 takes a free one.
@@ -138,7 +125,7 @@ def serve(*, out: Out = Path("runs"), port: int = 8000, no_browser: Switch = Fal
 
 
 def help_(*command: str) -> None:
-    """Explain a command, e.g. flylab help run architectures."""
+    """Explain a command, e.g. flylab help run."""
     app([*command, "--help"])
 
 
@@ -148,12 +135,9 @@ def version() -> None:
 
 
 _add(MORE, serve, "app")
-_add(MORE, doctor)
+_add(MORE, "flylab.cli.doctor:doctor", "doctor", help="Examine this machine and test its devices.")
 _add(MORE, help_, usage="Usage: flylab help [COMMAND]")
 _add(MORE, version)
 app.register_install_completion_command(
     add_to_startup=False, group=MORE, sort_key=99, help="Complete words in the shell: bash, zsh or fish."
 )
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,15 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import docstring_parser
 from cyclopts import Group, Parameter, convert
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 Runs = Annotated[Path, Parameter(help="Folder of all runs, or of one run.")]
 Out = Annotated[Path, Parameter(help="Folder of all runs.")]
@@ -18,6 +16,7 @@ Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 Force = Annotated[Switch, Parameter(help="Train everything again.")]
 Json = Annotated[Switch, Parameter(help="Print JSON.")]
 OPTIONS = Group("Options", sort_key=0)
+RUNS = Path("runs")
 
 
 def exactly(kind: Any, tokens: Any) -> Any:
@@ -30,7 +29,7 @@ def exactly_or_none(kind: Any, tokens: Any) -> Any:
     return None if [token.value.lower() for token in tokens] == ["none"] else exactly(kind, tokens)
 
 
-def with_options(command: Command, presets: Mapping[str, Any]) -> Command:
+def with_options(command: Callable[..., Any], presets: Mapping[str, Any]) -> Callable[..., Any]:
     """Give a command that takes `**changes` an option for every field of a configuration and of those nested in it.
 
     Cyclopts can make options of a dataclass, too, but fills the fields that are not given from the class instead of
@@ -46,17 +45,11 @@ def with_options(command: Command, presets: Mapping[str, Any]) -> Command:
         words = [_words(value[name]) for value in values]
         shown = words[0] if len(set(words)) == 1 else ", ".join(map("{} ({})".format, words, presets))
         details = Parameter(
-            help=help_,
-            group=group,
-            converter=exactly_or_none if NoneType in get_args(kind) else exactly,
-            negative=None if kind is bool else (),
-            show_default=(lambda _, shown=shown: shown) if shown else False,
-        )
-        options.append(
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=values[0][name], annotation=Annotated[kind, details]
-            )
-        )
+            help=help_, group=group, converter=exactly_or_none if NoneType in get_args(kind) else exactly,
+            negative=None if kind is bool else (), show_default=(lambda _, shown=shown: shown) if shown else False,
+        )  # fmt: skip
+        option = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=values[0][name])
+        options.append(option.replace(annotation=Annotated[kind, details]))
     signature = inspect.signature(command)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
@@ -68,11 +61,11 @@ def _fields(config: Any, depth: int = 1) -> Iterator[tuple[str, Any, Any, str, G
     kinds, meanings = get_type_hints(type(config)), {}
     for base in reversed(type(config).__mro__[:-1]):
         meanings |= {entry.arg_name: entry.description for entry in docstring_parser.parse_from_object(base).params}
-    for name in (field.name for field in fields(config)):
+    for name, kind in kinds.items():
         if is_dataclass(value := getattr(config, name)):
             yield from _fields(value, depth + 1)
-        elif not any(map(is_dataclass, get_args(kinds[name]))):
-            yield name, value, kinds[name], meanings.get(name) or "", Group(type(config).__name__, sort_key=depth)
+        elif not any(map(is_dataclass, get_args(kind))):
+            yield name, value, kind, meanings.get(name) or "", Group(type(config).__name__, sort_key=depth)
 
 
 def _words(value: Any) -> str:

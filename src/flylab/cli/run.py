@@ -1,12 +1,11 @@
 """`flylab run STUDY PRESET`: studies and presets are commands, and a protocol's fields are their options."""
 
-from pathlib import Path
 from typing import Any
 
 from cyclopts import App, Group
 
 from flylab.base.config import override_flat
-from flylab.cli.options import OPTIONS, Force, Out, with_options
+from flylab.cli.options import OPTIONS, RUNS, Force, Out, with_options
 from flylab.cli.studies import cost, print_warning
 from flylab.cli.terminal import Bar, console, cost_text, print_table, print_verdicts
 from flylab.study.registry import get_study, list_studies
@@ -18,11 +17,8 @@ run = App(
     help_epilogue="flylab list shows their questions, flylab run STUDY PRESET --help the options of one.",
     group_commands=Group("Studies"),
 )
-for _name in list_studies():
-    _written = _name.replace("_", "-")
-    run.command(f"{__name__}:{_written}", name=_written)
-    if _written != _name:
-        run.command(f"{__name__}:{_name}", name=_name, show=False)
+for _name in dict.fromkeys(written for name in list_studies() for written in (name.replace("_", "-"), name)):
+    run.command(f"{__name__}:{_name}", name=_name, show="_" not in _name)
 
 
 def __getattr__(name: str) -> App:
@@ -31,41 +27,28 @@ def __getattr__(name: str) -> App:
         raise AttributeError(name)
     study = get_study(name)
     app = App(
-        name=name,
-        help=study.question,
-        usage=f"Usage: flylab run {name} [PRESET] [OPTIONS]",
-        group_parameters=OPTIONS,
-        group_commands=Group("Presets", sort_key=-1),
-    )
+        name=name, help=study.question, usage=f"Usage: flylab run {name} [PRESET] [OPTIONS]",
+        group_parameters=OPTIONS, group_commands=Group("Presets", sort_key=-1),
+    )  # fmt: skip
     for i, preset in enumerate(study.presets):
-        app.command(
-            _command(study, preset),
-            name=preset,
-            help=f"{cost_text(cost(study, preset))}\n\n{study.question}",
-            sort_key=i,
-        )
+        text = f"{cost_text(cost(study, preset))}\n\n{study.question}"
+        app.command(_command(study, preset), name=preset, help=text, sort_key=i)
     app.default(_command(study, "quick" if "quick" in study.presets else next(iter(study.presets))))
     return app
 
 
 def _command(study: Study, preset: str) -> Any:
-    protocol = study.presets[preset]
+    def command(*, out: Out = RUNS, force: Force = False, **changes: Any) -> None:
+        from flylab.reporting.report import run_and_publish, verdicts
 
-    def command(*, out: Out = Path("runs"), force: Force = False, **changes: Any) -> None:
-        _run(study, preset, override_flat(protocol, changes), out, force)
-
-    return with_options(command, {preset: protocol})
-
-
-def _run(study: Study, preset: str, protocol: Any, out: Path, force: bool) -> None:
-    from flylab.reporting.report import run_and_publish, verdicts
-
-    with Bar() as watcher:
-        done = run_and_publish(study, preset, protocol, out, force=force, watcher=watcher)
-    terminal = console()
-    print_table(terminal, study.table(done.results))
-    if study.claims:
+        protocol = override_flat(study.presets[preset], changes)
+        with Bar() as watcher:
+            done = run_and_publish(study, preset, protocol, out, force=force, watcher=watcher)
+        terminal = console()
+        print_table(terminal, study.table(done.results))
         print_verdicts(terminal, verdicts(done.results))
-    print_warning(done.folder)
-    trained = f"trained {done.n_trained} members" if done.n_trained else "found finished, nothing to train"
-    print(f"{trained}; figure, claims and report are in {done.folder}")
+        print_warning(done.folder)
+        trained = f"trained {done.n_trained} members" if done.n_trained else "found finished, nothing to train"
+        print(f"{trained}; figure, claims and report are in {done.folder}")
+
+    return with_options(command, {preset: study.presets[preset]})

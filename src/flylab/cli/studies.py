@@ -1,11 +1,10 @@
 """Commands around studies and their runs: `flylab list | claims | report`."""
 
-import json as json_
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flylab.cli.options import Json, Runs
+from flylab.cli.options import RUNS, Json, Runs
 from flylab.cli.terminal import console, print_studies, print_verdicts
 
 if TYPE_CHECKING:
@@ -13,20 +12,15 @@ if TYPE_CHECKING:
 
 
 def list_(*, json: Json = False) -> None:
-    """List the studies and their presets: seeds, networks to train, minutes on two cores."""
+    """List the studies and what their presets cost."""
     from flylab.study.registry import get_study, list_studies
 
-    studies = [
-        {
-            "study": name.replace("_", "-"),
-            "question": study.question,
-            "presets": {p: cost(study, p) for p in study.presets},
-        }
-        for name in list_studies()
-        for study in [get_study(name)]
-    ]
+    studies = []
+    for study in map(get_study, list_studies()):
+        costs = {preset: cost(study, preset) for preset in study.presets}
+        studies.append({"study": study.name.replace("_", "-"), "question": study.question, "presets": costs})
     if json:
-        print(json_.dumps(studies, indent=2, ensure_ascii=False))
+        console().print_json(data=studies)
     else:
         print_studies(console(), studies)
 
@@ -38,8 +32,8 @@ def cost(study: "Study", preset: str) -> dict[str, Any]:
     return {"n_seeds": protocol.n_seeds, "n_members": n_members, "minutes": study.minutes.get(preset)}
 
 
-def claims(path: Runs = Path("runs"), /, *, json: Json = False) -> None:
-    """Print the verdict on every claim of a run, or of all runs in a folder."""
+def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
+    """Print the verdict on every claim."""
     from flylab.reporting.report import claims_json, open_results, runs_in, verdicts
 
     found = {folder: verdicts(open_results(folder)) for folder in runs_in(path)}
@@ -53,8 +47,8 @@ def claims(path: Runs = Path("runs"), /, *, json: Json = False) -> None:
         print_warning(folder)
 
 
-def report(path: Runs = Path("runs"), /) -> None:
-    """Write figure, claims and report of a run again, or of all runs in a folder."""
+def report(path: Runs = RUNS, /) -> None:
+    """Write figure, claims and report again, from saved results."""
     from flylab.reporting.report import publish, runs_in
 
     for folder in runs_in(path):

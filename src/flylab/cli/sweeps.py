@@ -8,23 +8,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flylab.cli.options import Out, Switch
+from flylab.cli.options import RUNS, Out, Switch
 from flylab.cli.terminal import Bar
 
 Declaration = Annotated[Path, Parameter(help="Declaration of the sweep, e.g. sweep.toml.")]
 
 
 def sweep(
-    file: Declaration,
-    /,
-    *,
-    out: Out = Path("runs"),
-    dry_run: Switch = False,
-    part: str | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-) -> None:
-    """Train every condition of a grid, or of a random sample, that a TOML file declares.
+    file: Declaration, /, *, out: Out = RUNS, dry_run: Switch = False,
+    part: str | None = None, workers: int | None = None, scheduler: str | None = None,
+) -> None:  # fmt: skip
+    """Train a grid of conditions, or random ones, from a TOML file.
 
     Args:
         dry_run: Only print what would be trained.
@@ -82,29 +76,21 @@ def _bytes(n: float) -> str:
     return f"{n / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
-def merge(file: Declaration, /, *, out: Out = Path("runs")) -> None:
+def merge(file: Declaration, /, *, out: Out = RUNS) -> None:
     """Join the members of a sweep into results.nc and members.parquet."""
     from flylab.runs import sweeping, sweeps
 
-    done = sweeping.merge(sweeps.from_toml(file), out)
-    print(f"results.nc and members.parquet are in {done.folder}")
+    print(f"results.nc and members.parquet are in {sweeping.merge(sweeps.from_toml(file), out).folder}")
 
 
 def slurm(
-    file: Declaration,
-    /,
-    *,
-    out: Annotated[Path, Parameter(help="Folder of all runs, on a file system that all nodes share.")] = Path("runs"),
-    jobs: int = 8,
-    cpus: int = 2,
-    mem: str = "4G",
-    time: str = "01:00:00",
-    option: Annotated[tuple[str, ...], Parameter(alias="-O")] = (),
-    output: Path | None = None,
-) -> None:
+    file: Declaration, /, *, out: Path = RUNS, jobs: int = 8, cpus: int = 2, mem: str = "4G", time: str = "01:00:00",
+    option: Annotated[tuple[str, ...], Parameter(alias="-O", show_default=False)] = (), output: Path | None = None,
+) -> None:  # fmt: skip
     """Write a script that trains a sweep as an array of Slurm jobs.
 
     Args:
+        out: Folder of all runs, on a file system that all nodes share.
         jobs: Number of jobs; each trains one part.
         cpus: Cores of a job.
         mem: Memory of a job.
@@ -125,17 +111,10 @@ def slurm(
 
 
 def plot(
-    results: Path,
-    /,
-    *,
-    x: str,
-    y: str | None = None,
-    value: str = "test_accuracy",
-    lines: str | None = None,
-    panels: str | None = None,
-    at: tuple[str, ...] = (),
+    results: Path, /, *, x: str, y: str | None = None, value: str = "test_accuracy", lines: str | None = None,
+    panels: str | None = None, at: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     output: Annotated[Path, Parameter(alias="-o")] = Path("plot.png"),
-) -> None:
+) -> None:  # fmt: skip
     """Draw results: lines with bands over seeds, or a heat map.
 
     Args:

@@ -6,14 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table as RichTable
 
 if TYPE_CHECKING:
@@ -42,6 +34,8 @@ class Bar:
     """A progress bar on the terminal's error stream: steps, members, time left. A `Watcher`."""
 
     def __enter__(self) -> "Bar":
+        from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.percentage:>3.0f} % of steps"),
             TextColumn("{task.fields[members]}"), TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(),
@@ -83,9 +77,8 @@ def _cell(text: Any) -> str:
 
 def print_table(console: Console, table: "Table") -> None:
     """Print a study's table."""
-    grid = RichTable(
-        *map(_cell, table.columns), title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0)
-    )
+    headings = map(_cell, table.columns)
+    grid = RichTable(*headings, title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for row in table.rows:
         grid.add_row(*map(_cell, row))
     console.print(grid)
@@ -114,18 +107,12 @@ def print_verdicts(console: Console, verdicts: "Sequence[Verdict]") -> None:
     grid = RichTable.grid(padding=(0, 2, 0, 0))
     for verdict in verdicts:
         numbers = [
-            f"effect {effect_text(verdict)}", f"region {verdict.region} {verdict.unit}",
-            f"published {verdict.published}",
-        ]  # fmt: skip
-        if verdict.verdict_adjusted:
-            numbers.append(f"study-wide {verdict.verdict_adjusted}")
-        if verdict.seeds_needed is not None:
-            numbers.append(f"about {verdict.seeds_needed} more seeds would settle it")
-        if verdict.verdict and verdict.note:
-            numbers.append(verdict.note)
-        style = _STYLES[verdict.verdict or "not tested"]
-        grid.add_row(
-            f"[{style}]{verdict.verdict or '–'}[/]", f"[bold]{_cell(verdict.id)}[/]: {_cell(verdict.statement)}"
-        )
-        grid.add_row("", f"[dim]{_cell('; '.join(numbers))}[/]")
+            f"effect {effect_text(verdict)}, region {verdict.region} {verdict.unit}, published {verdict.published}",
+            f"study-wide {verdict.verdict_adjusted}" if verdict.verdict_adjusted else "",
+            f"about {verdict.seeds_needed} more seeds would settle it" if verdict.seeds_needed else "",
+            verdict.note if verdict.verdict else "",
+        ]
+        word = f"[{_STYLES[verdict.verdict or 'not tested']}]{verdict.verdict or '–'}[/]"
+        grid.add_row(word, f"[bold]{_cell(verdict.id)}[/]: {_cell(verdict.statement)}")
+        grid.add_row("", f"[dim]{_cell('; '.join(filter(None, numbers)))}[/]")
     console.print(grid)
