@@ -140,7 +140,7 @@ def test_list_and_help(capsys):
         (["data", "-o", "/proc/no/a.npz"], "cannot write"),
         (["data", "--format", "xls", "-o", "a"], "invalid choice"),
         (["data", "--format", "npz", "-o", "/"], "is a folder"),
-        (["data", "--plot", "a.png", "-o", "a.xls"], "give one"),
+        (["data", "--plot", "a.png", "-o", "a.xls"], "must be one of"),
         (["data", "--n-train", "4001"], "multiple of the 10 classes"),
     ],
 )

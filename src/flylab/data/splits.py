@@ -41,7 +41,7 @@ class Source(NamedTuple):
         example: (shared, data_params, key, i) → input and label of training example `i`; they depend on nothing else.
         evaluation: (shared, data_params) → the validation and the test set, with float32 inputs and int32 labels. The
             validation set may be empty.
-        check: raises a ValueError for data_params of one network that are not allowed. Called before tracing.
+        check: data_params of one network → nothing; raises a ValueError if they are invalid. Called before tracing.
     """
 
     prepare: Callable[[Any], Any]

@@ -79,7 +79,7 @@ class _Walk:
             self._follow(module, path)
 
     def _follow(self, module: types.ModuleType, path: tuple[str, ...]) -> None:
-        """Follow `name.attribute.…` from a module's globals through the modules of our packages."""
+        """Follow `name.attribute.…` from a module's globals through modules of the walk's packages."""
         if path[0] not in vars(module):
             return
         value, place = vars(module)[path[0]], f"{module.__name__}.{path[0]}"
