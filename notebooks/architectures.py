@@ -187,7 +187,8 @@ def _(results):
     mo.md(
         f"Standard deviation of CNN − MLP over seeds: **{_paired:.2f}** points if paired, **{_unrelated:.2f}** if "
         "unrelated. On one fixed data set, two networks share little but the number of the seed, so pairing gains "
-        "little here. It gains more where each seed has its own data, easy or hard for both (`pooling`, `double_descent`)."
+        "little here. It gains more where each seed has its own data, easy or hard for both (`pooling`, "
+        "`double_descent`)."
     )
     return
 
