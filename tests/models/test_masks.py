@@ -104,7 +104,7 @@ def test_pack_and_unpack(name, rng):
     params = params_of(name)
     mask = random_mask(params, 0.5, rng)
     jax.tree.map(np.testing.assert_array_equal, unpack(pack(mask), params), mask)
-    with pytest.raises(ValueError, match="is it of another model"):
+    with pytest.raises(ValueError, match="is it from another model"):
         unpack(pack(mask)[:-1], params)
 
 
