@@ -37,8 +37,8 @@ from flylab.runs.provenance import origin
 from flylab.studies import lottery
 from flylab.training.objectives import contrastive, info_nce, supervised
 from flylab.training.population import run_members, train_members
-from flylab.training.step import Member, Plan, arrays
-from flylab.training.train import steps
+from flylab.training.step import Member, Plan, as_arrays
+from flylab.training.train import training_run
 
 EVAL_EVERY = 250
 N_THREADS = torch.get_num_threads()  # PyTorch's default: all cores
@@ -131,13 +131,13 @@ def microseconds(model: Model, splits, n_steps: int) -> float:
 
 def masked_microseconds(splits, n_steps: int) -> float:
     """Return the same time for a lottery ticket: the MLP of 500 units, with a random 92 % of its weights held at 0."""
-    n, model, data = 2 * len(runtime.devices()), dense.mlp(width=500), arrays(splits)
+    n, model, data = 2 * len(runtime.devices()), dense.mlp(width=500), as_arrays(splits)
     params = jax.device_get(model.init(jax.random.key(0)))
     mask = masks.random_mask(params, 0.92, np.random.default_rng(0))
     hparams = {"learning_rate": np.float32(1e-2), "mask": mask}
     members = ((data, Member(jax.random.key(i), hparams, params)) for i in range(n))
     start = time.perf_counter()
-    list(run_members(steps(lottery.objective_of(model), Plan(n_steps, eval_every=EVAL_EVERY)), members))
+    list(run_members(training_run(lottery.objective_of(model), Plan(n_steps, eval_every=EVAL_EVERY)), members))
     return (time.perf_counter() - start) / n_steps / n * 1e6
 
 
