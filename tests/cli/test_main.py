@@ -260,11 +260,11 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["report", "/nowhere"], "there are no runs in /nowhere"),
         (["data", "--plot", "picture"], "no ending"),
         (["data"], "nothing to do"),
-        (["data", "-o", "a.xls"], "give one of npz, parquet"),
+        (["data", "-o", "a.xls"], "must be one of npz, parquet"),
         (["data", "-o", "/proc/no/a.npz"], "cannot write"),
         (["data", "--format", "xls", "-o", "a"], "Choose from"),
         (["data", "--format", "npz", "-o", "/"], "is a folder"),
-        (["data", "--plot", "a.png", "-o", "a.xls"], "give one"),
+        (["data", "--plot", "a.png", "-o", "a.xls"], "must be one of"),
         (["data", "--n-train", "4001"], "multiple of the 10 classes"),
     ],
 )
