@@ -249,6 +249,7 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["run", "train", "--n-steps", "2.5"], "n-steps"),
         (["run", "train", "--n-steps"], "--n-steps needs a value"),
         (["plot", "runs"], "--x needs a value"),
+        (["data", "--padding", "3"], "--padding needs 2 values"),
         (["list", "--jsn"], "Did you mean --json?"),
         (["run", "architectures", "--n-seeds", "0"], "n_seeds=0 is not allowed"),
         (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 is not allowed"),

@@ -89,9 +89,10 @@ def _explain(error: CycloptsError) -> str:
     """Return the text of an error; for a word that is no name of a command, study or preset, the names there are."""
     place = " ".join(("flylab", *(error.command_chain or ())))
     see = f"({place} --help lists the options)"
-    if isinstance(error, MissingArgumentError) and error.argument and not error.tokens_so_far:
-        name = error.keyword or error.argument.name
-        return f"{name} {'needs a value' if name[0] == '-' else 'is missing'} {see}"
+    if isinstance(error, MissingArgumentError) and error.argument:
+        name, n_values = error.keyword or error.argument.name, error.argument.token_count()[0]
+        needed = "needs a value" if n_values == 1 else f"needs {n_values} values"
+        return f"{name} {needed if name[0] == '-' else 'is missing'} {see}"
     if not isinstance(error, UnknownCommandError | UnusedCliTokensError):
         text = str(error).rstrip(".")
         return f"{text[:1].lower()}{text[1:]} {see}"
