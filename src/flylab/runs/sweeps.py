@@ -1,26 +1,30 @@
 """Sweeps: any field of a study's protocol, or parameter of its data, as an axis; members that survive and can be shared."""
 
-import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta
 
 from flylab.base import runtime
 from flylab.base.config import flat_fields, override_flat
+from flylab.base.constraints import Checked, bases, check
 from flylab.runs import store
 from flylab.runs.assembly import Place
 from flylab.runs.grid import Axis, Design, axis, parse_filter
 from flylab.runs.runner import SWEEPS, Naming
+from flylab.study.protocol import NSeeds
 from flylab.study.registry import get_study
 from flylab.study.study import Condition, protocol_of
 
 DECLARED = ("study", "preset", "n_seeds", "name", "axes", "fixed", "filter", "samples", "sample_seed", "metrics")
+FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z"
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Checked):
     """A grid, or random samples, of a study's protocols.
 
     Attributes:
@@ -49,43 +53,22 @@ class Sweep:
     axes: Mapping[str, Any]
     preset: str = "quick"
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    n_seeds: int | None = None
+    n_seeds: NSeeds | None = None
     filter: str = ""
-    samples: int = 0
-    sample_seed: int = 0
-    metrics: Sequence[str] = ()
-    name: str = "sweep"
+    samples: Annotated[int, Meta(ge=0, le=10**7)] = 0
+    sample_seed: Annotated[int, Meta(ge=0)] = 0
+    metrics: tuple[str, ...] = ()
+    name: Annotated[str, Meta(pattern=FOLDER, description="letters, digits and . _ - (it names a folder)")] = "sweep"
 
     def __post_init__(self) -> None:
-        for name, kind in (("study", str), ("preset", str), ("filter", str), ("name", str), ("axes", Mapping),
-                           ("fixed", Mapping), ("samples", int), ("sample_seed", int)):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise ValueError(f"{name}={value!r} is not allowed in a sweep: its type is {kind.__name__}")
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
-            raise ValueError(f"name={self.name!r} is not allowed: give letters, digits and . _ - (it names a folder)")
-        if self.samples < 0 or self.samples > 10**7 or self.sample_seed < 0:
-            raise ValueError(f"samples={self.samples}, sample_seed={self.sample_seed}: give whole numbers ≥ 0")
-        if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in self.metrics):
-            raise ValueError(f"metrics={self.metrics!r} is not allowed: give a list of names")
-        found = self.base  # refuses what is unknown
-        if found.n_seeds > 10**7:
-            raise ValueError(f"n_seeds={found.n_seeds} is not allowed: give at most {10**7}")
-        design = self.design
-        for one in design.grid:
-            for value in one.values:
-                self.protocol(found, {one.name: value}, design)
-
-    def protocol(self, base: Any, point: Mapping[str, Any], design: Design | None = None) -> Any:
-        """The protocol of a point. Alone, a value may be wrong that is right with others: then only its type counts."""
-        try:
-            return override_flat(base, dict(point))
-        except (TypeError, OverflowError) as error:
-            raise ValueError(f"{dict(point)} is not allowed: {error}") from None
-        except ValueError:
-            if design is None or len(design.axes) == 1:
-                raise
-            return None
+        super().__post_init__()
+        base, design = self.base, self.design  # these refuse what is unknown
+        known = flat_fields(base)
+        for name, values, _ in design.grid:
+            for value in values:
+                check(name, value, known[name][1])
+                if len(design.axes) == 1:  # beside other axes a value may fit that does not fit alone
+                    override_flat(base, {name: value})
 
     @property
     def base(self) -> Any:
@@ -96,10 +79,7 @@ class Sweep:
             raise ValueError("n_seeds is no axis and not fixed: give the sweep's own n_seeds")
         if both := [name for name in self.axes if name in self.fixed]:
             raise ValueError(f"{both[0]} is an axis and fixed; give one of the two")
-        try:
-            return override_flat(protocol_of(study, self.preset), {**self.fixed, **seeds})
-        except (TypeError, OverflowError) as error:
-            raise ValueError(f"fixed = {dict(self.fixed)} is not allowed: {error}") from None
+        return override_flat(protocol_of(study, self.preset), {**self.fixed, **seeds})
 
     @property
     def design(self) -> Design:
@@ -109,7 +89,7 @@ class Sweep:
         for name, spec in self.axes.items():
             if name not in known:
                 raise ValueError(f"axis {name!r} is not a field of {self.study}'s protocol; it has {', '.join(known)}")
-            axes.append(axis(name, spec, whole=known[name][1] in (int, int | None)))
+            axes.append(axis(name, spec, whole=int in bases(known[name][1])))
         if not axes:
             raise ValueError("a sweep needs axes, e.g. [axes] learning_rate = [0.001, 0.01]")
         drawn = any(one.draw for one in axes)
@@ -145,8 +125,6 @@ def from_toml(path: Path) -> Sweep:
         raise ValueError(f"{path}: {unknown[0]} is not known in a sweep; it has {', '.join(DECLARED)}")
     if missing := [name for name in ("study", "axes") if name not in found]:
         raise ValueError(f"{path}: {missing[0]} is missing")
-    if "n_seeds" in found and (not isinstance(found["n_seeds"], int) or isinstance(found["n_seeds"], bool)):
-        raise ValueError(f"{path}: n_seeds={found['n_seeds']!r} is not allowed: give a whole number ≥ 1")
     try:
         return Sweep(**{"name": path.stem, **found})
     except ValueError as error:
@@ -182,7 +160,7 @@ def member_groups(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[Memb
     k, n = part
     number = 0
     for place, point in design.points():
-        protocol = sweep.protocol(base, point)
+        protocol = override_flat(base, point)
         for condition, determined in naming.conditions(protocol):
             if clash := [name for name in place if name in condition and condition[name] != place[name]]:
                 raise ValueError(f"{clash[0]} is a dimension of {sweep.study} already; it cannot be an axis as well")

@@ -11,7 +11,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,8 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from flylab.base import runtime
+from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt
+from flylab.base.constraints import check as check_value
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params, Scalar
 from flylab.base.units import attach_units
@@ -32,7 +34,7 @@ from flylab.training.step import Arrays, Laid, Member, Plan, State, arrays, not_
 from flylab.training.train import Steps, check, whole
 
 History = dict[str, jax.Array]
-MODES = ("auto", "forward", "reverse")
+Mode = Literal["auto", "forward", "reverse"]
 FEW = 3  # hparams, up to which forward mode is the faster
 EXPLODED = 1e3  # times the outer loss: a gradient of that norm says nothing about where to go
 
@@ -66,7 +68,7 @@ def mean_loss(history: History) -> Scalar:
 
 
 @dataclass(frozen=True)
-class MetaPlan:
+class MetaPlan(Checked):
     """What shapes the compiled program of a metalearning run.
 
     Attributes:
@@ -84,28 +86,18 @@ class MetaPlan:
     """
 
     inner: Plan
-    n_steps: int
+    n_steps: PositiveInt
     optimizer: optax.GradientTransformation
     outer: Callable[[History], Scalar] = mean_loss
-    mode: str = "auto"
+    mode: Mode = "auto"
     fresh_start: bool = False
-    save_hparams_at: tuple[int, ...] = ()
+    save_hparams_at: tuple[NonNegativeInt, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.n_steps < 1:
-            raise ValueError(f"n_steps={self.n_steps} is not allowed: give a whole number ≥ 1")
-        _check_mode(self.mode)
-        if list(self.save_hparams_at) != sorted(set(self.save_hparams_at)) or not all(
-            0 <= step <= self.n_steps for step in self.save_hparams_at
-        ):
-            raise ValueError(
-                f"save_hparams_at={self.save_hparams_at} is not allowed: give steps from 0 to {self.n_steps} in ascending order"
-            )
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in MODES:
-        raise ValueError(f"mode={mode!r} is not allowed: give one of {', '.join(MODES)}")
+        super().__post_init__()
+        steps = self.save_hparams_at
+        is_ascending = list(steps) == sorted(set(steps)) and max(steps, default=0) <= self.n_steps
+        self._require(is_ascending, "save_hparams_at", f"steps from 0 to {self.n_steps} in ascending order")
 
 
 def metagradient(
@@ -118,7 +110,7 @@ def metagradient(
     params: Params | None = None,
     fixed: Hparams | None = None,
     outer: Callable[[History], Scalar] = mean_loss,
-    mode: str = "auto",
+    mode: Mode = "auto",
 ) -> Metagradient:
     """The gradient of an outer loss, a function of the training history, with respect to `hparams`.
 
@@ -147,7 +139,7 @@ def metagradient(
     >>> bool(found.gradient["learning_rate"] < 0)  # a greater rate would lower the mean training loss
     True
     """
-    _check_mode(mode)
+    check_value("mode", mode, Mode)
     if not isinstance(data, Splits | Source):
         raise not_data(data)
     source, sets = (data, None) if isinstance(data, Source) else (None, arrays(data))

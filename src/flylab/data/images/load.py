@@ -10,26 +10,26 @@ Files are taken from `data_dir/<name>/`, or else from the user's cache folder, i
 
 import hashlib
 import math
-import operator
 import os
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Integer, UInt8
 
+from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt, Seed
 from flylab.data.formats import DataFileError
 from flylab.data.images.downloads import files_of
 from flylab.data.images.files import read_cifar10, read_idx_pair
 from flylab.data.splits import Dataset, Splits
 
-NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
+Name = Literal["digits", "mnist", "fashion_mnist", "cifar10"]
 N_VALID = 5000
 N_VALID_DIGITS, N_TEST_DIGITS = 200, 397  # leave 1200
 
 
 @dataclass(frozen=True)
-class Images:
+class Images(Checked):
     """Which images, and how they are divided.
 
     Attributes:
@@ -47,32 +47,20 @@ class Images:
 
     >>> Images("mnits")
     Traceback (most recent call last):
-    ValueError: name='mnits' is not allowed: give one of digits, mnist, fashion_mnist, cifar10
+    ValueError: name='mnits' must be one of digits, mnist, fashion_mnist, cifar10
     """
 
-    name: str = "digits"
-    n_train: int | None = None
-    n_valid: int | None = None
-    n_test: int | None = None
-    seed: int = 0
+    name: Name = "digits"
+    n_train: PositiveInt | None = None
+    n_valid: NonNegativeInt | None = None
+    n_test: PositiveInt | None = None
+    seed: Seed = 0
     data_dir: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in NAMES:
-            raise ValueError(f"name={self.name!r} is not allowed: give one of {', '.join(NAMES)}")
-        for field, least in (("n_train", 1), ("n_valid", 0), ("n_test", 1), ("seed", 0)):
-            value = getattr(self, field)
-            if value is None and field != "seed":
-                continue
-            try:
-                number = -1 if isinstance(value, bool) else operator.index(value)  # pyright: ignore[reportArgumentType]
-            except TypeError:
-                number = -1
-            if number < least or number >= 2**32:
-                raise ValueError(f"{field}={value} is not allowed: give a whole number ≥ {least} and < 2³²")
-            object.__setattr__(self, field, number)
+        super().__post_init__()
         if self.data_dir is not None:
-            object.__setattr__(self, "data_dir", os.fspath(self.data_dir))  # text, as configs must be
+            object.__setattr__(self, "data_dir", os.fspath(self.data_dir))  # a string, as configs must be
 
 
 class Raw(NamedTuple):
