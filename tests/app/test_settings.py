@@ -53,7 +53,9 @@ def test_knobs_out_of_bounds_are_refused(name, value):
      {"data": MNIST1D(n_train=1_000_000)}, {"models": ("resnet",), "n_steps": 20_000, "n_seeds": 32}],
 )  # fmt: skip
 def test_what_a_server_cannot_bear_is_refused(changes):
-    with pytest.raises(ValueError, match=r"must be (a non-empty list of any|one) of|must be True or False|from 100 to 20000|take fewer"):
+    with pytest.raises(
+        ValueError, match=r"must be (a non-empty list|one of|True or False)|from 100 to 20000|take fewer"
+    ):
         Settings(**changes)
 
 

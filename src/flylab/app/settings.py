@@ -69,16 +69,16 @@ class Settings(Checked):
     """Data, networks and training.
 
     Attributes:
-        data: MNIST-1D with its data_params.
-        models: of MODELS, trained side by side.
+        data: the MNIST-1D data set.
+        models: networks to train side by side.
         optimizer: "adam" or "sgd".
         shuffle: draw a new order of the examples in each epoch.
-        activation: of the MLP, one of `activations.ALL`, or "learned".
-        pruning: which weights: by chance, or those that were smallest after a training of seed 0 (a lottery ticket).
+        activation: the MLP's activation, one of `activations.ALL`, or "learned".
+        pruning: prune weights "by chance", or by "magnitude" after a training of seed 0 (a lottery ticket).
         learning_rate, n_steps, batch_size, n_seeds, pruned, mlp_width, cnn_channels, gru_units: see TRAINING.
 
     Raises:
-        ValueError: naming what is out of bounds; a server is not to be brought down by a number.
+        ValueError: naming the field, its value and its bounds, which protect the server.
 
     >>> Settings(n_seeds=1000)
     Traceback (most recent call last):

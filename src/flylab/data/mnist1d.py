@@ -11,32 +11,32 @@ from flylab.data.templates import Templates, digits
 
 @dataclass(frozen=True)
 class MNIST1D(Checked):
-    """How an MNIST-1D data set is made. The default is the published one: 4000 + 1000 examples of 40 points.
+    """The parameters of an MNIST-1D data set; by default the published one: 4000 + 1000 examples of 40 points.
 
-    The data parameters keep the names of the reference implementation (Greydanus & Kobak 2024, `mnist1d` on PyPI), and
-    what it accepts is accepted here.
+    The data parameters have the names of the reference implementation (Greydanus & Kobak 2024, `mnist1d` on PyPI) and
+    accept the same values.
 
     Attributes:
         n_train: training examples.
-        n_valid: validation examples: a set of its own, made with `seed + 1`, so that the published ones stay whole.
-        n_test: test examples. `n_train + n_test`, and `n_valid`, must be multiples of the number of classes.
-        template_len: with `padding[1]`, the number of points that a padded template is stretched to.
+        n_valid: validation examples, generated with `seed + 1`, so that the published sets stay whole.
+        n_test: test examples. `n_train + n_test` and `n_valid` must be multiples of the number of classes.
+        template_len: padded templates have `template_len + padding[1]` points.
         padding: least and greatest number of zeros appended to a template.
         scale_coeff: width of the uniform amplitude jitter around 1.
         max_translation: circular shifts are drawn from 0 … max_translation − 1 points.
         corr_noise_scale: amplitude of the smooth noise in the padded region.
         iid_noise_scale: amplitude of the white noise added everywhere.
         shear_scale: width of the uniform jitter of the added linear trend.
-        shuffle_seq: permute the positions, by a permutation drawn from `seed`.
-        final_seq_length: points of an example, after resampling.
-        seed: of all random draws.
+        shuffle_seq: permute the positions by a permutation drawn from `seed`.
+        final_seq_length: points of an example after resampling.
+        seed: seed of all random draws.
         templates: the pattern of each class; by default the ten digits.
-        permutation: an order of the positions to apply at the end (see `arrangements`); by default none.
-        classes: the labels to keep, e.g. `(0, 1)`; by default all. The set is made of these classes only.
-        label_noise: share of the training labels that are redrawn uniformly from all labels.
-        label_noise_repeats: whether a redraw may give the true label again (then fewer labels end up wrong).
-        random_labels: replace every label, of all sets, by a uniform one of so many; by default none.
-        n_outputs: outputs of a network that reads the set, where they are to be more than it has labels.
+        permutation: order of the positions, applied last (see `arrangements`); by default they keep theirs.
+        classes: labels to keep, e.g. `(0, 1)`; by default all. Examples of these classes only are generated.
+        label_noise: fraction of the training labels that are redrawn uniformly from all labels.
+        label_noise_repeats: whether a redraw may repeat the true label (then fewer labels are wrong).
+        random_labels: number of labels from which every label, in all sets, is drawn; by default labels are true.
+        n_outputs: outputs of a network on this set, if more than its labels require.
 
     Raises:
         ValueError: naming the data parameter, its value and what is allowed.
@@ -96,16 +96,16 @@ class MNIST1D(Checked):
 
     @property
     def patterns(self) -> Templates:
-        """The templates in use: the given ones, or the ten digits; of them, those of `classes`."""
-        found = self._all_patterns
+        """The templates in use: `templates` or the ten digits, restricted to `classes`."""
+        patterns = self._all_patterns
         if self.classes is None:
-            return found
-        rows = [row for label in self.classes for row, own in enumerate(found.y) if own == label]
-        return Templates(tuple(found.x[row] for row in rows), found.t, tuple(found.y[row] for row in rows))
+            return patterns
+        rows = [row for label in self.classes for row, y in enumerate(patterns.y) if y == label]
+        return Templates(tuple(patterns.x[row] for row in rows), patterns.t, tuple(patterns.y[row] for row in rows))
 
     @property
     def n_classes(self) -> int:
-        """Number of patterns, one a class."""
+        """Number of patterns, one per class."""
         if self.templates is None:
             return 10 if self.classes is None else len(self.classes)
         return len(self.patterns.y)
@@ -117,7 +117,7 @@ class MNIST1D(Checked):
 
     @property
     def outputs(self) -> int:
-        """Number of outputs that a network needs: `n_outputs`, or as many as the greatest label asks for."""
+        """Number of outputs that a network needs: `n_outputs`, or the greatest label + 1."""
         return self._greatest_label + 1 if self.n_outputs is None else self.n_outputs
 
     @property

@@ -1,4 +1,4 @@
-"""Sweeps: any field of a study's protocol, or parameter of its data, as an axis; members that survive and can be shared."""
+"""Sweeps: grids or random samples over fields of a study's protocol and parameters of its data."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -28,19 +28,20 @@ class Sweep(Checked):
     """A grid, or random samples, of a study's protocols.
 
     Attributes:
-        study: its name; "train" is plain training.
-        axes: by name of a protocol's field or a parameter of its data: a list of values, or what `grid.axis` takes.
+        study: the study's name; "train" is plain training.
+        axes: a list of values, or what `grid.axis` takes, by the name of a protocol's field or of a parameter of its
+            data.
         preset: the protocol to start from.
-        fixed: other fields to set.
+        fixed: values of other fields.
         n_seeds: repetitions of each point; by default the preset's.
-        filter: which points to keep, e.g. `"width * learning_rate < 1"`.
-        samples: number of random samples, where axes are drawn.
-        sample_seed: of the draws.
+        filter: condition for points to keep, e.g. `"width * learning_rate < 1"`.
+        samples: number of random samples, if axes are drawn.
+        sample_seed: seed of the samples.
         metrics: variables to keep; by default all that are not over test examples.
-        name: of the folder of its results under `out/sweeps`.
+        name: name of the folder of results under `out/sweeps`.
 
     Raises:
-        ValueError: naming what is wrong, before anything is trained.
+        ValueError: naming the field or axis, its value and what is allowed, before anything is trained.
 
     `flylab.run(sweep)` trains it.
 
@@ -83,7 +84,7 @@ class Sweep(Checked):
 
     @property
     def design(self) -> Design:
-        """Its points."""
+        """The points of the sweep."""
         known = flat_fields(self.base)
         axes: list[Axis] = []
         for name, spec in self.axes.items():
@@ -103,30 +104,30 @@ class Sweep(Checked):
 
     @property
     def n_members(self) -> int:
-        """Networks, or what else the study has one of for each condition and seed."""
+        """Number of members: one per point, condition and seed."""
         return sum(len(group.names) for group in member_groups(self))
 
     def folder(self, out: str | Path = "runs") -> Path:
-        """Of its store and results."""
+        """Return the folder of the sweep's store and results."""
         return Path(out) / SWEEPS / self.name
 
 
 def from_toml(path: Path) -> Sweep:
-    """The sweep that a TOML file declares; its name is the file's unless it says another.
+    """Return the sweep that a TOML file declares, by default under the file's name.
 
     Raises:
-        OSError, ValueError: if it cannot be read, or is no sweep.
+        OSError, ValueError: if the file cannot be read, or declares no sweep.
     """
     try:
-        found = tomllib.loads(path.read_bytes().decode())
+        declared = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from None
-    if unknown := [name for name in found if name not in DECLARED]:
+    if unknown := [name for name in declared if name not in DECLARED]:
         raise ValueError(f"{path}: {unknown[0]} is not known in a sweep; it has {', '.join(DECLARED)}")
-    if missing := [name for name in ("study", "axes") if name not in found]:
+    if missing := [name for name in ("study", "axes") if name not in declared]:
         raise ValueError(f"{path}: {missing[0]} is missing")
     try:
-        return Sweep(**{"name": path.stem, **found})
+        return Sweep(**{"name": path.stem, **declared})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -135,25 +136,25 @@ def from_toml(path: Path) -> Sweep:
 
 
 class MemberGroup(NamedTuple):
-    """One point and one condition, for some seeds: what one call of the study's `run` can train."""
+    """The members of one point, one condition and some seeds, which one call of the study's `run` trains."""
 
     place: Place
     protocol: Any
     condition: Condition
     seeds: tuple[int, ...]
-    names: tuple[str, ...]  # of the members, one a seed
+    names: tuple[str, ...]  # one per seed
 
     def places(self) -> Iterator[Place]:
-        """Of each seed, among the results."""
+        """Return each seed's place among the results."""
         return ({**self.place, "seed": seed} for seed in self.seeds)
 
 
 def member_groups(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[MemberGroup]:
-    """What a sweep trains, in a fixed order, made one by one.
+    """Yield what a sweep trains, in a fixed order.
 
     Args:
-        sweep: what.
-        part: (k, n): only the k-th of n parts: every n-th member.
+        sweep: the sweep.
+        part: (k, n): yield only the k-th of n parts, every n-th member.
     """
     study, base, design = get_study(sweep.study), sweep.base, sweep.design
     naming = Naming(study, {"metrics": sorted(sweep.metrics)} if sweep.metrics else {})
@@ -172,25 +173,25 @@ def member_groups(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[Memb
 
 
 def member_path(folder: Path, name: str) -> Path:
-    """Where a member stands: in one of 256 folders, each of which can still be listed for a million."""
+    """Return a member's file, in one of 256 folders, so that a folder can be listed even with a million members."""
     return folder / "members" / name[:2] / f"{name}.nc"
 
 
 class Summary(NamedTuple):
-    """What a sweep would do."""
+    """The work that a sweep has left, and its size."""
 
     n_points: int
     n_members: int
     n_finished: int
-    n_steps: int  # of what is left
-    minutes: float | None  # of what is left, on two cores, by the study's own estimate
-    flops: int | None  # of what is left, where the study says
-    n_bytes: int | None  # of the whole store, by a member that is in it
-    memory: int | None  # of data and networks in training, on all devices
+    n_steps: int  # left to train
+    minutes: float | None  # left, on two cores, by the study's own estimate
+    flops: int | None  # left, if the study gives its resources
+    n_bytes: int | None  # size of the whole store, estimated from a member in it
+    memory: int | None  # for data and networks in training, on all devices
 
 
 def summary(sweep: Sweep, out: Path) -> Summary:
-    """Plan only."""
+    """Return the work that a sweep has left, without training."""
     runtime.initialise()  # before anything else starts JAX
     study, have = get_study(sweep.study), store.listing(sweep.folder(out) / "members")
     points, n_members, n_finished, n_steps = 0, 0, 0, 0

@@ -30,17 +30,17 @@ N_VALID_DIGITS, N_TEST_DIGITS = 200, 397  # 1200 training examples remain
 
 @dataclass(frozen=True)
 class Images(Checked):
-    """Which images, and how they are divided.
+    """An image data set and its division into training, validation and test set.
 
     Attributes:
         name: "digits", "mnist", "fashion_mnist" or "cifar10".
         n_train: training examples; by default all but the validation set.
-        n_valid: held out from the training examples; by default 200 of digits, 5000 of the others (of files with fewer
-            than 40 000 training examples an eighth).
-        n_test: test examples; by default all that were published as such, 397 of digits.
-        seed: of the division. It keeps the classes' proportions. The published test sets stay what they are: only
-            of digits, which have none, it chooses the test examples, too.
-        data_dir: a folder that holds the files in `<name>/`, as published or unpacked; then nothing is downloaded.
+        n_valid: validation examples, taken from the training examples; by default 200 for digits, 5000 for the others
+            (an eighth of the training examples if they are fewer than 40 000).
+        n_test: test examples; by default the published test set, 397 for digits.
+        seed: seed of the division, which keeps the proportions of the classes. Published test sets are not divided
+            anew; digits have none, so the seed chooses their test examples, too.
+        data_dir: folder that holds the files in `<name>/`, as published or unpacked; then nothing is downloaded.
 
     Raises:
         ValueError: naming the field, its value and what is allowed.
