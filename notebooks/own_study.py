@@ -79,10 +79,6 @@ class Protocol(BaseProtocol):
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     """Learning rates of Adam, of which each batch size has its best by validation accuracy."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(whole=("batch_sizes", "n_examples"), positive=("rates",))
-
 
 @app.cell(hide_code=True)
 def _():
