@@ -65,7 +65,8 @@ UNTESTED = ("final_seq_length", "n_train")  # other inputs than the network's ow
 class Protocol(BaseProtocol):
     """The protocol of `architectures`, on training data of its own per seed, from the generator in JAX.
 
-    The test set of a setting is the same for all seeds, hence large. A data parameter's values always include the one in `data`.
+    The test set of a setting is the same for all seeds, hence large. The values of a data parameter always include the
+    one in `data`.
     """
 
     n_seeds: NSeeds = 5
