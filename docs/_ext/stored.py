@@ -1,4 +1,4 @@
-"""The results that `docs/make_results.py` stored, and how pages say them."""
+"""Read the results that `docs/make_results.py` stored, and format them for pages."""
 
 import json
 import re
@@ -18,7 +18,7 @@ class Stored(NamedTuple):
 
 
 def of(study: str) -> dict[str, Stored]:
-    """The stored runs of a study by preset, the one with most seeds last."""
+    """Return the stored runs of a study by preset, the largest preset last."""
     runs = [
         Stored(json.loads(path.read_text()), json.loads((path.parent / "claims.json").read_text()),
                path.parent / "figure.png")
@@ -29,42 +29,42 @@ def of(study: str) -> dict[str, Stored]:
 
 
 def verdict_of(study: str, claim: str) -> dict[str, Any] | None:
-    """The verdict on a claim by the largest stored preset that tested it; None if no run is stored."""
-    found = [said for run in of(study).values() for said in run.claims if said["id"] == claim]
-    tested = [said for said in found if said["effect"] is not None]
-    return (tested or found or [None])[-1]
+    """Return the verdict on a claim by the largest stored preset that tested it; None if no run is stored."""
+    verdicts = [verdict for run in of(study).values() for verdict in run.claims if verdict["id"] == claim]
+    tested = [verdict for verdict in verdicts if verdict["effect"] is not None]
+    return (tested or verdicts or [None])[-1]
 
 
 def anchor(study: str, claim: str = "", preset: str = "") -> str:
-    """The place of a claim on its study's page."""
+    """Return the anchor of a claim on its study's page."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(part for part in (study, claim, preset) if part).lower())
 
 
-def effect(said: dict[str, Any]) -> str:
-    """An effect with its interval."""
-    if said["effect"] is None:
+def effect(verdict: dict[str, Any]) -> str:
+    """Return an effect with its interval, as text."""
+    if verdict["effect"] is None:
         return "–"
-    if said["low"] is None or said["high"] is None:
-        return number(said["effect"])
-    return f"{number(said['effect'])} ({number(said['low'])} … {number(said['high'])})"
+    if verdict["low"] is None or verdict["high"] is None:
+        return number(verdict["effect"])
+    return f"{number(verdict['effect'])} ({number(verdict['low'])} … {number(verdict['high'])})"
 
 
 def number(value: float) -> str:
-    """With two decimals, or three digits where it is small, and a minus sign."""
+    """Return a number with two decimals, or with three digits if it is small, and a proper minus sign."""
     text = f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3g}"
     return text.replace("-", "−")
 
 
-def words(said: dict[str, Any]) -> tuple[str, str]:
-    """The verdict, and the study-wide one."""
-    return said["verdict"] or "–", said["verdict_adjusted"] or "–"
+def words(verdict: dict[str, Any]) -> tuple[str, str]:
+    """Return the verdict and the study-wide one."""
+    return verdict["verdict"] or "–", verdict["verdict_adjusted"] or "–"
 
 
 def plain(text: Any) -> str:
-    """Text as Markdown that shows as it is, in a cell of a table too."""
+    """Return Markdown that shows the text unchanged, also in a table."""
     return re.sub(r"([\\`*_{}\[\]<>|$#~^])", r"\\\1", str(text)).replace("\n", " ")
 
 
 def badge(word: str) -> str:
-    """A verdict in its colour."""
+    """Return a verdict as a coloured badge."""
     return f"[{word}]{{.verdict .{word.replace(' ', '-')}}}" if word in WORDS else word
