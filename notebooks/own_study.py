@@ -78,10 +78,6 @@ class Protocol(BaseProtocol):
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     """Learning rates of Adam; each batch size gets its best one by validation accuracy."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(whole=("batch_sizes", "n_examples"), positive=("rates",))
-
 
 @app.cell(hide_code=True)
 def _():

@@ -124,8 +124,8 @@ def test_stratified_orders_are_permutations(rng):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"name": "mnits"}, "give one of digits, mnist, fashion_mnist, cifar10"),
-        ({"n_train": 0}, "n_train=0 is not allowed: give a whole number ≥ 1"),
+        ({"name": "mnits"}, "must be one of digits, mnist, fashion_mnist, cifar10"),
+        ({"n_train": 0}, "n_train=0 must be an integer ≥ 1"),
         ({"n_valid": -1}, "n_valid=-1"),
         ({"n_test": 1.5}, "n_test=1.5"),
         ({"seed": None}, "seed=None"),

@@ -71,10 +71,10 @@ def test_patterns_that_share_a_label():
 @pytest.mark.parametrize(
     ("data_params", "says"),
     [
-        ({"classes": (3, 3)}, "each once"), ({"classes": ()}, "give some of 0"), ({"classes": (11,)}, "classes="),
-        ({"classes": 3}, "give some of"), ({"label_noise": 1.5}, "between 0 and 1"),
-        ({"label_noise": float("nan")}, "finite"), ({"label_noise": 0.1, "random_labels": 3}, "no label is true"),
-        ({"random_labels": 0}, "≥ 1"), ({"random_labels": 2.5}, "whole"), ({"n_outputs": 9}, "≥ 10"),
+        ({"classes": (3, 3)}, "each once"), ({"classes": ()}, "some of 0"), ({"classes": (11,)}, "classes="),
+        ({"classes": 3}, "a list of integers"), ({"label_noise": 1.5}, "from 0 to 1"),
+        ({"label_noise": float("nan")}, "finite"), ({"label_noise": 0.1, "random_labels": 3}, "0 with random_labels"),
+        ({"random_labels": 0}, "≥ 1"), ({"random_labels": 2.5}, "integer"), ({"n_outputs": 9}, "≥ 10"),
         ({"label_noise_repeats": 1}, "True or False"),
     ],
 )  # fmt: skip

@@ -112,10 +112,10 @@ def test_stages_end_in_an_example():
     ("name", "value", "says"),
     [
         ("n_train", -1, "≥ 0"), ("n_train", 4001, "multiple of the 10 classes"), ("n_valid", 7, "multiple"),
-        ("n_test", 2.5, "whole number"), ("max_translation", 0, "≥ 1"), ("max_translation", 48.0, "whole number"),
-        ("final_seq_length", 0, "≥ 1"), ("padding", (36,), "two whole numbers"), ("padding", (-1, 60), "negative"),
-        ("padding", (36, -3), "negative"), ("template_len", -70, "must be ≥ 2"), ("seed", -1, "≥ 0"),
-        ("seed", 2**32, "≤"), ("seed", None, "whole number"), ("scale_coeff", float("nan"), "finite"),
+        ("n_test", 2.5, "an integer"), ("max_translation", 0, "≥ 1"), ("max_translation", 48.0, "an integer"),
+        ("final_seq_length", 0, "≥ 1"), ("padding", (36,), "2 integers"), ("padding", (-1, 60), "≥ 0"),
+        ("padding", (36, -3), "≥ -2"), ("template_len", -70, "is ≥ 2"), ("seed", -1, "≥ 0"),
+        ("seed", 2**32, "from 0 to 4294967295"), ("seed", None, "an integer"), ("scale_coeff", float("nan"), "finite"),
         ("iid_noise_scale", "much", "finite"), ("shuffle_seq", 1, "True or False"),
         ("permutation", (0, 1), "each of 0"),
     ],
@@ -123,7 +123,7 @@ def test_stages_end_in_an_example():
 def test_refuses_naming_field_and_value(name, value, says):
     with pytest.raises(ValueError, match=says) as error:
         MNIST1D(**{name: value})
-    assert str(value) in str(error.value)
+    assert any(str(part) in str(error.value) for part in (value if isinstance(value, tuple) else [value]))
     assert name in str(error.value)
 
 

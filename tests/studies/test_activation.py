@@ -82,12 +82,12 @@ def test_metalearning_moves_the_function_and_keeps_its_weights():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"window": 13}, "window=13 is not allowed: there are only 12 inner steps"),
+        ({"window": 13}, "window=13 must be at most n_steps=12"),
         ({"clip": 0.0}, "clip=0"),
         ({"decay": 1.0}, "decay=1"),
         ({"noise": -0.1}, "noise=-0.1"),
         ({"rates": ()}, "rates="),
-        ({"data": MNIST1D(n_valid=0)}, "n_valid=0 is not allowed: the usual functions' rates"),
+        ({"data": MNIST1D(n_valid=0)}, "n_valid=0 must be ≥ 1: the usual functions' rates"),
     ],
 )
 def test_bad_values_are_refused(changes, message):

@@ -136,7 +136,7 @@ def test_mnist1d_is_always_among_the_data_sets():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"dataset": ("mnits",)}, "dataset='mnits' is not allowed: give one of mnist1d, digits, mnist"),
+        ({"dataset": ("mnits",)}, "dataset[0]='mnits' must be one of mnist1d, digits, mnist"),
         ({"image_n_train": 0}, "image_n_train=0"),
         ({"image_learning_rate": 0.0}, "image_learning_rate=0.0"),
         ({"image_eval_every": 0}, "image_eval_every=0"),

@@ -113,10 +113,10 @@ def test_a_seed_is_the_same_alone():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data_params": ("colour",)}, "data_params=colour is not allowed: give some of max_translation"),
-        ({"models": ("svm",)}, "models=svm is not allowed"),
-        ({"max_translations": (-1,)}, "max_translation=-1"),
-        ({"train_sizes": (0,)}, "train_sizes="),
+        ({"data_params": ("colour",)}, r"data_params\[0\]='colour' must be one of max_translation"),
+        ({"models": ("svm",)}, r"models\[0\]='svm' must be one of"),
+        ({"max_translations": (-1,)}, r"max_translations\[0\]=-1"),
+        ({"train_sizes": (0,)}, r"train_sizes\[0\]=0"),
         ({"n_steps": 0}, "n_steps=0"),
         ({"learning_rate": 0.0}, "learning_rate=0"),
     ],

@@ -138,11 +138,11 @@ def test_cells_and_labels_of_the_arms():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="treatments=mlp is not allowed: give some of mlp-noise"):
+    with pytest.raises(ValueError, match="treatments\\[0\\]='mlp' must be one of mlp-noise"):
         protocol_of(STUDY, "smoke", treatments=("mlp",))
     with pytest.raises(ValueError, match="n_epochs=0"):
         protocol_of(STUDY, "smoke", n_epochs=0)
-    with pytest.raises(ValueError, match="widths=\\(0, 2\\)"):
+    with pytest.raises(ValueError, match="widths\\[0\\]=0 must be an integer ≥ 1"):
         protocol_of(STUDY, "smoke", widths=(0, 2))
 
 

@@ -83,7 +83,7 @@ def test_a_seed_is_the_same_alone_and_fresh_data_differ():
     ("changes", "message"),
     [
         ({"starts": ()}, "starts="),
-        ({"rates": (0.1, 0.0)}, "rates="),
+        ({"rates": (0.1, 0.0)}, r"rates\[1\]=0.0"),
         ({"n_outer_steps": 0}, "n_outer_steps=0"),
         ({"outer_rate": -1.0}, "outer_rate=-1"),
         ({"batch_size": 0}, "batch_size=0"),

@@ -106,16 +106,16 @@ def test_lists_and_arrays_from_python_are_as_good_as_tuples():
     expected = protocol_of(STUDY, "smoke", train_sizes=(100, 200), poolings=("max",))
     assert protocol_of(STUDY, "smoke", train_sizes=[100, 200], poolings=["max"]) == expected
     assert hash(protocol_of(STUDY, "smoke", train_sizes=np.array([100, 200]), poolings=("max",))) == hash(expected)
-    with pytest.raises(ValueError, match=r"train_sizes=\(0,\) is not allowed: give whole numbers ≥ 1"):
+    with pytest.raises(ValueError, match=r"train_sizes\[0\]=0 must be an integer ≥ 1"):
         protocol_of(STUDY, "smoke", train_sizes=[0])
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"poolings": ("mean",)}, "poolings=mean is not allowed"),
+        ({"poolings": ("mean",)}, r"poolings\[0\]='mean' must be one of none, stride, max, average, l2"),
         ({"train_sizes": (), "endless": False}, "without endless"),
-        ({"train_sizes": (0,)}, "train_sizes="),
+        ({"train_sizes": (0,)}, r"train_sizes\[0\]="),
         ({"n_steps": 0}, "n_steps=0"),
         ({"learning_rate": -1.0}, "learning_rate=-1"),
     ],

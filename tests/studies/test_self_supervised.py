@@ -96,11 +96,11 @@ def test_a_seed_is_the_same_alone():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"objectives": ("byol",)}, "objectives=byol is not allowed"),
-        ({"heads": ("wide",)}, "heads=wide is not allowed: give some of default, none, deep"),
-        ({"on": ("test",)}, "on=test is not allowed"),
+        ({"objectives": ("byol",)}, r"objectives\[0\]='byol' must be one of simclr, vicreg"),
+        ({"heads": ("wide",)}, r"heads\[0\]='wide' must be one of default, none, deep"),
+        ({"on": ("test",)}, r"on\[0\]='test' must be"),
         ({"n_epochs": 0}, "n_epochs=0"),
-        ({"embedding_size": 9}, "embedding_size=9 is not allowed: give 10 or more"),
+        ({"embedding_size": 9}, "embedding_size=9 must be an integer ≥ 10"),
         ({"learning_rate": 0.0}, "learning_rate=0"),
     ],
 )

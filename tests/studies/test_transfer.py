@@ -75,7 +75,7 @@ def test_a_seed_is_the_same_alone():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset": "mnits"}, "dataset='mnits' is not allowed"),
+        ({"dataset": "mnits"}, "dataset='mnits' must be one of digits"),
         ({"n_epochs": 0}, "n_epochs=0"),
         ({"learning_rate": 0.0}, "learning_rate=0"),
     ],

@@ -242,15 +242,15 @@ def test_nothing_compiles_twice():
 def test_bad_input_gets_a_clear_error():
     objective, splits = supervised(SMOOTH), published(DATA)
     inner = Plan(4, 20, optimizer="sgd")
-    with pytest.raises(ValueError, match="mode='sideways' is not allowed: give one of auto, forward, reverse"):
+    with pytest.raises(ValueError, match="mode='sideways' must be one of auto, forward, reverse"):
         metagradient(objective, splits, inner, {"learning_rate": 0.1}, key=KEY, mode="sideways")
     with pytest.raises(ValueError, match="hyper-parameter 'rate' is read by nothing"):
         metagradient(objective, splits, inner, {"learning_rate": 0.1, "rate": 0.1}, key=KEY)
     with pytest.raises(TypeError, match=r"data must be Splits, .* not dict"):
         metagradient(objective, {}, inner, {"learning_rate": 0.1}, key=KEY)
-    with pytest.raises(ValueError, match="n_steps=0 is not allowed"):
+    with pytest.raises(ValueError, match="n_steps=0 must be an integer ≥ 1"):
         MetaPlan(inner, 0, optax.sgd(0.1))
-    with pytest.raises(ValueError, match="save_hparams_at=\\(5,\\) is not allowed: give steps from 0 to 3"):
+    with pytest.raises(ValueError, match="save_hparams_at=\\(5,\\) must be steps from 0 to 3"):
         MetaPlan(inner, 3, optax.sgd(0.1), save_hparams_at=(5,))
     with pytest.raises(ValueError, match="0 starts and 1 seeds"):
         metalearn(objective, splits, MetaPlan(inner, 1, optax.sgd(0.1)), [])

@@ -3,11 +3,13 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
+from msgspec import Meta
 
+from flylab.base.constraints import Checked, check, refusal
 from flylab.data import MNIST1D, Splits, published
 from flylab.models import Model, activations, get_model, masks, model_title
 from flylab.models.flops import training_cost
@@ -25,6 +27,11 @@ class Control(NamedTuple):
     high: float
     step: float
     says: str
+
+    @property
+    def kind(self) -> Any:
+        """The type that a value is checked by: of integers if bounds and step are integers."""
+        return Annotated[type(self.low + self.high + self.step), Meta(ge=self.low, le=self.high)]
 
 
 DATA_PARAMS: dict[str, Control] = {
@@ -52,13 +59,13 @@ TRAINING: dict[str, Control] = {
     "cnn_channels": Control(1, 64, 1, "CNN: channels"),
     "gru_units": Control(1, 32, 1, "GRU, LSTM: units"),
 }
-MODELS = ("logistic", "mlp", "cnn", "gru", "lstm", "local", "tcn", "resnet", "mixer")
-PRUNINGS = ("by chance", "magnitude")
+ModelName = Literal["logistic", "mlp", "cnn", "gru", "lstm", "local", "tcn", "resnet", "mixer"]
+MODELS = get_args(ModelName)
 FEWEST_EVALUATIONS = 40  # in a training, for a smooth curve
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """The data, the networks and their training.
 
     Attributes:
@@ -72,19 +79,19 @@ class Settings:
         learning_rate, n_steps, batch_size, n_seeds, pruned, mlp_width, cnn_channels, gru_units: see TRAINING.
 
     Raises:
-        ValueError: naming what is out of bounds; a server is not to be brought down by a number.
+        ValueError: naming the field, its value and its bounds, which protect the server.
 
     >>> Settings(n_seeds=1000)
     Traceback (most recent call last):
-    ValueError: seeds: 1000 is out of bounds; give 1 to 32
+    ValueError: n_seeds=1000 must be an integer from 1 to 32
     """
 
     data: MNIST1D = field(default_factory=MNIST1D)
-    models: tuple[str, ...] = ("mlp", "cnn")
-    optimizer: str = "adam"
+    models: Annotated[tuple[ModelName, ...], Meta(min_length=1)] = ("mlp", "cnn")
+    optimizer: Literal["adam", "sgd"] = "adam"
     shuffle: bool = False
     activation: str = "relu"
-    pruning: str = "by chance"
+    pruning: Literal["by chance", "magnitude"] = "by chance"
     learning_rate: float = 1e-2
     n_steps: int = 2000
     batch_size: int = 100
@@ -95,17 +102,13 @@ class Settings:
     gru_units: int = 6
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, control in TRAINING.items():
-            _within(control, getattr(self, name))
-        for name, control in DATA_PARAMS.items():
-            at = self.data.padding[name == "padding_high"] if name.startswith("padding") else getattr(self.data, name)
-            _within(control, at)
-        if not self.models or not set(self.models) <= set(MODELS):
-            raise ValueError(f"models: {', '.join(self.models) or 'none'}; choose some of {', '.join(MODELS)}")
-        for name, known in (("optimizer", ("adam", "sgd")), ("pruning", PRUNINGS),
-                            ("activation", (*activations.ALL, "learned"))):  # fmt: skip
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not known; choose one of {', '.join(known)}")
+            check(name, getattr(self, name), control.kind)
+        for name, value in data_params_of(self.data).items():
+            check(name, value, DATA_PARAMS[name].kind)
+        known = (*activations.ALL, "learned")
+        self._require(self.activation in known, "activation", f"one of {', '.join(known)}")
         if self.flops > MOST_FLOPS:
             raise ValueError(
                 f"this training takes {self.flops:.1e} operations, more than the {MOST_FLOPS:.0e} that a page may ask "
@@ -138,35 +141,25 @@ class Settings:
         return float(sum(sizes)) * self.n_seeds * twice
 
 
-def _within(control: Control, value: Any) -> None:
-    wanted = f"give {control.low:g} to {control.high:g}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not control.low <= value <= control.high:
-        raise ValueError(f"{control.says}: {value} is out of bounds; {wanted}")
-
-
-def usual_data_params() -> dict[str, Any]:
-    """Return the values of DATA_PARAMS that give the published data set."""
-    usual = MNIST1D()
-    low, high = usual.padding
-    return {"padding_low": low, "padding_high": high} | {
-        name: getattr(usual, name) for name in DATA_PARAMS if not name.startswith("padding")
-    }
+def data_params_of(data: MNIST1D) -> dict[str, Any]:
+    """Return a data set's values by the names of DATA_PARAMS."""
+    low, high = data.padding
+    values = {"padding_low": low, "padding_high": high}
+    return {name: values[name] if name in values else getattr(data, name) for name in DATA_PARAMS}
 
 
 def data_of(values: dict[str, Any], classes: tuple[int, ...] | None = None, **more: Any) -> MNIST1D:
     """Return the data set with these values of DATA_PARAMS; numbers of examples are rounded to equal classes.
 
     Raises:
-        ValueError: if a value is out of bounds; the message names it.
+        ValueError: naming the control, its value and its bounds.
     """
-    for name, value in values.items():
-        _within(DATA_PARAMS[name], value)
-    own = dict(values)
+    own = {name: check(name, value, DATA_PARAMS[name].kind) for name, value in values.items()}
     low, high = own.pop("padding_low", 36), own.pop("padding_high", 60)
     if low > high:
-        raise ValueError(f"least padding {low} is greater than the greatest, {high}")
+        raise refusal("padding_low", low, f"at most padding_high={high}")
     k = 10 if classes is None else max(len(classes), 1)
-    counts = {name: max(int(own.get(name, 1000)) // k, 1) * k for name in ("n_train", "n_test")}
+    counts = {name: max(own.get(name, 1000) // k, 1) * k for name in ("n_train", "n_test")}
     return MNIST1D(**{**own, **counts}, n_valid=0, padding=(low, high), classes=classes, **more)
 
 

@@ -1,9 +1,13 @@
 """The ten 12-point digit templates that every MNIST-1D example grows from."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float, Int
+from msgspec import Meta
+
+from flylab.base.constraints import MOST, Checked
 
 # Traced by hand by the data set's author (Greydanus 2020); read top to bottom, the value is the pen's position.
 _DIGITS = (
@@ -21,7 +25,7 @@ _DIGITS = (
 
 
 @dataclass(frozen=True)
-class Templates:
+class Templates(Checked):
     """The noise-free pattern of each class.
 
     Attributes:
@@ -38,22 +42,18 @@ class Templates:
 
     x: tuple[tuple[float, ...], ...]
     t: tuple[float, ...]
-    y: tuple[int, ...]
+    y: tuple[Annotated[int, Meta(ge=-MOST, le=MOST)], ...]
 
     def __post_init__(self) -> None:
-        parts = (self.x, self.t, self.y, *(self.x if isinstance(self.x, tuple) else ()))
-        if not all(isinstance(part, tuple) for part in parts):
-            raise ValueError("templates: x, t and y must be tuples, e.g. by Templates.of")
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise ValueError(f"templates: {error}") from None
         if not self.x or len(self.y) != len(self.x):
             raise ValueError(f"templates: {len(self.x)} patterns but {len(self.y)} labels; give one label each")
         lengths = {len(row) for row in self.x} | {len(self.t)}
         if len(lengths) != 1 or min(lengths) < 2:
             raise ValueError(f"templates: lengths {sorted(lengths)}; all patterns and t need one length ≥ 2")
-        values = [*self.t, *(value for row in self.x for value in row)]
-        if not all(isinstance(value, int | float | np.number) for value in values) or not np.isfinite(values).all():
-            raise ValueError("templates: a value is not a finite number; remove NaN, infinity and text")
-        if not all(isinstance(label, int | np.integer) and abs(label) < 2**31 for label in self.y):
-            raise ValueError("templates: a label is not a whole number < 2³¹")
 
     @classmethod
     def of(cls, x, t=None, y=None) -> "Templates":

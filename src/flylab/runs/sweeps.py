@@ -1,42 +1,47 @@
-"""Sweeps: any field of a study's protocol, or parameter of its data, as an axis; members that survive and can be shared."""
+"""Sweeps: grids or random samples over fields of a study's protocol and parameters of its data."""
 
-import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta
 
 from flylab.base import runtime
 from flylab.base.config import flat_fields, override_flat
+from flylab.base.constraints import Checked, bases, check
 from flylab.runs import store
 from flylab.runs.assembly import Place
 from flylab.runs.grid import Axis, Design, axis, parse_filter
 from flylab.runs.runner import SWEEPS, Naming
+from flylab.study.protocol import NSeeds
 from flylab.study.registry import get_study
 from flylab.study.study import Condition, protocol_of
 
 DECLARED = ("study", "preset", "n_seeds", "name", "axes", "fixed", "filter", "samples", "sample_seed", "metrics")
+FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z"
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Checked):
     """A grid, or random samples, of a study's protocols.
 
     Attributes:
-        study: its name; "train" is plain training.
-        axes: by name of a protocol's field or a parameter of its data: a list of values, or what `grid.axis` takes.
+        study: the study's name; "train" is plain training.
+        axes: a list of values, or what `grid.axis` takes, by the name of a protocol's field or of a parameter of its
+            data.
         preset: the protocol to start from.
-        fixed: other fields to set.
+        fixed: values of other fields.
         n_seeds: repetitions of each point; by default the preset's.
-        filter: which points to keep, e.g. `"width * learning_rate < 1"`.
-        samples: number of random samples, where axes are drawn.
-        sample_seed: of the draws.
+        filter: condition for points to keep, e.g. `"width * learning_rate < 1"`.
+        samples: number of random samples, if axes are drawn.
+        sample_seed: seed of the samples.
         metrics: variables to keep; by default all that are not over test examples.
-        name: of the folder of its results under `out/sweeps`.
+        name: name of the folder of results under `out/sweeps`.
 
     Raises:
-        ValueError: naming what is wrong, before anything is trained.
+        ValueError: naming the field or axis, its value and what is allowed, before anything is trained.
 
     `flylab.run(sweep)` trains it.
 
@@ -49,43 +54,22 @@ class Sweep:
     axes: Mapping[str, Any]
     preset: str = "quick"
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    n_seeds: int | None = None
+    n_seeds: NSeeds | None = None
     filter: str = ""
-    samples: int = 0
-    sample_seed: int = 0
-    metrics: Sequence[str] = ()
-    name: str = "sweep"
+    samples: Annotated[int, Meta(ge=0, le=10**7)] = 0
+    sample_seed: Annotated[int, Meta(ge=0)] = 0
+    metrics: tuple[str, ...] = ()
+    name: Annotated[str, Meta(pattern=FOLDER, description="letters, digits and . _ - (it names a folder)")] = "sweep"
 
     def __post_init__(self) -> None:
-        for name, kind in (("study", str), ("preset", str), ("filter", str), ("name", str), ("axes", Mapping),
-                           ("fixed", Mapping), ("samples", int), ("sample_seed", int)):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise ValueError(f"{name}={value!r} is not allowed in a sweep: its type is {kind.__name__}")
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
-            raise ValueError(f"name={self.name!r} is not allowed: give letters, digits and . _ - (it names a folder)")
-        if self.samples < 0 or self.samples > 10**7 or self.sample_seed < 0:
-            raise ValueError(f"samples={self.samples}, sample_seed={self.sample_seed}: give whole numbers ≥ 0")
-        if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in self.metrics):
-            raise ValueError(f"metrics={self.metrics!r} is not allowed: give a list of names")
-        found = self.base  # refuses what is unknown
-        if found.n_seeds > 10**7:
-            raise ValueError(f"n_seeds={found.n_seeds} is not allowed: give at most {10**7}")
-        design = self.design
-        for one in design.grid:
-            for value in one.values:
-                self.protocol(found, {one.name: value}, design)
-
-    def protocol(self, base: Any, point: Mapping[str, Any], design: Design | None = None) -> Any:
-        """The protocol of a point. Alone, a value may be wrong that is right with others: then only its type counts."""
-        try:
-            return override_flat(base, dict(point))
-        except (TypeError, OverflowError) as error:
-            raise ValueError(f"{dict(point)} is not allowed: {error}") from None
-        except ValueError:
-            if design is None or len(design.axes) == 1:
-                raise
-            return None
+        super().__post_init__()
+        base, design = self.base, self.design  # these refuse what is unknown
+        known = flat_fields(base)
+        for name, values, _ in design.grid:
+            for value in values:
+                check(name, value, known[name][1])
+                if len(design.axes) == 1:  # beside other axes a value may fit that does not fit alone
+                    override_flat(base, {name: value})
 
     @property
     def base(self) -> Any:
@@ -96,20 +80,17 @@ class Sweep:
             raise ValueError("n_seeds is no axis and not fixed: give the sweep's own n_seeds")
         if both := [name for name in self.axes if name in self.fixed]:
             raise ValueError(f"{both[0]} is an axis and fixed; give one of the two")
-        try:
-            return override_flat(protocol_of(study, self.preset), {**self.fixed, **seeds})
-        except (TypeError, OverflowError) as error:
-            raise ValueError(f"fixed = {dict(self.fixed)} is not allowed: {error}") from None
+        return override_flat(protocol_of(study, self.preset), {**self.fixed, **seeds})
 
     @property
     def design(self) -> Design:
-        """Its points."""
+        """The points of the sweep."""
         known = flat_fields(self.base)
         axes: list[Axis] = []
         for name, spec in self.axes.items():
             if name not in known:
                 raise ValueError(f"axis {name!r} is not a field of {self.study}'s protocol; it has {', '.join(known)}")
-            axes.append(axis(name, spec, whole=known[name][1] in (int, int | None)))
+            axes.append(axis(name, spec, whole=int in bases(known[name][1])))
         if not axes:
             raise ValueError("a sweep needs axes, e.g. [axes] learning_rate = [0.001, 0.01]")
         drawn = any(one.draw for one in axes)
@@ -123,32 +104,30 @@ class Sweep:
 
     @property
     def n_members(self) -> int:
-        """Networks, or what else the study has one of for each condition and seed."""
+        """Number of members: one per point, condition and seed."""
         return sum(len(group.names) for group in member_groups(self))
 
     def folder(self, out: str | Path = "runs") -> Path:
-        """Of its store and results."""
+        """Return the folder of the sweep's store and results."""
         return Path(out) / SWEEPS / self.name
 
 
 def from_toml(path: Path) -> Sweep:
-    """The sweep that a TOML file declares; its name is the file's unless it says another.
+    """Return the sweep that a TOML file declares, by default under the file's name.
 
     Raises:
-        OSError, ValueError: if it cannot be read, or is no sweep.
+        OSError, ValueError: if the file cannot be read, or declares no sweep.
     """
     try:
-        found = tomllib.loads(path.read_bytes().decode())
+        declared = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from None
-    if unknown := [name for name in found if name not in DECLARED]:
+    if unknown := [name for name in declared if name not in DECLARED]:
         raise ValueError(f"{path}: {unknown[0]} is not known in a sweep; it has {', '.join(DECLARED)}")
-    if missing := [name for name in ("study", "axes") if name not in found]:
+    if missing := [name for name in ("study", "axes") if name not in declared]:
         raise ValueError(f"{path}: {missing[0]} is missing")
-    if "n_seeds" in found and (not isinstance(found["n_seeds"], int) or isinstance(found["n_seeds"], bool)):
-        raise ValueError(f"{path}: n_seeds={found['n_seeds']!r} is not allowed: give a whole number ≥ 1")
     try:
-        return Sweep(**{"name": path.stem, **found})
+        return Sweep(**{"name": path.stem, **declared})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -157,32 +136,32 @@ def from_toml(path: Path) -> Sweep:
 
 
 class MemberGroup(NamedTuple):
-    """One point and one condition, for some seeds: what one call of the study's `run` can train."""
+    """The members of one point, one condition and some seeds, which one call of the study's `run` trains."""
 
     place: Place
     protocol: Any
     condition: Condition
     seeds: tuple[int, ...]
-    names: tuple[str, ...]  # of the members, one a seed
+    names: tuple[str, ...]  # one per seed
 
     def places(self) -> Iterator[Place]:
-        """Of each seed, among the results."""
+        """Return each seed's place among the results."""
         return ({**self.place, "seed": seed} for seed in self.seeds)
 
 
 def member_groups(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[MemberGroup]:
-    """What a sweep trains, in a fixed order, made one by one.
+    """Yield what a sweep trains, in a fixed order.
 
     Args:
-        sweep: what.
-        part: (k, n): only the k-th of n parts: every n-th member.
+        sweep: the sweep.
+        part: (k, n): yield only the k-th of n parts, every n-th member.
     """
     study, base, design = get_study(sweep.study), sweep.base, sweep.design
     naming = Naming(study, {"metrics": sorted(sweep.metrics)} if sweep.metrics else {})
     k, n = part
     number = 0
     for place, point in design.points():
-        protocol = sweep.protocol(base, point)
+        protocol = override_flat(base, point)
         for condition, determined in naming.conditions(protocol):
             if clash := [name for name in place if name in condition and condition[name] != place[name]]:
                 raise ValueError(f"{clash[0]} is a dimension of {sweep.study} already; it cannot be an axis as well")
@@ -194,25 +173,25 @@ def member_groups(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[Memb
 
 
 def member_path(folder: Path, name: str) -> Path:
-    """Where a member stands: in one of 256 folders, each of which can still be listed for a million."""
+    """Return a member's file, in one of 256 folders, so that a folder can be listed even with a million members."""
     return folder / "members" / name[:2] / f"{name}.nc"
 
 
 class Summary(NamedTuple):
-    """What a sweep would do."""
+    """The work that a sweep has left, and its size."""
 
     n_points: int
     n_members: int
     n_finished: int
-    n_steps: int  # of what is left
-    minutes: float | None  # of what is left, on two cores, by the study's own estimate
-    flops: int | None  # of what is left, where the study says
-    n_bytes: int | None  # of the whole store, by a member that is in it
-    memory: int | None  # of data and networks in training, on all devices
+    n_steps: int  # left to train
+    minutes: float | None  # left, on two cores, by the study's own estimate
+    flops: int | None  # left, if the study gives its resources
+    n_bytes: int | None  # size of the whole store, estimated from a member in it
+    memory: int | None  # for data and networks in training, on all devices
 
 
 def summary(sweep: Sweep, out: Path) -> Summary:
-    """Plan only."""
+    """Return the work that a sweep has left, without training."""
     runtime.initialise()  # before anything else starts JAX
     study, have = get_study(sweep.study), store.listing(sweep.folder(out) / "members")
     points, n_members, n_finished, n_steps = 0, 0, 0, 0

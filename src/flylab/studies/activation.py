@@ -9,6 +9,7 @@ function at its own best one: the published rate is the one that the learned fun
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -16,14 +17,16 @@ import numpy as np
 import optax
 import xarray as xr
 from matplotlib.figure import Figure
+from msgspec import Meta
 
+from flylab.base.constraints import NonNegativeFloat, PositiveFloat, PositiveInt
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, Splits, published
 from flylab.models import activations, dense, layers
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import plus_minus
-from flylab.study.protocol import BaseProtocol
+from flylab.study.protocol import BaseProtocol, NSeeds
 from flylab.study.study import Condition, Study, Table
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import Objective, cross_entropy, unchanged
@@ -44,56 +47,44 @@ UNSEEN = 100_000  # seeds from here on: data and initial weights that metalearni
 class Protocol(BaseProtocol):
     """The published protocol, on a data set and initial weights of each seed's own."""
 
-    n_seeds: int = 5
+    n_seeds: NSeeds = 5
     """Seeds: independent repetitions."""
-    n_outer_steps: int = 301
+    n_outer_steps: PositiveInt = 301
     """Steps of gradient descent on the activation's weights."""
-    outer_rate: float = 0.3
-    """The rate of that descent."""
-    clip: float = 0.1
-    """Every component of the outer gradient is clipped to ± this."""
-    n_steps: int = 301
+    outer_rate: PositiveFloat = 0.3
+    """Learning rate of the outer gradient descent."""
+    clip: PositiveFloat = 0.1
+    """Every component of the outer gradient is clipped to ± this value."""
+    n_steps: PositiveInt = 301
     """Inner steps: optimiser steps of each training run."""
-    window: int = 200
-    """The outer loss is the mean over the last so many inner steps."""
-    batch_size: int = 100
+    window: PositiveInt = 200
+    """Number of last inner steps whose mean loss is the outer loss."""
+    batch_size: PositiveInt = 100
     """Examples per inner step, in fixed order."""
-    width: int = 128
+    width: PositiveInt = 128
     """Hidden units."""
-    n_units: int = 100
-    """Units of the activation's own network."""
-    noise: float = 0.1
-    """Uniform noise ± this on the hidden units of both networks, one vector per forward pass; in tests, too."""
-    learning_rate: float = 1e-2
-    """Of the inner optimiser, an RMSProp."""
-    decay: float = 0.4
-    """Of its second moment, which starts at 1."""
-    rates: tuple[float, ...] = RATES
+    n_units: PositiveInt = 100
+    """Hidden units of the activation's own network."""
+    noise: NonNegativeFloat = 0.1
+    """Bound of the uniform noise on the hidden units of both networks, one vector per forward pass; in tests, too."""
+    learning_rate: PositiveFloat = 1e-2
+    """Learning rate of the inner optimiser, RMSProp."""
+    decay: Annotated[float, Meta(ge=0, lt=1)] = 0.4
+    """Decay of RMSProp's second moment, which starts at 1."""
+    rates: Annotated[tuple[PositiveFloat, ...], Meta(min_length=1)] = RATES
     """Learning rates among which each usual function has its best, by validation accuracy."""
-    n_tests: int = 3
+    n_tests: PositiveInt = 3
     """Networks of each seed and function that are tested, each on its own unseen data."""
     fresh_start: bool = False
-    """New initial weights in each outer step (the fairer test), else a seed's own."""
+    """Draw new initial weights in each outer step (the fairer test); by default each seed keeps its own."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_train=8000, n_valid=500, n_test=500))
     """The data set."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(
-            whole=("n_outer_steps", "n_steps", "width", "n_units", "n_tests", "window"),
-            positive=("outer_rate", "clip", "learning_rate", "rates"),
-        )
-        if self.window > self.n_steps:
-            raise ValueError(f"window={self.window} is not allowed: there are only {self.n_steps} inner steps")
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"decay={self.decay} is not allowed: give a number ≥ 0 and < 1")
-        if not self.noise >= 0:
-            raise ValueError(f"noise={self.noise} is not allowed: give a number ≥ 0")
-        if not self.rates:
-            raise ValueError("rates=() is not allowed: give numbers > 0")
+        self._require(self.window <= self.n_steps, "window", f"at most n_steps={self.n_steps}, the inner steps")
         if self.data.n_valid < 1:
-            raise ValueError("n_valid=0 is not allowed: the usual functions' rates are chosen on the validation set")
-        self.plan()
+            raise ValueError("n_valid=0 must be ≥ 1: the usual functions' rates are chosen on the validation set")
 
     @property
     def all_rates(self) -> tuple[float, ...]:

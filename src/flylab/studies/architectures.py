@@ -12,12 +12,13 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, Dataset, Images, Splits, load_images, published, shuffled
 from flylab.data.images.load import digest
 from flylab.models import Model, convolutional, get_model
@@ -48,40 +49,32 @@ HUMAN = 95.8  # five quizzes of 100 (Greydanus & Kobak 2024)
 class Protocol(BaseProtocol):
     """The published protocol (Greydanus & Kobak 2024, table 1), with more seeds."""
 
-    n_steps: int = 6000
+    n_steps: PositiveInt = 6000
     """Optimiser steps."""
-    batch_size: int = 100
+    batch_size: PositiveInt = 100
     """Examples per step, taken in fixed order."""
-    learning_rate: float = 1e-2
-    """Of Adam."""
-    eval_every: int = 250
+    learning_rate: PositiveFloat = 1e-2
+    """Adam's learning rate."""
+    eval_every: PositiveInt = 250
     """Steps between evaluations."""
     fresh_data: bool = False
     """Also train every network on a new data set per seed (generator seed 1000 + 2·seed)."""
     dataset: tuple[Literal["mnist1d", "digits", "mnist", "fashion_mnist", "cifar10"], ...] = ("mnist1d",)
-    """Data sets to train on. MNIST-1D always is among them, to compare with."""
+    """Data sets to train on. MNIST-1D is always included, for comparison."""
     data_dir: str | None = None
-    """A folder with files of image data sets, in mnist/, fashion_mnist/, cifar10/. By default they are downloaded."""
-    image_n_train: int | None = None
+    """Folder with the files of image data sets, in mnist/, fashion_mnist/, cifar10/. By default they are downloaded."""
+    image_n_train: PositiveInt | None = None
     """Training images. By default all but the validation set."""
-    image_learning_rate: float = 1e-3
-    """Of Adam on images: its usual one, no published protocol says which."""
-    image_eval_every: int = 1500
+    image_learning_rate: PositiveFloat = 1e-3
+    """Adam's learning rate on images: its usual one, since no published protocol gives one."""
+    image_eval_every: PositiveInt = 1500
     """Steps between evaluations on images: all of MNIST takes about as long to evaluate as a thousand steps."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """MNIST-1D."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        asked = (self.dataset,) if isinstance(self.dataset, str) else tuple(self.dataset)
-        for name in asked:
-            if name not in NAMES:
-                raise ValueError(f"dataset={name!r} is not allowed: give some of {', '.join(NAMES)}")
-        object.__setattr__(self, "dataset", tuple(name for name in NAMES if name in ("mnist1d", *asked)))
-        if self.image_n_train is not None and self.image_n_train < 1:
-            raise ValueError(f"image_n_train={self.image_n_train} is not allowed: give a whole number ≥ 1")
-        self._require(whole=("n_steps", "image_eval_every"), positive=("learning_rate", "image_learning_rate"))
-        Plan(self.n_steps, self.batch_size, self.eval_every)
+        object.__setattr__(self, "dataset", tuple(name for name in NAMES if name in ("mnist1d", *self.dataset)))
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
@@ -190,7 +183,7 @@ def _made(config: MNIST1D) -> Splits:
     return published(config)
 
 
-def _config(protocol: Protocol, name: str) -> Images:
+def _config(protocol: Protocol, name: Any) -> Images:
     return Images(name, n_train=protocol.image_n_train, data_dir=protocol.data_dir)
 
 

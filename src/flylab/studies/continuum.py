@@ -13,7 +13,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flylab.base import netcdf
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, Dataset, Splits, published, shuffled
 from flylab.data.generator import DATA_PARAMS, endless
 from flylab.models import get_model
@@ -30,14 +31,17 @@ from flylab.models.tickets import TICKET, load_ticket
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, style
 from flylab.results.statistics import Interval, interval
-from flylab.study.protocol import BaseProtocol
+from flylab.study.protocol import BaseProtocol, NSeeds
 from flylab.study.study import Condition, Study, Table
 from flylab.training.learners import CLASSIFIERS, Learner, learner_title, of_classifier, of_model
 from flylab.training.population import Progress
 from flylab.training.step import Plan
 
-NETWORKS = ("logistic", "mlp", "ticket", "local", "cnn", "tcn", "resnet", "gru", "lstm", "attention", "bag", "mixer")
-REFERENCES = ("neighbours", "svm", "forest", "boosting")  # untuned classifiers of scikit-learn
+Network = Literal[
+    "logistic", "mlp", "ticket", "local", "cnn", "tcn", "resnet", "gru", "lstm", "attention", "bag", "mixer"
+]
+Reference = Literal["neighbours", "svm", "forest", "boosting"]  # untuned classifiers of scikit-learn
+NETWORKS, REFERENCES = get_args(Network), get_args(Reference)
 MODELS = (*NETWORKS, *REFERENCES)
 ENDS = ("mlp", "cnn")  # where the score is 0 and 1
 DOUBLED = ("corr_noise_scale", "iid_noise_scale", "shear_scale", "scale_coeff", "max_translation")
@@ -52,38 +56,35 @@ LEAST_WIDTH = 5.0  # points between the costs at both ends, below which there is
 class Protocol(BaseProtocol):
     """The protocol of `architectures`: published data, Adam, batches in fixed order."""
 
-    n_seeds: int = 5
+    n_seeds: NSeeds = 5
     """Seeds: independent repetitions."""
-    models: tuple[str, ...] = MODELS
-    """Of logistic, mlp, ticket, local, cnn, tcn, resnet, gru, lstm, attention, bag, mixer, and scikit-learn's
-    neighbours, svm, forest, boosting. mlp and cnn always are among them: the score is between them."""
-    train_sizes: tuple[int, ...] = ()
-    """Also learn the plain data from their first so many training examples."""
-    n_steps: int = 6000
+    models: tuple[Network | Reference, ...] = MODELS
+    """Models to compare, scikit-learn's neighbours, svm, forest and boosting among them. mlp and cnn are always
+    included: the score is between them."""
+    train_sizes: tuple[PositiveInt, ...] = ()
+    """Sizes of smaller training sets, the first examples of the plain data, to train on as well."""
+    n_steps: PositiveInt = 6000
     """Optimiser steps."""
-    batch_size: int = 100
+    batch_size: PositiveInt = 100
     """Examples per step, taken in fixed order."""
-    learning_rate: float = 1e-2
-    """Of Adam."""
-    eval_every: int = 1000
+    learning_rate: PositiveFloat = 1e-2
+    """Adam's learning rate."""
+    eval_every: PositiveInt = 1000
     """Steps between evaluations."""
     fresh_data: bool = False
-    """A new data set per seed (generator seed 1000 + 2·seed) in place of the published one."""
+    """Use a new data set per seed (generator seed 1000 + 2·seed) in place of the published one."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """MNIST-1D."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(whole=("n_steps", "train_sizes"), positive=("learning_rate",), known={"models": MODELS})
         object.__setattr__(self, "models", tuple(name for name in MODELS if name in (*ENDS, *self.models)))
-        for n in self.train_sizes:
-            if n >= self.data.n_train:
-                raise ValueError(f"train_sizes={n} is not allowed: give fewer than all, n_train={self.data.n_train}")
+        is_smaller = max(self.train_sizes, default=0) < self.data.n_train
+        self._require(is_smaller, "train_sizes", f"less than n_train={self.data.n_train}")
         shape, ticket = (self.data.final_seq_length, self.data.outputs), (40, 10)
         if "ticket" in self.models and shape != ticket:
             raise ValueError(f"models=ticket is for {ticket[0]} positions and {ticket[1]} classes, not {shape}: leave "
                              "it out with --models")  # fmt: skip
-        Plan(self.n_steps, self.batch_size, self.eval_every)
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:

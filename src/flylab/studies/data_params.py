@@ -8,7 +8,7 @@ at all others. Data come from the generator in JAX, whose data_params are traced
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.base.units import axis
 from flylab.data import MNIST1D
 from flylab.data.generator import endless, repeating
@@ -25,7 +26,7 @@ from flylab.models.flops import training_cost
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import plus_minus
-from flylab.study.protocol import BaseProtocol
+from flylab.study.protocol import BaseProtocol, NSeeds, Published
 from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
@@ -42,6 +43,8 @@ class DataParam(NamedTuple):
     logarithmic: bool = False
 
 
+DataParamName = Literal["max_translation", "corr_noise_scale", "iid_noise_scale", "shear_scale", "scale_coeff",
+                        "final_seq_length", "n_train"]  # fmt: skip
 DATA_PARAMS = {
     "max_translation": DataParam("max_translations", "greatest translation (points)"),
     "corr_noise_scale": DataParam("corr_noise_scales", "smooth noise (amplitude)"),
@@ -62,17 +65,18 @@ UNTESTED = ("final_seq_length", "n_train")  # other inputs than the network's ow
 class Protocol(BaseProtocol):
     """The protocol of `architectures`, on training data of its own per seed, from the generator in JAX.
 
-    The test set of a setting is the same for all seeds, hence large. A data parameter's values always include the one in `data`.
+    The test set of a setting is the same for all seeds, hence large. The values of a data parameter always include the
+    one in `data`.
     """
 
-    n_seeds: int = 5
+    n_seeds: NSeeds = 5
     """Seeds: independent repetitions."""
-    data_params: tuple[str, ...] = tuple(DATA_PARAMS)
-    """The data parameters to turn, one at a time."""
-    models: tuple[str, ...] = ("mlp", "cnn")
-    """Of mlp, cnn, logistic, gru."""
-    max_translations: tuple[int, ...] = (1, 12, 24, 36, 48, 60)
-    """Values of max_translation; 1 is none."""
+    data_params: tuple[DataParamName, ...] = get_args(DataParamName)
+    """Data parameters to vary, one at a time."""
+    models: tuple[Published, ...] = ("mlp", "cnn")
+    """Networks to train."""
+    max_translations: tuple[PositiveInt, ...] = (1, 12, 24, 36, 48, 60)
+    """Values of max_translation; 1 is no translation."""
     corr_noise_scales: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 1.0)
     """Values of corr_noise_scale."""
     iid_noise_scales: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
@@ -81,30 +85,24 @@ class Protocol(BaseProtocol):
     """Values of shear_scale."""
     scale_coeffs: tuple[float, ...] = (0.0, 0.2, 0.4, 0.8, 1.6)
     """Values of scale_coeff."""
-    final_seq_lengths: tuple[int, ...] = (10, 20, 40, 80, 160)
+    final_seq_lengths: tuple[PositiveInt, ...] = (10, 20, 40, 80, 160)
     """Values of final_seq_length."""
-    train_sizes: tuple[int, ...] = (250, 500, 1000, 2000, 4000, 8000, 16_000)
+    train_sizes: tuple[PositiveInt, ...] = (250, 500, 1000, 2000, 4000, 8000, 16_000)
     """Values of n_train."""
-    n_steps: int = 6000
+    n_steps: PositiveInt = 6000
     """Optimiser steps."""
-    batch_size: int = 100
+    batch_size: PositiveInt = 100
     """Examples per step, taken in fixed order."""
-    learning_rate: float = 1e-2
-    """Of Adam."""
+    learning_rate: PositiveFloat = 1e-2
+    """Adam's learning rate."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=10_000))
-    """The data set, of which one data parameter at a time is turned."""
+    """The data set, of which one data parameter at a time is varied."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(
-            whole=("n_steps", "train_sizes"),
-            positive=("learning_rate",),
-            known={"data_params": DATA_PARAMS, "models": NETWORKS},
-        )
         for data_param in self.data_params:
             for value in self.settings(data_param):
-                replace(self.data, **{data_param: value})  # refuses what is not allowed
-        Plan(self.n_steps, self.batch_size)
+                replace(self.data, **{data_param: value})  # raises ValueError where a value does not fit the others
 
     def settings(self, data_param: str) -> list:
         """The values of a data parameter in ascending order, its usual one among them."""

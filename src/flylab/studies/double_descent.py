@@ -9,7 +9,7 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, Splits, published
 from flylab.models import Model, convolutional, dense, n_params
@@ -34,7 +35,7 @@ from flylab.results.statistics import (
     peak_place,
     plus_minus,
 )
-from flylab.study.protocol import BaseProtocol
+from flylab.study.protocol import BaseProtocol, NSeeds
 from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import squared_error, supervised
 from flylab.training.population import Progress, train_members
@@ -96,6 +97,8 @@ class Treatment(NamedTuple):
     error: Callable | None = None
 
 
+TreatmentName = Literal["mlp-noise", "mlp-clean", "mlp-strict", "cnn-noise", "random-nll", "two-class-nll",
+                        "random-mse", "two-class-mse"]  # fmt: skip
 TREATMENTS = {
     "mlp-noise": Treatment("MLP, label noise", MLP, _as_given),
     "mlp-clean": Treatment("MLP, no label noise", MLP, _clean),
@@ -106,50 +109,43 @@ TREATMENTS = {
     "random-mse": Treatment("squared error, random labels", MLP, _random, squared_error),
     "two-class-mse": Treatment("squared error, two classes", MLP, _two_class, squared_error),
 }
-CURVES, THRESHOLDS = tuple(TREATMENTS)[:4], tuple(TREATMENTS)[4:]
+CURVES, THRESHOLDS = get_args(TreatmentName)[:4], get_args(TreatmentName)[4:]
 
 
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
     """The notebook's protocol, on fresh data per seed: SGD with momentum, batches reshuffled in each epoch."""
 
-    n_seeds: int = 6
+    n_seeds: NSeeds = 6
     """Seeds: independent repetitions."""
-    treatments: tuple[str, ...] = CURVES
-    """What to train: mlp-noise, mlp-clean, mlp-strict, cnn-noise; random- and two-class- with -nll and -mse."""
-    widths: tuple[int, ...] = WIDTHS
+    treatments: tuple[TreatmentName, ...] = CURVES
+    """Networks, labels and losses to train with."""
+    widths: tuple[PositiveInt, ...] = WIDTHS
     """Hidden units of the MLPs."""
-    channels: tuple[int, ...] = CHANNELS
+    channels: tuple[PositiveInt, ...] = CHANNELS
     """Channels of the CNNs."""
-    sample_sizes: tuple[int, ...] = ()
+    sample_sizes: tuple[PositiveInt, ...] = ()
     """More sizes of the training set for mlp-noise."""
-    sample_widths: tuple[int, ...] = (21, 27, 36, 47, 61, 80)
+    sample_widths: tuple[PositiveInt, ...] = (21, 27, 36, 47, 61, 80)
     """Hidden units of the MLPs at those sizes."""
-    threshold_sizes: tuple[int, ...] = (500, 1000, 2000, 4000)
+    threshold_sizes: tuple[PositiveInt, ...] = (500, 1000, 2000, 4000)
     """Sizes of the training set for random- and two-class-."""
-    threshold_outputs: tuple[int, ...] = (2, 5, 10)
+    threshold_outputs: tuple[PositiveInt, ...] = (2, 5, 10)
     """Numbers of outputs for random- and two-class-."""
-    n_epochs: int = 500
+    n_epochs: PositiveInt = 500
     """Epochs of `n_train` examples; networks on fewer or more examples train for as many steps."""
-    batch_size: int = 100
+    batch_size: PositiveInt = 100
     """Examples per step."""
-    learning_rate: float = 1e-2
-    """Of SGD."""
+    learning_rate: PositiveFloat = 1e-2
+    """SGD's learning rate."""
     momentum: float = 0.9
-    """Of SGD."""
-    n_evaluations: int = 24
+    """SGD's momentum."""
+    n_evaluations: PositiveInt = 24
     """Evaluations, at steps in a geometric series from the end of the first epoch on."""
     fresh_data: bool = True
-    """A new data set per seed (generator seed 1000 + 2·seed), else the published one: its noise is one draw only."""
+    """Use a new data set per seed (generator seed 1000 + 2·seed), else the published one, whose noise is one draw."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=12000, label_noise=0.15))
     """The data set."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        sizes = ("widths", "channels", "sample_sizes", "sample_widths", "threshold_sizes", "threshold_outputs")
-        whole = ("n_epochs", "batch_size", "n_evaluations", *sizes)
-        self._require(whole=whole, positive=("learning_rate",), known={"treatments": TREATMENTS})
-        Plan(self.n_steps, self.batch_size)
 
     @property
     def n_steps(self) -> int:

@@ -7,12 +7,15 @@ The mean training loss of a whole run of 200 steps is differentiated with respec
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 import optax
 import xarray as xr
 from matplotlib.figure import Figure
+from msgspec import Meta
 
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, Splits, published
 from flylab.models import dense
 from flylab.results.claims import Claim
@@ -37,34 +40,27 @@ RATES = tuple(round(float(rate), 4) for rate in np.geomspace(0.05, 3, 60))
 class Protocol(BaseProtocol):
     """The published protocol: a tanh MLP 40-50-10, gradient descent without momentum, batches in fixed order."""
 
-    starts: tuple[float, ...] = STARTS
+    starts: Annotated[tuple[PositiveFloat, ...], Meta(min_length=1)] = STARTS
     """Learning rates to start from; the published ones are 1.5 and 0.15."""
-    n_outer_steps: int = 50
+    n_outer_steps: PositiveInt = 50
     """Steps of gradient descent on the learning rate."""
-    outer_rate: float = 0.3
-    """The rate of that descent."""
-    n_steps: int = 200
+    outer_rate: PositiveFloat = 0.3
+    """Learning rate of the outer gradient descent."""
+    n_steps: PositiveInt = 200
     """Inner steps: optimiser steps of each training run."""
-    batch_size: int = 50
+    batch_size: PositiveInt = 50
     """Examples per inner step."""
-    width: int = 50
+    width: PositiveInt = 50
     """Hidden units."""
-    rates: tuple[float, ...] = RATES
+    rates: Annotated[tuple[PositiveFloat, ...], Meta(min_length=1)] = RATES
     """The grid of learning rates that metalearning is compared with."""
     fresh_start: bool = False
-    """New initial weights in each outer step, else a seed's own: then each outer step meets a new landscape."""
+    """Draw new initial weights in each outer step, which then meets a new landscape; by default each seed keeps its
+    own."""
     fresh_data: bool = False
-    """A new data set per seed (generator seed 1000 + 2·seed), else the published one."""
+    """Use a new data set per seed (generator seed 1000 + 2·seed), else the published one."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """The data set."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(whole=("n_outer_steps", "n_steps", "width"), positive=("starts", "rates", "outer_rate"))
-        for name in ("starts", "rates"):
-            if not getattr(self, name):
-                raise ValueError(f"{name}=() is not allowed: give numbers > 0")
-        self.plan()
 
     def plan(self, record_loss: bool = False) -> Plan:
         """Of an inner run; evaluated at both ends only."""

@@ -9,24 +9,25 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from msgspec import Meta
 
 from flylab.base.config import from_json
+from flylab.base.constraints import MOST, NonNegativeInt, PositiveFloat, PositiveInt
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, exchanged, published, reversed_, shuffled
 from flylab.models import Model, tickets
 from flylab.models.masks import Mask, adjacency, applied, first_layer, full, masked, pack, prune, random_mask, unpack
-from flylab.models.registry import PUBLISHED
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import interval
 from flylab.runs.runner import Resume
-from flylab.study.protocol import BaseProtocol
+from flylab.study.protocol import BaseProtocol, Published
 from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import Objective, supervised
 from flylab.training.population import Progress, run_members
@@ -36,6 +37,7 @@ from flylab.training.train import Trained, training_run
 TREATMENTS = ("dense", "random", "ticket", "reinitialised")
 CRITERIA = ("ticket", "random")
 RUN_LENGTHS = (2, 3, 4)
+Arrangement = Literal["plain", "shuffled", "reversed", "exchanged"]
 ARRANGEMENTS = {
     "plain": lambda length: None,
     "shuffled": functools.partial(shuffled, seed=0),
@@ -49,63 +51,52 @@ COLOUR = {"ticket": COLOURS[1], "random": COLOURS[0], "dense": "0.35", "reinitia
 class Protocol(BaseProtocol):
     """Iterative magnitude pruning with rewinding, and the analysis of its tickets (Greydanus & Kobak 2024)."""
 
-    n_rounds: int = 100
+    n_rounds: Annotated[int, Meta(ge=2, le=MOST)] = 100
     """Rounds of pruning, the first of them dense."""
-    schedule: str = "linear"
-    """Sparsity over rounds: "linear", from 0 to 1 as published, or "geometric", the same share of survivors a round."""
-    prune_rate: float = 0.2
-    """Of the geometric schedule: share of the survivors that a round prunes."""
+    schedule: Literal["linear", "geometric"] = "linear"
+    """Sparsity over rounds: linear from 0 to 1, as published, or geometric: each round prunes the same share."""
+    prune_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.2
+    """Share of the surviving weights that a round of the geometric schedule prunes."""
     one_shot: bool = False
     """Prune each sparsity from the dense network at once, in place of round by round."""
-    scope: str = "layer"
-    """Rank the weights within each "layer" (its biases among them), or "global"."""
+    scope: Literal["layer", "global"] = "layer"
+    """Rank the weights within each layer (its biases among them), or over the whole network."""
     prune_biases: bool = True
     """Prune biases like weights; otherwise all stay."""
-    rewind_to: int = 0
-    """Step of the dense training whose weights the survivors are set back to; 0: the initial ones."""
-    n_steps: int = 1500
+    rewind_to: NonNegativeInt = 0
+    """Step of the dense training to whose weights the survivors are rewound; 0 is the initialisation."""
+    n_steps: PositiveInt = 1500
     """Optimiser steps of a round."""
-    score_at: int = 1000
-    """The step whose weights are ranked."""
-    random_every: int = 1
+    score_at: NonNegativeInt = 1000
+    """Step whose weights are ranked."""
+    random_every: PositiveInt = 1
     """Rounds between random controls."""
-    batch_size: int = 100
+    batch_size: PositiveInt = 100
     """Examples per step of the search, in fixed order."""
-    learning_rate: float = 2e-2
-    """Of Adam."""
-    model: str = "mlp"
-    """A network of flylab."""
-    width: int = 500
-    """Its hidden units or channels, where it has any to choose."""
-    analysed: float = 0.92
-    """Sparsity of the ticket that is analysed: the nearest there is."""
-    analysis_steps: int = 6000
+    learning_rate: PositiveFloat = 2e-2
+    """Adam's learning rate."""
+    model: Published = "mlp"
+    """The network."""
+    width: PositiveInt = 500
+    """Hidden units, or channels, of a network that has a choice of them."""
+    analysed: Annotated[float, Meta(gt=0, lt=1)] = 0.92
+    """Sparsity of the ticket to analyse; the nearest one is taken."""
+    analysis_steps: PositiveInt = 6000
     """Optimiser steps of the analysis."""
-    analysis_batch: int = 500
+    analysis_batch: PositiveInt = 500
     """Examples per step of the analysis."""
-    analysis_every: int = 250
+    analysis_every: PositiveInt = 250
     """Steps between evaluations in the analysis."""
-    arrangements: tuple[str, ...] = tuple(ARRANGEMENTS)
-    """Of the fresh data: all treatments are trained on the plain ones, dense network and ticket on the others."""
+    arrangements: tuple[Arrangement, ...] = get_args(Arrangement)
+    """Arrangements of the fresh data. All treatments train on the plain one, dense network and ticket on the others."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """The data of the search. The analysis has fresh data, of generator seed 1000 + 2·seed."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks = {
-            "n_rounds": self.n_rounds >= 2, "random_every": self.random_every >= 1, "width": self.width >= 1,
-            "prune_rate": 0 < self.prune_rate < 1, "analysed": 0 < self.analysed < 1, "learning_rate":
-            self.learning_rate > 0, "n_steps": self.n_steps >= 1, "analysis_steps": self.analysis_steps >= 1,
-            "score_at": 0 <= self.score_at <= self.n_steps, "rewind_to": 0 <= self.rewind_to <= self.n_steps,
-            "schedule": self.schedule in ("linear", "geometric"), "scope": self.scope in ("layer", "global"),
-            "model": self.model in PUBLISHED, "arrangements": "plain" in self.arrangements
-            and set(self.arrangements) <= set(ARRANGEMENTS),
-        }  # fmt: skip
-        for name, is_good in checks.items():
-            if not is_good:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not allowed: see flylab run lottery --help")
-        Plan(self.n_steps, self.batch_size)
-        Plan(self.analysis_steps, self.analysis_batch, self.analysis_every)
+        for name in ("score_at", "rewind_to"):
+            self._require(getattr(self, name) <= self.n_steps, name, f"at most n_steps={self.n_steps}")
+        self._require("plain" in self.arrangements, "arrangements", "a list with plain in it")
 
     @property
     def sparsities(self) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ within the training step, of which no example is seen twice.
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.base.units import axis
 from flylab.data import MNIST1D, Splits, published
 from flylab.data.generator import endless
@@ -33,6 +34,7 @@ from flylab.training.step import Plan
 
 TITLES = {"none": "no pooling", "stride": "stride 2", "max": "max", "average": "average", "l2": "L2"}
 TRUE_POOLINGS = ("max", "average", "l2")
+Pooling = Literal["none", "stride", "max", "average", "l2"]  # `convolutional.POOLINGS`
 COLOUR = dict(zip(TITLES, ("0.25", *COLOURS), strict=False))
 
 
@@ -43,36 +45,30 @@ COLOUR = dict(zip(TITLES, ("0.25", *COLOURS), strict=False))
 class Protocol(BaseProtocol):
     """The notebook's protocol, on fresh data per seed (generator seed 1000 + 2·seed): Adam, batches in fixed order."""
 
-    poolings: tuple[str, ...] = convolutional.POOLINGS
-    """Of none, stride, max, average, l2."""
-    train_sizes: tuple[int, ...] = (1000, 2000, 5000, 10_000, 20_000, 50_000)
+    poolings: tuple[Pooling, ...] = get_args(Pooling)
+    """Variants of pooling to compare."""
+    train_sizes: tuple[PositiveInt, ...] = (1000, 2000, 5000, 10_000, 20_000, 50_000)
     """Training examples."""
     endless: bool = True
-    """Also train on data without end: every batch is made for its step."""
-    endless_n_test: int = 10_000
+    """Also train on endless data: every batch is made for its step."""
+    endless_n_test: PositiveInt = 10_000
     """Test examples for endless data. They are the same for all seeds, hence many."""
-    channels: int = 20
-    """Of both convolutions."""
-    n_steps: int = 6000
+    channels: PositiveInt = 20
+    """Channels of both convolutions."""
+    n_steps: PositiveInt = 6000
     """Optimiser steps."""
-    batch_size: int = 100
+    batch_size: PositiveInt = 100
     """Examples per step."""
-    learning_rate: float = 1e-2
-    """Of Adam."""
-    eval_every: int = 500
+    learning_rate: PositiveFloat = 1e-2
+    """Adam's learning rate."""
+    eval_every: PositiveInt = 500
     """Steps between evaluations."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=1000))
     """The data set; `train_sizes` replace its `n_train`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(
-            whole=("channels", "n_steps", "endless_n_test", "train_sizes"), positive=("learning_rate",),
-            known={"poolings": convolutional.POOLINGS},
-        )  # fmt: skip
-        if not (self.train_sizes or self.endless):
-            raise ValueError("train_sizes=() is not allowed without endless: give at least one")
-        Plan(self.n_steps, self.batch_size, self.eval_every)
+        self._require(bool(self.train_sizes) or self.endless, "train_sizes", "a non-empty list without endless")
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:

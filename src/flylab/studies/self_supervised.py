@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.base.rng import stream
 from flylab.base.units import axis
 from flylab.data import MNIST1D, Dataset, Splits, published
@@ -32,7 +33,7 @@ from flylab.models import Model, convolutional
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import cross_fitted, plus_minus
-from flylab.study.protocol import BaseProtocol
+from flylab.study.protocol import BaseProtocol, NSeeds
 from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import contrastive, info_nce, vicreg
 from flylab.training.population import Progress, train_members
@@ -50,6 +51,7 @@ class Head(NamedTuple):
     hidden: tuple[int, ...]
 
 
+HeadName = Literal["default", "none", "deep"]
 HEADS = {"default": Head((125,)), "none": Head(()), "deep": Head((125, 125, 125))}
 
 
@@ -63,33 +65,31 @@ class Protocol(BaseProtocol):
     On the published data set, unless `fresh_data`: then intervals are over initialisation, batches and views only.
     """
 
-    n_seeds: int = 5
+    n_seeds: NSeeds = 5
     """Seeds: independent repetitions."""
-    objectives: tuple[str, ...] = ("simclr",)
-    """What to learn by: simclr, vicreg."""
-    heads: tuple[str, ...] = tuple(HEADS)
-    """Of default, none, deep."""
-    on: tuple[str, ...] = ("train",)
-    """What to learn on: train (the notebook's code), all (the paper's text: the test signals, too, without labels)."""
-    n_epochs: int = 200
-    """Epochs of the signals that are learned on."""
-    batch_size: int = 100
+    objectives: tuple[Literal["simclr", "vicreg"], ...] = ("simclr",)
+    """Objectives of learning."""
+    heads: tuple[HeadName, ...] = get_args(HeadName)
+    """Hidden layers between the last convolution and the outputs."""
+    on: tuple[Literal["train", "all"], ...] = ("train",)
+    """Signals to learn from: train (the notebook's code), all (the paper's text: test signals, too, without labels)."""
+    n_epochs: PositiveInt = 200
+    """Epochs of the signals to learn from."""
+    batch_size: PositiveInt = 100
     """Signals per step, each in two views."""
-    learning_rate: float = 1e-2
-    """Of Adam."""
-    embedding_size: int = 16
+    learning_rate: PositiveFloat = 1e-2
+    """Adam's learning rate."""
+    embedding_size: PositiveInt = 16
     """Outputs of the network."""
     fresh_data: bool = False
-    """A new data set per seed (generator seed 1000 + 2·seed), else the published one."""
+    """Use a new data set per seed (generator seed 1000 + 2·seed), else the published one."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0))
     """The data set."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = {"objectives": OBJECTIVES, "heads": HEADS, "on": ("train", "all")}
-        self._require(whole=("n_epochs", "batch_size"), positive=("learning_rate",), known=known)
-        if self.embedding_size < self.data.outputs:
-            raise ValueError(f"embedding_size={self.embedding_size} is not allowed: give {self.data.outputs} or more")
+        least = self.data.outputs
+        self._require(self.embedding_size >= least, "embedding_size", f"an integer ≥ {least}, one output per class")
 
     def n_steps(self, on: str) -> int:
         """Optimiser steps."""

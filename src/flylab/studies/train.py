@@ -8,13 +8,14 @@ from typing import Literal
 import xarray as xr
 from matplotlib.figure import Figure
 
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, published
 from flylab.models import Model, get_model
 from flylab.models.flops import training_cost
 from flylab.models.registry import PUBLISHED
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import plus_minus
-from flylab.study.protocol import BaseProtocol
+from flylab.study.protocol import BaseProtocol, Published
 from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
@@ -27,33 +28,24 @@ NETWORKS = PUBLISHED
 class Protocol(BaseProtocol):
     """One network on one data set: by default the published MLP, as `architectures` trains it."""
 
-    model: Literal["logistic", "mlp", "cnn", "gru"] = "mlp"
+    model: Published = "mlp"
     """The network."""
-    width: int | None = None
+    width: PositiveInt | None = None
     """Hidden units, or channels; by default the published number."""
-    n_steps: int = 6000
+    n_steps: PositiveInt = 6000
     """Optimiser steps."""
-    batch_size: int = 100
+    batch_size: PositiveInt = 100
     """Examples per step."""
-    learning_rate: float = 1e-2
-    """Of the optimiser."""
+    learning_rate: PositiveFloat = 1e-2
+    """Learning rate of the optimiser."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam, or gradient descent."""
     shuffle: bool = False
     """Draw a new order of the examples in each epoch."""
-    eval_every: int = 250
+    eval_every: PositiveInt = 250
     """Steps between evaluations."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """MNIST-1D, one data set for all seeds."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.width is not None:
-            self._require(whole=("width",))
-        if self.model not in NETWORKS:
-            raise ValueError(f"model={self.model!r} is not allowed: give one of {', '.join(NETWORKS)}")
-        self._require(whole=("n_steps",), positive=("learning_rate",))
-        Plan(self.n_steps, self.batch_size, self.eval_every, self.shuffle, self.optimizer)
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:

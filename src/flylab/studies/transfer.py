@@ -8,7 +8,6 @@ downloaded, scikit-learn's digits). The learned function comes from the study `a
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -16,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from scipy.stats import rankdata
 
+from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import Dataset, Images, Splits, load_images
-from flylab.data.images.load import digest
+from flylab.data.images.load import Name, digest
 from flylab.models import activations, convolutional
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
@@ -41,25 +41,20 @@ class Protocol(BaseProtocol):
     The digits are few, so batches are small: at 50 examples an epoch would be 24 steps, in which no network learns.
     """
 
-    dataset: Literal["digits", "mnist", "fashion_mnist", "cifar10"] = "digits"
+    dataset: Name = "digits"
     """The images."""
     data_dir: str | None = None
-    """A folder with the images' files, in <dataset>/. By default they are downloaded; digits need no files."""
-    n_train: int | None = None
+    """Folder with the images' files, in <dataset>/. By default they are downloaded; digits need no files."""
+    n_train: PositiveInt | None = None
     """Training images. By default all but the validation set."""
-    channels: int = 16
-    """Of each convolution."""
-    n_epochs: int = 10
+    channels: PositiveInt = 16
+    """Channels of each convolution."""
+    n_epochs: PositiveInt = 10
     """Epochs of all training images."""
-    batch_size: int = 10
+    batch_size: PositiveInt = 10
     """Examples per step."""
-    learning_rate: float = 1e-3
-    """Of Adam."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._require(whole=("channels", "n_epochs", "batch_size"), positive=("learning_rate",))
-        self.images(0)
+    learning_rate: PositiveFloat = 1e-3
+    """Adam's learning rate."""
 
     def images(self, seed: int) -> Images:
         """Each seed divides the images anew: the published test sets stay, digits have none."""

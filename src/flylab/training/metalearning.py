@@ -11,7 +11,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from flylab.base import runtime
+from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt, check
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params, Scalar
 from flylab.base.units import attach_units
@@ -41,7 +42,7 @@ from flylab.training.step import (
 from flylab.training.train import TrainingRun, check_training, train_to_end
 
 History = dict[str, jax.Array]
-MODES = ("auto", "forward", "reverse")
+Mode = Literal["auto", "forward", "reverse"]
 FEW = 3  # number of hyper-parameters up to which forward mode is faster
 EXPLODED = 1e3  # a gradient norm of so many times the outer loss is useless for descent
 
@@ -82,7 +83,7 @@ def mean_loss(history: History) -> Scalar:
 
 
 @dataclass(frozen=True)
-class MetaPlan:
+class MetaPlan(Checked):
     """The part of a metalearning run's settings that determines its compiled program.
 
     Attributes:
@@ -101,28 +102,18 @@ class MetaPlan:
     """
 
     inner: Plan
-    n_steps: int
+    n_steps: PositiveInt
     optimizer: optax.GradientTransformation
     outer: Callable[[History], Scalar] = mean_loss
-    mode: str = "auto"
+    mode: Mode = "auto"
     fresh_start: bool = False
-    save_hparams_at: tuple[int, ...] = ()
+    save_hparams_at: tuple[NonNegativeInt, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.n_steps < 1:
-            raise ValueError(f"n_steps={self.n_steps} is not allowed: give a whole number ≥ 1")
-        _check_mode(self.mode)
-        if list(self.save_hparams_at) != sorted(set(self.save_hparams_at)) or not all(
-            0 <= step <= self.n_steps for step in self.save_hparams_at
-        ):
-            raise ValueError(
-                f"save_hparams_at={self.save_hparams_at} is not allowed: give steps from 0 to {self.n_steps} in ascending order"
-            )
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in MODES:
-        raise ValueError(f"mode={mode!r} is not allowed: give one of {', '.join(MODES)}")
+        super().__post_init__()
+        steps = self.save_hparams_at
+        is_ascending = list(steps) == sorted(set(steps)) and max(steps, default=0) <= self.n_steps
+        self._require(is_ascending, "save_hparams_at", f"steps from 0 to {self.n_steps} in ascending order")
 
 
 def metagradient(
@@ -135,7 +126,7 @@ def metagradient(
     params: Params | None = None,
     fixed: Hparams | None = None,
     outer: Callable[[History], Scalar] = mean_loss,
-    mode: str = "auto",
+    mode: Mode = "auto",
 ) -> Metagradient:
     """Compute the gradient of an outer loss, a function of the training history, with respect to `hparams`.
 
@@ -165,7 +156,7 @@ def metagradient(
     >>> bool(result.gradient["learning_rate"] < 0)  # a higher rate would lower the mean training loss
     True
     """
-    _check_mode(mode)
+    check("mode", mode, Mode)
     if not isinstance(data, Splits | Source):
         raise data_type_error(data)
     source, sets = (data, None) if isinstance(data, Source) else (None, as_arrays(data))

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
 from flylab.data.splits import SETS, Dataset, Source, Splits
@@ -28,7 +29,7 @@ OPTIMIZERS: dict[str, Callable[[Hparams], optax.GradientTransformation]] = {"ada
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Checked):
     """The part of a training run's settings that determines its compiled program.
 
     Attributes:
@@ -47,31 +48,19 @@ class Plan:
         ValueError: for a value that is not allowed.
     """
 
-    n_steps: int
-    batch_size: int = 100
-    eval_every: int | tuple[int, ...] = 250
+    n_steps: NonNegativeInt
+    batch_size: PositiveInt = 100
+    eval_every: PositiveInt | tuple[PositiveInt, ...] = 250
     shuffle: bool = False
-    optimizer: str | Callable[[Hparams], optax.GradientTransformation] = "adam"
-    save_params_at: tuple[int, ...] = ()
+    optimizer: Literal["adam", "sgd"] | Callable[[Hparams], optax.GradientTransformation] = "adam"
+    save_params_at: tuple[NonNegativeInt, ...] = ()
     record_loss: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("n_steps", 0), ("batch_size", 1), ("eval_every", 1)):
-            value = getattr(self, name)
-            if min(value, default=least) < least if isinstance(value, tuple) else value < least:
-                raise ValueError(f"{name}={value} is not allowed: give a whole number ≥ {least}")
-        if not isinstance(self.shuffle, bool):
-            raise ValueError(f"shuffle={self.shuffle!r} is not allowed: give True or False")
-        if list(self.save_params_at) != sorted(set(self.save_params_at)) or not all(
-            0 <= step <= self.n_steps for step in self.save_params_at
-        ):
-            raise ValueError(
-                f"save_params_at={self.save_params_at} is not allowed: give steps from 0 to {self.n_steps} in ascending order"
-            )
-        if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
-            raise ValueError(
-                f"optimizer={self.optimizer!r} is not allowed: give one of {', '.join(OPTIMIZERS)}, or a function"
-            )
+        super().__post_init__()
+        steps = self.save_params_at
+        is_ascending = list(steps) == sorted(set(steps)) and max(steps, default=0) <= self.n_steps
+        self._require(is_ascending, "save_params_at", f"steps from 0 to {self.n_steps} in ascending order")
 
     @property
     def evaluated(self) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ def _(mo):
 
 @app.cell
 def _(mo, settings):
-    _usual = settings.usual_data_params()
+    _usual = settings.data_params_of(settings.MNIST1D())
 
     def _control(name):
         control = settings.DATA_PARAMS[name]

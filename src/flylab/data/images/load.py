@@ -10,69 +10,57 @@ Files are read from `data_dir/<name>/`, or from the user's cache folder, into wh
 
 import hashlib
 import math
-import operator
 import os
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Integer, UInt8
 
+from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt, Seed
 from flylab.data.formats import DataFileError
 from flylab.data.images.downloads import files_of
 from flylab.data.images.files import read_cifar10, read_idx_pair
 from flylab.data.splits import Dataset, Splits
 
-NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
+Name = Literal["digits", "mnist", "fashion_mnist", "cifar10"]
 N_VALID = 5000
 N_VALID_DIGITS, N_TEST_DIGITS = 200, 397  # 1200 training examples remain
 
 
 @dataclass(frozen=True)
-class Images:
-    """Which images, and how they are divided.
+class Images(Checked):
+    """An image data set and its division into training, validation and test set.
 
     Attributes:
         name: "digits", "mnist", "fashion_mnist" or "cifar10".
         n_train: training examples; by default all but the validation set.
-        n_valid: held out from the training examples; by default 200 of digits, 5000 of the others (of files with fewer
-            than 40 000 training examples an eighth).
-        n_test: test examples; by default all that were published as such, 397 of digits.
-        seed: of the division. It keeps the classes' proportions. The published test sets stay what they are: only
-            of digits, which have none, it chooses the test examples, too.
-        data_dir: a folder that holds the files in `<name>/`, as published or unpacked; then nothing is downloaded.
+        n_valid: validation examples, taken from the training examples; by default 200 for digits, 5000 for the others
+            (an eighth of the training examples if they are fewer than 40 000).
+        n_test: test examples; by default the published test set, 397 for digits.
+        seed: seed of the division, which keeps the proportions of the classes. Published test sets are not divided
+            anew; digits have none, so the seed chooses their test examples, too.
+        data_dir: folder that holds the files in `<name>/`, as published or unpacked; then nothing is downloaded.
 
     Raises:
         ValueError: naming the field, its value and what is allowed.
 
     >>> Images("mnits")
     Traceback (most recent call last):
-    ValueError: name='mnits' is not allowed: give one of digits, mnist, fashion_mnist, cifar10
+    ValueError: name='mnits' must be one of digits, mnist, fashion_mnist, cifar10
     """
 
-    name: str = "digits"
-    n_train: int | None = None
-    n_valid: int | None = None
-    n_test: int | None = None
-    seed: int = 0
+    name: Name = "digits"
+    n_train: PositiveInt | None = None
+    n_valid: NonNegativeInt | None = None
+    n_test: PositiveInt | None = None
+    seed: Seed = 0
     data_dir: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in NAMES:
-            raise ValueError(f"name={self.name!r} is not allowed: give one of {', '.join(NAMES)}")
-        for field, least in (("n_train", 1), ("n_valid", 0), ("n_test", 1), ("seed", 0)):
-            value = getattr(self, field)
-            if value is None and field != "seed":
-                continue
-            try:
-                number = -1 if isinstance(value, bool) else operator.index(value)  # pyright: ignore[reportArgumentType]
-            except TypeError:
-                number = -1
-            if number < least or number >= 2**32:
-                raise ValueError(f"{field}={value} is not allowed: give a whole number ≥ {least} and < 2³²")
-            object.__setattr__(self, field, number)
+        super().__post_init__()
         if self.data_dir is not None:
-            object.__setattr__(self, "data_dir", os.fspath(self.data_dir))  # text, as configs must be
+            object.__setattr__(self, "data_dir", os.fspath(self.data_dir))  # a string, as configs must be
 
 
 class Raw(NamedTuple):
