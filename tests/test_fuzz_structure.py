@@ -164,7 +164,7 @@ def test_foreign_results_are_shown_or_refused_and_nothing_leaves_the_folder(tmp_
     folder = top / "deep" / "out" / "train" / "smoke-0"
     netcdf.save(folder / "results.nc", data)
     words = ["--x", "step", "-o", str(folder / "plot.png")]
-    for command in (["claims", "--out", str(folder.parents[1])], ["report", "--out", str(folder.parents[1])],
+    for command in (["claims", str(folder.parents[1])], ["report", str(folder)],
                     ["plot", str(folder), *words], ["plot", str(folder), *words, "--y", "model"],
                     ["plot", str(folder), *words, "--lines", "arrangement", "--panels", "n_train"]):  # fmt: skip
         assert main(command) in (0, 2)
@@ -173,7 +173,7 @@ def test_foreign_results_are_shown_or_refused_and_nothing_leaves_the_folder(tmp_
 
 def test_the_folder_of_sweeps_holds_no_runs(tmp_path, capsys):
     netcdf.save(tmp_path / "sweeps" / "sweep" / "results.nc", xr.Dataset(attrs={"study": "train"}))
-    assert main(["report", "--out", str(tmp_path)]) == 2
+    assert main(["report", str(tmp_path)]) == 2
     assert "there are no runs in" in capsys.readouterr().err
 
 

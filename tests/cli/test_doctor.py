@@ -28,11 +28,11 @@ def test_a_device_that_computes_wrongly_fails_and_its_verdicts_carry_a_warning(m
     assert main(["doctor"]) == 1
     assert "BAD  parity of" in capsys.readouterr().out
     assert runtime.parity() == "failed"
-    assert main(["run", "train", "--preset", "smoke", "--n-steps", "2", "--out", str(tmp_path)]) == 0
+    assert main(["run", "train", "smoke", "--n-steps", "2", "--out", str(tmp_path)]) == 0
     assert "failed the parity test" in capsys.readouterr().err
     (report,) = tmp_path.glob("train/*/report.html")
     assert "Warning: computed on a device" in report.read_text()
-    assert main(["claims", "--out", str(tmp_path)]) == 0
+    assert main(["claims", str(tmp_path)]) == 0
     assert "failed the parity test" in capsys.readouterr().err
 
 

@@ -1,19 +1,27 @@
 """The command line: one clear line and exit code 2 for bad input, and the smoke preset from end to end."""
 
+import dataclasses
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from typing import Annotated, Literal
 
 import numpy as np
 import pytest
+from cyclopts import App, CoercionError, Parameter
 
 import flylab
+from flylab.base.config import to_json
 from flylab.cli.main import main
+from flylab.cli.options import with_options
+from flylab.reporting import report
+from flylab.study import get_study, protocol_of
 
-TINY = ["--preset", "smoke", "--n-steps", "20", "--n-train", "100"]
+TINY = ["smoke", "--n-steps", "20", "--n-train", "100"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,7 @@ def test_the_run_folder_holds_everything(out):
     names = {"members", "results.nc", "claims.json", "figure.png", "figure.svg", "report.html", "provenance.json"}
     assert {path.name for path in folder.iterdir()} == names
     page = (folder / "report.html").read_text()
-    assert "flylab run architectures --preset smoke --n-steps 20 --n-train 100" in page
+    assert "flylab run architectures smoke --n-steps 20 --n-train 100" in page
     assert 'src="data:image/png' in page
     assert "http" not in page.replace("http-equiv", "")  # self-contained
 
@@ -44,7 +52,7 @@ def test_again_returns_at_once(out, capsys):
 
 
 def test_claims_json(out, capsys):
-    assert main(["claims", "--out", str(out), "--json"]) == 0
+    assert main(["claims", str(out), "--json"]) == 0
     claims = json.loads(capsys.readouterr().out)
     fields = "study preset run id statement source published unit region effect low high n_seeds verdict"
     assert set(f"{fields} verdict_adjusted seeds_needed note".split()) == set(claims[0])
@@ -53,7 +61,7 @@ def test_claims_json(out, capsys):
     by_id = {claim["id"]: claim for claim in claims}
     assert by_id["spatial-gap"]["n_seeds"] == 2
     assert by_id["discriminates"]["effect"] is None
-    assert main(["claims", "--out", str(out)]) == 0
+    assert main(["claims", str(out)]) == 0
 
 
 def test_report_is_rebuilt_from_results_alone(out):
@@ -61,7 +69,7 @@ def test_report_is_rebuilt_from_results_alone(out):
     before = {name: (folder / name).read_bytes() for name in ("claims.json", "figure.png", "figure.svg", "report.html")}
     for name in before:
         (folder / name).unlink()
-    assert main(["report", "--out", str(out)]) == 0
+    assert main(["report", str(out)]) == 0
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
@@ -108,37 +116,154 @@ def test_data_plot(tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_list_and_help(capsys):
+def test_claims_and_report_of_one_run(out, capsys):
+    """A run's folder is as good as the folder of all runs."""
+    (folder,) = (out / "architectures").iterdir()
+    (folder / "report.html").unlink()
+    for path in (folder, out):
+        assert main(["claims", str(path)]) == 0
+        said = capsys.readouterr().out
+        assert "spatial-gap: " in said
+        assert "published" in said
+        assert main(["report", str(path)]) == 0
+        assert capsys.readouterr().out.strip() == str(folder / "report.html")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_claims_fit_the_terminal(columns, out, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["claims", str(out)]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines()[1:])) <= columns
+
+
+def test_list(capsys):
     assert main(["list"]) == 0
-    assert "architectures" in capsys.readouterr().out
-    assert main([]) == main(["--help"]) == main(["--version"]) == main(["run", "--help"]) == 0
-    with pytest.raises(SystemExit) as exit_:
-        main(["run", "architectures", "--help"])
-    assert exit_.value.code == 0
     said = capsys.readouterr().out
-    assert "--n-seeds" in said
-    assert "--max-translation" in said
+    assert "double-descent" in said
+    assert "double_descent" not in said
+    assert main(["list", "--json"]) == 0
+    studies = {study["study"]: study for study in json.loads(capsys.readouterr().out)}
+    assert studies["double-descent"]["presets"]["smoke"] == {"n_seeds": 2, "n_members": 70, "minutes": 0.5}
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["fly"], "there is no command 'fly'"),
-        (["run", "archtectures"], "there is no study 'archtectures'; did you mean 'architectures'? There are"),
-        (["run", "architectures", "--preset", "quik"], "no preset 'quik'; it has smoke, quick, paper"),
+        ([], "leaderboard"),
+        (["--help"], "slurm"),
+        (["help"], "Studies"),
+        (["help", "run"], "double-descent"),
+        (["run", "--help"], "flylab list"),
+        (["run", "double_descent", "--help"], "threshold"),
+        (["run", "architectures", "--help"], "--max-translation"),
+        (["run", "architectures", "paper", "--help"], "[default: 30]"),
+        (["help", "run", "architectures", "quick"], "[default: 10]"),
+        (["evaluate", "--help"], "[default: 2 (smoke), 4 (quick), 10 (paper)]"),
+        (["data", "--help"], "--n-train"),
+        (["--version"], f"flylab {flylab.__version__}"),
+        (["version"], f"flylab {flylab.__version__}"),
+    ],
+)
+def test_help(words, says, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(words) == 0
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell, tmp_path, capsys):
+    assert main(["--install-completion", "--shell", shell, "--output", str(tmp_path / "script")]) == 0
+    script = (tmp_path / "script").read_text()
+    assert {word for word in ("double-descent", "threshold", "leaderboard", "n-seeds") if word not in script} == set()
+    assert "double_descent" not in script.replace("_double_descent", "")
+
+
+def test_options_of_fields():
+    """Constraints in annotations, values of a preset and inherited help reach the command line."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Inner:
+        """Inner options.
+
+        Attributes:
+            size: Its size.
+        """
+
+        size: Annotated[int, object()] = 1
+        limit: int | None = None
+
+    @dataclasses.dataclass(frozen=True)
+    class Outer:
+        sizes: tuple[Annotated[int, {"ge": 1}], ...] = (1,)
+        """Some sizes."""
+        is_odd: bool = True
+        kind: Literal["a", "b"] = "a"
+        inner: Inner = Inner()
+
+    def command(**changes):
+        return changes
+
+    app = App(result_action="return_value", default_parameter=Parameter(consume_multiple=True))
+    app.default(with_options(command, {"big": Outer(sizes=(7, 8), inner=Inner(size=9, limit=2))}))
+
+    assert app([]) == {}
+    words = "--sizes 3 4 --no-is-odd --kind b --size 5 --limit None"
+    assert app(words) == {"sizes": (3, 4), "is_odd": False, "kind": "b", "size": 5, "limit": None}
+    helps = [
+        (name, argument.parameter.help) for argument in app.assemble_argument_collection() for name in argument.names
+    ]
+    assert {("--sizes", "Some sizes."), ("--size", "Its size.")} <= set(helps)
+    for words in ("--sizes 2.5", "--size 1.0", "--size x", "--kind c"):
+        with pytest.raises(CoercionError):
+            app(words, exit_on_error=False, print_error=False)
+
+
+def test_every_repeat_command_is_a_command_line(monkeypatch):
+    """The command in a report makes the protocol that the results name."""
+    ran = []
+    monkeypatch.setattr(report, "execute", lambda study, preset, protocol, *_, **__: ran.append(protocol) or 1 / 0)
+    changes = {"n_seeds": 3, "fresh_data": True, "dataset": ("digits", "mnist1d"), "data_dir": "a b",
+               "data": flylab.MNIST1D(padding=(3, 4), classes=(0, 1), label_noise_repeats=False)}  # fmt: skip
+    protocol = protocol_of(get_study("architectures"), "paper", **changes)
+    attrs = {"study": "architectures", "preset": "paper", "protocol": to_json(protocol)}
+    with pytest.raises(ZeroDivisionError):
+        main(shlex.split(report.repeat_command(attrs))[1:])
+    assert ran == [protocol]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fly"], "there is no command 'fly'; there are list, run"),
+        (["rnu"], "there is no command 'rnu'; did you mean 'run'? There are list"),
+        (["help", "rnu"], "did you mean 'run'?"),
+        (["run", "archtectures"], "there is no study 'archtectures'; did you mean 'architectures'?"),
+        (["run", "lotery", "quick"], "there is no study 'lotery'; did you mean 'lottery'?"),
+        (
+            ["run", "architectures", "quik"],
+            "there is no preset 'quik'; did you mean 'quick'? There are smoke, quick, paper",
+        ),
+        (["run", "architectures", "quick", "paper"], "unexpected word 'paper'"),
+        (["run", "architectures", "--n-sead", "3"], "--n-sead. Did you mean --n-seeds?"),
+        (["run", "train", "--model", "mpl"], 'Did you mean "mlp"?'),
+        (["run", "train", "--n-steps", "2.5"], "n-steps"),
+        (["run", "train", "--n-steps"], "--n-steps needs a value"),
+        (["plot", "runs"], "--x needs a value"),
+        (["data", "--padding", "3"], "--padding needs 2 values"),
+        (["list", "--jsn"], "Did you mean --json?"),
         (["run", "architectures", "--n-seeds", "0"], "n_seeds=0 is not allowed"),
         (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 is not allowed"),
         (["run", "architectures", "--max-translation", "0"], "max_translation=0 is not allowed"),
         (["run", "architectures", "--learning-rate", "-1"], "learning_rate=-1.0 is not allowed"),
         (["run", "architectures", "--n-seeds", "many"], "n-seeds"),
         (["run", "architectures", "--out", "/proc/no"], "cannot write to /proc/no"),
-        (["claims", "--out", "/nowhere"], "there are no runs in /nowhere"),
-        (["report", "--out", "/nowhere"], "there are no runs in /nowhere"),
+        (["claims", "/nowhere"], "there are no runs in /nowhere"),
+        (["report", "/nowhere"], "there are no runs in /nowhere"),
         (["data", "--plot", "picture"], "no ending"),
         (["data"], "nothing to do"),
         (["data", "-o", "a.xls"], "must be one of npz, parquet"),
         (["data", "-o", "/proc/no/a.npz"], "cannot write"),
-        (["data", "--format", "xls", "-o", "a"], "invalid choice"),
+        (["data", "--format", "xls", "-o", "a"], "Choose from"),
         (["data", "--format", "npz", "-o", "/"], "is a folder"),
         (["data", "--plot", "a.png", "-o", "a.xls"], "must be one of"),
         (["data", "--n-train", "4001"], "multiple of the 10 classes"),
@@ -156,9 +281,9 @@ def test_bad_input(words, says, capsys, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_interrupted_it_stops_and_goes_on(tmp_path):
-    words = ["run", "architectures", "--preset", "smoke", "--n-seeds", "6", "--n-steps", "6000", "--out", str(tmp_path)]
+    words = ["run", "architectures", "smoke", "--n-seeds", "6", "--n-steps", "6000", "--out", str(tmp_path)]
     hears = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"  # what & starts is deaf
-    command = [sys.executable, "-c", f"{hears}; from flylab.cli import main; sys.exit(main())", *words]
+    command = [sys.executable, "-c", f"{hears}; from flylab.cli.main import main; sys.exit(main())", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while len(list(tmp_path.rglob("shards/*.nc"))) < 3:
             assert process.poll() is None
@@ -166,6 +291,6 @@ def test_interrupted_it_stops_and_goes_on(tmp_path):
         os.kill(process.pid, signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode == 130
-    assert "goes on from there" in said
+    assert "the same command resumes" in said
     assert "Traceback" not in said
     assert len(list(tmp_path.rglob("shards/*.nc"))) >= 3

@@ -199,7 +199,7 @@ def test_a_damaged_evaluation_is_named(tmp_path):
 
 
 def test_command_line(out, capsys):
-    words = ["evaluate", f"{out / 'mine.py'}:thing", "--preset", "smoke", "--n-steps", "4", "--eval-every", "2"]
+    words = ["evaluate", f"{out / 'mine.py'}:thing", "smoke", "--n-steps", "4", "--eval-every", "2"]
     assert main([*words, "--out", str(out)]) in (0, 2)
     said = capsys.readouterr()
     assert "thing" in said.out
@@ -213,7 +213,7 @@ def test_command_line(out, capsys):
 
 def test_a_flag_is_exit_code_2(out, capsys):
     (out / "dummy.py").write_text("from sklearn.dummy import DummyClassifier\nNet = DummyClassifier()\n")
-    words = ["evaluate", f"{out / 'dummy.py'}:Net", "--preset", "smoke", "--n-steps", "4", "--eval-every", "2"]
+    words = ["evaluate", f"{out / 'dummy.py'}:Net", "smoke", "--n-steps", "4", "--eval-every", "2"]
     assert main([*words, "--out", str(out)]) == 2
     assert "Net is flagged: it predicts one class" in capsys.readouterr().err
 
@@ -222,9 +222,9 @@ def test_a_flag_is_exit_code_2(out, capsys):
     ("words", "message"),
     [
         (["nowhere.py:Net"], "nowhere.py does not exist"),
-        ([], "which model? give its place"),
+        ([], "MODEL is missing"),
         (["flylab.models.convolutional:cnn"], "the name 'cnn' is not allowed"),
-        (["flylab.models.convolutional:cnn", "--name", "a", "--preset", "big"], "no preset 'big'"),
+        (["flylab.models.convolutional:cnn", "big", "--name", "a"], '"big" for PRESET. Choose from: "smoke"'),
         (["flylab.models.convolutional:cnn", "--name", "a", "--learning-rate", "-1"], "learning_rate"),
     ],
 )

@@ -171,8 +171,8 @@ def test_killed_at_any_instant_it_resumes_to_the_same_bits(tmp_path):
     """`kill -9` of a real run at ten instants; then the rest is trained, and all is as if nothing had happened."""
 
     def command(out):
-        words = ["run", "architectures", "--preset", "smoke", "--n-seeds", "6", "--n-steps", "2000", "--out"]
-        return [sys.executable, "-m", "flylab.cli", *words, str(out)]
+        words = ["run", "architectures", "smoke", "--n-seeds", "6", "--n-steps", "2000", "--out"]
+        return [sys.executable, "-m", "flylab", *words, str(out)]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
     (expected,) = (tmp_path / "whole").rglob("results.nc")

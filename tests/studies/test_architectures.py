@@ -20,7 +20,7 @@ from flylab.study.study import protocol_of
 
 STUDY = get_study("architectures")
 TINY = {"n_seeds": 2, "n_steps": 20, "eval_every": 10, "image_eval_every": 20}
-TINY_WORDS = ["--preset", "smoke", "--n-seeds", "2", "--n-steps", "20", "--eval-every", "10"]
+TINY_WORDS = ["smoke", "--n-seeds", "2", "--n-steps", "20", "--eval-every", "10"]
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ class Running:
         self.study, self.preset, self.out = get_study(study), preset, out
         if preset not in self.study.presets:
             raise ValueError(f"{study} has no preset {preset!r}; it has {', '.join(self.study.presets)}")
-        command = [sys.executable, "-m", "flylab", "run", study, "--preset", preset, "--out", str(out)]
+        command = [sys.executable, "-m", "flylab", "run", study, preset, "--out", str(out)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},

@@ -1,7 +1,7 @@
 """Is this machine fit, and do its devices compute rightly? Compilers for accelerators have been silently wrong."""
 
 import importlib.metadata
-import json
+import json as json_
 import os
 import platform
 import shutil
@@ -16,6 +16,8 @@ import numpy as np
 
 import flylab
 from flylab.base import files, runtime
+from flylab.cli.options import Json
+from flylab.cli.terminal import console
 from flylab.data import MNIST1D, published
 from flylab.models import dense
 from flylab.training.objectives import supervised
@@ -53,6 +55,17 @@ def examine() -> list[Finding]:
     return found + parities()
 
 
+def doctor(*, json: Json = False) -> int:
+    """Run `flylab doctor`; exit code 1 if anything is bad."""
+    findings = examine()
+    if json:
+        console().print_json(data=[finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.is_good else 'BAD '} {finding.what:<24} {finding.value}")
+    return 0 if all(finding.is_good for finding in findings) else 1
+
+
 def _free_memory() -> int | None:
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
@@ -88,9 +101,6 @@ def peak(device: Any, n: int = 1024) -> float:
     return 2 * n**3 / statistics.median(seconds)
 
 
-# ── parity ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def parities() -> list[Finding]:
     """Train a small population on each device and compare with NumPy in double precision; keep what was found."""
     expected, found, words = reference(), [], {}
@@ -102,7 +112,7 @@ def parities() -> list[Finding]:
         kind = runtime.kind_of(device)
         words[kind] = "passed" if is_good and words.get(kind) != "failed" else "failed"
     try:
-        files.write_atomic(runtime.PARITY, json.dumps(words, indent=2))
+        files.write_atomic(runtime.PARITY, json_.dumps(words, indent=2))
     except OSError as error:
         found.append(Finding("parity", f"cannot be kept: {error}", is_good=False))
     return found

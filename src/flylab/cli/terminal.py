@@ -1,23 +1,11 @@
 """What the terminal shows: a progress bar, tables, verdicts."""
 
-import contextlib
-import io
-import itertools
-import re
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import tyro
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table as RichTable
 
 if TYPE_CHECKING:
@@ -37,34 +25,17 @@ def one_line(text: str) -> str:
 
 
 def console() -> Console:
-    """The terminal; where there is none, wide enough for whole rows."""
+    """Return the terminal; where there is none, and COLUMNS is not set, 160 columns for whole rows."""
     console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
-def parse(what: Any, **kwargs: Any) -> Any:
-    """`tyro.cli`, its complaint in one line instead of a box.
-
-    Raises:
-        ValueError: for bad input.
-    """
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(what, **kwargs)
-    except SystemExit as exit_:
-        if exit_.code != 2:
-            raise
-    lines = [line.strip("│╭╮╰╯ ") for line in said.getvalue().splitlines()]
-    first = itertools.takewhile(lambda line: not line.startswith("───"), (line for line in lines if "─ " not in line))
-    message = re.sub(r"^Error parsing (protocol|config)[a-z.]*: ", "", " ".join(first).strip())
-    raise ValueError(f"{message} ({kwargs['prog']} --help explains the options)")
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)
 
 
 class Bar:
     """A progress bar on the terminal's error stream: steps, members, time left. A `Watcher`."""
 
     def __enter__(self) -> "Bar":
+        from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.percentage:>3.0f} % of steps"),
             TextColumn("{task.fields[members]}"), TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(),
@@ -105,27 +76,43 @@ def _cell(text: Any) -> str:
 
 
 def print_table(console: Console, table: "Table") -> None:
-    """A study's table."""
-    drawn = RichTable(
-        *map(_cell, table.columns), title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0)
-    )
+    """Print a study's table."""
+    headings = map(_cell, table.columns)
+    grid = RichTable(*headings, title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for row in table.rows:
-        drawn.add_row(*map(_cell, row))
-    console.print(drawn)
+        grid.add_row(*map(_cell, row))
+    console.print(grid)
 
 
-def print_verdicts(console: Console, found: "Sequence[Verdict]") -> None:
-    """Claims with their verdicts in colour."""
+def print_studies(console: Console, studies: "Sequence[dict[str, Any]]") -> None:
+    """Print the name and question of every study, and below them a line for each preset."""
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    for study in studies:
+        grid.add_row(f"[bold]{_cell(study['study'])}[/]", _cell(study["question"]))
+        for preset, cost in study["presets"].items():
+            grid.add_row("", f"[dim]{_cell(preset):<9}  {cost_text(cost)}[/]")
+    console.print(grid)
+
+
+def cost_text(cost: dict[str, Any]) -> str:
+    """Return the seeds, members and minutes of a preset as text of one width."""
+    minutes = "" if cost["minutes"] is None else f"  {cost['minutes']:>4g} min on 2 cores"
+    return f"{cost['n_seeds']:>2} seeds  {cost['n_members']:>4} members{minutes}"
+
+
+def print_verdicts(console: Console, verdicts: "Sequence[Verdict]") -> None:
+    """Print claims: the verdict and the statement, then the numbers behind it."""
     from flylab.reporting.report import effect_text
 
-    drawn = RichTable("claim", "published", "region", "effect (95 % interval)", "verdict", "study-wide", title="Claims",
-                      title_justify="left", box=None, padding=(0, 2, 0, 0))  # fmt: skip
-    for one in found:
-        words = [f"[{_STYLES[word]}]{word}[/]" if word else "–" for word in (one.verdict, one.verdict_adjusted)]
-        if one.seeds_needed is not None:
-            words[0] += f" (~{one.seeds_needed} more seeds)"
-        if one.verdict and one.note:
-            words[0] += f" [dim]({escape(one.note)})[/]"
-        said = (one.id, one.published, f"{one.region} {one.unit}", effect_text(one))
-        drawn.add_row(*map(_cell, said), *words)
-    console.print(drawn)
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    for verdict in verdicts:
+        numbers = [
+            f"effect {effect_text(verdict)}, region {verdict.region} {verdict.unit}, published {verdict.published}",
+            f"study-wide {verdict.verdict_adjusted}" if verdict.verdict_adjusted else "",
+            f"about {verdict.seeds_needed} more seeds would settle it" if verdict.seeds_needed else "",
+            verdict.note if verdict.verdict else "",
+        ]
+        word = f"[{_STYLES[verdict.verdict or 'not tested']}]{verdict.verdict or '–'}[/]"
+        grid.add_row(word, f"[bold]{_cell(verdict.id)}[/]: {_cell(verdict.statement)}")
+        grid.add_row("", f"[dim]{_cell('; '.join(filter(None, numbers)))}[/]")
+    console.print(grid)

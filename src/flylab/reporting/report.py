@@ -170,14 +170,15 @@ def open_results(folder: Path) -> xr.Dataset:
 
 
 def runs_in(out: Path) -> list[Path]:
-    """The folders of all finished runs of studies under `out`; sweeps have no claims.
+    """The folders of all finished runs of studies under `out`, or `out` if it is one; sweeps have no claims.
 
     Raises:
         ValueError: if there are none.
     """
-    found = sorted(path.parent for path in out.glob("*/*/results.nc") if path.parts[-3] != SWEEPS)
+    paths = [*out.glob("results.nc"), *sorted(out.glob("*/*/results.nc"))]
+    found = [path.parent for path in paths if path.absolute().parts[-3] != SWEEPS]
     if not found:
-        raise ValueError(f"there are no runs in {out}; begin with: flylab run architectures --preset quick --out {out}")
+        raise ValueError(f"there are no runs in {out}; begin with: flylab run architectures --out {out}")
     return found
 
 
@@ -205,16 +206,17 @@ def effect_text(verdict: Verdict) -> str:
 
 
 def repeat_command(attrs: dict[str, Any]) -> str:
-    """The command line that makes these results, with every flag that differs from the preset."""
+    """The command line that makes these results, with every option that differs from the preset."""
     study = get_study(attrs["study"])
     asked, preset = json.loads(attrs["protocol"]), plain(study.presets[attrs["preset"]])
-    words = ["flylab", "run", study.name.replace("_", "-"), "--preset", attrs["preset"]]
+    words = ["flylab", "run", study.name.replace("_", "-"), attrs["preset"]]
     for name, value in _flat(asked).items():
         if value != _flat(preset).get(name):
-            words += [
-                f"--{name.replace('_', '-')}",
-                *map(str, value if isinstance(value, list) else [value]),
-            ]
+            flag = name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+            else:
+                words += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
     return shlex.join(words)
 
 

@@ -1,0 +1,54 @@
+"""`flylab run STUDY PRESET`: studies and presets are commands, and a protocol's fields are their options."""
+
+from typing import Any
+
+from cyclopts import App, Group
+
+from flylab.base.config import override_flat
+from flylab.cli.options import OPTIONS, RUNS, Force, Out, with_options
+from flylab.cli.studies import cost, print_warning
+from flylab.cli.terminal import Bar, console, cost_text, print_table, print_verdicts
+from flylab.study.registry import get_study, list_studies
+from flylab.study.study import Study
+
+run = App(
+    name="run",
+    usage="Usage: flylab run STUDY [PRESET] [OPTIONS]",
+    help_epilogue="flylab list shows their questions, flylab run STUDY PRESET --help the options of one.",
+    group_commands=Group("Studies"),
+)
+for _name in dict.fromkeys(written for name in list_studies() for written in (name.replace("_", "-"), name)):
+    run.command(f"{__name__}:{_name}", name=_name, show="_" not in _name)
+
+
+def __getattr__(name: str) -> App:
+    """Return the command of a study, imported when cyclopts first asks for it."""
+    if name.replace("-", "_") not in list_studies():
+        raise AttributeError(name)
+    study = get_study(name)
+    app = App(
+        name=name, help=study.question, usage=f"Usage: flylab run {name} [PRESET] [OPTIONS]",
+        group_parameters=OPTIONS, group_commands=Group("Presets", sort_key=-1),
+    )  # fmt: skip
+    for i, preset in enumerate(study.presets):
+        text = f"{cost_text(cost(study, preset))}\n\n{study.question}"
+        app.command(_command(study, preset), name=preset, help=text, sort_key=i)
+    app.default(_command(study, "quick" if "quick" in study.presets else next(iter(study.presets))))
+    return app
+
+
+def _command(study: Study, preset: str) -> Any:
+    def command(*, out: Out = RUNS, force: Force = False, **changes: Any) -> None:
+        from flylab.reporting.report import run_and_publish, verdicts
+
+        protocol = override_flat(study.presets[preset], changes)
+        with Bar() as watcher:
+            done = run_and_publish(study, preset, protocol, out, force=force, watcher=watcher)
+        terminal = console()
+        print_table(terminal, study.table(done.results))
+        print_verdicts(terminal, verdicts(done.results))
+        print_warning(done.folder)
+        trained = f"trained {done.n_trained} members" if done.n_trained else "found finished, nothing to train"
+        print(f"{trained}; figure, claims and report are in {done.folder}")
+
+    return with_options(command, {preset: study.presets[preset]})

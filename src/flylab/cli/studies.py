@@ -1,0 +1,64 @@
+"""Commands around studies and their runs: `flylab list | claims | report`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flylab.cli.options import RUNS, Json, Runs
+from flylab.cli.terminal import console, print_studies, print_verdicts
+
+if TYPE_CHECKING:
+    from flylab.study.study import Study
+
+
+def list_(*, json: Json = False) -> None:
+    """List the studies and what their presets cost."""
+    from flylab.study.registry import get_study, list_studies
+
+    studies = []
+    for study in map(get_study, list_studies()):
+        costs = {preset: cost(study, preset) for preset in study.presets}
+        studies.append({"study": study.name.replace("_", "-"), "question": study.question, "presets": costs})
+    if json:
+        console().print_json(data=studies)
+    else:
+        print_studies(console(), studies)
+
+
+def cost(study: "Study", preset: str) -> dict[str, Any]:
+    """Return the seeds and members of a preset, and its minutes on two cores or None where they are not known."""
+    protocol = study.presets[preset]
+    n_members = len(study.conditions(protocol)) * protocol.n_seeds
+    return {"n_seeds": protocol.n_seeds, "n_members": n_members, "minutes": study.minutes.get(preset)}
+
+
+def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
+    """Print the verdict on every claim."""
+    from flylab.reporting.report import claims_json, open_results, runs_in, verdicts
+
+    found = {folder: verdicts(open_results(folder)) for folder in runs_in(path)}
+    if json:
+        print(claims_json([verdict for of_run in found.values() for verdict in of_run]), end="")
+        return
+    terminal = console()
+    for folder, of_run in found.items():
+        terminal.print(str(folder), style="bold", markup=False)
+        print_verdicts(terminal, of_run)
+        print_warning(folder)
+
+
+def report(path: Runs = RUNS, /) -> None:
+    """Write figure, claims and report again, from saved results."""
+    from flylab.reporting.report import publish, runs_in
+
+    for folder in runs_in(path):
+        publish(folder)
+        print(folder / "report.html")
+
+
+def print_warning(folder: Path) -> None:
+    """Print what speaks against the verdicts of a run, if anything does."""
+    from flylab.reporting.report import warning_of
+
+    if warning := warning_of(folder):
+        print(f"flylab: {folder}: {warning}", file=sys.stderr)
