@@ -255,9 +255,9 @@ LIARS = {
     "data.safetensors": safetensors(),
     "text.csv": f"# flylab {json.dumps(WIDE)}\nsplit,label,x0\ntrain,0,1\nvalid,0,1\ntest,0,1\n".encode(),
     "train-images-idx3-ubyte": bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(8),
-    "deep.pkl": b"\x80\x04})" + pickle.TUPLE1 * 10**6 + b"K\x01s.",
-    "often.pkl": b"\x80\x04})" + b"".join(b"q%ch%ch%c\x86" % (i, i, i) for i in range(60)) + b"K\x01s.",
     "product.pkl": b"\x80\x04cnumpy\nndarray\n((" + BIG_INT + b"q\x01" + b"h\x01" * 10**5 + b"t\x8c\x02i8C\x00tR.",
+    "memo.pkl": b"\x80\x02Nr" + (2**31 - 1).to_bytes(4, "little") + b".",
+    "bytes.pkl": b"\x80\x05\x96" + (2**30).to_bytes(8, "little") + b".",
     "array.pkl": b"\x80\x04cnumpy\nndarray\n(" + b"\x8a\x06" + HUGE.to_bytes(6, "little") + b"\x85\x8c\x02i8C\x00tR.",
 }
 LIMITED = """

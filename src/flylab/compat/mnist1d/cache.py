@@ -101,8 +101,10 @@ def save(path: Path, identity: Identity, data: dict[str, Any]) -> str:
         OSError: naming the path, if it cannot be written.
     """
     content = pickles.dumps(data)
-    if objection := pickles.objection(content):
-        return f"the set is not saved to {path}, since it could not be read back: {objection}"
+    try:
+        pickles.loads(content)
+    except ValueError as error:
+        return f"the data set is not saved to {path}, since it could not be read back: {error}"
     pickles.write(path, content)
     if _beside(path).exists() and _read(path) is None:
         return f"{_beside(path)} is not flylab's and is left as it is: the arguments of {path} are not noted"

@@ -46,8 +46,10 @@ def to_pickle(thing: Any, path: str | os.PathLike[str]) -> None:
         OSError: naming the path, if it cannot be written.
     """
     content = pickles.dumps(thing)
-    if objection := pickles.objection(content):
-        warnings.warn(f"from_pickle will not read {path} back, pickle.load will: {objection}", stacklevel=2)
+    try:
+        pickles.loads(content)
+    except ValueError as error:
+        warnings.warn(f"from_pickle will not read {path} back, pickle.load will: {error}", stacklevel=2)
     pickles.write(path, content)
 
 
