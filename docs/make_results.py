@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from flylab.reporting import report
+from flylab import reporting
 from flylab.results.plots import style
 from flylab.study.registry import get_study, list_studies
 
@@ -26,11 +26,11 @@ def store(folder: Path) -> str:
     """Store one run, and say what was done with it."""
     if not (folder / "report.html").exists():  # the last file that a run writes
         return "is not finished"
-    results = report.open_results(folder)
+    results = reporting.load(folder)
     name, preset = results.attrs.get("study"), results.attrs.get("preset")
     if name not in list_studies() or preset == "smoke":
         return "is no run to store"
-    command = report.repeat_command(results.attrs)
+    command = reporting.repeat_command(results.attrs)
     if command != f"flylab run {name.replace('_', '-')} --preset {preset}":
         return f"is of another protocol than its preset ({command})"
     place = RESULTS / name / preset
@@ -48,7 +48,7 @@ def store(folder: Path) -> str:
         "provenance": {key: made[key] for key in KEPT if key in made},
     }
     (place / "run.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
-    (place / "claims.json").write_text(report.claims_json(report.verdicts(results)))
+    (place / "claims.json").write_text(reporting.claims_json(reporting.verdicts(results)))
     (place / "figure.png").write_bytes(picture(study.figure(results)))
     return f"is stored in {place}"
 
@@ -68,5 +68,5 @@ def picture(drawn: Any) -> bytes:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python docs/make_results.py FOLDER")
-    for found in report.runs_in(Path(sys.argv[1])):
+    for found in reporting.runs_in(Path(sys.argv[1])):
         print(found, store(found))

@@ -13,6 +13,7 @@ with app.setup:
     import flylab
     from flylab.models import convolutional, dense, layers
     from flylab.reporting import notebook
+    from flylab.results.statistics import interval_text
     from flylab.studies import continuum
 
     flylab.initialise()  # JAX on all cores, before its first use
@@ -74,7 +75,7 @@ def _():
 
 @app.cell
 def _():
-    _known = {row.model: continuum.text(row.plain) for row in continuum.rows(continuum.load_reference())}
+    _known = {row.model: interval_text(row.plain) for row in continuum.rows(continuum.load_reference())}
     _label = f"its test accuracy in percent (MLP {_known['mlp']}, CNN {_known['cnn']})"
     guess_accuracy = mo.ui.slider(10, 100, value=60, label=_label, show_value=True)
     guess_accuracy
@@ -108,8 +109,8 @@ def _(found, guess_accuracy, guess_score, preset):
     row = found.row
     mo.md(
         f"""
-    - **Accuracy.** You said {guess_accuracy.value} %; measured: {continuum.text(row.plain)} %.
-    - **Score.** You said {guess_score.value:g}; measured: {continuum.text(row.score, 2)}.
+    - **Accuracy.** You said {guess_accuracy.value} %; measured: {interval_text(row.plain)} %.
+    - **Score.** You said {guess_score.value:g}; measured: {interval_text(row.score, 2)}.
     - **Flags.** {", ".join(found.flags) or "none"}. (A flag says that a score means nothing, e.g. `weak`: near chance.)
 
     {"The preset smoke decides nothing: its numbers mean nothing." if preset.value == "smoke" else ""}
@@ -208,7 +209,7 @@ def _():
 @app.cell(hide_code=True)
 def _(found):
     if mo.app_meta().mode == "script":
-        print(f"strokes: {continuum.text(found.row.plain)} %, score {continuum.text(found.row.score, 2)}")
+        print(f"strokes: {interval_text(found.row.plain)} %, score {interval_text(found.row.score, 2)}")
     return
 
 

@@ -33,18 +33,18 @@ class VerdictRole(SphinxRole):
             shown += nodes.literal(text=claim)
             shown += nodes.Text(": no run is stored yet")
             return [shown], []
-        place = stored.anchor(study, claim, said["preset"])
+        place = stored.anchor(study, claim, said.preset)
         up = "../" * self.env.docname.count("/")
         link = nodes.reference(refuri=f"{up}generated/studies/{study}.html#{place}", internal=True)
         link += nodes.literal(text=claim)
         shown += link
-        word, wide = stored.words(said)
-        if said["effect"] is not None:
-            shown += nodes.Text(f": {stored.effect(said)} {said['unit']}".rstrip())
+        word, wide = said.verdict or "–", said.verdict_adjusted or "–"
+        if said.effect is not None:
+            shown += nodes.Text(f": {stored.with_minus(said.measured)} {said.unit}".rstrip())
         shown += nodes.Text(", ")
-        shown += nodes.inline(text=word, classes=["verdict", word.replace(" ", "-")])
+        shown += nodes.inline(text=word, classes=["verdict", stored.class_of(word)])
         more = f"study-wide {wide}; " if wide != word else ""
-        made = said["note"] if word == "not tested" else f"{more}preset {said['preset']}, {said['n_seeds']} seeds"
+        made = said.note if word == "not tested" else f"{more}preset {said.preset}, {said.n_seeds} seeds"
         shown += nodes.Text(f" ({made})")
         return [shown], []
 

@@ -8,7 +8,8 @@ from flylab.app.settings import Settings
 from flylab.data import MNIST1D, Splits
 from flylab.data.published import stages
 from flylab.models import model_title
-from flylab.results.statistics import interval
+from flylab.results.statistics import interval, plus_minus
+from flylab.results.tables import Table, html_table
 from flylab.training.population import Population
 
 STAGES = ("pad", "scale", "translate", "add noise", "shear", "resample")
@@ -57,11 +58,9 @@ def accuracies(training: Training) -> str:
         last = population.results.squeeze("learning_rate", drop=True).isel(step=-1)
         cells = []
         for on in ("train", "test"):
-            found = interval(last[f"{on}_accuracy"].values)
-            half = "" if np.isnan(found.low) else f" ± {(found.high - found.low) / 2:.1f}"
-            cells.append(f"{found.mean:.1f}{half}")
+            cells.append(plus_minus(last[f"{on}_accuracy"]))
         rows.append([model_title(name), *cells])
-    return look.table(["network", "training accuracy (%)", "test accuracy (%)"], rows)
+    return html_table(Table("", ("network", "training accuracy (%)", "test accuracy (%)"), rows))
 
 
 def mistakes(settings: Settings, splits: Splits, name: str, population: Population) -> str:
@@ -114,7 +113,7 @@ def templates() -> str:
 def sitting(done: quiz.Sitting) -> str:
     """The result of a sitting beside that of networks on the same examples."""
     share, low, high = quiz.accuracy(done.n_right, len(done.items))
-    rows = [["<b>you</b>", f"<b>{share:.0f}</b> ({low:.0f} … {high:.0f})", "–"]]
+    rows = [["you", f"{share:.0f} ({low:.0f} … {high:.0f})", "–"]]
     rows += [[title, f"{on_these:.0f}", f"{on_all:.1f}"] for title, (on_these, on_all) in
              quiz.networks_on(done.arrangement, done.items).items()]  # fmt: skip
     rows.append(["an author of the paper (plain)", "–", f"{quiz.PAPER}"])
@@ -126,7 +125,7 @@ def sitting(done: quiz.Sitting) -> str:
     wrong = (
         look.titled("Misread", svg.small_multiples(named[:24], says, (140, 80), 4)) if named else "<p>All right!</p>"
     )
-    return look.titled(f"{done.n_right} of {len(done.items)} right", look.row(look.table(head, rows), wrong))
+    return look.titled(f"{done.n_right} of {len(done.items)} right", look.row(html_table(Table("", head, rows)), wrong))
 
 
 def sittings(all_: list[quiz.Sitting]) -> str:
@@ -142,7 +141,7 @@ def sittings(all_: list[quiz.Sitting]) -> str:
         said = (
             f"{right} of {n} right in {len(own)} sitting{'s' * (len(own) > 1)}: {share:.1f} % ({low:.1f} … {high:.1f})"
         )
-        table = look.table(["class", "shown", "misread"], rows)
+        table = html_table(Table("", ("class", "shown", "misread"), rows))
         missed, x = quiz.both_missed(own, arrangement), quiz.test_set(arrangement)
         named = [(f"{x.y[i]}: you {answer}, CNN {network}", x.x[i], int(x.y[i])) for i, answer, network in missed]
         drawn = (

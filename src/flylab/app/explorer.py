@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from flylab.app import look, svg
+from flylab import reporting
+from flylab.app import svg
 from flylab.base.optional import need
 from flylab.base.units import axis
-from flylab.reporting import report
 from flylab.results.statistics import interval
+from flylab.results.tables import html_verdicts
 from flylab.runs.runner import plan
 from flylab.study.registry import get_study
 
@@ -31,7 +32,7 @@ def runs(out: Path) -> dict[str, Path]:
     found = {}
     for path in sorted(out.glob("*/*/results.nc"), key=lambda path: -path.stat().st_mtime):
         with contextlib.suppress(ValueError, KeyError, OSError):  # damaged, or of a study that is not installed
-            results = report.open_results(path.parent)
+            results = reporting.load(path.parent)
             get_study(results.attrs["study"])
             name = f"{results.attrs['study']} · {results.attrs['preset']}, {results.sizes['seed']} seeds"
             found.setdefault(name if name not in found else f"{name} ({path.parent.name})", path.parent)
@@ -39,24 +40,10 @@ def runs(out: Path) -> dict[str, Path]:
 
 
 def claims(folder: Path, results: xr.Dataset) -> str:
-    """Claims with verdicts as a table, and a warning where the device cannot be trusted."""
-    rows = [
-        [
-            f"<b>{html.escape(one.id)}</b><br>{html.escape(one.statement)}"
-            + (f"<br><small>{html.escape(one.note)}</small>" if one.note else ""),
-            html.escape(one.source),
-            html.escape(one.published),
-            html.escape(f"{one.region} {one.unit}"),
-            report.effect_text(one),
-            look.verdict(one.verdict),
-            look.verdict(one.verdict_adjusted),
-        ]
-        for one in report.verdicts(results)
-    ]
-    warning = report.warning_of(folder)
-    said = f"<p><b>Warning: {html.escape(warning)}.</b></p>" if warning else ""
-    columns = ["claim", "source", "published", "region", "effect (95 % interval)", "verdict", "study-wide"]
-    return said + (look.table(columns, rows) if rows else "<p>This study has no claims.</p>")
+    """Return claims with verdicts as HTML, and a warning if the device failed the doctor's test."""
+    warning, verdicts = reporting.warning_of(folder), reporting.verdicts(results)
+    above = f"<p><b>Warning: {html.escape(warning)}.</b></p>" if warning else ""
+    return above + (html_verdicts(verdicts) if verdicts else "<p>This study has no claims.</p>")
 
 
 # ── the chart ────────────────────────────────────────────────────────────────────────────────────────────────────────

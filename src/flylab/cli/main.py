@@ -143,7 +143,7 @@ def _run(words: list[str]) -> None:
     """
     asked: Any = parse(options, prog=f"flylab run {words[0]}", config=_CONFIG, args=words[1:])
     _only(asked.preset, preset)
-    from flylab.reporting.report import run_and_publish, verdicts
+    from flylab.reporting import run_and_publish, verdicts
 
     with Bar() as watcher:
         done = run_and_publish(study, asked.preset, asked.protocol, asked.out, force=asked.force, watcher=watcher)
@@ -157,7 +157,7 @@ def _run(words: list[str]) -> None:
 
 
 def _warn(folder: Path) -> None:
-    from flylab.reporting.report import warning_of
+    from flylab.reporting import warning_of
 
     if warning := warning_of(folder):
         print(f"flylab: {folder}: {warning}", file=sys.stderr)
@@ -193,9 +193,9 @@ class _Claims:
 
 def _claims(words: list[str]) -> None:
     asked = parse(_Claims, prog="flylab claims", args=words, config=(tyro.conf.FlagCreatePairsOff,))
-    from flylab.reporting.report import claims_json, open_results, runs_in, verdicts
+    from flylab.reporting import claims_json, load, runs_in, verdicts
 
-    found = {folder: verdicts(open_results(folder)) for folder in runs_in(asked.out)}
+    found = {folder: verdicts(load(folder)) for folder in runs_in(asked.out)}
     if asked.json:
         print(claims_json([verdict for verdicts_ in found.values() for verdict in verdicts_]), end="")
         return
@@ -216,7 +216,7 @@ class _Report:
 
 def _report(words: list[str]) -> None:
     asked = parse(_Report, prog="flylab report", args=words)
-    from flylab.reporting.report import publish, runs_in
+    from flylab.reporting import publish, runs_in
 
     for folder in runs_in(asked.out):
         publish(folder)

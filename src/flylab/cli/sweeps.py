@@ -172,8 +172,8 @@ class _Plot:
 def plot(words: list[str]) -> None:
     """`flylab plot`."""
     asked = parse(_Plot, prog="flylab plot", args=words)
+    from flylab import reporting
     from flylab.base import files
-    from flylab.reporting import charts, report
 
     kind = asked.output.suffix.lstrip(".")
     if kind not in ("png", "svg"):
@@ -181,8 +181,8 @@ def plot(words: list[str]) -> None:
     if wrong := [text for text in asked.at if "=" not in text]:
         raise ValueError(f"--at {wrong[0]} is not allowed: give NAME=VALUE")
     at = dict(text.split("=", 1) for text in asked.at)
-    drawn = charts.chart(
-        report.load(asked.results), asked.value, asked.x, y=asked.y, lines=asked.lines, panels=asked.panels, at=at
+    drawn = reporting.chart(
+        reporting.load(asked.results), asked.value, asked.x, y=asked.y, lines=asked.lines, panels=asked.panels, at=at
     )
-    files.write_atomic(asked.output, report.image(drawn, kind))
+    files.write_atomic(asked.output, reporting.image(drawn, kind))
     print(asked.output)

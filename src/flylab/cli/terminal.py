@@ -105,7 +105,7 @@ def _cell(text: Any) -> str:
 
 
 def print_table(console: Console, table: "Table") -> None:
-    """A study's table."""
+    """Print a study's table."""
     drawn = RichTable(
         *map(_cell, table.columns), title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0)
     )
@@ -114,18 +114,14 @@ def print_table(console: Console, table: "Table") -> None:
     console.print(drawn)
 
 
-def print_verdicts(console: Console, found: "Sequence[Verdict]") -> None:
-    """Claims with their verdicts in colour."""
-    from flylab.reporting.report import effect_text
-
+def print_verdicts(console: Console, verdicts: "Sequence[Verdict]") -> None:
+    """Print claims with their verdicts in colour."""
     drawn = RichTable("claim", "published", "region", "effect (95 % interval)", "verdict", "study-wide", title="Claims",
                       title_justify="left", box=None, padding=(0, 2, 0, 0))  # fmt: skip
-    for one in found:
-        words = [f"[{_STYLES[word]}]{word}[/]" if word else "–" for word in (one.verdict, one.verdict_adjusted)]
-        if one.seeds_needed is not None:
-            words[0] += f" (~{one.seeds_needed} more seeds)"
-        if one.verdict and one.note:
-            words[0] += f" [dim]({escape(one.note)})[/]"
-        said = (one.id, one.published, f"{one.region} {one.unit}", effect_text(one))
-        drawn.add_row(*map(_cell, said), *words)
+    for verdict in verdicts:
+        words = [f"[{_STYLES[word]}]{word}[/]" if word else "–" for word in (verdict.verdict, verdict.verdict_adjusted)]
+        if verdict.verdict and verdict.notes:
+            words[0] += f" [dim]({escape('; '.join(verdict.notes))})[/]"
+        texts = (verdict.id, verdict.published, verdict.region_and_unit, verdict.measured)
+        drawn.add_row(*map(_cell, texts), *words)
     console.print(drawn)

@@ -65,7 +65,9 @@ def loads(content: bytes, name: str = "the pickle") -> Any:
         for opcode, argument, _ in pickletools.genops(content):  # raises if the file is shorter than it claims
             if opcode.name in _EXTERNAL:
                 raise _RefusedError(f"an object that only {opcode.name} {argument!r} names")
-            if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(content):  # Python would allocate as many
+            if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(
+                content
+            ):  # Python would allocate as many
                 raise ValueError(f"there is no object number {argument}")
         return copy.deepcopy(_Unpickler(io.BytesIO(content), encoding="latin1").load())  # Python 2's bytes are latin1
     except _RefusedError as refused:
@@ -149,17 +151,19 @@ class _DType(_StandIn):
 
 class _Array(_StandIn):
     def __init__(self, *parts: Any) -> None:
-        self.name, self.parts = "an array", parts  # shape, dtype, bytes, and optionally order and axes
+        self.name = "an array"
+        self.parts: tuple[Any, ...] = parts  # shape, dtype, bytes, and optionally order and axes
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, is_fortran, data = state
         self.parts = shape, dtype, data, "F" if is_fortran else "C"
 
     def __deepcopy__(self, memo: Any) -> np.ndarray:
-        shape, dtype, data, order, *axes = self.parts if len(self.parts) > 3 else (*self.parts, "C")
+        shape, dtype, data = self.parts[:3]
+        order, *axes = self.parts[3:] or "C"
         dtype, data = (dtype if isinstance(dtype, _DType) else _DType(dtype)).dtype, _bytes(data)
         flat = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)
-        array = flat.reshape(tuple(shape), order="F" if order == "F" else "C")
+        array: Any = flat.reshape(tuple(shape), order="F" if order == "F" else "C")
         return np.array(array.transpose(*axes) if axes else array, order="C")
 
 
@@ -172,7 +176,7 @@ def _bytes(data: Any = b"", encoding: str = "latin1") -> bytes:
 def _scalar(array: Any, index: Any = ()) -> Any:
     if not (isinstance(array, _Array) and array.parts[:1] == ((),) and index == ()):
         raise _RefusedError("_operator.getitem of something other than a scalar")
-    return copy.deepcopy(array)[()]
+    return array.__deepcopy__({})[()]
 
 
 _ALLOWED: dict[str, Callable[..., Any]] = {

@@ -27,7 +27,7 @@ class Claim:
         effect: results → one value per seed (a DataArray over `seed`); paired: both arms share keys and data. NaN is
             a seed without a value, e.g. where a threshold was not reached; then the claim stays undecided.
         above, below, within: the region of the effect in which the statement holds; exactly one of them.
-        requires: coordinates that the results must have, e.g. `{"source": "fresh"}`; a tuple of several, if it takes all.
+        requires: coordinates that the results must have, e.g. `{"source": "fresh"}`; a tuple if several must be there.
         needs: where no preset can test it yet, what is missing.
 
     Raises:
@@ -88,6 +88,32 @@ class Verdict(NamedTuple):
     verdict_adjusted: Word | None
     seeds_needed: int | None
     note: str = ""
+
+    @property
+    def region_and_unit(self) -> str:
+        """The claim's region with its unit, e.g. "≥ 25 points"."""
+        return f"{self.region} {self.unit}".strip()
+
+    @property
+    def measured(self) -> str:
+        """The effect with its 95 % interval, e.g. "2.00 (1.00 … 3.00)"; a dash if there is none."""
+        if self.effect is None:
+            return "–"
+        if self.low is None or self.high is None:
+            return _number(self.effect)
+        return f"{_number(self.effect)} ({_number(self.low)} … {_number(self.high)})"
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks: why there is no verdict, and how many more seeds would settle an undecided claim."""
+        notes = [self.note] if self.note else []
+        if self.seeds_needed is not None:
+            notes.append(f"about {self.seeds_needed} more seeds would settle it")
+        return notes
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3g}"
 
 
 def decide(low: float, high: float, region: tuple[float, float]) -> Word:

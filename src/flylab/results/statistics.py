@@ -50,18 +50,34 @@ def interval(values, level: float = 0.95) -> Interval:
     return Interval(mean, mean - float(upper) * error, mean - float(lower) * error, n)
 
 
-def plus_minus(values, digits: int = 1) -> str:
-    """The mean ± half of its 95 % interval, as text; values that are missing count nowhere.
+def interval_text(value: Interval | None, digits: int = 1) -> str:
+    """Return an interval as "mean ± half of its width"; a dash if there is none.
 
-    >>> plus_minus([1.0, 2.0, 3.0]), plus_minus([1.0]), plus_minus([])
+    >>> interval_text(Interval(2.0, 1.5, 2.5, 9)), interval_text(interval([1.0])), interval_text(None)
+    ('2.0 ± 0.5', '1.0', '–')
+    """
+    if value is None or math.isnan(value.mean):
+        return "–"
+    half = "" if math.isnan(value.low) else f" ± {(value.high - value.low) / 2:.{digits}f}"
+    return f"{value.mean:.{digits}f}{half}"
+
+
+def plus_minus(values, digits: int = 1, skipna: bool = True) -> str:
+    """Return the mean of `values (n_seeds,)` ± half of its 95 % interval as text; a dash if there are no values.
+
+    Args:
+        values: one for each seed.
+        digits: after the decimal point.
+        skipna: leave out seeds without a value; else one such seed makes the text a dash, since the seeds left would be
+            no random choice.
+
+    >>> plus_minus([1.0, 2.0, 3.0]), plus_minus([1.0, np.nan]), plus_minus([1.0, np.nan], skipna=False)
     ('2.0 ± 2.5', '1.0', '–')
     """
     values = np.asarray(values, float)
     kept = values[~np.isnan(values)]
-    if kept.size == 0:
-        return "–"
-    mean, low, high, n = interval(kept)
-    return f"{mean:.{digits}f}" if n == 1 else f"{mean:.{digits}f} ± {(high - low) / 2:.{digits}f}"
+    is_missing = kept.size == 0 or (not skipna and kept.size < values.size)
+    return "–" if is_missing else interval_text(interval(kept), digits)
 
 
 def _studentised(values: np.ndarray) -> np.ndarray:

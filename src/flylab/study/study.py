@@ -3,24 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.base.config import override
 from flylab.results.claims import Claim
+from flylab.results.tables import Table
 
 Condition = Mapping[str, Any]  # one value for each static axis
 RESERVED = ("preset", "out", "force")  # options of the command line, beside a protocol's fields
-
-
-class Table(NamedTuple):
-    """What the terminal and the report show: text cells, the first column the row's name."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
