@@ -99,9 +99,11 @@ class Verdict(NamedTuple):
         """The effect with its 95 % interval, e.g. "2.00 (1.00 … 3.00)"; a dash if there is none."""
         if self.effect is None:
             return "–"
+        scale = max(abs(value) for value in (self.effect, self.low, self.high) if value is not None)
+        digits = 2 if scale >= 0.1 or scale == 0 else min(2 - math.floor(math.log10(scale)), 8)
         if self.low is None or self.high is None:
-            return _number(self.effect)
-        return f"{_number(self.effect)} ({_number(self.low)} … {_number(self.high)})"
+            return f"{self.effect:.{digits}f}"
+        return f"{self.effect:.{digits}f} ({self.low:.{digits}f} … {self.high:.{digits}f})"
 
     @property
     def notes(self) -> list[str]:
@@ -110,10 +112,6 @@ class Verdict(NamedTuple):
         if self.seeds_needed is not None:
             notes.append(f"about {self.seeds_needed} more seeds would settle it")
         return notes
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3g}"
 
 
 def decide(low: float, high: float, region: tuple[float, float]) -> Word:
