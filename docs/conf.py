@@ -1,4 +1,4 @@
-"""The site's configuration: `python -m sphinx -W -b html docs docs/_build`, offline."""
+"""Configure the site, which is built offline by `python -m sphinx -W -b html docs docs/_build`."""
 
 import sys
 from pathlib import Path
@@ -19,11 +19,11 @@ source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence"]
 myst_heading_anchors = 3
 
-highlight_language = "none"  # a block without a language is none
-default_role = "py:obj"  # `name` in a docstring is code, and a link where there is something to lead to
+highlight_language = "none"  # a block without a language is not highlighted
+default_role = "py:obj"  # `name` in a docstring is code, and a link if the name is documented
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-napoleon_attr_annotations = False  # shapes such as "*shape" are no markup
+napoleon_attr_annotations = False  # shapes such as "*shape" are not markup
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True

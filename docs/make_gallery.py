@@ -10,6 +10,6 @@ GALLERY = Path(__file__).parent / "gallery"
 if __name__ == "__main__":
     for script in sorted(GALLERY.glob("*.py")):
         if not sys.argv[1:] or script.stem in sys.argv[1:]:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             subprocess.run([sys.executable, script.name], cwd=GALLERY, check=True)
-            print(f"{script.stem}: {time.perf_counter() - begun:.1f} s")
+            print(f"{script.stem}: {time.perf_counter() - started:.1f} s")

@@ -295,7 +295,7 @@ def test_what_we_write_ourselves_is_no_bomb(tmp_path, monkeypatch):
     """Without noise a set is very regular; what compression would make suspicious is written as it is."""
     flat = Dataset(np.zeros((90_000, 40)), np.zeros(90_000, int))
     splits = SPLITS._replace(train=flat, config=None, templates=None)
-    monkeypatch.setattr(formats, "_MOST", 2**20)
+    monkeypatch.setattr(formats, "_MAX_BYTES", 2**20)
     for kind in ("npz", "parquet"):
         path = formats.save(tmp_path / f"flat.{kind}", splits)
         assert load(path).train.x.shape == flat.x.shape

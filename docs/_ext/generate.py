@@ -1,4 +1,4 @@
-"""Makes the pages that nobody writes, in the git-ignored folder `docs/generated`, before Sphinx reads them."""
+"""Write the generated pages into the git-ignored folder `docs/generated`, before Sphinx reads them."""
 
 import json
 import re
@@ -16,8 +16,8 @@ ROOT_PAGES = ("DESIGN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 
 
 def everything() -> None:
-    """Write every page whose text has changed, and delete those that are made no longer."""
-    made = {
+    """Write every page whose text has changed, and delete pages that are no longer generated."""
+    texts = {
         "studies/index.md": pages.studies_index(),
         "ledger.md": pages.ledger(),
         "reference/index.md": reference.index(),
@@ -30,9 +30,9 @@ def everything() -> None:
     }
     folder = DOCS / "generated"
     for path in folder.rglob("*.md"):
-        if str(path.relative_to(folder)) not in made:
+        if str(path.relative_to(folder)) not in texts:
             path.unlink()
-    for name, text in made.items():
+    for name, text in texts.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text() != text:
@@ -40,9 +40,9 @@ def everything() -> None:
 
 
 def root_page(name: str) -> str:
-    """A page of the repository's root, with its links turned to the site's pages, or else to the repository."""
+    """Return a page of the repository's root, its links turned to the site's pages or else to the repository."""
 
-    def turned(match: re.Match) -> str:
+    def retarget(match: re.Match) -> str:
         target = match[1]
         if target.startswith(("http", "#")):
             return match[0]
@@ -50,14 +50,14 @@ def root_page(name: str) -> str:
             return f"](../{target.removeprefix('docs/')})"
         return f"]({target.lower()})" if target in ROOT_PAGES else f"]({REPOSITORY}/{target})"
 
-    return re.sub(r"\]\(([^)]+)\)", turned, (DOCS.parent / name).read_text())
+    return re.sub(r"\]\(([^)]+)\)", retarget, (DOCS.parent / name).read_text())
 
 
 def gallery() -> str:
-    """Every script of `docs/gallery` with its picture."""
+    """Return the gallery: every script of `docs/gallery` with its picture."""
     text = (
-        "# Gallery\n\nOne short script for each figure. They train as little as shows the point, in seconds; the\n"
-        "studies have the numbers. `python docs/make_gallery.py` runs them all and renews the pictures.\n"
+        "# Gallery\n\nEach figure has one short script, which trains in seconds, just enough to show the point; the\n"
+        "studies have the numbers. `python docs/make_gallery.py` runs all scripts and redraws the pictures.\n"
     )
     for path in sorted((DOCS / "gallery").glob("*.py")):
         title = path.read_text().partition("\n")[0].strip('" .')
@@ -73,19 +73,19 @@ def _rounded(value: float) -> str:
 
 
 def benchmarks() -> str:
-    """The stored measurement of `bench/run.py`."""
-    found = json.loads((DOCS.parent / "bench" / "results.json").read_text())
-    machine = found["machine"]
+    """Return the stored measurement of `bench/run.py` as a page."""
+    stored = json.loads((DOCS.parent / "bench" / "results.json").read_text())
+    machine = stored["machine"]
     rows = [
         [row["what"], f"{_rounded(row['flylab'])} {row['unit']}", _rounded(row["torch"]), f"**{row['ratio']:.1f}×**"]
-        for row in found["rows"]
+        for row in stored["rows"]
     ]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
-        "# How fast, measured\n\n```sh\npython bench/run.py --rounds 3\n```\n\n"
-        f"on {machine['processor']}, {machine['cores']} cores, {machine['finished'][:10]}, commit {machine['commit']}; "
-        f"Python {machine['python']}, {versions}. An earlier measurement, as the script stored it; the last one "
-        "and what each row is: [benchmarks](../benchmarks.md). Why it is fast: "
-        "[how the engine is fast](../explanation/speed.md).\n\n"
+        "# An earlier benchmark\n\n```sh\npython bench/run.py --rounds 3\n```\n\n"
+        f"Measured on {machine['processor']}, {machine['cores']} cores, {machine['finished'][:10]}, commit "
+        f"{machine['commit']}; Python {machine['python']}, {versions}. This is an earlier measurement, as the script "
+        "stored it. The latest one, with an explanation of the rows, is in [benchmarks](../benchmarks.md); the reasons "
+        "are in [how the engine is fast](../explanation/speed.md).\n\n"
         + pages.table(["", "flylab", "PyTorch loop (generators: the reference package)", "ratio"], rows)
     )

@@ -1,7 +1,7 @@
-"""What the API reference documents: every module, folder by folder, but those in `INTERNAL`.
+"""Write the API reference, which documents every module, folder by folder, except those in `INTERNAL`.
 
-Public are, in a module on a page, the names in its `__all__`, or
-else the functions and classes defined there that do not begin with an underscore, with their public methods.
+The public names of a module are those in its `__all__`, or else its functions and classes that do not begin with an
+underscore, with their public methods.
 """
 
 import functools
@@ -24,7 +24,7 @@ INTERNAL = ("flylab.__main__", "flylab.app", "flylab.cli")  # a module, or a fol
 
 
 def _modules(folder: str) -> tuple[str, ...]:
-    """A folder's modules, the folder itself first."""
+    """Return a folder's modules, the folder itself first."""
     paths = sorted((SOURCE / folder).rglob("*.py"), key=lambda path: (path.name != "__init__.py", path))
     names = (".".join(("flylab", *path.relative_to(SOURCE).with_suffix("").parts)) for path in paths)
     return tuple(name.removesuffix(".__init__") for name in names)
@@ -32,15 +32,15 @@ def _modules(folder: str) -> tuple[str, ...]:
 
 PAGES: dict[str, tuple[str, ...]] = {"Everyday": ("flylab", "flylab.api")}
 PAGES |= {title: _modules(folder) for title, folder in FOLDERS.items()}
-ALIASES = "flylab.base.types"  # types have no docstrings: its page shows the file
+ALIASES = "flylab.base.types"  # types have no docstrings, so this page shows the file
 MODULES = tuple(module for group in PAGES.values() for module in group)
 
 
 def public(module: ModuleType) -> dict[str, Any]:
-    """The public names of a module, in the order of `__all__` or of the file."""
+    """Return the public names of a module, in the order of `__all__` or of the file."""
     if hasattr(module, "__all__"):
-        found = {name: getattr(module, name) for name in module.__all__}
-        return {name: value for name, value in found.items() if not isinstance(value, ModuleType)}
+        exported = {name: getattr(module, name) for name in module.__all__}
+        return {name: value for name, value in exported.items() if not isinstance(value, ModuleType)}
     return {
         name: value
         for name, value in vars(module).items()
@@ -50,7 +50,7 @@ def public(module: ModuleType) -> dict[str, Any]:
 
 
 def own_methods(class_: type) -> dict[str, Any]:
-    """Public methods and properties that a class defines itself."""
+    """Return the public methods and properties that a class defines itself."""
     fields = inspect.get_annotations(class_)
     return {
         name: value
@@ -62,22 +62,22 @@ def own_methods(class_: type) -> dict[str, Any]:
 
 
 def has_docstring(value: Any) -> bool:
-    """Whether somebody wrote one (data classes and named tuples make up their own)."""
+    """Return whether a docstring was written by hand (data classes and named tuples generate one)."""
     doc = inspect.unwrap(value).__doc__ if callable(value) else getattr(value, "__doc__", None)
     return doc is not None and bool(doc.strip()) and not doc.startswith(f"{getattr(value, '__name__', '')}(")
 
 
 def entries(module_name: str) -> Iterator[tuple[str, Any, str]]:
-    """Name, object, and the page that documents it: its first among `MODULES`."""
+    """Yield name, object, and the page that documents the object: its first among `MODULES`."""
     for name, value in public(importlib.import_module(module_name)).items():
         named = ((home, _known(home).get(id(value))) for home in MODULES)
-        homes = (home for home, found in named if found and f"{home}.{found}" not in MODULES)  # no module's own name
+        homes = (home for home, entry in named if entry and f"{home}.{entry}" not in MODULES)  # names of modules aside
         first = next(homes, module_name)
         yield name, value, first
 
 
 def page(module_name: str) -> str:
-    """The page of a module, with the directives for Sphinx's autodoc."""
+    """Return the page of a module, with the directives for Sphinx's autodoc."""
     module = importlib.import_module(module_name)
     blocks, elsewhere, rows = [], [], []
     if module_name == ALIASES:
@@ -93,13 +93,13 @@ def page(module_name: str) -> str:
     table = "{.names}\n| name | |\n| --- | --- |\n" + "\n".join(rows) + "\n" if len(rows) > 3 else ""
     text = f"# {module_name}\n\n```{{eval-rst}}\n.. py:module:: {module_name}\n\n{lead}\n```\n\n{table}\n"
     text += f"```{{eval-rst}}\n.. py:currentmodule:: {module_name}\n\n{chr(10).join(blocks)}\n```\n"
-    return text + (f"\nHere too: {', '.join(elsewhere)}.\n" if elsewhere else "")
+    return text + (f"\nAlso available here: {', '.join(elsewhere)}.\n" if elsewhere else "")
 
 
 def index() -> str:
-    """The pages by group, each with the first sentence of its module's docstring."""
+    """Return the list of pages by group, each with the first sentence of its module's docstring."""
     parts = [
-        "# API reference\n\nEvery public name, from its docstring. `import flylab` costs nothing: modules are\n"
+        "# API reference\n\nEvery public name, with its docstring. `import flylab` costs nothing: modules are\n"
         "imported on first use.\n"
     ]
     for group, modules in PAGES.items():
@@ -118,7 +118,7 @@ def _known(module_name: str) -> dict[int, str]:
 
 
 def _first(value: Any) -> str:
-    """The first sentence of a docstring, for a cell of a table."""
+    """Return the first sentence of a docstring, for a table."""
     doc = inspect.cleandoc(value.__doc__ or "").split("\n\n")[0].replace("\n", " ")
     return (doc.split(". ")[0].rstrip(".:") + ".").replace("|", r"\|")
 

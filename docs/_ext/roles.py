@@ -1,4 +1,4 @@
-"""What the site adds to Sphinx: the role `verdict`, and backticks in docstrings that link where they can."""
+"""Extend Sphinx by the role `verdict` and by links from names in backticks to their documentation."""
 
 import inspect
 import re
@@ -18,51 +18,51 @@ log = logging.getLogger(__name__)
 
 
 class VerdictRole(SphinxRole):
-    """{verdict}`study/claim`: its effect, verdict and preset, from the stored results, with a link to the table."""
+    """Write {verdict}`study/claim` as effect, verdict and preset from the stored results, with a link to the table."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         study, _, claim = self.text.partition("/")
-        if study not in list_studies() or claim not in {one.id for one in get_study(study).claims}:
-            log.warning("no claim %s", self.text, location=self.get_location())
+        if study not in list_studies() or claim not in {known.id for known in get_study(study).claims}:
+            log.warning("there is no claim %s", self.text, location=self.get_location())
             return [nodes.literal(text=self.text)], []
-        for preset in get_study(study).presets:  # a page is read again when results come, change or go
+        for preset in get_study(study).presets:  # the page is rebuilt when results appear, change or vanish
             self.env.note_dependency(str(stored.RESULTS / study / preset / "claims.json"))
-        said = stored.verdict_of(study, claim)
+        verdict = stored.verdict_of(study, claim)
         shown = nodes.inline(classes=["said"])
-        if said is None:
+        if verdict is None:
             shown += nodes.literal(text=claim)
             shown += nodes.Text(": no run is stored yet")
             return [shown], []
-        place = stored.anchor(study, claim, said.preset)
+        place = stored.anchor(study, claim, verdict.preset)
         up = "../" * self.env.docname.count("/")
         link = nodes.reference(refuri=f"{up}generated/studies/{study}.html#{place}", internal=True)
         link += nodes.literal(text=claim)
         shown += link
-        word, wide = said.verdict or "–", said.verdict_adjusted or "–"
-        if said.effect is not None:
-            shown += nodes.Text(f": {stored.with_minus(said.measured)} {said.unit}".rstrip())
+        word, wide = verdict.verdict or "–", verdict.verdict_adjusted or "–"
+        if verdict.effect is not None:
+            shown += nodes.Text(f": {stored.with_minus(verdict.measured)} {verdict.unit}".rstrip())
         shown += nodes.Text(", ")
         shown += nodes.inline(text=word, classes=["verdict", stored.class_of(word)])
         more = f"study-wide {wide}; " if wide != word else ""
-        made = said.note if word == "not tested" else f"{more}preset {said.preset}, {said.n_seeds} seeds"
-        shown += nodes.Text(f" ({made})")
+        origin = verdict.note if word == "not tested" else f"{more}preset {verdict.preset}, {verdict.n_seeds} seeds"
+        shown += nodes.Text(f" ({origin})")
         return [shown], []
 
 
 def link_names(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
-    """`Plan` in any docstring leads to flylab.Plan."""
+    """Link `Plan`, in any docstring, to flylab.Plan."""
     target = node.get("reftarget", "")
     if node.get("refdomain") == "py" and target[:1].isupper() and target.isidentifier():
         domain = env.get_domain("py")
         if f"flylab.{target}" in domain.objects:
-            found = domain.objects[f"flylab.{target}"]
-            uri = app.builder.get_relative_uri(node.get("refdoc", env.docname), found.docname)
-            return nodes.reference("", "", content, refuri=f"{uri}#{found.node_id}", internal=True)
+            entry = domain.objects[f"flylab.{target}"]
+            uri = app.builder.get_relative_uri(node.get("refdoc", env.docname), entry.docname)
+            return nodes.reference("", "", content, refuri=f"{uri}#{entry.node_id}", internal=True)
     return None
 
 
 def escape(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """An asterisk outside `code` is one, unless it is *emphasis*: docstrings here are plain text with backticks."""
+    """Escape asterisks outside `code`, unless they mark *emphasis*: docstrings are plain text with backticks."""
     stop = next((i for i, line in enumerate(lines) if line.lstrip().startswith(">>>")), len(lines))
     parts = "\n".join(lines[:stop]).split("`")
     parts[::2] = [re.sub(r"(\*[^\s*][^*]*[^\s*,]\*)|\*", lambda m: m[1] or r"\*", part) for part in parts[::2]]
@@ -70,18 +70,18 @@ def escape(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: lis
 
 
 def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
-    """Fields of named tuples have no docstring of their own: the class says what they are."""
+    """Skip the fields of named tuples, which have no docstrings of their own: the class describes them."""
     return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
 
 
 def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """A property's docstring is no "type: description", which napoleon takes it for."""
+    """Undo napoleon's reading of a property's docstring as "type: description"."""
     if what == "property" and getattr(obj, "fget", None) is not None:
         lines[:] = [*inspect.cleandoc(obj.fget.__doc__ or "").splitlines(), ""]
 
 
 def readable(app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
-    """A signature that parses, whatever its defaults are."""
+    """Replace defaults that do not parse in a signature."""
     return (re.sub(r"<[^<>]*(?:<[^<>]*>[^<>]*)*>", "...", signature), returns) if signature else None
 
 

@@ -1,4 +1,4 @@
-"""Results stored by `docs/make_results.py`, and their parts as Markdown."""
+"""Read the results that `docs/make_results.py` stored, and format them for pages."""
 
 import json
 import re
@@ -20,7 +20,7 @@ class Stored(NamedTuple):
 
 
 def of(study: str) -> dict[str, Stored]:
-    """Return the stored runs of a study by preset, the one with most seeds last."""
+    """Return the stored runs of a study by preset, the largest preset last."""
     runs = []
     for path in sorted((RESULTS / study).glob("*/run.json")):
         verdicts = [Verdict(**fields) for fields in json.loads((path.parent / "claims.json").read_text())]
@@ -37,22 +37,22 @@ def verdict_of(study: str, claim: str) -> Verdict | None:
 
 
 def anchor(study: str, claim: str = "", preset: str = "") -> str:
-    """Return the HTML id of a claim on its study's page."""
+    """Return the anchor of a claim on its study's page."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(part for part in (study, claim, preset) if part).lower())
 
 
 def with_minus(text: str) -> str:
-    """Return text with minus signs in the place of hyphens before numbers."""
+    """Return text with proper minus signs before numbers."""
     return re.sub(r"-(?=\d)", "−", text)
 
 
 def plain(text: Any) -> str:
-    """Escape text, so that Markdown shows it as it is, also in a table's cell."""
+    """Return Markdown that shows the text unchanged, also in a table."""
     return re.sub(r"([\\`*_{}\[\]<>|$#~^])", r"\\\1", str(text)).replace("\n", " ")
 
 
 def badge(word: str | None) -> str:
-    """Return a verdict as Markdown in its colour; a dash for None."""
+    """Return a verdict as a coloured badge; a dash for None."""
     return f"[{word}]{{.verdict .{class_of(word)}}}" if word in VERDICT_COLOURS else "–"
 
 

@@ -1,4 +1,4 @@
-"""Which digits a network takes for which"""
+"""A confusion matrix: which digits a CNN mistakes for which"""
 
 import numpy as np
 from matplotlib.figure import Figure

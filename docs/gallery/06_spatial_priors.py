@@ -1,4 +1,4 @@
-"""Spatial priors: what shuffling the positions costs sixteen models"""
+"""Spatial priors: the cost of shuffling the positions, for sixteen models"""
 
 from flylab.studies import continuum
 

@@ -1,4 +1,4 @@
-"""How the derivative of a training run by its learning rate grows with the run's length"""
+"""The derivative of the loss with respect to the learning rate, against the length of the run"""
 
 import jax
 import numpy as np
@@ -12,12 +12,12 @@ objective, splits, key = flylab.supervised(dense.shallow()), flylab.published(),
 plan = flylab.Plan(n_steps=200, batch_size=50, eval_every=200, optimizer="sgd")
 
 
-def losses(rate):  # of all steps
+def losses(rate):  # the loss of each step
     params = dense.shallow().init(key)
     return flylab.train(objective, params, splits, plan, {"learning_rate": rate}, key=key).history["loss"]
 
 
-derivatives = jax.jit(lambda rate: jax.jvp(losses, (rate,), (np.float32(1),))[1])  # forward mode, beside the run
+derivatives = jax.jit(lambda rate: jax.jvp(losses, (rate,), (np.float32(1),))[1])  # forward mode, alongside the run
 with style():
     figure = Figure(figsize=(6, 4))
     ax = figure.subplots()

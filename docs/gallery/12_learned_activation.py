@@ -1,4 +1,4 @@
-"""The activation function that flylab metalearned, and its relatives"""
+"""The metalearned activation function and the usual ones"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Random views of a signal, from which a network learns without labels"""
+"""Random views of a signal, for learning without labels"""
 
 import jax
 import jax.numpy as jnp

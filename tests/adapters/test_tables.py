@@ -38,7 +38,7 @@ def test_loader_as_frame_and_subset():
     np.testing.assert_array_equal(bunch.target, SPLITS.valid.y)
     data, target = load_mnist1d(return_X_y=True, as_frame=True, config=SPLITS)
     assert (data.shape, target.name) == ((300, 40), "target")
-    with pytest.raises(ValueError, match="subset='validation' is not allowed: give one of train, valid, test, all"):
+    with pytest.raises(ValueError, match="subset='validation' must be one of train, valid, test, all"):
         load_mnist1d(subset="validation")
 
 

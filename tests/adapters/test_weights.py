@@ -35,11 +35,12 @@ def test_same_logits_in_pytorch(name, tmp_path, rng):
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ([1.0], "params is list"), ({"a": {"v": np.ones(3)}}, r"a\. has v \(3,\): no linear layer"),
+        ([1.0], "params must be a layer's weights by name, not list"),
+        ({"a": {"v": np.ones(3)}}, r"a\. must be a linear layer, .*; it has v \(3,\)"),
         ({"w": np.ones((2, 3, 4, 5)), "b": np.ones(3)}, "of one network"),
         ({"w": np.ones((2, 3, 4)), "b": np.ones((2, 3))}, "of one network"),  # a population's
-        ({"b": np.ones(3)}, "no linear layer"),
-        (jax.tree.map(lambda leaf: np.stack([leaf, leaf]), recurrent.bidirectional_gru().init(jax.random.key(0))), "gru"),
+        ({"b": np.ones(3)}, "must be a linear layer"),
+        (jax.tree.map(lambda x: np.stack([x, x]), recurrent.bidirectional_gru().init(jax.random.key(0))), "gru"),
     ],
 )  # fmt: skip
 def test_refuses_what_is_no_layer(params, says):

@@ -124,7 +124,7 @@ def test_list_and_help(capsys):
     ("words", "says"),
     [
         (["fly"], "there is no command 'fly'"),
-        (["run", "archtectures"], "there is no study 'archtectures'; did you mean architectures?"),
+        (["run", "archtectures"], "there is no study 'archtectures'; did you mean 'architectures'? There are"),
         (["run", "architectures", "--preset", "quik"], "no preset 'quik'; it has smoke, quick, paper"),
         (["run", "architectures", "--n-seeds", "0"], "n_seeds=0 is not allowed"),
         (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 is not allowed"),
@@ -136,11 +136,11 @@ def test_list_and_help(capsys):
         (["report", "--out", "/nowhere"], "there are no runs in /nowhere"),
         (["data", "--plot", "picture"], "no ending"),
         (["data"], "nothing to do"),
-        (["data", "-o", "a.xls"], "give one of npz, parquet"),
+        (["data", "-o", "a.xls"], "must be one of npz, parquet"),
         (["data", "-o", "/proc/no/a.npz"], "cannot write"),
         (["data", "--format", "xls", "-o", "a"], "invalid choice"),
         (["data", "--format", "npz", "-o", "/"], "is a folder"),
-        (["data", "--plot", "a.png", "-o", "a.xls"], "give one"),
+        (["data", "--plot", "a.png", "-o", "a.xls"], "must be one of"),
         (["data", "--n-train", "4001"], "multiple of the 10 classes"),
     ],
 )

@@ -67,7 +67,7 @@ def test_moments_and_spectrum_are_as_published(both):
         assert np.abs(z_scores(statistic(x), statistic(theirs.x))).max() < 5
 
 
-def test_a_wrong_knob_would_be_noticed():
+def test_a_wrong_data_parameter_would_be_noticed():
     """The tests above can fail: a fifth more noise is seen."""
     x = np.asarray(sample(MNIST1D(corr_noise_scale=0.3), KEY, N).x)
     theirs = published(MNIST1D(n_train=N, n_test=0, n_valid=0)).train.x
@@ -131,14 +131,14 @@ def test_traced_value_equals_the_configs(name):
     np.testing.assert_array_equal(got.y, want.y)
 
 
-def test_vmap_over_knobs_and_keys():
+def test_vmap_over_data_params_and_keys():
     noise, keys = jnp.array([0.0, 0.5]), jax.random.split(KEY, 2)
     many = jax.vmap(lambda k, v: sample(MNIST1D(), k, 30, data_params={"iid_noise_scale": v}).x)(keys, noise)
     one = sample(MNIST1D(), keys[1], 30, data_params={"iid_noise_scale": noise[1]}).x
     np.testing.assert_allclose(many[1], one, atol=1e-5)
 
 
-def test_other_seeds_sizes_and_knobs_do_not_compile_again():
+def test_other_seeds_sizes_and_data_params_do_not_compile_again():
     from flylab.data import generator
 
     def traced() -> int:
@@ -193,7 +193,7 @@ def test_generated_is_like_published():
 OBJECTIVE = supervised(dense.logistic())
 
 
-def test_population_trains_on_fresh_data_under_swept_knobs():
+def test_population_trains_on_fresh_data_under_swept_data_params():
     grid = {"learning_rate": [1e-2], "iid_noise_scale": [0.02, 2.0], "seed": range(3)}
     population = train_members(OBJECTIVE, endless(SMALL), Plan(60, eval_every=30), grid)
     assert set(population.results) == {"test_accuracy", "test_loss", "valid_accuracy", "valid_loss", "prediction"}
@@ -224,7 +224,7 @@ def test_batches_are_the_endless_sets_examples():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), fresh.params, fixed.params)
 
 
-def test_training_is_differentiable_in_a_knob_of_the_data():
+def test_training_is_differentiable_in_a_data_parameter():
     params = OBJECTIVE.init(KEY, {})
 
     def last_loss(noise):
@@ -245,7 +245,7 @@ def test_training_is_differentiable_in_a_knob_of_the_data():
         ({"max_translation": [5, 0]}, "max_translation=0"), ({"label_noise": [0.1, 7.0]}, "label_noise=7.0"),
     ],
 )  # fmt: skip
-def test_wrong_knobs_of_the_data_are_refused(axis, says):
+def test_wrong_data_params_are_refused(axis, says):
     with pytest.raises(ValueError, match=says):
         train_members(OBJECTIVE, endless(SMALL), Plan(2), {"learning_rate": [1e-2], **axis, "seed": [0]})
 
@@ -265,7 +265,7 @@ def test_without_validation_set():
     assert set(results) == {"test_accuracy", "test_loss", "prediction"}
 
 
-def test_refuses_a_knob_that_shapes():
+def test_refuses_a_data_parameter_that_changes_shapes():
     with pytest.raises(ValueError, match=r"'final_seq_length' cannot be traced.*iid_noise_scale"):
         sample(MNIST1D(), KEY, 3, data_params={"final_seq_length": 20})
     with pytest.raises(ValueError, match=r"label_noise=3\.0"):
@@ -283,5 +283,5 @@ def test_a_repeating_source_gives_its_examples_again():
         assert y == label
     x, _ = again.example(shared, {"n_train": np.float32(2)}, key, jnp.int32(5))  # a name replaces the number
     np.testing.assert_array_equal(x, source.example(shared, {}, key, jnp.int32(1))[0])
-    with pytest.raises(ValueError, match="n_train=0"):
+    with pytest.raises(ValueError, match="n_train=0 must be an integer ≥ 1"):
         again.check({"n_train": 0})

@@ -140,10 +140,10 @@ def test_refuses(fields, says):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"n_train": 1500}, "n_train=1500, n_valid=200, n_test=397 is not allowed: digits has 1797 examples"),
-        ({"n_valid": 1797}, "digits has 1797 examples"),
-        ({"name": "mnist", "n_valid": 10, "n_test": 21}, "n_test=21 is not allowed: mnist has 20 test examples"),
-        ({"name": "mnist", "n_valid": 60}, "mnist has 60 examples"),
+        ({"n_train": 1500}, "n_train=1500, n_valid=200, n_test=397 must be ≤ 1797 in all: digits has 1797 examples"),
+        ({"n_valid": 1797}, "n_valid=1797, n_test=397 must be ≤ 1796 in all: digits has 1797 examples"),
+        ({"name": "mnist", "n_valid": 10, "n_test": 21}, "n_test=21 must be ≤ 20, the number of mnist's test examples"),
+        ({"name": "mnist", "n_valid": 60}, "mnist has 60 examples for training and validation"),
     ],
 )
 def test_refuses_more_examples_than_there_are(fields, says, mnist):
@@ -200,7 +200,7 @@ def test_a_missing_file_says_what_to_fetch_and_where_to_put_it(mnist):
     with pytest.raises(MissingImagesError) as error:
         load_images(Images("mnist", data_dir=mnist))
     said = str(error.value)
-    assert said.startswith("mnist lacks t10k-images-idx3-ubyte.gz (nothing is downloaded where data_dir is given).")
+    assert said.startswith("mnist lacks t10k-images-idx3-ubyte.gz (nothing is downloaded if data_dir is set);")
     assert "https://ossci-datasets.s3.amazonaws.com/mnist/t10k-images-idx3-ubyte.gz" in said
     assert said.endswith(f"into {mnist / 'mnist'}")
     assert isinstance(error.value, OSError)
@@ -214,14 +214,14 @@ DAMAGED = {
     "half a header": (0, X[:9], "begins|declares"),
     "empty": (0, b"", "begins with , not 00000803"),
     "no images": (0, idx(np.zeros((0, 28, 28))), "is empty"),
-    "labels in the images' place": (0, Y, "begins with 00000801, not 00000803: it is not the IDX file wanted"),
+    "labels in the images' place": (0, Y, "begins with 00000801, not 00000803: it is not the expected IDX file"),
     "floats": (0, idx(made()[0], magic=13), "begins with 00000d03"),
-    "a web page": (0, b"<html>404</html>", "not the IDX file wanted"),
+    "a web page": (0, b"<html>404</html>", "not the expected IDX file"),
     "a huge declared size": (0, HUGE, "declares 4294967295 × 4294967295 × 4294967295 bytes and holds 100"),
     "too few labels": (1, idx(np.arange(59) % 10), "holds 60 images, .* 59 labels: they do not belong together"),
-    "other labels": (1, idx(np.arange(60)), "holds the label 59, beyond the 10 classes"),
+    "other labels": (1, idx(np.arange(60)), "holds the label 59, but there are 10 classes"),
     "other sizes": (2, idx(np.zeros((20, 8, 8))), "different sizes, 28×28 and 8×8"),
-    "constant": (0, idx(np.ones((60, 28, 28))), "one and the same grey"),
+    "constant": (0, idx(np.ones((60, 28, 28))), "all pixels of the training images are equal"),
 }
 
 
@@ -241,7 +241,7 @@ def test_damaged_idx_files_are_refused(case, packed, tmp_path):
 def test_a_gzip_cut_short_is_refused(share, mnist):
     path = mnist / "mnist" / IDX_NAMES[0]
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(DataFileError, match=r"cannot be unpacked .* fetch it again"):
+    with pytest.raises(DataFileError, match=r"cannot be unpacked .* download it again"):
         load_images(Images("mnist", data_dir=mnist))
 
 
@@ -260,7 +260,7 @@ def without(name):
 
 DAMAGED_CIFAR10 = {
     "a batch is missing": (archive(without("test_batch.bin")), "lacks test_batch.bin"),
-    "a batch is cut short": (archive(BATCHES | {"data_batch_2.bin": b"1" * 3072}), "3072 bytes, no multiple of 3073"),
+    "a batch is cut short": (archive(BATCHES | {"data_batch_2.bin": b"1" * 3072}), "has 3072 bytes, not a multiple"),
     "a batch is empty": (archive(BATCHES | {"data_batch_2.bin": b""}), "has 0 bytes"),
     "a label is wrong": (archive(BATCHES | {"test_batch.bin": b"\x0b" * 3073}), "holds the label 11"),
     "cut short": (archive(BATCHES)[:-5000], "cannot be unpacked"),
@@ -375,9 +375,7 @@ def test_a_failed_download_says_what_to_do(server, tmp_path, accident, reason):
     said = str(error.value)
     assert "\n" not in said
     assert f"{downloads.SITES['mnist'].urls[0]}{IDX_NAMES[1]}" in said
-    assert (
-        f"into {tmp_path / 'cache/mnist'}, or into the folder mnist/ in a folder of yours that data_dir names" in said
-    )
+    assert f"into {tmp_path / 'cache/mnist'}, or into the folder mnist/ of a folder that data_dir names" in said
     lacking = IDX_NAMES if accident is is_gone else IDX_NAMES[1:]
     assert said.startswith(f"mnist lacks {', '.join(lacking)} (the download failed: ")
     assert not (tmp_path / "cache/mnist" / IDX_NAMES[1]).exists()  # never half a file
@@ -385,7 +383,7 @@ def test_a_failed_download_says_what_to_do(server, tmp_path, accident, reason):
 
 def test_without_pooch_the_error_says_how_to_go_on(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(MissingImagesError, match=r"pip install 'flylab\[images\]'.*Fetch http://127"):
+    with pytest.raises(MissingImagesError, match=r"pip install 'flylab\[images\]'.*download http://127"):
         load_images(CONFIG)
 
 

@@ -114,11 +114,11 @@ def test_every_field_counts_but_the_number_of_seeds(tmp_path):
     assert two.n_trained == 6
 
 
-def test_a_corrupted_shard_is_said_and_trained_again(tmp_path):
+def test_a_corrupted_member_is_reported_and_trained_again(tmp_path):
     whole = execute_with(tmp_path)
     member = sorted((whole.folder / "members").iterdir())[2]
     member.write_bytes(member.read_bytes()[:-50])
-    with pytest.warns(UserWarning, match=f"{member.name}.*training it again"):
+    with pytest.warns(UserWarning, match=f"{member.name}.*trained again"):
         mended = execute_with(tmp_path)
     assert mended.n_trained == 1
     xr.testing.assert_equal(mended.results, whole.results)
@@ -132,7 +132,7 @@ def test_corrupted_results_are_assembled_again(tmp_path):
     xr.testing.assert_equal(mended.results, whole.results)
 
 
-def test_shards_are_named_by_their_inputs(tmp_path):
+def test_members_are_named_by_their_inputs(tmp_path):
     members = plan(STUDY, STUDY.presets["quick"], tmp_path)
     assert len({member.path.name for member in members}) == 6
     assert members == plan(STUDY, protocol_of(STUDY, "quick"), tmp_path)
@@ -252,7 +252,7 @@ def test_fields_that_would_be_one_flag_are_refused():
     class Taken(BaseProtocol):
         force: float = 1.0
 
-    with pytest.raises(ValueError, match="two fields, or an option, called n_outputs"):
+    with pytest.raises(ValueError, match="field 'n_outputs' would be an option twice"):
         replace(STUDY, presets={"quick": Clashing()})
-    with pytest.raises(ValueError, match="called force"):
+    with pytest.raises(ValueError, match="field 'force' would be"):
         replace(STUDY, presets={"quick": Taken()})

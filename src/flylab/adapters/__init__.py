@@ -1,1 +1,1 @@
-"""MNIST-1D and trained networks in other frameworks, a module each, imported only where used."""
+"""MNIST-1D and trained networks in other frameworks: a module for each, which imports its framework on import."""

@@ -1,4 +1,4 @@
-"""What all adapters share: the sets of a config, or of splits made or loaded before."""
+"""Helpers that the adapters share: the splits of a config, their subsets and class names."""
 
 import functools
 
@@ -9,39 +9,40 @@ from flylab.data.splits import SETS as SUBSETS
 
 
 def splits_of(data: MNIST1D | Splits | None) -> Splits:
-    """The splits themselves; or those of a config, by default the published ones.
+    """Return splits as they are, or generate those of a config; None means the published set.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: if `data` is anything else.
     """
     if isinstance(data, Splits):
         return data
     if data is None or isinstance(data, MNIST1D):
         return _published(MNIST1D() if data is None else data)
-    raise TypeError(f"data={data!r} is neither a config, flylab.MNIST1D(…), nor splits, as from flylab.data.load")
+    kind = type(data).__name__
+    raise TypeError(f"data must be a config, flylab.MNIST1D(…), or splits, as from flylab.data.load, not {kind}")
 
 
 def subset_of(data: MNIST1D | Splits | None, subset: str) -> Dataset:
-    """The set called `subset`, or `"all"`: training and test set one after the other, as the paper's 5000.
+    """Return the set called `subset`; "all" is the training set followed by the test set, the paper's 5000 examples.
 
     Raises:
-        ValueError: for another name.
+        ValueError: if there is no such set.
     """
     splits = splits_of(data)
     if subset == "all":
-        return Dataset(*(np.concatenate(both) for both in zip(splits.train, splits.test, strict=True)))
+        return Dataset(*(np.concatenate(arrays) for arrays in zip(splits.train, splits.test, strict=True)))
     if subset not in SUBSETS:
-        raise ValueError(f"subset={subset!r} is not allowed: give one of {', '.join((*SUBSETS, 'all'))}")
+        raise ValueError(f"subset={subset!r} must be one of {', '.join((*SUBSETS, 'all'))}")
     return getattr(splits, subset)
 
 
 def class_names(splits: Splits) -> list[str]:
-    """A name for each label 0 … greatest label: the digits' own."""
-    greatest = max(int(np.max(one.y, initial=-1)) for one in splits[:3])
-    known = splits.config.outputs if isinstance(splits.config, MNIST1D) else 0
-    return [str(label) for label in range(max(greatest + 1, known))]
+    """Return the names of the labels 0 … greatest label, which are the numbers themselves."""
+    greatest = max(int(np.max(part.y, initial=-1)) for part in splits[:3])
+    n_outputs = splits.config.outputs if isinstance(splits.config, MNIST1D) else 0
+    return [str(label) for label in range(max(greatest + 1, n_outputs))]
 
 
 @functools.lru_cache(maxsize=4)
 def _published(config: MNIST1D) -> Splits:
-    return published(config)  # adapters copy: nobody can change what stands here
+    return published(config)  # adapters copy it, so users cannot change what is cached

@@ -1,4 +1,4 @@
-"""Equinox modules as models of ours."""
+"""Equinox modules as flylab models."""
 
 import inspect
 from collections.abc import Callable
@@ -13,19 +13,19 @@ eqx = need("equinox", "equinox", "flylab.adapters.equinox")
 
 
 def is_module(thing: Any) -> bool:
-    """Whether it is an Equinox module, or a class of such."""
+    """Return whether a value is an Equinox module or a subclass of `eqx.Module`."""
     return issubclass(thing, eqx.Module) if isinstance(thing, type) else isinstance(thing, eqx.Module)
 
 
 def from_equinox(make: Callable[..., Any]) -> Model:
-    """The model of an Equinox module: its floating-point arrays are the parameters, all else stays as it is.
+    """Turn an Equinox module into a model, whose parameters are the module's floating-point arrays.
 
     Args:
-        make: the module's class, or a function, that takes `key` and whose module takes one example.
+        make: a module class, or a function that returns a module. It takes a keyword `key`; the module takes one
+            example.
 
     Raises:
-        ValueError: if it takes no `key`: then no seed would start anew.
-        MissingExtraError: without Equinox.
+        ValueError: if `make` takes no `key`, as all seeds would start from the same parameters.
 
     >>> import jax.numpy as jnp
     >>> model = from_equinox(lambda key: eqx.nn.MLP(40, 10, 100, 2, key=key))
@@ -34,12 +34,12 @@ def from_equinox(make: Callable[..., Any]) -> Model:
     """
     if "key" not in inspect.signature(make).parameters:
         raise ValueError(
-            f"{getattr(make, '__name__', make)} takes no key: give __init__ an argument key, from which every seed "
-            "draws its own start"
+            f"{getattr(make, '__name__', make)} takes no key: give __init__ an argument key and draw the initial "
+            "parameters from it"
         )
     probe = make(key=jax.random.key(0))
     params, rest = eqx.partition(probe, eqx.is_inexact_array)
-    _, structure = jax.tree.flatten(params)  # a module's own may differ from call to call, e.g. by a lambda in it
+    _, structure = jax.tree.flatten(params)  # kept, as it may differ between calls, e.g. by a lambda in the module
 
     def init(key):
         return jax.tree.leaves(eqx.filter(make(key=key), eqx.is_inexact_array))

@@ -10,12 +10,13 @@ from flylab.data import MNIST1D, Splits
 
 
 def dataset_dict(data: MNIST1D | Splits | None = None) -> Any:
-    """The sets as a `datasets.DatasetDict` with `train`, `validation` and `test`: features `x` and `y`.
+    """Return the sets as a `datasets.DatasetDict` with `train`, `validation` and `test`.
 
-    Nothing is downloaded. `x` is a float32 sequence of fixed length, `y` a `ClassLabel`. An empty set is left out.
+    The feature `x` is a float32 sequence of fixed length, `y` is a `ClassLabel`. Empty sets are left out. Nothing is
+    downloaded.
 
     Args:
-        data: a config, or splits of 1-D signals; by default the published set.
+        data: a config, or splits of 1-D signals. The default is the published set.
 
     Raises:
         MissingExtraError: if `datasets` is not installed.
@@ -37,6 +38,6 @@ def dataset_dict(data: MNIST1D | Splits | None = None) -> Any:
     )
     sets = {("validation" if name == "valid" else name): getattr(splits, name) for name in SUBSETS}
     return hf.DatasetDict({
-        name: hf.Dataset.from_dict({"x": np.asarray(one.x, np.float32), "y": np.asarray(one.y)}, info=info.copy())
-        for name, one in sets.items() if len(one.y)
+        name: hf.Dataset.from_dict({"x": np.asarray(part.x, np.float32), "y": np.asarray(part.y)}, info=info.copy())
+        for name, part in sets.items() if len(part.y)
     })  # fmt: skip

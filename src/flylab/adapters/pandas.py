@@ -11,10 +11,12 @@ from flylab.data import MNIST1D, Splits
 
 
 def frame(data: MNIST1D | Splits | None = None) -> Any:
-    """All examples as a `pandas.DataFrame`: columns `split` (categorical), `label` and `x0`, `x1`, …
+    """Return all examples as a `pandas.DataFrame` with the columns `split`, `label`, `x0`, `x1`, and so on.
+
+    `split` is categorical. The config is in `attrs["config"]`, as JSON.
 
     Args:
-        data: a config, or splits; by default the published set. The config stands in `attrs["config"]` as JSON.
+        data: a config, or splits. The default is the published set.
 
     Raises:
         MissingExtraError: if pandas is not installed.

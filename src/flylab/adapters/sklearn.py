@@ -1,4 +1,4 @@
-"""MNIST-1D as scikit-learn's own data sets are loaded."""
+"""MNIST-1D in the manner of scikit-learn's own data sets."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ MNIST-1D
 :Classes: {classes}
 :Creator: Sam Greydanus and Dmitry Kobak
 
-Ten 12-point digit templates, padded, scaled, translated, made noisy, sheared and resampled: small data that separate
-linear models, MLPs and CNNs. {subset}
+Ten 12-point digit templates, padded, scaled, translated, made noisy, sheared and resampled: a small data set that tells
+linear models, MLPs and CNNs apart. {subset}
 
 .. rubric:: References
 
@@ -43,18 +43,18 @@ def load_mnist1d(
     """Load MNIST-1D (classification).
 
     Args:
-        return_X_y: return `(data, target)` in place of a `Bunch`.
-        as_frame: pandas objects in place of arrays.
-        subset: "train", "valid", "test", or "all": the published 4000 + 1000 training and test examples, in this order.
-        config: parameters of the data, or splits; by default the published set.
+        return_X_y: whether to return `(data, target)` instead of a `Bunch`.
+        as_frame: whether to return pandas objects instead of arrays.
+        subset: "train", "valid", "test", or "all", which is the training set followed by the test set.
+        config: the data parameters, or splits. The default is the published set.
 
     Returns:
-        a `sklearn.utils.Bunch` with `data` (float64, `(n, length)`), `target` (`(n,)`), `frame` (where `as_frame`),
-        `feature_names`, `target_names` and `DESCR`; or `(data, target)`.
+        A `sklearn.utils.Bunch` with `data` (float64, `(n, length)`), `target` (`(n,)`), `frame` (None unless
+        `as_frame`), `feature_names`, `target_names` and `DESCR`; or `(data, target)`.
 
     Raises:
-        ValueError: for an unknown subset.
-        MissingExtraError: for `as_frame` without pandas.
+        ValueError: if there is no such subset.
+        MissingExtraError: if `as_frame` is set and pandas is not installed.
 
     >>> X, y = load_mnist1d(return_X_y=True)
     >>> X.shape, y.shape
@@ -72,10 +72,10 @@ def load_mnist1d(
     if return_X_y:
         return data, target
     classes = class_names(splits)
-    which = {"all": f"The first {len(splits.train.y)} examples are the training set, the others the test set."}
-    about = _DESCR.format(
-        n=len(data), length=data.shape[1], classes=len(classes), subset=which.get(subset, f"This is the {subset} set.")
+    parts = {"all": f"The first {len(splits.train.y)} examples are the training set, the others the test set."}
+    description = _DESCR.format(
+        n=len(data), length=data.shape[1], classes=len(classes), subset=parts.get(subset, f"This is the {subset} set.")
     )
     return Bunch(
-        data=data, target=target, frame=table, feature_names=names, target_names=np.array(classes), DESCR=about
+        data=data, target=target, frame=table, feature_names=names, target_names=np.array(classes), DESCR=description
     )

@@ -1,4 +1,4 @@
-"""MNIST-1D as PyTorch data sets: `MNIST1D`, in torchvision's manner, and `Endless`, fresh examples without end."""
+"""MNIST-1D as PyTorch data sets: `MNIST1D`, in the manner of torchvision, and `Endless`, a stream of fresh examples."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ import numpy as np
 
 from flylab.base.optional import need
 
-need("torch", "torch", "flylab.adapters.torch")  # before it is imported: a clear error
+need("torch", "torch", "flylab.adapters.torch")  # before the import below, for its clear error
 
 import torch  # noqa: E402
 from torch.utils.data import Dataset, IterableDataset, get_worker_info  # noqa: E402
@@ -18,18 +18,18 @@ from flylab.adapters.core import class_names, splits_of  # noqa: E402
 from flylab.data import MNIST1D as Config  # noqa: E402, N811
 from flylab.data import Splits  # noqa: E402
 
-_HERE = os.getpid()  # where this was imported: a process that runs it without having imported it is a fork
+_IMPORTING_PROCESS = os.getpid()  # another process that runs this code is a fork
 
 
 class MNIST1D(Dataset):
     """MNIST-1D as a `torch.utils.data.Dataset`, by default the published 4000 training and 1000 test examples.
 
     Args:
-        train: the training set, or the test set.
-        config: parameters of the data; or splits, as from `flylab.data.load`.
-        transform: applied to each signal.
-        target_transform: applied to each label.
-        channel_dim: signals of shape `(1, length)`, as `Conv1d` takes them, in place of `(length,)`.
+        train: whether this is the training set; otherwise it is the test set.
+        config: the data parameters, or splits, as from `flylab.data.load`.
+        transform: a function applied to each signal.
+        target_transform: a function applied to each label.
+        channel_dim: whether signals have the shape `(1, length)`, as `Conv1d` takes them, instead of `(length,)`.
 
     Attributes:
         data: all signals, float32 `(n, length)`, or `(n, 1, length)`.
@@ -61,7 +61,7 @@ class MNIST1D(Dataset):
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """The signal and the label of one example, each after its transform."""
+        """Return the signal and the label of an example, each after its transform."""
         return _transformed(self, self.data[index], int(self.targets[index]))
 
     def __repr__(self) -> str:
@@ -70,24 +70,25 @@ class MNIST1D(Dataset):
 
 
 class Endless(IterableDataset):
-    """Fresh MNIST-1D examples without end, from the JAX generator, as a `torch.utils.data.IterableDataset`.
+    """An endless stream of fresh MNIST-1D examples from the JAX generator, as a `torch.utils.data.IterableDataset`.
 
-    Example *i* depends on `seed` and *i* only; iterating again goes on with the next block. Making examples
-    costs less than sending them between processes, so `DataLoader(num_workers=0)` is fastest. With workers, each has
-    its own examples, drawn from the loader's seed (`torch.manual_seed`); JAX does not survive a fork, so they have to
-    be spawned: `multiprocessing_context="spawn"`.
+    Example *i* depends on `seed` and *i* only; a second iteration continues with the next block. Generating examples
+    takes less time than sending them between processes, so `DataLoader(num_workers=0)` is fastest. Workers have
+    examples of their own, drawn from the loader's seed (`torch.manual_seed`). JAX does not survive a fork, so workers
+    must be spawned: `multiprocessing_context="spawn"`.
 
     Args:
-        config: parameters of the data.
-        seed: of the examples.
-        transform: applied to each signal.
-        target_transform: applied to each label.
-        channel_dim: signals of shape `(1, length)` in place of `(length,)`.
-        block: examples made at once.
+        config: the data parameters.
+        seed: the seed of the examples.
+        transform: a function applied to each signal.
+        target_transform: a function applied to each label.
+        channel_dim: whether signals have the shape `(1, length)` instead of `(length,)`.
+        block: number of examples generated at once.
 
     Raises:
-        TypeError, ValueError: for a config, seed or block that is not allowed.
-        RuntimeError: when iterated in a forked process.
+        TypeError: if `config` is not a config.
+        ValueError: if `seed` or `block` is not an integer in its range.
+        RuntimeError: if the data set is iterated in a forked process.
 
     >>> from torch.utils.data import DataLoader
     >>> signals, labels = next(iter(DataLoader(Endless(), batch_size=100)))
@@ -105,21 +106,21 @@ class Endless(IterableDataset):
         block: int = 1000,
     ) -> None:
         if not isinstance(config, Config | None):
-            raise TypeError(f"config={config!r} is not a config: give flylab.MNIST1D(…)")
+            raise TypeError(f"config must be a config, flylab.MNIST1D(…), not {type(config).__name__}")
         for name, value, least in (("seed", seed, 0), ("block", block, 1)):
             if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}={value!r} is not allowed: give a whole number ≥ {least}")
+                raise ValueError(f"{name}={value!r} must be an integer ≥ {least}")
         self.config, self.seed, self.block = Config() if config is None else config, seed, block
         self.transform, self.target_transform, self.channel_dim = transform, target_transform, channel_dim
         self.n_drawn = 0
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        if os.getpid() != _HERE and "jax" in sys.modules:
+        if os.getpid() != _IMPORTING_PROCESS and "jax" in sys.modules:
             raise RuntimeError(
                 "JAX, which makes the examples, does not survive a fork: give the DataLoader num_workers=0 (fastest), "
                 'or multiprocessing_context="spawn"'
             )
-        import jax  # only here: the other data set goes without
+        import jax  # not on top, as MNIST1D does without JAX
 
         from flylab.base import runtime
         from flylab.data.generator import sample
@@ -129,16 +130,16 @@ class Endless(IterableDataset):
         if (worker := get_worker_info()) is not None:
             key = jax.random.fold_in(key, worker.seed % 2**32)
         while True:
-            first, self.n_drawn = self.n_drawn, self.n_drawn + self.block  # whoever iterates beside us gets others
-            made = sample(self.config, key, self.block, first=first)
-            signals, labels = torch.tensor(np.asarray(made.x)), np.asarray(made.y).tolist()
+            first, self.n_drawn = self.n_drawn, self.n_drawn + self.block  # at once, for iterators side by side
+            block = sample(self.config, key, self.block, first=first)
+            signals, labels = torch.tensor(np.asarray(block.x)), np.asarray(block.y).tolist()
             signals = signals[:, None] if self.channel_dim else signals
             for signal, label in zip(signals, labels, strict=True):
                 yield _transformed(self, signal, label)
 
 
-def _transformed(own: MNIST1D | Endless, signal: torch.Tensor, label: int) -> tuple[Any, Any]:
+def _transformed(dataset: MNIST1D | Endless, signal: torch.Tensor, label: int) -> tuple[Any, Any]:
     return (
-        signal if own.transform is None else own.transform(signal),
-        label if own.target_transform is None else own.target_transform(label),
+        signal if dataset.transform is None else dataset.transform(signal),
+        label if dataset.target_transform is None else dataset.target_transform(label),
     )

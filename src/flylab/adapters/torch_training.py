@@ -1,4 +1,4 @@
-"""PyTorch modules as learners: a plain training loop under the same protocol as our populations."""
+"""PyTorch modules as learners: a plain training loop with the protocol of flylab's populations."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,27 +12,30 @@ from flylab.training.learners import Data, Fitted, Learner
 from flylab.training.population import Progress
 from flylab.training.step import Plan
 
-need("torch", "torch", "a PyTorch module")  # before it is imported: a clear error
+need("torch", "torch", "a PyTorch module")  # before the import below, for its clear error
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 CHUNK = 1000  # examples evaluated at once
-TOLD = 50  # steps between two words to the progress bar
+PROGRESS_EVERY = 50  # steps between two calls of `progress`
 
 
 def is_module(thing: Any) -> bool:
-    """Whether it is a PyTorch module, or a class of such."""
+    """Return whether a value is a PyTorch module or a subclass of `nn.Module`."""
     return issubclass(thing, nn.Module) if isinstance(thing, type) else isinstance(thing, nn.Module)
 
 
 def from_torch(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Learner:
-    """A PyTorch module as a learner: Adam, cross-entropy, batches in fixed order; one seed after the other.
+    """Turn a PyTorch module into a learner that trains by Adam on cross-entropy, one seed after the other.
+
+    Batches come in fixed order.
 
     Args:
-        make: the module's class, or a function, without arguments; called after `torch.manual_seed(seed)`.
-        shape: of an example as the module takes it, e.g. `(40,)`, or `(1, 40)` for `Conv1d`.
+        make: a module class, or a function that returns a module, without arguments. It is called after
+            `torch.manual_seed(seed)`.
+        shape: shape of an example as the module takes it, e.g. `(40,)`, or `(1, 40)` for `Conv1d`.
 
     >>> learner = from_torch(lambda: nn.Linear(40, 10), (40,))
     >>> learner.n_params, learner.flops
@@ -51,16 +54,19 @@ def from_torch(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Learner
         key: Any = 0,
         progress: Progress | None = None,
     ) -> Fitted:
-        modules, found = [], []
+        modules, histories = [], []
         for seed in seeds:
             splits = data(seed) if callable(data) else data
             module, history = _trained(make, shape, splits, plan, learning_rate, seed, progress)
             modules.append(module)
             history["prediction"] = _classes(module, _tensor(splits.test.x, shape))
-            found.append(history)
+            histories.append(history)
         variables = {
-            name: (("seed", "example" if name == "prediction" else "step"), np.stack([one[name] for one in found]))
-            for name in found[0]
+            name: (
+                ("seed", "example" if name == "prediction" else "step"),
+                np.stack([history[name] for history in histories]),
+            )
+            for name in histories[0]
         }
         results = xr.Dataset(variables, {"seed": list(seeds), "step": list(plan.evaluated)})
         return Fitted(results, lambda x: np.stack([_classes(module, _tensor(x, shape)) for module in modules]))
@@ -82,11 +88,11 @@ def _trained(
     progress: Progress | None,
 ) -> tuple[nn.Module, dict[str, Any]]:
     sets = {
-        name: (_tensor(one.x, shape), torch.tensor(np.asarray(one.y), dtype=torch.int64))
-        for name, one in zip(SETS, splits[:3], strict=True) if len(one.y)
+        name: (_tensor(part.x, shape), torch.tensor(np.asarray(part.y), dtype=torch.int64))
+        for name, part in zip(SETS, splits[:3], strict=True) if len(part.y)
     }  # fmt: skip
     x, y = sets["train"]
-    history: dict[str, list[float]] = {f"{name}_{what}": [] for name in sets for what in ("loss", "accuracy")}
+    history: dict[str, list[float]] = {f"{name}_{metric}": [] for name in sets for metric in ("loss", "accuracy")}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = make()
@@ -104,10 +110,10 @@ def _trained(
             optimizer.zero_grad()
             nn.functional.cross_entropy(module(x[rows]), y[rows]).backward()
             optimizer.step()
-            if progress is not None and (step + 1) % TOLD == 0:
-                progress(TOLD)
+            if progress is not None and (step + 1) % PROGRESS_EVERY == 0:
+                progress(PROGRESS_EVERY)
         if progress is not None:
-            progress(plan.n_steps % TOLD)
+            progress(plan.n_steps % PROGRESS_EVERY)
     return module, {name: np.array(values, np.float32) for name, values in history.items()}
 
 

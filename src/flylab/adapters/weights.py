@@ -1,4 +1,4 @@
-"""Weights of a trained network for PyTorch: a `state_dict`, in a safetensors file."""
+"""The weights of a trained network for PyTorch: a `state_dict` and its safetensors file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,33 +13,42 @@ _GRU = {"wi": "weight_ih", "wh": "weight_hh", "bi": "bias_ih", "bh": "bias_hh"}
 
 
 def state_dict(params: Params) -> dict[str, np.ndarray]:
-    """The parameters of one network of flylab by the names and in the shapes of PyTorch's layers.
+    """Return the parameters of a network with the names and shapes of PyTorch's layers.
 
-    A layer's `w` and `b` become `layer.weight` and `layer.bias`: `nn.Linear`'s as they are, `nn.Conv1d`'s turned from
-    our `(out, kernel, in)` to `(out, in, kernel)`; a bidirectional GRU becomes `nn.GRU`'s eight arrays.
+    A layer's `w` and `b` become `layer.weight` and `layer.bias`. Those of `nn.Linear` keep their shape; kernels of
+    `nn.Conv1d` change from `(out, kernel, in)` to `(out, in, kernel)`. A bidirectional GRU becomes the eight arrays of
+    `nn.GRU`.
 
     Args:
-        params: of one network. Of a population take one member first:
+        params: the parameters of one network. Of a population, take one member first:
             `jax.tree.map(lambda leaf: leaf[0, 3], population.params)`.
 
     Raises:
-        ValueError: for a parameter that is not of such a layer, naming it.
+        ValueError: if a parameter does not belong to a linear layer, a convolution or a GRU.
 
     >>> import jax
     >>> from flylab.models import get_model
     >>> {name: w.shape for name, w in state_dict(get_model("logistic").init(jax.random.key(0))).items()}
     {'weight': (10, 40), 'bias': (10,)}
     """
-    found: dict[str, np.ndarray] = {}
-    _collect(params, "", found)
-    return found
+    arrays: dict[str, np.ndarray] = {}
+    _collect(params, "", arrays)
+    return arrays
 
 
 def save_weights(path: str | Path, params: Params) -> Path:
-    """Write `state_dict(params)` as safetensors, for `safetensors.torch.load_file` and `module.load_state_dict`.
+    """Write `state_dict(params)` to a safetensors file, for `safetensors.torch.load_file`.
+
+    Args:
+        path: the file to write.
+        params: the parameters of one network, as for `state_dict`.
+
+    Returns:
+        The path.
 
     Raises:
-        ValueError: as `state_dict`; or if `safetensors` is not installed.
+        ValueError: as `state_dict`.
+        MissingExtraError: if `safetensors` is not installed.
         OSError: if the path cannot be written.
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in state_dict(params).items()}
@@ -47,24 +56,26 @@ def save_weights(path: str | Path, params: Params) -> Path:
     return Path(path)
 
 
-def _collect(tree: Params, place: str, found: dict[str, np.ndarray]) -> None:
+def _collect(tree: Params, place: str, arrays: dict[str, np.ndarray]) -> None:
     if not isinstance(tree, Mapping):
-        raise ValueError(f"{place or 'params'} is {type(tree).__name__}, not a layer's weights by name")
+        raise ValueError(f"{place or 'params'} must be a layer's weights by name, not {type(tree).__name__}")
     inner = {name: value for name, value in tree.items() if isinstance(value, Mapping)}
-    own = {name: np.asarray(value) for name, value in tree.items() if name not in inner}
+    layer = {name: np.asarray(value) for name, value in tree.items() if name not in inner}
     for name, value in inner.items():
-        _collect(value, f"{place}{name}.", found)
-    if set(own) == set(_GRU) and own["bi"].ndim == 3:
-        hidden = own["bi"].shape[-1]
+        _collect(value, f"{place}{name}.", arrays)
+    if set(layer) == set(_GRU) and layer["bi"].ndim == 3:
+        hidden = layer["bi"].shape[-1]
         for direction, ending in enumerate(("", "_reverse")):
-            for name, theirs in _GRU.items():
+            for name, torch_name in _GRU.items():
                 shape = {"wi": (3 * hidden, -1), "wh": (3 * hidden, hidden)}.get(name, (3 * hidden,))
-                found[f"{place}{theirs}_l0{ending}"] = own[name][direction].reshape(shape)
-    elif own:
-        is_layer = {"w"} <= set(own) <= {"w", "b"}
-        if not is_layer or own["w"].ndim not in (2, 3) or own.get("b", np.ones(1)).ndim != 1:
-            shapes = ", ".join(f"{name} {array.shape}" for name, array in own.items())
-            raise ValueError(f"{place or 'params'} has {shapes}: no linear layer, convolution or GRU of one network")
-        found[f"{place}weight"] = own["w"].transpose(0, 2, 1) if own["w"].ndim == 3 else own["w"]
-        if "b" in own:
-            found[f"{place}bias"] = own["b"]
+                arrays[f"{place}{torch_name}_l0{ending}"] = layer[name][direction].reshape(shape)
+    elif layer:
+        is_layer = {"w"} <= set(layer) <= {"w", "b"}
+        if not is_layer or layer["w"].ndim not in (2, 3) or layer.get("b", np.ones(1)).ndim != 1:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in layer.items())
+            raise ValueError(
+                f"{place or 'params'} must be a linear layer, convolution or GRU of one network; it has {shapes}"
+            )
+        arrays[f"{place}weight"] = layer["w"].transpose(0, 2, 1) if layer["w"].ndim == 3 else layer["w"]
+        if "b" in layer:
+            arrays[f"{place}bias"] = layer["b"]

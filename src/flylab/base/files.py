@@ -1,4 +1,4 @@
-"""Files written so that a crash leaves the old or the new, never half."""
+"""Atomic writes, the user's cache folder, and the machine's memory."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ _SUFFIX = ".tmp"
 
 
 def memory() -> float:
-    """Bytes of this machine's memory; infinite where it does not say."""
+    """Return the size of this machine's memory in bytes, or infinity if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # Windows
@@ -19,28 +19,28 @@ def memory() -> float:
 
 
 def user_cache(name: str) -> Path:
-    """The folder `name` of flylab's in the user's cache; it need not exist."""
+    """Return the path of flylab's folder `name` in the user's cache; the folder need not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flylab" / name
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Read a JSON file.
 
     Raises:
-        OSError: if it cannot be read.
-        ValueError: naming the file, if it is no JSON.
+        OSError: if the file cannot be read.
+        ValueError: if the file is not JSON.
     """
     try:
         return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # lists within lists within lists …
-        raise ValueError(f"{path} is not a JSON file ({error}): delete it, or make it again") from None
+    except (ValueError, RecursionError) as error:  # a RecursionError comes from lists nested too deeply
+        raise ValueError(f"{path} is not a JSON file ({error}): delete it or write it again") from None
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write to a temporary name, sync and rename: at any instant the old file or the whole new one stands there.
+    """Write a file under a temporary name, sync and rename it, so that a crash leaves the old file or the new one.
 
     Raises:
-        OSError: naming the path, if it cannot be written.
+        OSError: if the path cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = None
@@ -57,18 +57,18 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        if isinstance(error, OSError):  # it names the temporary file, if any
+        if isinstance(error, OSError):  # its own message names the temporary file
             raise type(error)(f"cannot write {path} ({error.strerror or error}); choose another place") from error
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename itself
+        os.fsync(folder)  # makes the rename durable
     finally:
         os.close(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of processes that were killed while writing."""
+    """Delete the temporary files of processes that were killed while writing."""
     for leftover in folder.glob(f".*{_SUFFIX}"):
         writer = leftover.name[1:].partition("-")[0]
         if writer.isdigit() and not Path(f"/proc/{writer}").exists() and Path("/proc").exists():
@@ -76,10 +76,10 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def writable(folder: Path) -> None:
-    """Make the folder and write to it, before any work.
+    """Create a folder and check that it can be written to.
 
     Raises:
-        OSError: naming the folder.
+        OSError: if the folder cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

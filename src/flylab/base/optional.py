@@ -1,23 +1,26 @@
-"""Packages that only some features need: imported where used, with an error that says how to get them."""
+"""Imports of optional packages, with an error that says how to install them."""
 
 import importlib
 from types import ModuleType
 
 
 class MissingExtraError(ValueError, ImportError):
-    """An optional package is not installed."""
+    """An optional package that is not installed."""
 
 
 def need(package: str, extra: str, what: str) -> ModuleType:
-    """Import an optional package or a module of it.
+    """Import an optional package, or a module of one.
 
     Args:
-        package: its name.
-        extra: the extra of flylab that installs it.
-        what: for the error: what needs it.
+        package: the name of the package or module.
+        extra: the extra of flylab that installs the package.
+        what: the feature that needs the package, for the error.
+
+    Returns:
+        The module.
 
     Raises:
-        MissingExtraError: if it is not installed, with the command that installs it.
+        MissingExtraError: if the package is not installed; the message has the command that installs it.
 
     >>> need("no_such_package", "data", "a test")
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""Named random streams: adding one leaves all the others unchanged."""
+"""Named random streams: adding a stream leaves all others unchanged."""
 
 import hashlib
 
@@ -8,9 +8,9 @@ from flylab.base.types import Key
 
 
 def stream(key: Key, name: str) -> Key:
-    """The random stream called `name` under `key`.
+    """Return the key of the random stream called `name` under `key`.
 
-    Streams of different names are independent, and none depends on which others exist.
+    Streams of different names are independent, and no stream depends on which others exist.
 
     >>> import jax
     >>> key = jax.random.key(0)

@@ -1,4 +1,4 @@
-"""How JAX is set up for populations, at first training: a device per core, and a compilation cache that lasts."""
+"""The setup of JAX for training populations: one device per core, and a persistent compilation cache."""
 
 import contextlib
 import functools
@@ -15,72 +15,71 @@ from flylab.base.files import read_json, user_cache
 
 CACHE = user_cache("jax")
 PARITY = user_cache("doctor") / "parity.json"
-_CHECKED = "flylab-checked"  # stamps the last look for broken entries
+_CHECKED = "flylab-checked"  # a file whose time is that of the last search for broken entries
 
 
 def _setting(name: str) -> Any:
-    return getattr(jax.config, name)  # JAX makes these attributes as it starts, unseen by type checkers
+    return getattr(jax.config, name)  # JAX adds these attributes at run time, unseen by type checkers
 
 
 @functools.cache
 def devices() -> tuple[Any, ...]:
-    """The devices that train members, one each: every core of the CPU, or the accelerators there are.
+    """Set JAX up, once per process, and return the devices that train members: all CPU cores, or all accelerators.
 
-    Set up once per process. Where JAX has started already, the devices there are do, with the same results, and a
-    warning says what to do for full speed.
+    If JAX has started already, its devices are kept. Results are the same, and a warning says how to reach full speed.
     """
     use_cache()
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         if _setting("jax_num_cpu_devices") < 0:  # not set by the user
             jax.config.update("jax_num_cpu_devices", n_cores)
-    except RuntimeError:  # the backend runs already
+    except RuntimeError:  # the backend is running already
         pass
-    found = tuple(jax.devices())
-    if found[0].platform == "cpu" and len(found) < n_cores and _setting("jax_num_cpu_devices") < 0:
+    jax_devices = tuple(jax.devices())
+    if jax_devices[0].platform == "cpu" and len(jax_devices) < n_cores and _setting("jax_num_cpu_devices") < 0:
         warnings.warn(
-            f"JAX had started before flylab, with {len(found)} CPU device for {n_cores} cores: results are the same, "
-            f"training is about {n_cores // len(found)}× slower. Call flylab.initialise() before the first use of JAX.",
+            f"JAX started before flylab, with {len(jax_devices)} CPU device for {n_cores} cores: results are the same, "
+            f"but training is about {n_cores // len(jax_devices)}× slower; call flylab.initialise() before using JAX",
             stacklevel=2,
         )
-    return found
+    return jax_devices
 
 
 def initialise() -> int:
     """Prepare JAX for training at full speed, and return the number of devices.
 
-    Training does this by itself; call it first only in a program that uses JAX for something else before.
+    Training calls this itself. Call it first in a program that uses JAX for something else before training.
     """
     return len(devices())
 
 
-# One thread per member: XLA's shared pool gains nothing at these sizes. As an option of each program, not in XLA_FLAGS,
-# it holds in a process that has started JAX before, so that results are the same there.
+# One thread per member: XLA's shared pool gains nothing at these sizes. This is an option of each program, not of
+# XLA_FLAGS, so that it also holds, with the same results, in a process that has started JAX before.
 _CPU_OPTIONS = {"xla_cpu_multi_thread_eigen": False}
 
 
 @functools.cache
 def compiler_options(more: tuple[tuple[str, bool | str], ...] = ()) -> dict[str, bool | str]:
-    """Options for `jax.jit` that make small programs fast on a CPU: those that the installed XLA knows."""
+    """Return options of `jax.jit` that speed up small programs on a CPU, as far as the installed XLA knows them."""
     if devices()[0].platform != "cpu":
         return {}
     known = {}
     for name, value in (*_CPU_OPTIONS.items(), *more):
         try:
             jax.jit(lambda x: x, compiler_options={name: value}).lower(0.0).compile()
-        except jax.errors.JaxRuntimeError:  # no such option in this version
+        except jax.errors.JaxRuntimeError:  # this version has no such option
             continue
         known[name] = value
     return known
 
 
 def use_cache() -> None:
-    """Keep compiled programs in the user's cache folder, unless a folder is set; delete entries that cannot be read."""
+    """Keep compiled programs in the user's cache folder, unless another folder is set, and delete broken entries."""
     if _setting("jax_compilation_cache_dir") is None:
         try:
             CACHE.mkdir(parents=True, exist_ok=True)
         except OSError:
-            return  # nowhere to keep them: compile anew in each process
+            return  # no cache: each process compiles anew
         jax.config.update("jax_compilation_cache_dir", str(CACHE))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -90,43 +89,43 @@ def use_cache() -> None:
 
 
 def parity() -> str:
-    """What `flylab doctor` found of the devices that train: "passed", "failed", or "not tested" with these versions."""
+    """Return the last verdict of `flylab doctor` on these devices and versions: "passed", "failed" or "not tested"."""
     try:
-        found = read_json(PARITY)
-        words = {str(found.get(kind_of(device), "not tested")) for device in devices()}
+        verdict_by_kind = read_json(PARITY)
+        verdicts = {str(verdict_by_kind.get(kind_of(device), "not tested")) for device in devices()}
     except (OSError, ValueError, AttributeError):
         return "not tested"
-    return next((word for word in ("failed", "not tested") if word in words), "passed")
+    return next((verdict for verdict in ("failed", "not tested") if verdict in verdicts), "passed")
 
 
 def kind_of(device: Any) -> str:
-    """A kind of device with the versions of JAX that compile for it."""
+    """Return a text with the kind of a device and the versions of JAX and jaxlib."""
     return f"{device.device_kind}, jax {jax.__version__}, jaxlib {version('jaxlib')}"
 
 
 def delete_broken(folder: Path) -> list[Path]:
-    """Delete the compiled programs in `folder` that were cut short, and return them.
+    """Delete the truncated entries of a compilation cache, and return their paths.
 
-    JAX writes an entry in place, so that a crash can leave half of one, and never repairs it. Only entries written
-    since the last look are read.
+    JAX writes entries in place and never repairs them, so a crash can leave a truncated one. Only entries written since
+    the last call are read.
     """
     stamp = folder / _CHECKED
     since = stamp.stat().st_mtime if stamp.exists() else 0.0
     broken = []
     for entry in folder.glob("*-cache"):
         try:
-            if entry.stat().st_mtime >= since and not _whole(entry.read_bytes()):
+            if entry.stat().st_mtime >= since and not _is_complete(entry.read_bytes()):
                 entry.unlink()
                 broken.append(entry)
         except OSError:
-            continue  # another process was faster, or the folder is read-only
+            continue  # another process deleted it first, or the folder is read-only
     with contextlib.suppress(OSError):
         stamp.touch()
     return broken
 
 
-def _whole(entry: bytes) -> bool:
-    if entry[:4] == b"\x28\xb5\x2f\xfd":  # Zstandard, which JAX takes where it is installed
+def _is_complete(entry: bytes) -> bool:
+    if entry[:4] == b"\x28\xb5\x2f\xfd":  # Zstandard, which JAX uses where it is installed
         try:
             import zstandard  # type: ignore[import-not-found]
         except ImportError:

@@ -1,4 +1,4 @@
-"""The name, unit and long name of every dimension and variable, once."""
+"""The long name and unit of every dimension and variable of results."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import xarray as xr
 
 
 class Label(NamedTuple):
-    """What a figure's axis says."""
+    """The long name and unit that label the axis of a figure."""
 
     long_name: str
     units: str = ""
@@ -85,7 +85,7 @@ LABELS: dict[str, Label] = {
 
 
 def attach_units(results: xr.Dataset) -> xr.Dataset:
-    """The data set with units and long names on every variable and coordinate that has them here."""
+    """Return the results with the long names and units of `LABELS` as attributes of their variables and coordinates."""
     results = results.copy()
     for name in results.variables:
         if label := LABELS.get(str(name)):
@@ -94,7 +94,7 @@ def attach_units(results: xr.Dataset) -> xr.Dataset:
 
 
 def axis(array: xr.DataArray | xr.Variable) -> str:
-    """An axis label, from the array's own attributes.
+    """Return an axis label made from an array's attributes.
 
     >>> axis(xr.DataArray(0, attrs={"long_name": "test accuracy", "units": "%"}))
     'test accuracy (%)'

@@ -1,5 +1,7 @@
-"""MNIST-1D in NumPy, and images to compare it with. Importing this imports neither JAX nor matplotlib, scikit-learn nor
-pooch (`flylab.data.generator` is the generator in JAX)."""
+"""MNIST-1D in NumPy, image data sets, and data files.
+
+Importing it imports neither JAX nor matplotlib. `flylab.data.generator` is the generator in JAX.
+"""
 
 from flylab.data.arrangements import exchanged, reversed_, shuffled
 from flylab.data.formats import DataFileError, load, save

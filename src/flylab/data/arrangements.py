@@ -1,10 +1,10 @@
-"""Orders of the positions of a signal: plain, shuffled, reversed, halves exchanged. All are permutations."""
+"""Permutations of the positions of a signal: shuffled, reversed, halves exchanged."""
 
 import numpy as np
 
 
 def shuffled(length: int, seed: int = 42) -> tuple[int, ...]:
-    """A random order of `length` positions: `RandomState(seed).permutation(length)`, as in the published notebooks.
+    """Return `RandomState(seed).permutation(length)`, the random order of the published notebooks.
 
     >>> sorted(shuffled(40)) == list(range(40))
     True
@@ -13,7 +13,7 @@ def shuffled(length: int, seed: int = 42) -> tuple[int, ...]:
 
 
 def reversed_(length: int) -> tuple[int, ...]:
-    """The positions backwards.
+    """Return the positions in reverse order.
 
     >>> reversed_(3)
     (2, 1, 0)
@@ -22,7 +22,7 @@ def reversed_(length: int) -> tuple[int, ...]:
 
 
 def exchanged(length: int) -> tuple[int, ...]:
-    """The second half before the first.
+    """Return the positions with the second half before the first.
 
     >>> exchanged(4)
     (2, 3, 0, 1)

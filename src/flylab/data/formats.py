@@ -1,8 +1,8 @@
-"""Data sets as files: npz, parquet, csv and safetensors, with the config and a checksum inside.
+"""Data sets as npz, parquet, csv and safetensors files, which include the config and a checksum.
 
-All four hold the same: signals and labels of the three sets, the time axis, and one JSON text with the config. npz and
-safetensors name their arrays `x_train`, `y_train`, …, `t`; parquet and csv have a row per example, with the columns
-`split`, `label`, `x0`, `x1`, …
+All four formats hold the same content: the signals and labels of the three sets, the time axis, and the config as JSON.
+npz and safetensors name their arrays `x_train`, `y_train`, …, `t`; parquet and csv have a row per example, with the
+columns `split`, `label`, `x0`, `x1`, …
 """
 
 import contextlib
@@ -26,46 +26,47 @@ from flylab.data.splits import SETS, Dataset, Splits
 
 VERSION = 1
 _MARK = "flylab data"
-_MOST, _GROWTH = 2**28, 64  # bytes that a file of any size may become, and times its size
+_MAX_BYTES, _MAX_GROWTH = 2**28, 64  # a file may unpack to so many bytes, or to so many times its size
 _DTYPE = re.compile(r"[<>|=]?[iuf](1|2|4|8|16)")
 
 
 class DataFileError(ValueError):
-    """A file that is not a data set of ours, is damaged, or was written by another version."""
+    """A file that flylab did not write, that is damaged, or that another version wrote."""
 
 
 class _TooLargeError(Exception):
-    """A small file that says that it holds very much."""
+    """A file that declares far more content than its size can hold."""
 
 
 def _check_size(declared: int, content: bytes) -> None:
-    if declared > max(_MOST, _GROWTH * len(content)):
-        raise _TooLargeError(f"{len(content)} bytes that would become {declared}")
+    if declared > max(_MAX_BYTES, _MAX_GROWTH * len(content)):
+        raise _TooLargeError(f"{len(content)} bytes would unpack to {declared}")
 
 
 class _Unpacked(NamedTuple):
     about: dict[str, Any]
-    arrays: Callable[[], dict[str, np.ndarray]]  # read once it is known that we can
+    arrays: Callable[[], dict[str, np.ndarray]]  # called once the version in `about` is known to be readable
 
 
 class _Packed(NamedTuple):
-    about: dict[str, Any]  # format, config, checksum, and what a table's columns do not say
+    about: dict[str, Any]  # format, config and checksum; for tables also shapes and types
     arrays: dict[str, np.ndarray]
 
 
 def save(path: str | Path, splits: Splits, format: str | None = None) -> Path:  # noqa: A002
-    """Write a data set and its config; a crash leaves the old file or the new one.
+    """Write a data set and its config to a file, atomically: a crash leaves the old file or the new one.
 
     Args:
-        path: where to.
-        splits: as from `published`. NumPy or JAX arrays; their types are kept.
-        format: "npz", "parquet", "csv" or "safetensors"; by default what the path's ending says.
+        path: the file to write.
+        splits: the data set, as from `published`, in NumPy or JAX arrays; their types are kept.
+        format: "npz", "parquet", "csv" or "safetensors". The default follows the path's ending.
 
     Returns:
-        the path.
+        The path.
 
     Raises:
-        ValueError: for an unknown format, one whose package is not installed, or sets that a file cannot hold.
+        ValueError: if the format is unknown, or the sets have types or shapes that a file cannot hold.
+        MissingExtraError: if the format's package is not installed.
         OSError: if the path cannot be written.
 
     >>> import tempfile
@@ -78,46 +79,48 @@ def save(path: str | Path, splits: Splits, format: str | None = None) -> Path:  
     path = Path(path)
     kind = format_of(path, format)
     if not isinstance(splits.config, MNIST1D | None):
-        raise ValueError(f"config={splits.config!r} cannot be stored: give an MNIST1D, or None")
+        raise ValueError(f"config={splits.config!r} must be an MNIST1D or None")
     config = None if splits.config is None else json.loads(to_json(splits.config))
     arrays = {
         f"{axis}_{name}": _native(getattr(getattr(splits, name), axis)) for name in SETS for axis in ("x", "y")
     } | {"t": _native(splits.t)}
-    if wrong := _objection(arrays):
-        raise ValueError(wrong)
+    if problem := _problem_of(arrays):
+        raise ValueError(problem)
     about = {"format": f"{_MARK} {VERSION}", "config": config, "checksum": _checksum(config, arrays)}
     write_atomic(path, FORMATS[kind].pack(_Packed(about, arrays)))
     return path
 
 
-def _objection(arrays: dict[str, np.ndarray]) -> str:
-    """What is wrong with the arrays of the three sets; nothing if they are right."""
-    for axis, kinds in (("x", "iuf"), ("y", "iu")):
-        several = [arrays[f"{axis}_{name}"] for name in SETS]
-        types = {array.dtype for array in several}
+def _problem_of(arrays: dict[str, np.ndarray]) -> str:
+    """Return what makes the arrays of the three sets invalid, or an empty text."""
+    for axis, kinds, wanted in (("x", "iuf", "numeric"), ("y", "iu", "integer")):
+        arrays_of_sets = [arrays[f"{axis}_{name}"] for name in SETS]
+        types = {array.dtype for array in arrays_of_sets}
         if len(types) > 1 or types.pop().kind not in kinds:
-            found = ", ".join(f"{name}: {array.dtype}" for name, array in zip(SETS, several, strict=True))
-            return f"{axis} of the three sets has types {found}: give one type of numbers"
-        if len({array.shape[1:] for array in several}) > 1 or any(not array.ndim for array in several):
-            return f"{axis} of the three sets has shapes {', '.join(str(array.shape) for array in several)}"
+            listed = ", ".join(f"{name}: {array.dtype}" for name, array in zip(SETS, arrays_of_sets, strict=True))
+            return f"{axis} must have the same {wanted} type in the three sets; it has {listed}"
+        if len({array.shape[1:] for array in arrays_of_sets}) > 1 or any(not array.ndim for array in arrays_of_sets):
+            shapes = ", ".join(str(array.shape) for array in arrays_of_sets)
+            return f"{axis} must have examples of the same shape in the three sets; its shapes are {shapes}"
     for name in SETS:
         x, y = arrays[f"x_{name}"], arrays[f"y_{name}"]
         if y.ndim != 1 or len(x) != len(y):
-            return f"x_{name} has shape {x.shape} and y_{name} {y.shape}, not one label for each example"
+            return f"y_{name} must have one label for each example; x_{name} has shape {x.shape} and y_{name} {y.shape}"
     t = arrays["t"]
-    return "" if t.ndim == 1 and t.dtype.kind in "iuf" else f"t is not a list of numbers, but {t.dtype} {t.shape}"
+    is_axis = t.ndim == 1 and t.dtype.kind in "iuf"
+    return "" if is_axis else f"t must be one-dimensional and numeric; it is {t.dtype} of shape {t.shape}"
 
 
 def format_of(path: Path, format: str | None = None) -> str:  # noqa: A002
-    """The format of a file to be written: the given one, or what the ending says.
+    """Return the format of a file to write: `format`, or the one that the path's ending names.
 
     Raises:
-        ValueError: for an unknown one.
+        ValueError: if there is no such format.
     """
     kind = path.suffix.lstrip(".").lower() if format is None else format
     if kind not in FORMATS:
-        what = f"the ending of {path}" if format is None else f"format={format!r}"
-        raise ValueError(f"{what} is not a format of data files: give one of {', '.join(FORMATS)}")
+        subject = f"the ending of {path}" if format is None else f"format={format!r}"
+        raise ValueError(f"{subject} must be one of {', '.join(FORMATS)}")
     return kind
 
 
@@ -127,24 +130,27 @@ def _native(values: Any) -> np.ndarray:
 
 
 def load(path: str | Path) -> Splits:
-    """Read a data set that `save` or `flylab data` wrote, in any of the formats, and verify its checksum.
+    """Read a data set that `save` or `flylab data` wrote, and verify its checksum.
+
+    The format is recognised from the content; the path may have any ending.
 
     Raises:
-        FileNotFoundError: if there is none.
-        DataFileError: if it is foreign, damaged or of another version: which, and what to do.
+        FileNotFoundError: if there is no such file.
+        DataFileError: if flylab did not write the file, the file is damaged, or another version wrote it.
+        MissingExtraError: if the format's package is not installed.
     """
     path = Path(path)
     content = path.read_bytes()
-    kind = next((kind for kind, one in FORMATS.items() if content.startswith(one.begins)), "safetensors")
+    kind = next((kind for kind, candidate in FORMATS.items() if content.startswith(candidate.magic)), "safetensors")
     try:
         return _splits(path, *FORMATS[kind].unpack(content))
-    except (ImportError, DataFileError):  # which package is missing, and how to get it; or what is wrong
+    except (ImportError, DataFileError):  # these name the missing package, or the problem, already
         raise
-    except Exception as error:  # whatever the readers raise at a truncated or foreign file
-        said = f": {error}" if isinstance(error, _TooLargeError) else ""
+    except Exception as error:  # readers raise many kinds of errors on truncated and foreign files
+        detail = f": {error}" if isinstance(error, _TooLargeError) else ""
         raise DataFileError(
-            f"{path} cannot be read as {kind} ({type(error).__name__}{said}): it is damaged, not a data file of "
-            "flylab, or of a newer one"
+            f"{path} cannot be read as {kind} ({type(error).__name__}{detail}): it is damaged, not a data file of "
+            "flylab, or written by a newer version"
         ) from error
 
 
@@ -154,11 +160,11 @@ def _splits(path: Path, about: dict[str, Any], read: Callable[[], dict[str, np.n
         raise DataFileError(f"{path} is not a data file of flylab")
     if version != str(VERSION):
         raise DataFileError(
-            f"{path} has version {version}, this flylab reads {VERSION}: read it with the one that wrote it"
+            f"{path} has version {version}, this flylab reads {VERSION}: read it with the version that wrote it"
         )
     arrays = read()
-    if wrong := _objection(arrays):
-        raise DataFileError(f"{path} is not a data file of flylab: {wrong}")
+    if problem := _problem_of(arrays):
+        raise DataFileError(f"{path} is not a data file of flylab: {problem}")
     if about["checksum"] != _checksum(about["config"], arrays):
         raise DataFileError(f"{path} does not match its checksum: it was changed or damaged; write it again")
     config = None if about["config"] is None else from_json(MNIST1D, json.dumps(about["config"]))
@@ -179,7 +185,7 @@ def _checksum(config: Any, arrays: dict[str, np.ndarray]) -> str:
 
 def _to_npz(packed: _Packed) -> bytes:
     content = b""
-    for write in (np.savez_compressed, np.savez):  # what would be read with suspicion is not compressed
+    for write in (np.savez_compressed, np.savez):  # uncompressed where the reader would refuse the compressed file
         buffer = io.BytesIO()
         write(buffer, allow_pickle=False, flylab=np.array(json.dumps(packed.about)), **packed.arrays)
         content = buffer.getvalue()
@@ -189,7 +195,7 @@ def _to_npz(packed: _Packed) -> bytes:
 
 
 def _checked_npz(content: bytes) -> bytes:
-    """A file's bytes, if its arrays are not larger than the file can honestly hold; NumPy believes what it reads."""
+    """Return the content, or raise if its arrays declare more than it holds: NumPy would allocate what they declare."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         _check_size(sum(member.file_size for member in archive.infolist()), content)
         for member in archive.infolist():
@@ -198,7 +204,7 @@ def _checked_npz(content: bytes) -> bytes:
                 read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
                 shape, _, dtype = read[version](file)
                 if math.prod(shape) * dtype.itemsize > member.file_size:
-                    raise _TooLargeError(f"{member.filename} of {member.file_size} bytes with shape {shape}")
+                    raise _TooLargeError(f"{member.filename} has {member.file_size} bytes and declares shape {shape}")
     return content
 
 
@@ -214,7 +220,7 @@ def _to_safetensors(packed: _Packed) -> bytes:
 
 def _from_safetensors(content: bytes) -> _Unpacked:
     length = int.from_bytes(content[:8], "little")
-    about = json.loads(content[8 : 8 + length])["__metadata__"]["flylab"]  # `load` gives the arrays only
+    about = json.loads(content[8 : 8 + length])["__metadata__"]["flylab"]  # `safetensors.load` returns no metadata
     return _Unpacked(json.loads(about), lambda: _safetensors().load(content))
 
 
@@ -250,7 +256,7 @@ def _to_table(packed: _Packed) -> _Table:
 def _from_table(table: _Table) -> dict[str, np.ndarray]:
     about, split = table.about, np.array(table.split, dtype=str)
     for name in ("x", "y", "t_type"):
-        if not _DTYPE.fullmatch(about[name]):  # a text of a million letters for each number is a type, too
+        if not _DTYPE.fullmatch(about[name]):  # text types are refused: they could declare any width
             raise TypeError(about[name])
     x = table.x.reshape(-1, *about["shape"]).astype(about["x"])
     y = table.label.astype(about["y"])
@@ -261,7 +267,7 @@ def _from_table(table: _Table) -> dict[str, np.ndarray]:
 
 
 def _to_csv(packed: _Packed) -> bytes:
-    """A comment line with the JSON, a header, and numbers with all their digits. (pandas: `comment="#"`.)"""
+    """Write a comment line with the JSON, a header, and numbers with all their digits (pandas: `comment="#"`)."""
     table = _to_table(packed)
     lines = [f"# flylab {json.dumps(table.about)}", ",".join(["split", "label", *_columns(table.x)])]
     for name, label, row in zip(table.split, table.label.tolist(), table.x.tolist(), strict=True):
@@ -290,10 +296,10 @@ def _to_parquet(packed: _Packed) -> bytes:
     table = _to_table(packed)
     columns = {"split": arrow.array(table.split, arrow.string()).dictionary_encode(), "label": arrow.array(table.label)}
     columns |= dict(zip(_columns(table.x), (arrow.array(column) for column in table.x.T), strict=True))
-    whole, content = arrow.table(columns).replace_schema_metadata({"flylab": json.dumps(table.about)}), b""
+    arrow_table, content = arrow.table(columns).replace_schema_metadata({"flylab": json.dumps(table.about)}), b""
     for options in ({}, {"compression": "none", "use_dictionary": ["split"]}):  # as for npz
         buffer = io.BytesIO()
-        parquet.write_table(whole, buffer, **options)
+        parquet.write_table(arrow_table, buffer, **options)
         content = buffer.getvalue()
         with contextlib.suppress(_TooLargeError):
             _checked_parquet(content)
@@ -302,21 +308,21 @@ def _to_parquet(packed: _Packed) -> bytes:
 
 
 def _checked_parquet(content: bytes) -> Any:
-    """The open file, if its table is not larger than the file can honestly hold."""
+    """Return the open file, or raise if its table declares more than the file can hold."""
     file = _arrow()[1].ParquetFile(io.BytesIO(content))
-    about = file.metadata
-    declared = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-    _check_size(max(declared, 8 * about.num_rows * about.num_columns), content)
+    metadata = file.metadata
+    declared = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    _check_size(max(declared, 8 * metadata.num_rows * metadata.num_columns), content)
     return file
 
 
 def _from_parquet(content: bytes) -> _Unpacked:
-    read = _checked_parquet(content).read()
-    about = json.loads(read.schema.metadata[b"flylab"])
+    table = _checked_parquet(content).read()
+    about = json.loads(table.schema.metadata[b"flylab"])
 
     def arrays() -> dict[str, np.ndarray]:
-        x = [read[name].to_numpy() for name in read.column_names[2:]]
-        return _from_table(_Table(about, read["split"].to_pylist(), read["label"].to_numpy(), np.stack(x, axis=1)))
+        x = [table[name].to_numpy() for name in table.column_names[2:]]
+        return _from_table(_Table(about, table["split"].to_pylist(), table["label"].to_numpy(), np.stack(x, axis=1)))
 
     return _Unpacked(about, arrays)
 
@@ -332,12 +338,12 @@ def _columns(x: np.ndarray) -> list[str]:
 class _Format(NamedTuple):
     pack: Callable[[_Packed], bytes]
     unpack: Callable[[bytes], _Unpacked]
-    begins: bytes  # a file of it
+    magic: bytes  # the first bytes of every file of the format
 
 
 FORMATS: dict[str, _Format] = {
     "npz": _Format(_to_npz, _from_npz, b"PK"),
     "parquet": _Format(_to_parquet, _from_parquet, b"PAR1"),
     "csv": _Format(_to_csv, _from_csv, b"# flylab"),
-    "safetensors": _Format(_to_safetensors, _from_safetensors, b"\xff"),  # begins with a length: whatever is left
+    "safetensors": _Format(_to_safetensors, _from_safetensors, b"\xff"),  # has no magic bytes; `load` falls back to it
 }

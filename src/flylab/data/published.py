@@ -1,4 +1,4 @@
-"""The published generator in NumPy: the reference implementation's numbers for every argument it accepts."""
+"""The published generator in NumPy, which reproduces the reference implementation for every argument it accepts."""
 
 from dataclasses import replace
 
@@ -12,20 +12,20 @@ from flylab.data.transforms import Draws, Stages, construct, resample
 
 
 def published(config: MNIST1D | None = None) -> Splits:
-    """MNIST-1D as published (Greydanus & Kobak 2024), or with other data parameters.
+    """Generate MNIST-1D as published (Greydanus & Kobak 2024), or with other data parameters.
 
-    `train` and `test` are, to rounding, what the reference package makes with
-    `num_samples = n_train + n_test`; `valid` is what it makes with `seed + 1` and `num_samples = n_valid`, in the
-    same order of positions.
+    `train` and `test` equal, to rounding, the sets that the reference package generates with
+    `num_samples = n_train + n_test`. `valid` equals the set that it generates with `seed + 1` and
+    `num_samples = n_valid`, in the same order of positions.
 
     Args:
-        config: by default `MNIST1D()`, the published 4000 + 1000 examples.
+        config: the data parameters. The default, `MNIST1D()`, is the published set of 4000 + 1000 examples.
 
     Returns:
         `Splits` of float64 signals `(n, final_seq_length)` and integer labels `(n,)`.
 
     Raises:
-        ValueError: if they cannot fit into this machine's memory.
+        ValueError: if the sets do not fit into this machine's memory.
 
     >>> splits = published(MNIST1D(n_train=40, n_test=10, n_valid=10))
     >>> splits.train.x.shape, splits.test.y.shape
@@ -47,22 +47,28 @@ def published(config: MNIST1D | None = None) -> Splits:
 
 def _check_memory(config: MNIST1D) -> None:
     n, points = config.n_train + config.n_valid + config.n_test, 2 * config.n_points + config.final_seq_length
-    if n * points * 8 > (most := memory()):
+    if n * points * 8 > (available := memory()):
         raise ValueError(
             f"n_train={config.n_train}, n_valid={config.n_valid}, n_test={config.n_test} of {config.n_points} points "
-            f"need {n * points * 8 / 1e9:.3g} GB, this machine has {most / 1e9:.3g}: make fewer, or shorter ones"
+            f"need {n * points * 8 / 1e9:.3g} GB, this machine has {available / 1e9:.3g}: use fewer or shorter examples"
         )
 
 
 def time_axis(t: Float[np.ndarray, " template"], config: MNIST1D) -> Float[np.ndarray, " length"]:
-    """The templates' time axis after resampling. (The reference divides it by the signals' deviation.)"""
+    """Return the templates' time axis after resampling. The reference then divides it by the signals' deviation."""
     return resample(resample(t[None], config.n_points), config.final_seq_length)[0]
 
 
 def make_raw(config: MNIST1D, n: int, rng: np.random.RandomState):
-    """`n` examples before standardisation: `x (n, length)`, `y (n,)`, and the order that `shuffle_seq` drew, or None.
+    """Generate `n` examples before standardisation, with the same draws from `rng` as the reference.
 
-    Takes from `rng` what the reference takes, in its order. `n` is a multiple of the number of classes.
+    Args:
+        config: the data parameters.
+        n: number of examples, a multiple of the number of classes.
+        rng: the source of all random draws.
+
+    Returns:
+        `x (n, length)`, `y (n,)`, and the order of positions that `shuffle_seq` drew, or None.
     """
     patterns, _, labels = config.patterns.arrays()
     which = np.repeat(np.arange(config.n_classes), n // config.n_classes)
@@ -74,7 +80,7 @@ def make_raw(config: MNIST1D, n: int, rng: np.random.RandomState):
 
 
 def draw(config: MNIST1D, n: int, rng: np.random.RandomState) -> Draws:
-    """The random numbers of `n` examples, drawn example by example in the reference's order."""
+    """Draw the random numbers of `n` examples, example by example, in the reference's order."""
     low, high = config.padding
     uniform = np.empty((3, n))
     shift = np.empty(n, int)
@@ -92,14 +98,17 @@ def draw(config: MNIST1D, n: int, rng: np.random.RandomState) -> Draws:
 
 
 def stages(config: MNIST1D, seed: int = 0) -> Stages:
-    """One example of each class after each step of its construction, for pictures: arrays `(n_classes, points)`."""
+    """Generate one example of each class and return it after each step of its construction.
+
+    Each step is an array `(n_classes, n_points)`; the last is `(n_classes, final_seq_length)`.
+    """
     which = np.arange(config.n_classes)
     draws = draw(config, config.n_classes, np.random.RandomState(seed))
     return construct(config.patterns.arrays()[0], which, draws, config)
 
 
 def standardised(x: Float[np.ndarray, "n length"]) -> Float[np.ndarray, "n length"]:
-    """Mean 0 and standard deviation 1 over the whole set, as the reference does it."""
+    """Standardise a set to mean 0 and standard deviation 1 over all its values, as the reference does."""
     return (x - x.mean()) / x.std()
 
 
@@ -113,7 +122,11 @@ def _valid(config: MNIST1D, positions: Int[np.ndarray, " length"] | None) -> Dat
 
 
 def apply_label_noise(config: MNIST1D, name: str, y: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """The labels of a set after label noise or randomisation, by draws of their own: the signals stay the same."""
+    """Return the labels of a set after label noise or randomisation.
+
+    The draws are independent of those of the signals, which therefore stay the same. Label noise applies to the
+    training set only.
+    """
     rng = np.random.RandomState([config.seed, *name.encode()])
     if config.random_labels is not None:
         return rng.randint(config.random_labels, size=len(y))
@@ -121,8 +134,8 @@ def apply_label_noise(config: MNIST1D, name: str, y: Int[np.ndarray, " n"]) -> I
         return y
     labels = np.array(config.labels)
     n, chosen, drawn = len(labels), rng.random_sample(len(y)) < config.label_noise, rng.random_sample(len(y))
-    own = (y[:, None] == labels).argmax(1)
-    other = (drawn * n).astype(int) if config.label_noise_repeats else (own + 1 + (drawn * (n - 1)).astype(int)) % n
+    true = (y[:, None] == labels).argmax(1)
+    other = (drawn * n).astype(int) if config.label_noise_repeats else (true + 1 + (drawn * (n - 1)).astype(int)) % n
     return np.where(chosen, labels[other], y)
 
 

@@ -1,4 +1,4 @@
-"""`Dataset` and `Splits`: what every loader and generator returns. `Source`: data made while training."""
+"""`Dataset` and `Splits`, which every loader and generator returns, and `Source`, data made during training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ SETS = ("train", "valid", "test")
 
 
 class Dataset(NamedTuple):
-    """Examples `x (n, *shape)` and their labels `y (n,)`: NumPy arrays, or JAX's within the engine."""
+    """Examples `x (n, *shape)` and their labels `y (n,)`, as NumPy arrays, or JAX arrays in training."""
 
     x: Any
     y: Any
 
 
 class Splits(NamedTuple):
-    """A training, a validation and a test set, with the time axis, the templates and the config behind them."""
+    """A training, a validation and a test set, with their time axis, templates and config."""
 
     train: Dataset
     valid: Dataset
@@ -30,15 +30,18 @@ class Splits(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Data made within the training step, where `Splits` are made before: endless, and under data parameters that are traced.
+    """Data made within the training step, with data parameters that may be traced.
 
-    Pure JAX functions, so that a training run on it can be jitted and differentiated with respect to the data parameters.
+    All functions but `check` are pure JAX functions, so training on a source can be jitted, and differentiated with
+    respect to the data parameters.
 
     Attributes:
-        prepare: data_params → whatever all examples share, e.g. constants of standardisation. Called once per network.
-        example: (shared, data_params, key, i) → input and label of training example `i`, which depend on nothing else.
-        evaluation: (shared, data_params) → the validation and the test set, float32 and int32; the former may be empty.
-        check: data_params of one network, before anything is traced → ValueError for one that is not allowed.
+        prepare: data_params → values that all examples share, e.g. the constants of standardisation. Called once per
+            network.
+        example: (shared, data_params, key, i) → input and label of training example `i`; they depend on nothing else.
+        evaluation: (shared, data_params) → the validation and the test set, with float32 inputs and int32 labels. The
+            validation set may be empty.
+        check: data_params of one network → nothing; raises a ValueError if they are invalid. Called before tracing.
     """
 
     prepare: Callable[[Any], Any]

@@ -1,6 +1,7 @@
-"""The steps that turn a template into an example, vectorised over examples. Pure: the random draws are arguments.
+"""The steps that turn a template into an example, as pure functions of many examples and their random draws.
 
-Each function repeats the reference's arithmetic operation by operation, so that the results agree bit for bit.
+Each function repeats the arithmetic of the reference implementation operation by operation, so that results agree bit
+for bit.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ Signals = Float[np.ndarray, "n length"]
 
 
 class Stages(NamedTuple):
-    """The six steps of a set's construction; each `(n, n_points)`, the last `(n, final_seq_length)`."""
+    """Examples after each of the six steps of their construction, `(n, n_points)`; the last `(n, final_seq_length)`."""
 
     padded: np.ndarray
     scaled: np.ndarray
@@ -24,9 +25,9 @@ class Stages(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """The random numbers behind `n` examples: all that distinguishes two examples of a class."""
+    """The random numbers of `n` examples, in which alone two examples of a class differ."""
 
-    padding: Int[np.ndarray, " n"]  # zeros to append
+    padding: Int[np.ndarray, " n"]  # number of zeros to append
     scale: Float[np.ndarray, " n"]  # uniform in [0, 1)
     shift: Int[np.ndarray, " n"]  # points to shift by
     noise: Float[np.ndarray, "n 2 points"]  # standard normal: correlated, then iid
@@ -34,7 +35,7 @@ class Draws(NamedTuple):
 
 
 def resample(x: Signals, n_points: int) -> Float[np.ndarray, "n n_points"]:
-    """Linear interpolation of every row to `n_points` equally spaced points, as `np.interp` computes it."""
+    """Interpolate every row linearly at `n_points` equally spaced points, as `np.interp` computes it."""
     length = x.shape[1]
     old, new = np.linspace(0, 1, length), np.linspace(0, 1, n_points)
     if length == 1:
@@ -42,15 +43,15 @@ def resample(x: Signals, n_points: int) -> Float[np.ndarray, "n n_points"]:
     left = np.minimum(np.searchsorted(old, new, side="right") - 1, length - 2)
     slope = (x[:, left + 1] - x[:, left]) / (old[left + 1] - old[left])
     y = slope * (new - old[left]) + x[:, left]
-    exact = old[np.minimum(left + 1, length - 1)] == new  # np.interp returns a knot's own value
+    exact = old[np.minimum(left + 1, length - 1)] == new  # at its nodes np.interp returns their values
     y[:, exact] = x[:, left[exact] + 1]
     return y
 
 
 def pad(patterns: Float[np.ndarray, "classes template"], which, zeros: Int[np.ndarray, " n"], n_points: int) -> Signals:
-    """Example i: pattern `which[i]`, `zeros[i]` zeros appended, stretched to `n_points`.
+    """Append `zeros[i]` zeros to pattern `which[i]` and stretch the result to `n_points`.
 
-    There are few distinct (pattern, padding) pairs: each is interpolated once.
+    There are few distinct pairs of pattern and padding, so each pair is interpolated once.
     """
     pairs, inverse = np.unique(zeros * len(patterns) + which, return_inverse=True)
     new = np.linspace(0, 1, n_points)
@@ -62,14 +63,14 @@ def pad(patterns: Float[np.ndarray, "classes template"], which, zeros: Int[np.nd
 
 
 def translate(x: Signals, shift: Int[np.ndarray, " n"]) -> Signals:
-    """Shift row i by `shift[i]` points to the right, circularly; by nothing if that is the length or more."""
+    """Shift row i circularly to the right by `shift[i]` points, or not at all if `shift[i]` ≥ the length."""
     length = x.shape[1]
     shift = np.where(shift < length, shift, 0)[:, None]
     return np.take_along_axis(x, (np.arange(length) - shift) % length, 1)
 
 
 def add_noise(x: Signals, noise: Float[np.ndarray, "n 2 points"], corr_scale: float, iid_scale: float) -> Signals:
-    """Smooth noise (Gaussian filter, σ = 2 points) where the signal is 0, and white noise everywhere."""
+    """Replace zeros by smooth noise (Gaussian filter, σ = 2 points) and add white noise everywhere."""
     noisy = np.where(x != 0, x, gaussian_filter1d(corr_scale * noise[:, 0], 2))
     noisy += iid_scale * noise[:, 1]
     return noisy
@@ -81,9 +82,9 @@ def shear(x: Signals, slope: Float[np.ndarray, " n"]) -> Signals:
 
 
 def construct(patterns, which: Int[np.ndarray, " n"], draws: Draws, config) -> Stages:
-    """All six steps for examples of classes `which`, under an `MNIST1D` config.
+    """Apply all six steps to examples of the classes `which`, under an `MNIST1D` config.
 
-    The reference adds 1e-8 to a template before padding, so that its zeros are told from the padding's.
+    As in the reference, 1e-8 is added to a template before padding, which tells its zeros from those of the padding.
     """
     padded = pad(patterns + 1e-8, which, draws.padding, config.n_points)
     scaled = padded * (1 + config.scale_coeff * (draws.scale - 0.5))[:, None]

@@ -1,7 +1,7 @@
-"""Random views of a signal, for contrastive learning: pure JAX functions of one signal.
+"""Random views of a signal for contrastive learning, as pure JAX functions of one signal.
 
-Two views of one example differ in what does not matter for its class: place, slope and offset (Greydanus & Kobak 2024,
-section on self-supervised learning).
+Two views of an example differ in position, slope and offset, none of which matters for its class (Greydanus & Kobak
+2024, section on self-supervised learning).
 """
 
 import jax
@@ -12,7 +12,7 @@ from flylab.base.types import Key, Signal
 
 
 def detrend(x: Signal) -> Signal:
-    """The signal without its mean and its linear trend (least squares).
+    """Subtract the mean and the least-squares linear trend from a signal.
 
     >>> import jax.numpy as jnp
     >>> bool(jnp.abs(detrend(3.0 + 0.5 * jnp.arange(40.0))).max() < 1e-5)
@@ -23,7 +23,7 @@ def detrend(x: Signal) -> Signal:
 
 
 def shift(x: Signal, n_positions) -> Signal:
-    """The signal shifted to the right, circularly; the number of positions may be traced.
+    """Shift a signal circularly to the right; the number of positions may be traced.
 
     >>> import jax.numpy as jnp
     >>> shift(jnp.array([1, 2, 3]), 1).tolist()
@@ -33,12 +33,12 @@ def shift(x: Signal, n_positions) -> Signal:
 
 
 def view(key: Key, x: Signal, max_shift: int = 10, slope_scale: float = 0.04, offset_scale: float = 0.3) -> Signal:
-    """A random view of one signal: detrended, shifted, and given another slope and offset.
+    """Return a random view of a signal: detrended, shifted, with a random slope and offset.
 
     Args:
-        key: of the random numbers.
-        x: `(length,)`.
-        max_shift: shifts are uniform in 0 … max_shift − 1, circular.
+        key: a random key.
+        x: the signal, `(length,)`.
+        max_shift: circular shifts are drawn uniformly from 0 … max_shift − 1 positions.
         slope_scale: standard deviation of the slope, per position.
         offset_scale: standard deviation of the offset.
 

@@ -1,1 +1,6 @@
-"""How any study or sweep is run: grids, the plan of members, the store, executors, provenance."""
+"""The execution of studies and sweeps: grids, planning of members, the store, executors, provenance."""
+
+from flylab.runs.runner import Run, Watcher, execute
+from flylab.runs.sweeps import Sweep
+
+__all__ = ["Run", "Sweep", "Watcher", "execute"]

@@ -1,4 +1,4 @@
-"""One labelled data set from many small ones, each put in its place as it comes: memory is that of the result."""
+"""Assembly of one data set from those of all members, read one by one, so that memory is that of the result."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,26 +8,26 @@ import xarray as xr
 
 from flylab.base.units import attach_units
 
-Place = Mapping[str, Any]  # one value for each outer dimension, the seed among them
+Place = Mapping[str, Any]  # a value for each outer dimension, including the seed
 
 
 def assemble(parts: Iterable[tuple[Place, xr.Dataset]], places: Iterable[Place]) -> xr.Dataset:
-    """One labelled data set; places that a sparse design lacks are NaN (255 in whole numbers).
+    """Assemble data sets into one, with coordinates and units.
 
-    Likewise what a part lacks where another one is longer, e.g. in test examples.
+    Where a place has no data, or data shorter than elsewhere, values are NaN, or 255 in unsigned integers.
 
     Args:
-        parts: each with one seed. They are read one by one.
-        places: of all parts, in the order that coordinates are to have.
+        parts: the place and the data set of each member, with one seed. They are read one by one.
+        places: the places of all parts, in the order of the coordinates.
 
     Raises:
-        ValueError: if a part has a dimension that is called as one of its place.
+        ValueError: if a part has a dimension of its own with the name of an axis.
     """
     index: dict[str, dict[Any, int]] = {}
     for place in places:
         for name, value in place.items():
-            own = index.setdefault(name, {})
-            own.setdefault(value, len(own))
+            positions = index.setdefault(name, {})
+            positions.setdefault(value, len(positions))
     longest: dict[str, int] = {}
     arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
 
@@ -37,11 +37,11 @@ def assemble(parts: Iterable[tuple[Place, xr.Dataset]], places: Iterable[Place])
     for place, data in parts:
         inner = {str(name): data[name].values.tolist() for name in data.coords if name not in place}
         if clash := [name for name in place if name != "seed" and name in data.dims]:
-            raise ValueError(f"results have a dimension {clash[0]} of their own; it cannot be an axis as well")
+            raise ValueError(f"the results have a dimension {clash[0]!r} already: it cannot be an axis as well")
         for name, values in inner.items():
-            own = index.setdefault(name, {})
+            positions = index.setdefault(name, {})
             for value in values:
-                own.setdefault(value, len(own))
+                positions.setdefault(value, len(positions))
         for dim, n in data.sizes.items():
             longest[str(dim)] = max(n, longest.get(str(dim), 0))
         for name, variable in data.squeeze("seed", drop=True).data_vars.items():
@@ -59,7 +59,7 @@ def assemble(parts: Iterable[tuple[Place, xr.Dataset]], places: Iterable[Place])
         name: (dims, array if array.shape == shape(dims) else _grown(array, shape(dims)))
         for name, (dims, array) in arrays.items()
     }
-    return attach_units(xr.Dataset(arrays, {name: list(own) for name, own in index.items()}))
+    return attach_units(xr.Dataset(arrays, {name: list(positions) for name, positions in index.items()}))
 
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

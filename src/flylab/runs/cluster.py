@@ -1,4 +1,4 @@
-"""A Dask cluster as an executor: one that runs already, or a local one for as long as it is needed."""
+"""A Dask cluster as an executor: a running one, or a temporary one on this machine."""
 
 import contextlib
 import logging
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from flylab.base.optional import need
 
-# one JAX device per worker: workers are what runs side by side
+# one JAX device per worker, as workers run side by side
 WORKER = {"JAX_NUM_CPU_DEVICES": "1", "OMP_NUM_THREADS": "1"}
 
 
 class Cluster(NamedTuple):
-    """An executor, and the address of the page that shows what it does."""
+    """An executor and the address of its dashboard."""
 
     executor: Executor
     dashboard: str
@@ -21,18 +21,22 @@ class Cluster(NamedTuple):
 
 @contextlib.contextmanager
 def dask(scheduler: str | None = None, n_workers: int | None = None) -> Iterator[Cluster]:
-    """Connect to a Dask scheduler, or start workers on this machine, reachable from it only.
+    """Connect to a Dask scheduler, or start workers on this machine that only this machine can reach.
 
-    Workers need flylab installed in the same version; they send results back, so that no file system is shared.
+    Workers need the same version of flylab. They send their results back, so no shared file system is needed.
+
+    Args:
+        scheduler: the address of a running scheduler.
+        n_workers: number of workers to start if there is no scheduler.
 
     Raises:
-        MissingExtraError: without the package distributed.
-        ValueError: for a number of workers < 1.
+        MissingExtraError: if the package distributed is not installed.
+        ValueError: if `n_workers` is not an integer ≥ 1.
         OSError: if the scheduler cannot be reached.
     """
     distributed = need("distributed", "cluster", "a Dask cluster")
     if scheduler is None and (n_workers is None or n_workers < 1):
-        raise ValueError(f"workers={n_workers} is not allowed: give a whole number ≥ 1")
+        raise ValueError(f"n_workers={n_workers} must be an integer ≥ 1")
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
         if scheduler is None:
@@ -50,7 +54,7 @@ def dask(scheduler: str | None = None, n_workers: int | None = None) -> Iterator
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask logs whole tracebacks of what we answer ourselves, such as a lost scheduler."""
+    """Silence Dask, which logs whole tracebacks of errors that flylab reports itself, such as a lost scheduler."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.utils")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

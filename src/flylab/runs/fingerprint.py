@@ -1,4 +1,9 @@
-"""TODO"""
+"""A fingerprint of the code behind a result: the syntax trees of all functions of flylab and the study that it reaches.
+
+Docstrings, comments, formatting and unreachable code do not count, so editing a claim, a figure or another model
+retrains nothing. Names and attributes are followed to functions, classes and constants of flylab and of the study's
+package. Of a table (a dict), only the entries that the condition names are followed, or all if it names none.
+"""
 
 import ast
 import functools
@@ -16,17 +21,17 @@ from flylab.models.registry import list_models
 
 
 def code_fingerprint(function: Callable, condition: Mapping[str, Any] | None = None, length: int = 12) -> str:
-    """The first hexadecimal digits of a SHA-256 over the code that `function` reaches.
+    """Return the first hexadecimal digits of the SHA-256 of the code that `function` reaches.
 
     Args:
-        function: where to begin.
-        condition: the static values it will be called with; they pick entries from tables.
-        length: digits.
+        function: the function to start from.
+        condition: the condition that it will be called with, which picks entries from tables.
+        length: number of digits.
     """
-    list_models()  # registers all models, so that the registry does not depend on what was imported before
+    list_models()  # registers all models, so that the registry does not depend on earlier imports
     walk = _Walk({value for value in (condition or {}).values() if isinstance(value, str)}, _packages(function))
     walk.visit(function)
-    text = "\n".join(sorted(walk.found.values()))
+    text = "\n".join(sorted(walk.code_by_name.values()))
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
@@ -37,15 +42,15 @@ def _packages(function: Callable) -> frozenset[str]:
 class _Walk:
     def __init__(self, picks: set[str], packages: frozenset[str]) -> None:
         self.picks, self.packages = picks, packages
-        self.found: dict[str, str] = {}
+        self.code_by_name: dict[str, str] = {}
 
     def visit(self, value: Any, place: str = "") -> None:
-        """Add what `value` is and reaches."""
+        """Add the code or constant that `value` is, and all that it reaches."""
         if isinstance(value, functools.partial):
             self.visit((value.func, value.args, value.keywords), place)
         elif isinstance(value, types.FunctionType | type) or hasattr(value, "__wrapped__"):
             self._visit_definition(inspect.unwrap(value))
-            for part in ("fwd", "bwd", "jvp"):  # of a jax.custom_vjp or custom_jvp
+            for part in ("fwd", "bwd", "jvp"):  # the rules of a jax.custom_vjp or custom_jvp
                 if part_value := getattr(value, part, None):
                     self.visit(part_value)
         elif isinstance(value, Mapping):
@@ -57,24 +62,24 @@ class _Walk:
                 self.visit(item, f"{place}[{i}]")
         elif place and not isinstance(value, types.ModuleType):
             try:
-                self.found[place] = f"{place}={to_json(value)}"
+                self.code_by_name[place] = f"{place}={to_json(value)}"
             except (TypeError, ValueError):
-                self.found[place] = f"{place}={type(value).__qualname__}"
+                self.code_by_name[place] = f"{place}={type(value).__qualname__}"
 
     def _visit_definition(self, definition: Any) -> None:
         module = sys.modules.get(getattr(definition, "__module__", None) or "")
         if module is None or module.__name__.partition(".")[0] not in self.packages:
             return
         name = f"{module.__name__}.{definition.__qualname__}"
-        if name in self.found:
+        if name in self.code_by_name:
             return
         text, paths = _parsed(definition)
-        self.found[name] = f"{name}:{text}"
+        self.code_by_name[name] = f"{name}:{text}"
         for path in paths:
             self._follow(module, path)
 
     def _follow(self, module: types.ModuleType, path: tuple[str, ...]) -> None:
-        """Follow `name.attribute.…` from a module's globals as far as modules of ours go."""
+        """Follow `name.attribute.…` from a module's globals through modules of the walk's packages."""
         if path[0] not in vars(module):
             return
         value, place = vars(module)[path[0]], f"{module.__name__}.{path[0]}"
@@ -89,7 +94,7 @@ class _Walk:
 
 @functools.cache
 def _parsed(definition: Any) -> tuple[str, list[tuple[str, ...]]]:
-    """A definition's syntax tree as text, and the dotted names in it; nothing where there is no source."""
+    """Return a definition's syntax tree as text, and the dotted names in it; both are empty if it has no source."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(definition)))
     except (OSError, TypeError, SyntaxError):
@@ -99,7 +104,7 @@ def _parsed(definition: Any) -> tuple[str, list[tuple[str, ...]]]:
 
 
 def _paths(tree: ast.AST) -> list[tuple[str, ...]]:
-    """Every dotted name in the tree, annotations included (they name the types that hold fields)."""
+    """Return all dotted names in the tree, including annotations, which name the types that hold fields."""
     paths = set()
     for node in ast.walk(tree):
         path, inner = (), node
@@ -118,5 +123,5 @@ def _drop_docstrings(tree: ast.AST) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages whose arithmetic results depend on."""
+    """Return the versions of the packages on whose arithmetic results depend."""
     return {name: importlib.import_module(name).__version__ for name in ("jax", "jaxlib", "numpy", "optax", "sklearn")}

@@ -1,4 +1,4 @@
-"""The points of a sweep: grids, random samples, and a filter, from plain values such as a TOML file has."""
+"""The points of a sweep: axes of a grid or of random samples, and a filter, from the plain values of a TOML file."""
 
 import ast
 import itertools
@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Point = dict[str, Any]  # a value for each axis
-MOST_VALUES = 1_000_000  # of one axis
+MOST_VALUES = 1_000_000  # on one axis
 SPACED = ("linear", "log", "range")
 RANDOM = ("uniform", "log_uniform", "choice")
 
 
 class Axis(NamedTuple):
-    """One axis: its values, or how to draw one.
+    """An axis of a sweep, with its values or a function that draws one.
 
     Attributes:
-        name: of the field that it sets.
-        values: of a grid's axis, in order.
-        draw: of a random axis: a generator → a value.
+        name: the name of the field that the axis sets.
+        values: the values of a grid's axis, in order.
+        draw: the function of a random axis: a generator → a value.
     """
 
     name: str
@@ -31,17 +31,17 @@ class Axis(NamedTuple):
 
 
 def axis(name: str, spec: Any, whole: bool = False) -> Axis:
-    """An axis from what stands in a TOML file.
+    """Return the axis that a value of a TOML file describes.
 
     Args:
-        name: of the field.
-        spec: a list of values; `{"linear": [low, high, n]}` or `{"log": [low, high, n]}`, both ends included;
-            `{"range": [start, stop, step]}`, without `stop`; for samples drawn at random `{"uniform": [low, high]}`,
+        name: the name of the field that the axis sets.
+        spec: a list of values; `{"linear": [low, high, n]}` or `{"log": [low, high, n]}`, including both ends;
+            `{"range": [start, stop, step]}`, excluding `stop`; or, for random samples, `{"uniform": [low, high]}`,
             `{"log_uniform": [low, high]}` or `{"choice": [values]}`.
-        whole: whether the field takes whole numbers only: then values are rounded, and doubles dropped.
+        whole: whether the field takes integers only. Values are then rounded, and repeated ones dropped.
 
     Raises:
-        ValueError: naming the axis.
+        ValueError: if `spec` describes no axis.
 
     >>> axis("width", {"log": [10, 1000, 3]}, whole=True).values
     (10, 100, 1000)
@@ -49,54 +49,51 @@ def axis(name: str, spec: Any, whole: bool = False) -> Axis:
     if isinstance(spec, Mapping):
         if len(spec) != 1 or next(iter(spec)) not in (*SPACED, *RANDOM):
             raise ValueError(
-                f"axis {name}: {dict(spec)} is not known; give a list, or one of {', '.join(SPACED + RANDOM)}"
+                f"axis {name}: {dict(spec)} must be a list, or a table with one of {', '.join(SPACED + RANDOM)}"
             )
-        ((kind, given),) = spec.items()
+        ((kind, arguments),) = spec.items()
         if kind == "choice":
-            options = _listed(name, given)
+            options = _listed(name, arguments)
             return Axis(name, draw=lambda rng: options[int(rng.integers(len(options)))])
-        numbers = _numbers(name, kind, given)
+        numbers = _numbers(name, kind, arguments)
         if kind in RANDOM:
             return Axis(name, draw=_drawn(kind, numbers, whole))
-        values = [_rounded(value) for value in _spaced(name, kind, numbers)] if whole else _spaced(name, kind, numbers)
+        values = [round(value) for value in _spaced(kind, numbers)] if whole else _spaced(kind, numbers)
         return Axis(name, tuple(dict.fromkeys(values)))
     values = _listed(name, spec)
     if len(set(map(repr, values))) < len(values):
-        raise ValueError(f"axis {name} has a value twice: {list(values)}")
+        raise ValueError(f"axis {name}: {list(values)} must not repeat a value")
     return Axis(name, values)
 
 
 def _listed(name: str, values: Any) -> tuple:
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | range):
-        raise ValueError(f"axis {name}: {values!r} is not a list of values")
-    found = tuple(values.tolist() if isinstance(values, np.ndarray) else values)
-    if not 0 < len(found) <= MOST_VALUES:
-        raise ValueError(f"axis {name} has {len(found)} values; give 1 … {MOST_VALUES}")
-    for value in found:
+        raise ValueError(f"axis {name}: {values!r} must be a list of values")
+    listed = tuple(values.tolist() if isinstance(values, np.ndarray) else values)
+    if not 0 < len(listed) <= MOST_VALUES:
+        raise ValueError(f"axis {name} has {len(listed)} values; it must have 1 … {MOST_VALUES}")
+    for value in listed:
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"axis {name}: {value} is not allowed; give finite numbers")
-    return tuple(tuple(value) if isinstance(value, list) else value for value in found)
+            raise ValueError(f"axis {name}: {value} must be finite")
+    return tuple(tuple(value) if isinstance(value, list) else value for value in listed)
 
 
-def _numbers(name: str, kind: str, given: Any) -> list[float]:
-    wanted = {"linear": "low, high, n", "log": "low, high, n", "range": "start, stop, step"}.get(kind, "low, high")
-    is_list = isinstance(given, list | tuple) and len(given) == wanted.count(",") + 1
-    if not is_list or not all(_is_number(value) and abs(value) < 1e300 for value in given):
-        raise ValueError(f"axis {name}: {kind} = {given!r} is not allowed; give [{wanted}]")
-    numbers = list(given)
+def _numbers(name: str, kind: str, arguments: Any) -> list[float]:
+    names = {"linear": "low, high, n", "log": "low, high, n", "range": "start, stop, step"}.get(kind, "low, high")
+    subject = f"axis {name}: {kind} = {arguments!r}"
+    is_list = isinstance(arguments, list | tuple) and len(arguments) == names.count(",") + 1
+    if not is_list or not all(_is_number(value) and abs(value) < 1e300 for value in arguments):
+        raise ValueError(f"{subject} must be [{names}]")
+    numbers = list(arguments)
     low, high = numbers[:2]
     if kind in ("log", "log_uniform") and not (low > 0 and high > 0):
-        raise ValueError(f"axis {name}: {kind} = {given} is not allowed; both ends must be > 0")
+        raise ValueError(f"{subject} must have ends > 0")
     if kind in ("linear", "log") and not (isinstance(numbers[2], int) and 1 <= numbers[2] <= MOST_VALUES):
-        raise ValueError(
-            f"axis {name}: {kind} = {given} is not allowed; the number of values must be 1 … {MOST_VALUES}"
-        )
+        raise ValueError(f"{subject} must have 1 … {MOST_VALUES} values")
     if kind == "range" and not (numbers[2] and 0 < (high - low) / numbers[2] <= MOST_VALUES):
-        raise ValueError(
-            f"axis {name}: range = {given} is not allowed; give 1 … {MOST_VALUES} steps from start to stop"
-        )
+        raise ValueError(f"{subject} must have 1 … {MOST_VALUES} steps from start to stop")
     if kind in RANDOM and not low < high:
-        raise ValueError(f"axis {name}: {kind} = {given} is not allowed; low must be less than high")
+        raise ValueError(f"{subject} must have low < high")
     return numbers
 
 
@@ -104,17 +101,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _spaced(name: str, kind: str, numbers: list) -> list:
+def _spaced(kind: str, numbers: list) -> list:
     low, high, last = numbers
     if kind == "range":
         n = math.ceil((high - low) / last)
         return [low + i * last for i in range(n)]
     spaced = np.linspace(low, high, last) if kind == "linear" else np.geomspace(low, high, last)
     return [float(f"{value:.12g}") for value in spaced]  # 0.3, not 0.30000000000000004
-
-
-def _rounded(value: float) -> int:
-    return round(value)
 
 
 def _drawn(kind: str, numbers: list[float], whole: bool) -> Callable[[np.random.Generator], Any]:
@@ -131,13 +124,13 @@ def _drawn(kind: str, numbers: list[float], whole: bool) -> Callable[[np.random.
 
 
 class Design(NamedTuple):
-    """Which points a sweep has.
+    """The points of a sweep.
 
     Attributes:
-        axes: in order. Those drawn at random share one dimension, `sample`.
-        samples: how many are drawn; each depends on its number only, so that more extend fewer.
-        sample_seed: of the draws.
-        keep: which points to keep.
+        axes: the axes, in order. Random axes share one dimension, `sample`.
+        samples: number of random samples. Each depends on its number only, so that more samples extend fewer.
+        sample_seed: the seed of the samples.
+        keep: the filter: point → whether the sweep has it.
     """
 
     axes: tuple[Axis, ...]
@@ -147,44 +140,43 @@ class Design(NamedTuple):
 
     @property
     def grid(self) -> tuple[Axis, ...]:
-        """The axes that are not drawn."""
-        return tuple(one for one in self.axes if one.draw is None)
+        """The axes that are not random."""
+        return tuple(axis for axis in self.axes if axis.draw is None)
 
     @property
     def size(self) -> int:
         """Number of points before the filter."""
-        return math.prod(len(one.values) for one in self.grid) * max(self.samples, 1)
+        return math.prod(len(axis.values) for axis in self.grid) * max(self.samples, 1)
 
     def sampled(self) -> list[Point]:
-        """The values of the random axes, sample by sample."""
-        random = [one for one in self.axes if one.draw is not None]
+        """Return the values of the random axes in each sample."""
         return [
             {
-                one.name: one.draw(np.random.default_rng([self.sample_seed, i, zlib.crc32(one.name.encode())]))
-                for one in random
-                if one.draw
+                axis.name: axis.draw(np.random.default_rng([self.sample_seed, i, zlib.crc32(axis.name.encode())]))
+                for axis in self.axes
+                if axis.draw is not None
             }
             for i in range(self.samples)
         ]
 
     def points(self) -> Iterator[tuple[Point, Point]]:
-        """Each point's place among the results (axis → label; of samples their number), and its values."""
+        """Yield, for each point, its coordinates among the results (`sample` is the sample's number) and its values."""
         grid = self.grid
-        labels = [dict(zip(one.values, coordinate_values(one.values), strict=True)) for one in grid]
-        for values in itertools.product(*(one.values for one in grid)):
-            own = {one.name: value for one, value in zip(grid, values, strict=True)}
-            place = {one.name: of[value] for one, of, value in zip(grid, labels, values, strict=True)}
+        coordinates = [dict(zip(axis.values, coordinate_values(axis.values), strict=True)) for axis in grid]
+        for values in itertools.product(*(axis.values for axis in grid)):
+            grid_point = {axis.name: value for axis, value in zip(grid, values, strict=True)}
+            place = {axis.name: of[value] for axis, of, value in zip(grid, coordinates, values, strict=True)}
             if not self.samples:
-                if self.keep(own):
-                    yield place, own
+                if self.keep(grid_point):
+                    yield place, grid_point
                 continue
-            for i, drawn in enumerate(self.sampled()):
-                if self.keep(point := {**own, **drawn}):
+            for i, sample in enumerate(self.sampled()):
+                if self.keep(point := {**grid_point, **sample}):
                     yield {**place, "sample": i}, point
 
 
 def coordinate_values(values: Sequence) -> list:
-    """Values as a coordinate has them: numbers, or text for all if one of them is not a number."""
+    """Return an axis's values for a coordinate: numbers, or all as text if one of them is not a number."""
     return list(values) if all(map(_is_number, values)) else [_text(value) for value in values]
 
 
@@ -206,22 +198,27 @@ MOST_CHARACTERS = 500
 
 
 def parse_filter(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
-    """A filter such as `width * learning_rate < 1 and model == "cnn"`, as a function of a point.
+    """Turn a filter such as `width * learning_rate < 1 and model == "cnn"` into a function of a point.
 
-    Only axis names, numbers, text, `+ - * / // %`, comparisons, `in`, `and`, `or`, `not` and lists: no code is run.
+    A filter consists of axis names, numbers, text, `+ - * / // %`, comparisons, `in`, `and`, `or`, `not` and lists; no
+    code is run.
+
+    Args:
+        text: the filter.
+        names: the names of the axes.
 
     Raises:
-        ValueError: for anything else, at once or where a point has values that do not go together.
+        ValueError: if the filter has anything else; and, when it is called, if it fails for a point.
 
     >>> parse_filter("width * 2 <= 20", ["width"])({"width": 10})
     True
     """
     if len(text) > MOST_CHARACTERS:
-        raise ValueError(f"the filter has {len(text)} characters; give at most {MOST_CHARACTERS}")
+        raise ValueError(f"the filter has {len(text)} characters; it must have at most {MOST_CHARACTERS}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise ValueError(f"the filter {text!r} is not an expression such as: width * learning_rate < 1") from None
+        raise ValueError(f"the filter {text!r} must be an expression such as: width * learning_rate < 1") from None
     try:
         _check(tree, text, names)
     except RecursionError:
@@ -239,11 +236,11 @@ def parse_filter(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
 def _check(node: ast.AST, text: str, names: Sequence[str]) -> None:
     if isinstance(node, ast.Name):
         if node.id not in names:
-            raise ValueError(f"the filter {text!r} asks for {node.id}, which is no axis; there are {', '.join(names)}")
+            raise ValueError(f"the filter {text!r} has {node.id}, which is no axis; there are {', '.join(names)}")
         return
     if isinstance(node, ast.Constant):
         if not isinstance(node.value, int | float | str):
-            raise ValueError(f"the filter {text!r} has {node.value!r}; give numbers or text")
+            raise ValueError(f"the filter {text!r} has {node.value!r}; constants must be numbers or text")
         return
     known = (
         (isinstance(node, ast.BinOp) and type(node.op) in _BINARY)
@@ -252,7 +249,7 @@ def _check(node: ast.AST, text: str, names: Sequence[str]) -> None:
         or isinstance(node, ast.BoolOp | ast.List | ast.Tuple)
     )
     if not known:
-        raise ValueError(f"the filter {text!r} has {ast.unparse(node)!r}, which is not allowed in one")
+        raise ValueError(f"the filter {text!r} has {ast.unparse(node)!r}, which filters must not have")
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.expr):
             _check(child, text, names)

@@ -1,11 +1,4 @@
-"""Where a result comes from: a fingerprint of the code behind it, versions, and the machine.
-
-The fingerprint is over the syntax trees of our functions that a function reaches.
-
-Docstrings, comments, formatting and everything out of reach do not count, so editing a claim, a figure or another
-model retrains nothing. Followed are names and attributes that lead to functions, classes and constants
-of ours or of the study; of a table (a dict), where the condition names entries of it, only those.
-"""
+"""The provenance of results: time, command, commit, machine, devices and versions."""
 
 import functools
 import os
@@ -22,7 +15,7 @@ from flylab.runs.fingerprint import versions
 
 
 def origin() -> dict[str, Any]:
-    """When, where and how this process runs: what may differ between equal runs."""
+    """Return when, where and how this process runs, none of which changes results."""
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The runner of studies: `execute` trains the members that are missing, saves each, and assembles the results."""
 
 import contextlib
 import hashlib
@@ -18,30 +18,30 @@ from flylab.base.config import fingerprint, plain, to_json
 from flylab.runs.assembly import assemble
 from flylab.runs.fingerprint import code_fingerprint, versions
 from flylab.runs.provenance import origin
-from flylab.study.study import Condition, Study, _preset_of
+from flylab.study.study import Condition, Study, protocol_of
 
-SWEEPS = "sweeps"  # the folder of all sweeps, beside those of the studies
-GROUP_SECONDS = 2.0  # what a crash may cost: seeds are saved in groups of about this long
+SWEEPS = "sweeps"  # the folder of all sweeps, beside the studies' folders
+GROUP_SECONDS = 2.0  # seeds are saved in groups that take about this long, which is what a crash may cost
 
 
 class Watcher(Protocol):
-    """Told how a run goes; the command line shows a progress bar."""
+    """An observer of a run's progress, such as the progress bar of the command line."""
 
     def begin(self, n_members: int, n_steps: int) -> None:
-        """So many members are to be trained, so many steps in all."""
+        """Start: `n_members` members are to be trained, `n_steps` steps in all."""
 
     def condition(self, condition: Condition) -> None:
-        """Members of this condition are next."""
+        """Announce the condition whose members are trained next."""
 
     def steps(self, n_steps: int) -> None:
-        """More steps are done."""
+        """Add `n_steps` finished steps."""
 
     def saved(self, n_members: int) -> None:
-        """More members are finished and on disk."""
+        """Add `n_members` members that are trained and saved."""
 
 
 class StoredMember(NamedTuple):
-    """The unit of work, of storage and of resuming: one condition and one seed."""
+    """One condition and one seed, with the file that stores its results."""
 
     condition: Condition
     seed: int
@@ -49,36 +49,36 @@ class StoredMember(NamedTuple):
 
     @property
     def place(self) -> dict[str, Any]:
-        """Where it stands among the results."""
+        """The coordinates of the member among the results."""
         return {**self.condition, "seed": self.seed}
 
 
 class Resume:
-    """What a run has half done, by seed, on disk: to go on from after a crash. Gone once the seed is finished."""
+    """The states on disk, by seed, from which unfinished training resumes after a crash."""
 
     def __init__(self, paths: Mapping[int, Path]) -> None:
         self._paths = paths
 
     def load(self, seed: int) -> xr.Dataset | None:
-        """What was saved last; None if there is nothing, or nothing that can be read."""
+        """Return the last state of a seed, or None if there is none that can be read."""
         try:
             return netcdf.open_checked(self._paths[seed])
         except (FileNotFoundError, netcdf.CorruptedError):
             return None
 
     def save(self, seed: int, data: xr.Dataset) -> None:
-        """Keep this in place of what was saved before."""
+        """Save the state of a seed in place of its last one."""
         netcdf.save(self._paths[seed], data)
 
     def forget(self, seed: int) -> None:
-        """Delete what was saved."""
+        """Delete the state of a seed."""
         self._paths[seed].unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # there may be others
+        with contextlib.suppress(OSError):  # not empty: other seeds have states
             self._paths[seed].parent.rmdir()
 
 
 class Run(NamedTuple):
-    """A finished run: its folder, its results, and how many members were trained for it just now."""
+    """A finished run: its folder, its results, and how many of its members this call trained."""
 
     folder: Path
     results: xr.Dataset
@@ -94,31 +94,31 @@ def execute(
     force: bool = False,
     watcher: Watcher | None = None,
 ) -> Run:
-    """Train what is not in the store yet, and assemble `results.nc` and `provenance.json` in the run's folder.
+    """Train the members that are not stored yet, and write `results.nc` and `provenance.json` to the run's folder.
 
-    Shards are named by the hash of all that determines them: protocol, condition, seed, code, versions, inputs. So the same
-    call again trains nothing, more seeds train only the new ones, and after a crash the rest is trained, with the
+    Members are named by the hash of all that determines them: protocol, condition, seed, code, versions and inputs. So
+    the same call again trains nothing, more seeds train only the new ones, and a run that has crashed resumes, with the
     same results bit for bit.
 
     Args:
-        study: what to run.
-        preset: its name stands in the folder's name; `protocol` is what counts.
-        protocol: see `protocol_of`.
+        study: the study to run.
+        preset: the name of the preset, for the folder's name only.
+        protocol: the protocol, as from `protocol_of`.
         out: the folder of all runs.
-        force: train everything again.
-        watcher: told of progress.
+        force: whether to train all members again.
+        watcher: an observer of progress.
 
     Raises:
         OSError: if the folder cannot be written.
         OSError, ValueError: if files that the study reads are missing or damaged.
-        ValueError: for an unknown preset, or a protocol without conditions.
+        ValueError: if there is no such preset, or the protocol has no conditions.
     """
     begun = time.time()
     runtime.initialise()  # before anything else starts JAX
-    _preset_of(study, preset)  # it names a folder
+    protocol_of(study, preset)  # raises for an unknown preset, which must not name a folder
     run_name = f"{preset}-{_hash(study, protocol)}"
     folder = out / study.name / run_name
-    members = plan(study, protocol, folder)  # first: it may refuse
+    members = plan(study, protocol, folder)  # before anything is written, as it may raise
     if not members:
         raise ValueError(f"this protocol of {study.name} trains nothing: one of its lists is empty")
     files.writable(folder / "members")
@@ -152,7 +152,7 @@ def execute(
 
 
 def plan(study: Study, protocol: Any, folder: Path) -> list[StoredMember]:
-    """The members of a protocol, and the files that hold them."""
+    """Return the members of a protocol, with the files that store them."""
     naming = Naming(study)
     return [
         StoredMember(condition, seed, folder / "members" / f"{naming.name(base, seed)}.nc")
@@ -162,11 +162,11 @@ def plan(study: Study, protocol: Any, folder: Path) -> list[StoredMember]:
 
 
 class Naming:
-    """The names of members: the hash of what determines one. What many share is computed once.
+    """The names of members, which are hashes of all that determines them.
 
     Args:
-        study: whose members.
-        more: what else determines them.
+        study: the study whose members are named.
+        more: other values that determine its members.
     """
 
     def __init__(self, study: Study, more: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -176,11 +176,11 @@ class Naming:
         self._code: dict[str, str] = {}
 
     def conditions(self, protocol: Any) -> Iterator[tuple[Condition, dict[str, Any]]]:
-        """Each condition of a protocol, and what determines it but the seed."""
+        """Yield each condition of a protocol, with all that determines its members but the seed."""
         read_by, hashed = self._study.input_digest(protocol), _hash(self._study, protocol)
         for condition in self._study.conditions(protocol):
             picked = to_json({name: value for name, value in condition.items() if isinstance(value, str)})
-            if picked not in self._code:  # only text in a condition picks code
+            if picked not in self._code:  # only the texts in a condition pick code
                 self._code[picked] = code_fingerprint(self._study.run, condition)
             base = {**self._common, "protocol": hashed, "condition": dict(condition), "code": self._code[picked]}
             if (read := read_by(condition)) is not None:
@@ -188,12 +188,12 @@ class Naming:
             yield condition, base
 
     def name(self, base: Mapping[str, Any], seed: int) -> str:
-        """Of the member of one seed."""
+        """Return the name of the member of a seed."""
         return fingerprint({**base, "seed": seed}, 24)
 
 
 def _hash(study: Study, protocol: Any) -> str:
-    """Of every protocol field, defaults included, but the number of seeds."""
+    """Return the hash of all protocol fields, including defaults, but the number of seeds."""
     return fingerprint({"study": study.name, **{k: v for k, v in plain(protocol).items() if k != "n_seeds"}})
 
 
@@ -207,13 +207,13 @@ def _sift(members: Iterable[StoredMember], force: bool) -> tuple[dict[Path, xr.D
         except FileNotFoundError:
             missing.append(member)
         except netcdf.CorruptedError as error:
-            warnings.warn(f"{error}: training it again", stacklevel=3)
+            warnings.warn(f"{error}: its member is trained again", stacklevel=3)
             missing.append(member)
     return have, missing
 
 
 def _train(study: Study, protocol: Any, missing: Sequence[StoredMember], watcher: Watcher | None):
-    """Train the missing seeds of each condition, some at a time, saving each group as it is finished."""
+    """Train the missing seeds of each condition in groups, and save and yield the members of each group."""
     key = jax.random.key(0)
     artifacts = dict(study.artifacts)
     conditions = {to_json(dict(member.condition)): member.condition for member in missing}
@@ -247,7 +247,7 @@ def _resume(group: Sequence[StoredMember]) -> Resume:
 
 
 def _finished(folder: Path, content: str, members: Sequence[StoredMember]) -> xr.Dataset | None:
-    """The assembled results, if they are of just these members and no file has changed since: the quick answer."""
+    """Return the assembled results if they are of these members and no file has changed since, or None."""
     try:
         results = netcdf.open_checked(folder / "results.nc")
         known = files.read_json(folder / "provenance.json")["members"]

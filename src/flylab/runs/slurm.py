@@ -1,4 +1,4 @@
-"""A sweep as an array of Slurm jobs: no server, each trains its part on a shared file system."""
+"""A sweep as an array of Slurm jobs, each of which trains a part of it on a shared file system."""
 
 import shlex
 from pathlib import Path
@@ -10,8 +10,8 @@ SCRIPT = """#!/bin/bash
 #SBATCH --mem={mem}
 #SBATCH --time={time}
 #SBATCH --output={log}
-{more}# Each job trains its part; a job that died is run again by: sbatch --array=K {script}
-# When all are done:  {merge}
+{more}# Each job trains its part. Run job K again, if it has failed, by: sbatch --array=K {script}
+# When all jobs are done:  {merge}
 set -euo pipefail
 cd {here}
 srun {python} -m flylab sweep {toml} --out {out} --part "$SLURM_ARRAY_TASK_ID/{jobs}"
@@ -30,34 +30,35 @@ def script(
     python: str,
     options: tuple[str, ...],
 ) -> str:
-    """The text of an sbatch script.
+    """Return the text of an sbatch script.
 
     Args:
-        toml: the sweep.
+        toml: the sweep's file.
         out: the folder of all runs.
-        target: where the script will stand.
-        jobs: parts.
-        cpus: cores of each.
-        mem: memory of each, as Slurm writes it.
-        time: limit, as Slurm writes it.
-        python: interpreter with flylab.
-        options: further ones of sbatch, such as `--partition=gpu`.
+        target: the path of the script.
+        jobs: number of jobs, each of which trains one part.
+        cpus: cores per job.
+        mem: memory per job, in Slurm's notation.
+        time: time limit per job, in Slurm's notation.
+        python: the interpreter that has flylab.
+        options: further options of sbatch, such as `--partition=gpu`.
 
     Raises:
-        ValueError: for what cannot stand in a script.
+        ValueError: if a value is out of range or cannot be written in a script.
     """
-    if jobs < 1 or cpus < 1:
-        raise ValueError(f"jobs={jobs}, cpus={cpus}: give whole numbers ≥ 1")
+    for name, number in (("jobs", jobs), ("cpus", cpus)):
+        if number < 1:
+            raise ValueError(f"{name}={number} must be an integer ≥ 1")
     for word in (mem, time, *options):
         if not word or any(character.isspace() or not character.isprintable() for character in word):
-            raise ValueError(f"{word!r} cannot stand in an #SBATCH line: give one word")
-    if wrong := [option for option in options if not option.startswith("-")]:
-        raise ValueError(f"{wrong[0]!r} is not an option of sbatch: it begins with --")
+            raise ValueError(f"{word!r} must be one printable word, as it stands in an #SBATCH line")
+    if invalid := [option for option in options if not option.startswith("-")]:
+        raise ValueError(f"option={invalid[0]!r} must begin with -, as sbatch's options do")
     quoted = {name: shlex.quote(str(path)) for name, path in {
         "toml": toml.resolve(), "out": out.resolve(), "here": Path.cwd(), "script": target.resolve(), "python": python,
     }.items()}  # fmt: skip
     if any("\n" in text for text in quoted.values()):
-        raise ValueError("a path with a line break cannot stand in a script")
+        raise ValueError("paths must have no line breaks, as they stand in a script")
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in toml.stem)
     merge = f"{quoted['python']} -m flylab merge {quoted['toml']} --out {quoted['out']}"
     more = "".join(f"#SBATCH {option}\n" for option in options)

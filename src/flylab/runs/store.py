@@ -1,4 +1,4 @@
-"""TODO"""
+"""Reservations of members that processes are training, and the list of members in a store."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ except ImportError:  # Windows
 
 
 class Reservation:
-    """A member that this process is at work on, so that another one on the same store takes something else.
+    """A lock on a member that this process trains, so that other processes on the same store train others.
 
-    It is a lock of the operating system on a file of that name, gone with the process however it ends. Only a courtesy:
-    on a file system without locks two processes may do the same work, with the same result.
+    It is an operating-system lock on a file, which ends with the process. It only saves work: on a file system without
+    locks, two processes may train the same member, with the same result.
     """
 
     def __init__(self, path: Path) -> None:
@@ -22,25 +22,25 @@ class Reservation:
         self._file: int | None = None
 
     def take(self) -> bool:
-        """Try to have it: False if another process, or another reservation in this one, does."""
+        """Try to take the lock; return False if another process, or another reservation in this process, holds it."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError:
-            return True  # nowhere to say so
+            return True  # the folder is not writable: train without a lock
         if fcntl is not None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(handle)
                 return False
-            except OSError:  # no locks here
+            except OSError:  # the file system has no locks
                 pass
         self._file = handle
         return True
 
     def drop(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
@@ -49,7 +49,7 @@ class Reservation:
 
 
 def listing(folder: Path) -> set[str]:
-    """The names, without ending, of the members in the folders of a folder."""
+    """Return the names, without their ending, of the members in the subfolders of a folder."""
     found = set()
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as parts:
         for part in parts:

@@ -1,4 +1,4 @@
-"""Training a sweep, here or by an executor, and joining its members into one data set."""
+"""The runner of sweeps: trains a sweep here or by an executor, and merges its members into one data set."""
 
 import contextlib
 import hashlib
@@ -25,10 +25,10 @@ from flylab.runs.sweeps import DECLARED, MemberGroup, Sweep, member_groups, memb
 from flylab.study.registry import get_study
 from flylab.study.study import Study
 
-POLL = 0.2  # seconds between looks at what other processes do
-FLYING = 64  # jobs that an executor has at a time: a million at once would be a burden
+POLL = 0.2  # seconds between checks of the members that other processes train
+FLYING = 64  # groups submitted to an executor at a time, as a million at once would be a burden
 RETRIES = 3
-_KEPT = "what is finished is kept: run the sweep again"
+_KEPT = "finished members are kept: run the sweep again"
 
 
 # ── training ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -37,9 +37,16 @@ _KEPT = "what is finished is kept: run the sweep again"
 def train(
     study: Study, group: MemberGroup, metrics: Sequence[str], resume: Resume | None = None, progress=None
 ) -> list[bytes]:
-    """Train a group's seeds: for each the content of its member."""
-    results = study.run(group.protocol, group.condition, list(group.seeds), key=jax.random.key(0), artifacts=dict(study.artifacts),
-                   progress=progress, resume=resume)  # fmt: skip
+    """Train the seeds of a group, and return the file content of each member."""
+    results = study.run(
+        group.protocol,
+        group.condition,
+        list(group.seeds),
+        key=jax.random.key(0),
+        artifacts=dict(study.artifacts),
+        progress=progress,
+        resume=resume,
+    )
     return [
         netcdf.encoded(_kept(results.sel(seed=[seed]), metrics).assign_attrs(member=name))
         for seed, name in zip(group.seeds, group.names, strict=True)
@@ -48,7 +55,7 @@ def train(
 
 def _kept(results: xr.Dataset, metrics: Sequence[str]) -> xr.Dataset:
     if unknown := [name for name in metrics if name not in results.data_vars]:
-        raise ValueError(f"metrics: there is no {unknown[0]}; there are {', '.join(map(str, results.data_vars))}")
+        raise ValueError(f"metrics={unknown[0]!r} must be some of {', '.join(map(str, results.data_vars))}")
     names = list(metrics) or [name for name, variable in results.data_vars.items() if "example" not in variable.dims]
     kept = results[names]
     return kept.drop_vars([name for name in kept.coords if name not in kept.dims])
@@ -62,21 +69,21 @@ def run(
     executor: Executor | None = None,
     watcher: Watcher | None = None,
 ) -> Run:
-    """Train what is not in the store yet and, unless only a part was asked for, assemble the results.
+    """Train the members that are not stored yet and, unless `part` is set, assemble the results.
 
-    The same call again trains nothing, a larger grid only what is new. Several processes may run one sweep on one
-    store: each takes what no other is at work on, and waits at the end for what others have begun.
+    The same call again trains nothing; a larger grid trains only its new members. Several processes may run one sweep
+    on one store: each trains members that no other is training, and waits at the end for those of the others.
 
     Args:
-        sweep: what.
+        sweep: the sweep to run.
         out: the folder of all runs.
-        part: (k, n): train only the k-th of n parts, e.g. in one of n Slurm jobs; `merge` joins.
-        executor: where to train, by default in this process: one as `concurrent.futures` has them, e.g. Dask's.
-        watcher: told of progress.
+        part: (k, n): train only the k-th of n parts, e.g. in one of n Slurm jobs. `merge` then assembles the results.
+        executor: a `concurrent.futures.Executor`, e.g. Dask's, to train on. The default is this process.
+        watcher: an observer of progress.
 
     Raises:
         OSError: if the folder cannot be written, or the executor is lost.
-        ValueError: for what the study refuses.
+        ValueError: if the study refuses a point.
     """
     begun = time.time()
     runtime.initialise()  # before anything else starts JAX
@@ -92,7 +99,7 @@ def run(
         except BrokenMembersError as error:
             for path in error.paths:
                 path.unlink(missing_ok=True)
-            warnings.warn(f"{error}: training them again", stacklevel=2)
+            warnings.warn(f"{error}: they are trained again", stacklevel=2)
             n_trained += _train_missing(sweep, folder, part, executor, watcher)
 
 
@@ -142,26 +149,26 @@ def _train_missing(
 
 
 class Mine(NamedTuple):
-    """A group that this process has reserved."""
+    """A group of members that this process has reserved."""
 
     group: MemberGroup
     reservations: list[store.Reservation]
 
     def drop(self) -> None:
-        """Let others have it."""
+        """Release the reservations."""
         for reservation in self.reservations:
             reservation.drop()
 
 
 def train_by_name(study: str, group: MemberGroup, metrics: Sequence[str]) -> list[bytes]:
-    """`train`, for another process, which finds the study by its name."""
+    """Train a group in another process, which looks the study up by its name."""
     runtime.initialise()
     with _no_dask():
         return train(get_study(study), group, metrics)
 
 
 def _no_dask() -> contextlib.AbstractContextManager[Any]:
-    """Within a Dask task xarray would ask the scheduler for a lock for each file, even one in memory."""
+    """Keep xarray, within a Dask task, from asking the scheduler for a lock for each file, even one in memory."""
     dask = sys.modules.get("dask")
     return contextlib.nullcontext() if dask is None else dask.config.set(scheduler="synchronous")
 
@@ -169,7 +176,7 @@ def _no_dask() -> contextlib.AbstractContextManager[Any]:
 def _train_there(
     executor: Executor, study: Study, ours: Iterable[Mine], metrics: Sequence[str]
 ) -> Iterator[tuple[MemberGroup, list[bytes]]]:
-    """Train jobs by the executor, a few in flight at a time, and yield each as it is done, its reservations held."""
+    """Train groups by the executor, a few at a time, and yield each when it is done, while it is still reserved."""
     flying: dict[Future, tuple[Mine, int]] = {}
     todo = iter(ours)
     try:
@@ -186,15 +193,15 @@ def _train_there(
                 except (BrokenExecutor, CancelledError) as error:
                     raise ConnectionError(f"the executor is lost ({type(error).__name__}); {_KEPT}") from error
                 except Exception as error:
-                    if type(error).__name__ != "KilledWorker":  # Dask's: the group's worker died several times
+                    if type(error).__name__ != "KilledWorker":  # raised by Dask if the group's workers died repeatedly
                         raise
                     if tries == RETRIES:
-                        raise ConnectionError(f"workers die of {dict(mine.group.place)}; {_KEPT}") from error
+                        raise ConnectionError(f"workers died training {dict(mine.group.place)}; {_KEPT}") from error
                     again = executor.submit(train_by_name, study.name, mine.group, list(metrics))
                     flying[again] = mine, tries + 1
                     del flying[future]
                     continue
-                yield mine.group, made  # whoever takes it has saved it when we go on
+                yield mine.group, made  # the caller has saved it when this resumes
                 del flying[future]
                 mine.drop()
     finally:
@@ -217,7 +224,7 @@ def _some(group: MemberGroup, some: Sequence[tuple[int, str]]) -> MemberGroup:
 def _reserved(
     folder: Path, group: MemberGroup
 ) -> tuple[MemberGroup | None, MemberGroup | None, list[store.Reservation]]:
-    """Of a group what is ours now, what others have, and the reservations to drop. What is finished is neither."""
+    """Reserve a group; return the part reserved, the part that others have reserved, and the reservations."""
     mine, others, reservations = [], [], []
     for seed, name in zip(group.seeds, group.names, strict=True):
         reservation = store.Reservation(folder / "reservations" / name)
@@ -250,11 +257,11 @@ def _save(folder: Path, group: MemberGroup, made: Sequence[bytes]) -> None:
         files.write_atomic(member_path(folder, name), content)
 
 
-# ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── merging ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class BrokenMembersError(ValueError):
-    """Files in the store that are damaged, or not what their names say."""
+    """Files in the store that are damaged, or hold another member than their name says."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
@@ -262,7 +269,13 @@ class BrokenMembersError(ValueError):
 
 
 def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = None) -> Run:
-    """Assemble `results.nc`, `members.parquet` (with pyarrow) and `provenance.json` from the store.
+    """Assemble `results.nc`, `members.parquet` (if pyarrow is installed) and `provenance.json` from the store.
+
+    Args:
+        sweep: the sweep.
+        out: the folder of all runs.
+        n_trained: number of members trained before, for the provenance.
+        begun: when training began, in seconds since the epoch, for the provenance.
 
     Raises:
         BrokenMembersError: if files are damaged or foreign.
@@ -331,11 +344,11 @@ def _finished(folder: Path, content: str) -> xr.Dataset | None:
 
 
 def _save_parquet(path: Path, results: xr.Dataset) -> None:
-    """One row for each member and step; without pyarrow, none."""
+    """Write a row for each member and step, or warn if pyarrow is not installed."""
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        warnings.warn(f"{path.name} is left out: pip install 'flylab[data]'", stacklevel=3)
+        warnings.warn(f"{path.name} is not written, as it needs pyarrow: pip install 'flylab[data]'", stacklevel=3)
         return
     names = [name for name, variable in results.data_vars.items() if variable.dtype.kind == "f" or variable.ndim == 0]
     rows = results[names].to_dataframe().reset_index().dropna(how="all", subset=names)

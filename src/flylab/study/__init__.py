@@ -1,4 +1,4 @@
-"""What a study is: its protocol, presets, conditions, claims and figure, and the registry of all studies."""
+"""The definition of a study, its protocol and presets, and the registry of all studies."""
 
 from flylab.results.tables import Table
 from flylab.study.protocol import BaseProtocol

@@ -1,4 +1,4 @@
-"""`Study`: a question, its protocol, what to run, the claims and the figure. `execute` runs it, shard by shard."""
+"""`Study`: a question, the protocols that answer it, how to train, and what to claim and draw of the results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -12,33 +12,34 @@ from flylab.base.config import override
 from flylab.results.claims import Claim
 from flylab.results.tables import Table
 
-Condition = Mapping[str, Any]  # one value for each static axis
-RESERVED = ("preset", "out", "force")  # options of the command line, beside a protocol's fields
+Condition = Mapping[str, Any]  # a value for each static axis
+RESERVED = ("preset", "out", "force")  # options of the command line, which a protocol's fields must not repeat
 
 
 @dataclass(frozen=True)
 class Study:
-    """A question to networks, and how it is answered.
+    """A question about networks and the experiment that answers it.
 
     Attributes:
-        question: in one sentence.
-        presets: protocols by name, "smoke", "quick" and "paper".
-        conditions: protocol → the conditions of its static axes, e.g. `[{"model": "cnn"}, …]`.
-        run: (protocol, condition, seeds, *, key, artifacts, progress, resume) → results of one condition over `seed`; pure.
-            A long one saves what it has half done in `resume`, by seed, and goes on from there.
-        claims: to test on the results.
+        question: the question, in one sentence.
+        presets: protocols by name: "smoke", "quick" and "paper".
+        conditions: protocol → its conditions, e.g. `[{"model": "cnn"}, …]`.
+        run: (protocol, condition, seeds, *, key, artifacts, progress, resume) → the results of a condition, with the
+            dimension `seed`. A pure function; one that takes long saves its state by seed in `resume`, and resumes
+            from it.
+        claims: the claims to test on the results.
         figure: results → matplotlib figure.
-        table: results → what the terminal shows.
+        table: results → table for the terminal and the report.
         n_steps: (protocol, condition) → optimiser steps of one seed, for the progress bar.
         resources: (protocol, condition) → FLOPs of training one seed, and bytes of its data and network.
-        minutes: preset → expected minutes on two cores, for the list of studies.
-        artifacts: results of other studies by name.
-        input_digest: protocol → condition → what identifies the files that the condition reads, e.g. their digest, or None. Called
-            before anything is trained, so this is where missing files are refused.
-        name: the module's name; set on discovery.
+        minutes: expected minutes on two cores, by preset.
+        artifacts: files with results of other studies, by name.
+        input_digest: protocol → condition → a digest of the files that the condition reads, or None. It is called
+            before training, and raises if files are missing.
+        name: the name of the study's module, set by the registry.
 
     Raises:
-        ValueError: if two fields of a protocol would be the same flag of the command line.
+        ValueError: if two fields of a protocol would be the same option of the command line.
     """
 
     question: str
@@ -57,13 +58,13 @@ class Study:
 
     def __post_init__(self) -> None:
         for protocol in filter(is_dataclass, self.presets.values()):
-            own = [field_.name for field_ in fields(protocol)]
-            nested = [field_.name for name in own for field_ in _fields_of(getattr(protocol, name))]
-            names = [*RESERVED, *own, *nested]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
+            outer = [field_.name for field_ in fields(protocol)]
+            nested = [field_.name for name in outer for field_ in _fields_of(getattr(protocol, name))]
+            names = [*RESERVED, *outer, *nested]
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(
-                    f"the protocol has two fields, or an option, called {twice[0]} (its own and its data's fields are "
-                    f"all flags, and --{', --'.join(RESERVED)} are taken): rename it"
+                    f"the protocol's field {repeated[0]!r} would be an option twice: rename it, as its fields, those "
+                    f"of its configs, and --{', --'.join(RESERVED)} are all options of the command line"
                 )
 
 
@@ -72,10 +73,15 @@ def _fields_of(value: Any) -> tuple:
 
 
 def protocol_of(study: Study, preset: str, **changes: Any) -> Any:
-    """The protocol of a preset, with some fields changed.
+    """Return the protocol of a preset, with some fields changed.
+
+    Args:
+        study: the study.
+        preset: the name of the preset.
+        **changes: new values of fields of the protocol.
 
     Raises:
-        ValueError: for an unknown preset or field, or a value that is not allowed.
+        ValueError: if there is no such preset or field, or a value is not allowed.
     """
     return override(_preset_of(study, preset), **changes)
 

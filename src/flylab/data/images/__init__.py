@@ -1,4 +1,4 @@
-"""Images: scikit-learn's digits, MNIST, Fashion-MNIST and CIFAR-10."""
+"""Image data sets: scikit-learn's digits, MNIST, Fashion-MNIST and CIFAR-10."""
 
 from flylab.data.images.downloads import MissingImagesError
 from flylab.data.images.load import Images, digest, load_images

@@ -1,4 +1,4 @@
-"""Where the files of published image sets are: in a folder of the user's, or in the cache, downloaded once by pooch."""
+"""The files of published image sets: in the user's own folder, or downloaded once into the cache by pooch."""
 
 import hashlib
 import os
@@ -13,15 +13,15 @@ CACHE = user_cache("images")
 
 
 class MissingImagesError(FileNotFoundError):
-    """Image files are not there and could not be downloaded: which, from where, and where to put them."""
+    """Image files that are missing and could not be downloaded; the message says how to get them."""
 
 
 class Site(NamedTuple):
-    """Where a set is published.
+    """The place where a set is published.
 
     Attributes:
-        urls: folders that hold the same files, the first tried first.
-        files: SHA-256 by name.
+        urls: folders that hold the same files, in the order in which they are tried.
+        files: SHA-256 digests of the files by name.
     """
 
     urls: tuple[str, ...]
@@ -55,37 +55,37 @@ SITES: dict[str, Site] = {
         {"cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"},
     ),
 }
-UNPACKED = {"cifar-10-binary.tar.gz": "cifar-10-batches-bin"}  # of the others the name without .gz
+UNPACKED = {"cifar-10-binary.tar.gz": "cifar-10-batches-bin"}  # other files unpack to their name without .gz
 
 
 def files_of(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[Path]:
-    """The files of a set, in the order of its site: in `data_dir/<name>/`, or in the cache, downloaded if need be.
+    """Return the files of a set in the order of its site, from `data_dir/<name>/` or from the cache.
 
-    Those in `data_dir` may be unpacked and are not compared with the published ones; nothing is downloaded then.
-    Those in the cache are verified each time, and fetched again if they are damaged.
+    Files in `data_dir` may be unpacked and are not verified; nothing is downloaded. Files in the cache are verified
+    each time, and downloaded if they are missing or damaged.
 
     Raises:
-        MissingImagesError: if some are not there, or cannot be downloaded.
+        MissingImagesError: if files are missing from `data_dir`, or cannot be downloaded.
     """
     if data_dir is not None:
-        return _given(name, Path(data_dir) / name)
-    folder, found = CACHE / name, []
+        return _files_in(Path(data_dir) / name, name)
+    folder, paths = CACHE / name, []
     for file, sha256 in SITES[name].files.items():
-        if not _whole(folder / file, sha256):
+        if not _is_intact(folder / file, sha256):
             _download(name, file, folder)
-        found.append(folder / file)
-    return found
+        paths.append(folder / file)
+    return paths
 
 
-def _given(name: str, folder: Path) -> list[Path]:
-    either = [(folder / file, folder / UNPACKED.get(file, file.removesuffix(".gz"))) for file in SITES[name].files]
-    lacking = [str(packed.name) for packed, unpacked in either if not packed.exists() and not unpacked.exists()]
-    if lacking:
-        _refuse(name, lacking, folder, "nothing is downloaded where data_dir is given")
-    return [packed if packed.exists() else unpacked for packed, unpacked in either]
+def _files_in(folder: Path, name: str) -> list[Path]:
+    pairs = [(folder / file, folder / UNPACKED.get(file, file.removesuffix(".gz"))) for file in SITES[name].files]
+    missing = [str(packed.name) for packed, unpacked in pairs if not packed.exists() and not unpacked.exists()]
+    if missing:
+        _refuse(name, missing, folder, "nothing is downloaded if data_dir is set")
+    return [packed if packed.exists() else unpacked for packed, unpacked in pairs]
 
 
-def _whole(path: Path, sha256: str) -> bool:
+def _is_intact(path: Path, sha256: str) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -101,13 +101,13 @@ def _download(name: str, file: str, folder: Path) -> None:
             return
         except (OSError, ValueError) as error:  # no network, a refusal, a wrong checksum, no pooch, a full disk
             reasons.append(" ".join(str(error).split()))
-    lacking = [other for other, sha256 in site.files.items() if not _whole(folder / other, sha256)]
-    _refuse(name, lacking, folder, f"the download failed: {reasons[-1]}")
+    missing = [other for other, sha256 in site.files.items() if not _is_intact(folder / other, sha256)]
+    _refuse(name, missing, folder, f"the download failed: {reasons[-1]}")
 
 
-def _refuse(name: str, lacking: list[str], folder: Path, reason: str) -> NoReturn:
-    urls = " ".join(SITES[name].urls[0] + file for file in lacking)
-    own = "" if folder.parent != CACHE else f", or into the folder {name}/ in a folder of yours that data_dir names"
+def _refuse(name: str, missing: list[str], folder: Path, reason: str) -> NoReturn:
+    urls = " ".join(SITES[name].urls[0] + file for file in missing)
+    alternative = "" if folder.parent != CACHE else f", or into the folder {name}/ of a folder that data_dir names"
     raise MissingImagesError(
-        f"{name} lacks {', '.join(lacking)} ({reason}). Fetch {urls} and put what you have got into {folder}{own}"
+        f"{name} lacks {', '.join(missing)} ({reason}); download {urls} into {folder}{alternative}"
     )

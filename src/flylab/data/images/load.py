@@ -1,11 +1,11 @@
-"""Images: scikit-learn's digits, which need no download, and MNIST, Fashion-MNIST and CIFAR-10 from their publishers.
+"""Image data sets as `Splits`: scikit-learn's digits, MNIST, Fashion-MNIST and CIFAR-10.
 
-- digits: 1797 grey 8×8 images, part of scikit-learn (Alpaydin & Kaynak 1998).
-- mnist: 60 000 + 10 000 grey 28×28 images (LeCun, Cortes & Burges 1998), four IDX files.
-- fashion_mnist: the same sizes and files (Xiao, Rasul & Vollgraf 2017, MIT licence).
-- cifar10: 50 000 + 10 000 32×32 images in colour (Krizhevsky 2009), the binary version: nothing is unpickled.
+- digits: 1797 grey 8×8 images, part of scikit-learn, so nothing is downloaded (Alpaydin & Kaynak 1998).
+- mnist: 60 000 + 10 000 grey 28×28 images in four IDX files (LeCun, Cortes & Burges 1998).
+- fashion_mnist: as many images of the same size, in four IDX files (Xiao, Rasul & Vollgraf 2017, MIT licence).
+- cifar10: 50 000 + 10 000 colour 32×32 images, in the binary version, which needs no unpickling (Krizhevsky 2009).
 
-Files are taken from `data_dir/<name>/`, or else from the user's cache folder, into which they are downloaded once.
+Files are read from `data_dir/<name>/`, or from the user's cache folder, into which they are downloaded once.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from flylab.data.splits import Dataset, Splits
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
 N_VALID = 5000
-N_VALID_DIGITS, N_TEST_DIGITS = 200, 397  # leave 1200
+N_VALID_DIGITS, N_TEST_DIGITS = 200, 397  # 1200 training examples remain
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Images:
 
 
 class Raw(NamedTuple):
-    """All examples as published: pixels `(n, height, width, channels)` and labels `(n,)`, uint8."""
+    """All examples as published, in uint8: pixels `(n, height, width, channels)` and labels `(n,)`."""
 
     x: UInt8[np.ndarray, "n height width channels"]
     y: UInt8[np.ndarray, " n"]
@@ -85,19 +85,19 @@ class Raw(NamedTuple):
 
 
 def load_images(config: Images | None = None) -> Splits:
-    """A set of images, divided, and standardised by the mean and the deviation of all training pixels.
+    """Load a set of images, split it, and standardise it by the mean and deviation of all training pixels.
 
     Args:
-        config: by default `Images()`, scikit-learn's digits.
+        config: the set and its division. The default, `Images()`, is scikit-learn's digits.
 
     Returns:
-        `Splits` of float32 images `(n, height, width, channels)` and integer labels `(n,)`. The training and the
-        validation set are in random order, a published test set in its own. `t` is empty, there are no templates.
+        `Splits` of float32 images `(n, height, width, channels)` and integer labels `(n,)`. Training and validation
+        set are in random order, a published test set is in its original order. `t` is empty and `templates` is None.
 
     Raises:
-        MissingImagesError: if files are lacking and cannot be downloaded: which, from where, and where to put them.
-        DataFileError: if a file is damaged or not what its name says.
-        ValueError: if there are fewer examples than asked for.
+        MissingImagesError: if files are missing and cannot be downloaded; the message says how to get them.
+        DataFileError: if a file is damaged, or is another file than its name says.
+        ValueError: if the config asks for more examples than there are.
 
     >>> splits = load_images(Images("digits", n_train=1000))
     >>> splits.train.x.shape, splits.valid.x.shape, splits.test.x.shape
@@ -110,42 +110,45 @@ def load_images(config: Images | None = None) -> Splits:
 
 
 def digest(config: Images) -> str:
-    """SHA-256 of the splits' pixels and labels: what names results that were made with them.
+    """Return the SHA-256 of the splits' pixels and labels, which identifies the data of a result.
 
-    So the same images in other files (compressed or not, in another folder) have the same one.
+    It does not depend on the files' folder and compression.
 
     Raises:
-        as `load_images`.
+        OSError, ValueError: as `load_images`.
     """
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for part in load_images(config)[:3]:
-        found.update(np.ascontiguousarray(part.x).tobytes() + part.y.astype("<i8").tobytes())
-    return found.hexdigest()
+        sha256.update(np.ascontiguousarray(part.x).tobytes() + part.y.astype("<i8").tobytes())
+    return sha256.hexdigest()
 
 
 def _divided(raw: Raw, config: Images) -> Splits:
-    """Validation set, digits' test set and training set, chosen in this order: each stays if a later one changes."""
-    published = len(raw.y_test)  # 0: digits have no test set of their own
-    usual = min(N_VALID, len(raw.y) // 8) if published else N_VALID_DIGITS
-    n_valid = usual if config.n_valid is None else config.n_valid
-    n_test = (published or N_TEST_DIGITS) if config.n_test is None else config.n_test
-    own_test = 0 if published else n_test
-    n_train = len(raw.y) - n_valid - own_test if config.n_train is None else config.n_train
-    if n_train < 1 or n_train + n_valid + own_test > len(raw.y):
-        asked = f"n_train={n_train}, n_valid={n_valid}" + (f", n_test={n_test}" if own_test else "")
-        raise ValueError(f"{asked} is not allowed: {config.name} has {len(raw.y)} examples for them; give fewer")
-    if published and n_test > published:
-        raise ValueError(f"n_test={n_test} is not allowed: {config.name} has {published} test examples; give fewer")
+    """Choose validation set, digits' test set and training set in this order; no set depends on the size of a later."""
+    n_published_test = len(raw.y_test)  # 0 for digits, which have no published test set
+    default_n_valid = min(N_VALID, len(raw.y) // 8) if n_published_test else N_VALID_DIGITS
+    n_valid = default_n_valid if config.n_valid is None else config.n_valid
+    n_test = (n_published_test or N_TEST_DIGITS) if config.n_test is None else config.n_test
+    n_held_out = 0 if n_published_test else n_test
+    n_train = len(raw.y) - n_valid - n_held_out if config.n_train is None else config.n_train
+    if n_train < 1 or n_train + n_valid + n_held_out > len(raw.y):
+        sizes = {"n_train": config.n_train, "n_valid": n_valid, "n_test": n_held_out or None}
+        listed = ", ".join(f"{name}={size}" for name, size in sizes.items() if size is not None)
+        most = len(raw.y) - (config.n_train is None)  # at least one training example
+        use = "training and validation" if n_published_test else "training, validation and test"
+        raise ValueError(f"{listed} must be ≤ {most} in all: {config.name} has {len(raw.y)} examples for {use}")
+    if n_published_test and n_test > n_published_test:
+        raise ValueError(f"n_test={n_test} must be ≤ {n_published_test}, the number of {config.name}'s test examples")
     rng = np.random.RandomState(config.seed)
     order = stratified(raw.y, rng)
-    ends = np.cumsum([n_valid, own_test, n_train])
+    ends = np.cumsum([n_valid, n_held_out, n_train])
     valid, held_out, train = (rng.permutation(part) for part in np.split(order, ends)[:3])
     levels = standard_levels(raw.x[train])
 
     def dataset(x, y, chosen) -> Dataset:
         return Dataset(levels[x[chosen]], y[chosen].astype(int))
 
-    if published:
+    if n_published_test:
         test = dataset(raw.x_test, raw.y_test, np.sort(stratified(raw.y_test, rng)[:n_test]))
     else:
         test = dataset(raw.x, raw.y, held_out)
@@ -153,7 +156,7 @@ def _divided(raw: Raw, config: Images) -> Splits:
 
 
 def stratified(y: Integer[np.ndarray, " n"], rng: np.random.RandomState) -> Int[np.ndarray, " n"]:
-    """A random order of which every stretch has the classes in the proportions of the whole, to about one example.
+    """Return a random order in which every stretch has the class proportions of the whole, to about one example.
 
     >>> y = np.repeat([0, 1], [30, 10])
     >>> [int(y[part].sum()) for part in np.split(stratified(y, np.random.RandomState(0)), 2)]
@@ -161,23 +164,23 @@ def stratified(y: Integer[np.ndarray, " n"], rng: np.random.RandomState) -> Int[
     """
     place = np.empty(len(y))
     for label in np.unique(y):
-        own = rng.permutation(np.flatnonzero(y == label))
-        place[own] = (np.arange(len(own)) + rng.random_sample(len(own))) / len(own)
+        rows = rng.permutation(np.flatnonzero(y == label))
+        place[rows] = (np.arange(len(rows)) + rng.random_sample(len(rows))) / len(rows)
     return np.argsort(place, kind="stable")
 
 
 def standard_levels(x: UInt8[np.ndarray, "n height width channels"]) -> Float[np.ndarray, " levels"]:
-    """What each of the 256 levels of a pixel becomes, so that all pixels of `x` have mean 0 and deviation 1.
+    """Return the values of the 256 pixel levels for which all pixels of `x` have mean 0 and standard deviation 1.
 
     Raises:
-        DataFileError: if they are all equal.
+        DataFileError: if all pixels are equal.
     """
-    counts = sum(np.bincount(image.ravel(), minlength=256) for image in x)  # by image: bincount makes its input wider
+    counts = sum(np.bincount(image.ravel(), minlength=256) for image in x)  # by image, as bincount copies to int64
     levels, share = np.arange(256), np.asarray(counts) / x.size
     mean = levels @ share
     deviation = math.sqrt((levels - mean) ** 2 @ share)
     if deviation == 0:
-        raise DataFileError("all training images are one and the same grey: they cannot be standardised")
+        raise DataFileError("all pixels of the training images are equal: they cannot be standardised")
     return ((levels - mean) / deviation).astype(np.float32)
 
 
@@ -187,8 +190,8 @@ def standard_levels(x: UInt8[np.ndarray, "n height width channels"]) -> Float[np
 def _digits(config: Images) -> Raw:
     from sklearn.datasets import load_digits
 
-    found: Any = load_digits()
-    x, y = found.images[..., None].astype(np.uint8), found.target.astype(np.uint8)  # levels 0 … 16
+    bunch: Any = load_digits()
+    x, y = bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.uint8)  # levels 0 … 16
     return Raw(x, y, x[:0], y[:0])
 
 
