@@ -50,11 +50,6 @@ def _affine(w, b, x):
     return w @ x + b[:, None]
 
 
-def _product(a, b, contracted: tuple[int, int]):
-    """A product with named axes; with `.T` XLA would copy the transposed matrix first."""
-    return jax.lax.dot_general(a, b, (((contracted[0],), (contracted[1],)), ((), ())))
-
-
 def _affine_forward(w, b, x):
     return _affine(w, b, x), (w, x)  # in plain operations: forward mode may differentiate through it
 
