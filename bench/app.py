@@ -1,4 +1,4 @@
-"""How soon a page is there and a hyper-parameter's redraw on screen, in a real Chromium: `python bench/app.py`."""
+"""Time the app's pages and the redraw after a slider moves, in Chromium: `python bench/app.py`."""
 
 import argparse
 import re
@@ -21,41 +21,38 @@ PAGES = {
     "leaderboard": "table.flylab-table",
 }
 WATCH = """() => new Promise((resolve) => {
-  const begun = performance.now();
-  const seen = new MutationObserver(() => {
+  const start = performance.now();
+  const observer = new MutationObserver(() => {
     const now = document.querySelector("svg[aria-label*='training examples of each class']");
     if (!now || now.outerHTML === window.before) return;
-    seen.disconnect();
-    requestAnimationFrame(() => resolve(performance.now() - begun));
+    observer.disconnect();
+    requestAnimationFrame(() => resolve(performance.now() - start));
   });
   window.before = document.querySelector("svg[aria-label*='training examples of each class']").outerHTML;
-  seen.observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+  observer.observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
 })"""
 
 
 def redraw(page: Page, n: int) -> list[float]:
-    """Milliseconds from a key on the slider of white noise to the new examples on screen."""
+    """Return the milliseconds from a key press on the slider of white noise to the new examples on screen."""
     slider = page.get_by_role("slider").nth(3)
-    found = []
+    milliseconds = []
     for _ in range(n):
         slider.focus()
         page.wait_for_timeout(800)
-        waiting = (
-            "() => { window.took = null; window.moved = () => {}; (" + WATCH + ")().then((ms) => window.took = ms); }"
-        )
-        page.evaluate(waiting)
+        page.evaluate("() => { window.took = null; (" + WATCH + ")().then((ms) => window.took = ms); }")
         page.keyboard.press("ArrowRight")
         page.wait_for_function("() => window.took !== null")
-        found.append(page.evaluate("window.took"))
-    return found
+        milliseconds.append(page.evaluate("window.took"))
+    return milliseconds
 
 
 def main() -> None:
     """Measure, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--screenshot", type=Path, help="also train, and write the playground as a picture here")
-    asked = parser.parse_args()
+    parser.add_argument("--screenshot", type=Path, help="also train, and save a screenshot of the playground here")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         command = [sys.executable, "-m", "flylab", "app", "--out", folder, "--port", "0", "--no-browser"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -68,31 +65,31 @@ def main() -> None:
         )  # fmt: skip
         for name, ready in PAGES.items():
             seconds = []
-            for _ in range(asked.rounds):
+            for _ in range(options.rounds):
                 page = browser.new_page()
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 page.goto(f"{address[0]}/{name}")
                 page.wait_for_selector(ready)
-                seconds.append(time.perf_counter() - begun)
+                seconds.append(time.perf_counter() - started)
                 page.close()
             print(
-                f"{name}: first {seconds[0]:.2f} s, median of {asked.rounds} {statistics.median(seconds):.2f} s",
+                f"{name}: first {seconds[0]:.2f} s, median of {options.rounds} {statistics.median(seconds):.2f} s",
                 flush=True,
             )
         page = browser.new_page()
         page.goto(f"{address[0]}/playground")
         page.wait_for_selector(PAGES["playground"])
         page.wait_for_timeout(2000)
-        found = redraw(page, 3 * asked.rounds)
-        print(f"redraw of 5000 examples: median {statistics.median(found):.0f} ms, slowest {max(found):.0f} ms")
-        if asked.screenshot is not None:
+        times = redraw(page, 3 * options.rounds)
+        print(f"redraw of 5000 examples: median {statistics.median(times):.0f} ms, slowest {max(times):.0f} ms")
+        if options.screenshot is not None:
             page.reload()
             page.wait_for_selector(PAGES["playground"])
             page.wait_for_timeout(2000)
             page.get_by_role("button", name="Train", exact=True).click()
             page.locator("p[role=status]", has_text=re.compile(r"^\s*done")).wait_for()
             page.wait_for_timeout(2000)
-            page.screenshot(path=asked.screenshot)
+            page.screenshot(path=options.screenshot)
         browser.close()
         server.terminate()
 

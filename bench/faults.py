@@ -1,7 +1,7 @@
-"""Kill, race and damage a sweep in real processes, and count what was lost: `python bench/faults.py --kills 50`.
+"""Kill, race and damage a sweep in real processes, and check its results: `python bench/faults.py --kills 50`.
 
-After each fault the sweep is run again, and its results must be those of an undisturbed run, bit for bit, with no member
-more or fewer.
+After each fault, the sweep runs again. Its results and its set of members must equal those of an undisturbed run, bit
+for bit.
 """
 
 import argparse
@@ -32,7 +32,7 @@ model = ["logistic", "mlp"]
 
 
 def start(toml: Path, out: Path, *more: str) -> subprocess.Popen:
-    """The sweep in a process of its own."""
+    """Start the sweep in a process of its own."""
     command = [sys.executable, "-m", "flylab", "sweep", str(toml), "--out", str(out), *more]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -40,17 +40,17 @@ def start(toml: Path, out: Path, *more: str) -> subprocess.Popen:
 
 
 def finished(toml: Path, out: Path, *more: str) -> None:
-    """Run it to the end."""
+    """Run the sweep to its end."""
     run = start(toml, out, *more)
-    said, _ = run.communicate(timeout=600)
-    assert run.returncode == 0, said
+    output, _ = run.communicate(timeout=600)
+    assert run.returncode == 0, output
 
 
 def content(out: Path) -> tuple[str, dict[str, str]]:
-    """The results' checksum, and every member's, over all values, names and attributes; damage is refused.
+    """Return the checksums of the results and of every member; a damaged file raises an error.
 
-    Not the files' bytes: where HDF5 puts what in a file depends on when Python lets objects go, which Dask's profiler
-    delays.
+    A checksum covers all values, names and attributes, not the bytes of the file: HDF5's layout of a file depends on
+    when Python frees objects, which Dask's profiler delays.
     """
     folder = out / "sweeps" / "grid"
     members = {path.name: netcdf.open_checked(path).attrs["checksum"] for path in folder.glob("members/*/*.nc")}
@@ -58,7 +58,7 @@ def content(out: Path) -> tuple[str, dict[str, str]]:
 
 
 def killed(toml: Path, out: Path, rng: np.random.Generator, *more: str) -> bool:
-    """Kill it, and all that it started, at a random instant."""
+    """Kill the sweep and its child processes at a random instant; return whether it was still running."""
     run = start(toml, out, *more)
     time.sleep(rng.uniform(0.5, SECONDS))
     alive = run.poll() is None
@@ -69,40 +69,40 @@ def killed(toml: Path, out: Path, rng: np.random.Generator, *more: str) -> bool:
 
 
 def kills(work: Path, toml: Path, rng: np.random.Generator, n: int, *more: str) -> tuple[int, Path]:
-    """So many kills, one after the other on one store; where it had finished, on a new one."""
-    out, done = work / "killed0", 0
-    while done < n:
-        done += killed(toml, out, rng, *more)
-        if (out / "sweeps" / "grid" / "results.nc").exists() and done < n:
+    """Kill the sweep n times, on a new store whenever it has finished; return the number of kills and the store."""
+    out, n_kills = work / "killed0", 0
+    while n_kills < n:
+        n_kills += killed(toml, out, rng, *more)
+        if (out / "sweeps" / "grid" / "results.nc").exists() and n_kills < n:
             finished(toml, out)
             check(out)
             shutil.rmtree(out)
     finished(toml, out)
-    return done, out
+    return n_kills, out
 
 
 WHOLE: tuple[str, dict[str, str]] = "", {}
-SECONDS = 7.0  # that the undisturbed run takes
+SECONDS = 7.0  # duration of the undisturbed run
 
 
 def check(out: Path) -> None:
-    """Refuse what differs from the undisturbed run."""
-    found = content(out)
-    assert found[0] == WHOLE[0], f"results in {out} differ"
-    assert found[1] == WHOLE[1], f"members in {out} differ"
+    """Assert that results and members equal those of the undisturbed run."""
+    results, members = content(out)
+    assert results == WHOLE[0], f"results in {out} differ"
+    assert members == WHOLE[1], f"members in {out} differ"
 
 
 def races(work: Path, toml: Path, n: int) -> int:
-    """So many processes at once; how many members were trained more than once."""
+    """Run n processes at once on one store; return the number of members that were trained more than once."""
     out = work / f"raced{n}"
-    said = [run.communicate(timeout=600)[0] for run in [start(toml, out) for _ in range(n)]]
-    trained = sum(int(text.split("trained ")[1].split()[0]) for text in said if "trained " in text)
+    outputs = [run.communicate(timeout=600)[0] for run in [start(toml, out) for _ in range(n)]]
+    trained = sum(int(text.split("trained ")[1].split()[0]) for text in outputs if "trained " in text)
     check(out)
     return trained - len(WHOLE[1])
 
 
 def damages(work: Path, toml: Path, rng: np.random.Generator, n: int) -> int:
-    """Cut, flip or replace files of the store, then run again."""
+    """Truncate a member's file, flip one of its bits or replace it, n times, and run the sweep again each time."""
     out = work / "damaged"
     finished(toml, out)
     for i in range(n):
@@ -118,42 +118,42 @@ def damages(work: Path, toml: Path, rng: np.random.Generator, n: int) -> int:
         path.write_bytes(bytes(data))
         (out / "sweeps" / "grid" / "results.nc").unlink()
         finished(toml, out)
-        assert content(out)[0] == WHOLE[0]  # a flipped bit of padding is no damage: the file may stay
+        assert content(out)[0] == WHOLE[0]  # the members may differ: a flipped bit in padding is not damage
     return n
 
 
 def full_disk(work: Path, toml: Path) -> str:
-    """On a file system of 200 kB: a clear error; then, with room, it goes on."""
+    """Run on a file system of 200 kB, which must give a clear error; with more space, the sweep must resume."""
     disk = work / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True).returncode:
-        return "not tried: no right to mount"
+        return "not tested: no permission to mount"
     try:
         run = start(toml, disk)
-        said, _ = run.communicate(timeout=600)
-        assert run.returncode == 2, said
-        assert "Traceback" not in said, said
-        assert "cannot write" in said, said
+        output, _ = run.communicate(timeout=600)
+        assert run.returncode == 2, output
+        assert "Traceback" not in output, output
+        assert "cannot write" in output, output
         subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
         finished(toml, disk)
         check(disk)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         run = start(toml, disk)
-        said, _ = run.communicate(timeout=600)
-        assert run.returncode == 2, said
-        assert "cannot write" in said, said
+        output, _ = run.communicate(timeout=600)
+        assert run.returncode == 2, output
+        assert "cannot write" in output, output
     finally:
         subprocess.run(["umount", disk], check=True)
-    return "one clear error each, full and read-only; went on with room"
+    return "one clear error each, full and read-only; resumed with more space"
 
 
 def cluster_faults(work: Path, toml: Path, rng: np.random.Generator, n: int, n_schedulers: int) -> tuple[int, int]:
-    """Workers killed with a member in hand, and schedulers; after each, the sweep is run again."""
-    killed = 0
-    while killed < n:
-        out = work / f"workers{killed}"
-        done, code = fault_clusters.kill_workers(start, toml, out, work, rng, min(5, n - killed))
-        killed += done
+    """Kill workers that train a member, then schedulers; run the sweep again each time, and return both numbers."""
+    n_killed = 0
+    while n_killed < n:
+        out = work / f"workers{n_killed}"
+        killed_now, code = fault_clusters.kill_workers(start, toml, out, work, rng, min(5, n - n_killed))
+        n_killed += killed_now
         assert code in (0, 2), code
         finished(toml, out)
         check(out)
@@ -163,40 +163,40 @@ def cluster_faults(work: Path, toml: Path, rng: np.random.Generator, n: int, n_s
         hits += fault_clusters.kill_scheduler(start, toml, out, work, rng)
         finished(toml, out)
         check(out)
-    return killed, hits
+    return n_killed, hits
 
 
 def main() -> None:
-    """Try all, and print the tally."""
+    """Cause all faults, and print the tally."""
     global WHOLE, SECONDS
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--workers", type=int, default=20)
     parser.add_argument("--schedulers", type=int, default=5)
     parser.add_argument("--damages", type=int, default=15)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         toml = work / "grid.toml"
         toml.write_text(TOML)
-        begun = time.monotonic()
+        started = time.monotonic()
         finished(toml, work / "whole")
-        SECONDS = time.monotonic() - begun
+        SECONDS = time.monotonic() - started
         WHOLE = content(work / "whole")
         print(f"undisturbed: {len(WHOLE[1])} members")
-        n, out = kills(work, toml, rng, asked.kills)
+        n, out = kills(work, toml, rng, options.kills)
         check(out)
-        print(f"kill -9 of the run: {n} times; nothing lost, nothing twice, same bits", flush=True)
+        print(f"kill -9 of the run: {n} times; no member lost or trained twice, same bits", flush=True)
         print(f"full disk, read-only store: {full_disk(work, toml)}", flush=True)
         for k in (2, 4):
             print(f"{k} processes on one store: {races(work, toml, k)} members trained twice, same bits", flush=True)
-        print(f"damaged files: {damages(work, toml, rng, asked.damages)} times mended, same bits", flush=True)
-        done = cluster_faults(work, toml, rng, asked.workers, asked.schedulers)
-        print(f"kill -9 of Dask workers with a member in hand: {done[0]} times, same bits", flush=True)
-        print(f"kill -9 of the Dask scheduler: {done[1]} times, one clear line each, same bits", flush=True)
+        print(f"damaged files: {damages(work, toml, rng, options.damages)} times repaired, same bits", flush=True)
+        n_workers, n_schedulers = cluster_faults(work, toml, rng, options.workers, options.schedulers)
+        print(f"kill -9 of Dask workers that train a member: {n_workers} times, same bits", flush=True)
+        print(f"kill -9 of the Dask scheduler: {n_schedulers} times, one clear line each, same bits", flush=True)
         for k in range(1, 5):
-            finished(toml, work / "parts", "--member", f"{k}/4")
+            finished(toml, work / "parts", "--part", f"{k}/4")
         subprocess.run([sys.executable, "-m", "flylab", "merge", toml, "--out", work / "parts"], check=True)
         check(work / "parts")
         finished(toml, work / "dask", "--workers", "2")

@@ -1,9 +1,9 @@
-"""Metagradients: how fast beside PyTorch, how much memory, and how they grow with the inner run's length.
+"""Measure metagradients: time beside PyTorch, memory, and growth with the length of the inner run.
 
     python bench/metagradients.py [--memory] [--growth docs/images/metagradient.png]
 
-Without options it times an outer step of both metalearning studies, in turn with PyTorch loops written as the published
-notebooks are; `bench/run.py` puts the same rows into its table.
+Without options, it times an outer step of both metalearning studies, in turn with PyTorch loops in the style of the
+published notebooks. `bench/run.py` puts the same rows into its table.
 """
 
 import argparse
@@ -31,27 +31,27 @@ from flylab.training.step import Plan
 from flylab.training.train import train
 
 N_THREADS = torch.get_num_threads()
-TORCH_STEPS = 60  # inner steps of the activation that PyTorch is timed for: its graph of all 301 would not fit
+TORCH_STEPS = 60  # inner steps that PyTorch is timed for: the graph of all 301 would not fit into memory
 
 
 def rate_seconds(n_outer: int) -> float:
-    """Wall time of an outer step on the learning rate, per member, two members per device."""
+    """Return the wall time of an outer step on the learning rate, per member, with two members per device."""
     protocol, n = learning_rate.STUDY.presets["quick"], 2 * len(runtime.devices())
     plan = replace(learning_rate._outer(protocol), n_steps=n_outer, save_hparams_at=())
-    begun = time.perf_counter()
+    start = time.perf_counter()
     metalearn(learning_rate._objective(protocol), published(), plan, [{"learning_rate": 0.15}], range(n))
-    return (time.perf_counter() - begun) / n_outer / n
+    return (time.perf_counter() - start) / n_outer / n
 
 
 def activation_seconds(n_outer: int) -> float:
-    """Wall time of an outer step on the activation, per member, one member per device."""
+    """Return the wall time of an outer step on the activation, per member, with one member per device."""
     protocol, n = replace(activation.STUDY.presets["quick"], n_outer_steps=n_outer), len(runtime.devices())
-    begun = time.perf_counter()
+    start = time.perf_counter()
     activation._metalearned(protocol, range(n), jax.random.key(0), None)
-    return (time.perf_counter() - begun) / n_outer / n
+    return (time.perf_counter() - start) / n_outer / n
 
 
-CONTENDERS = {
+METHODS = {
     "torch learning rate": lambda splits: min(torch_meta.learning_rate_seconds(splits, 3, n) for n in {1, N_THREADS}),
     "learning rate": lambda splits: rate_seconds(50),
     "torch activation": lambda splits: min(
@@ -62,51 +62,49 @@ CONTENDERS = {
 
 
 def warm_up() -> None:
-    """Compile what is to be timed."""
+    """Compile the programs that will be timed."""
     rate_seconds(1)
     rate_seconds(50)
     activation_seconds(4)
 
 
 def measure(n_rounds: int) -> dict[str, list[float]]:
-    """Seconds per outer step of all contenders, in turn, `n_rounds` times."""
+    """Return the seconds per outer step of all methods, measured in turn, `n_rounds` times."""
     splits = published(MNIST1D(n_train=8000))
     warm_up()
-    rounds = [{name: seconds(splits) for name, seconds in CONTENDERS.items()} for _ in range(n_rounds)]
-    return {name: [one[name] for one in rounds] for name in CONTENDERS}
+    rounds = [{name: seconds(splits) for name, seconds in METHODS.items()} for _ in range(n_rounds)]
+    return {name: [seconds[name] for seconds in rounds] for name in METHODS}
 
 
 def memory(n_steps: int = 10_000) -> None:
-    """Of a reverse-mode metagradient through the MLP of 15 210 parameters: the compiler's plan, and the process."""
+    """Print the memory of a reverse-mode metagradient through the MLP (15 210 parameters), planned and measured."""
     objective, splits = supervised(dense.mlp()), published()
     plan, params = Plan(n_steps, eval_every=n_steps, optimizer=scheduled), objective.init(jax.random.key(0), {})
 
-    def value(schedule, checkpoint):
+    def value(schedule, remat):
         hparams = {"schedule": schedule}
         trained = train(objective, params, splits, plan, hparams, key=jax.random.key(0), remat=remat)
         return trained.history["loss"].mean()
 
     schedule = np.full(n_steps, 0.05, np.float32)
-    for checkpoint in (False, True):
-        compiled = jax.jit(jax.grad(value), static_argnums=1).lower(schedule, checkpoint).compile()
+    for remat in (False, True):
+        compiled = jax.jit(jax.grad(value), static_argnums=1).lower(schedule, remat).compile()
         analysis: Any = compiled.memory_analysis()
         planned = analysis.temp_size_in_bytes / 1e9
-        print(f"{n_steps} inner steps, remat={checkpoint}: {planned:.2f} GB planned")
-    begun = time.perf_counter()
+        print(f"{n_steps} inner steps, remat={remat}: {planned:.2f} GB planned")
+    start = time.perf_counter()
     norm = np.linalg.norm(compiled(schedule))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(
-        f"run with checkpoints: {time.perf_counter() - begun:.1f} s, peak of the process {peak:.2f} GB, norm {norm:.3g}"
-    )
+    print(f"run with remat: {time.perf_counter() - start:.1f} s, peak of the process {peak:.2f} GB, norm {norm:.3g}")
 
 
 def scheduled(hparams):
-    """Gradient descent with a rate for every step."""
+    """Return gradient descent with a learning rate for every step."""
     return optax.sgd(lambda step: hparams["schedule"][step])
 
 
 def growth(path: Path) -> None:
-    """Draw the norm of the metagradient by the learning rate against the number of inner steps."""
+    """Plot the norm of the metagradient against the number of inner steps, for several learning rates."""
     from matplotlib.figure import Figure
 
     from flylab.results.plots import COLOURS, style
@@ -119,8 +117,8 @@ def growth(path: Path) -> None:
         for i, n_steps in enumerate(lengths):
             inner = Plan(int(n_steps), 50, eval_every=int(n_steps), optimizer="sgd")
             plan = MetaPlan(inner, 1, optax.sgd(0.0), outer=last_loss)
-            found = metalearn(objective, splits, plan, [{"learning_rate": rate} for rate in rates], seeds)
-            norms[i] = found.results.gradient_norm.isel(outer_step=0).values
+            metalearned = metalearn(objective, splits, plan, [{"learning_rate": rate} for rate in rates], seeds)
+            norms[i] = metalearned.results.gradient_norm.isel(outer_step=0).values
     with style():
         figure = Figure(figsize=(6.4, 4))
         ax = figure.subplots()
@@ -134,22 +132,22 @@ def growth(path: Path) -> None:
 
 
 def last_loss(history):
-    """Of the last inner step's batch."""
+    """Return the loss of the last inner step's batch."""
     return history["loss"][-1]
 
 
 def main() -> None:
-    """Measure what is asked for and print it."""
+    """Measure what the options select, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--growth", type=Path)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     runtime.initialise()
-    if asked.memory:
+    if options.memory:
         memory()
-    if asked.growth:
-        growth(asked.growth)
-    if not asked.memory and not asked.growth:
+    if options.growth:
+        growth(options.growth)
+    if not options.memory and not options.growth:
         medians = {name: statistics.median(values) for name, values in measure(3).items()}
         for name in ("learning rate", "activation"):
             ours, theirs = medians[name], medians[f"torch {name}"]

@@ -1,10 +1,10 @@
-"""How fast: flylab's populations beside a plain PyTorch loop, in one run on one machine.
+"""Time flylab's populations beside a plain PyTorch loop, in one run on one machine.
 
     python bench/run.py [--quick] [--no-sweeps]
 
-Each round times every contender once, in turn, so that all see the same noise; ratios are of medians over rounds.
-PyTorch runs with its better number of threads. Work is counted in FLOPs of the matrix products (two per multiply-add,
-forward and twice that backward, evaluations forward only), and set beside the machine's measured matmul peak.
+Each round times every method once, in turn, so that all see the same noise; ratios are of medians over rounds. PyTorch
+runs with its better number of threads. Work is counted in FLOPs of the matrix products (two per multiply-add, twice as
+many backward as forward, evaluations forward only), and compared with the machine's measured matmul peak.
 """
 
 import argparse
@@ -37,12 +37,12 @@ from flylab.runs.provenance import origin
 from flylab.studies import lottery
 from flylab.training.objectives import contrastive, info_nce, supervised
 from flylab.training.population import run_members, train_members
-from flylab.training.step import Member, Plan, arrays
-from flylab.training.train import steps
+from flylab.training.step import Member, Plan, as_arrays
+from flylab.training.train import training_run
 
 EVAL_EVERY = 250
-N_THREADS = torch.get_num_threads()  # as PyTorch starts: all cores
-# multiply-adds of one example forward: the published networks' matrix products
+N_THREADS = torch.get_num_threads()  # PyTorch's default: all cores
+# multiply-adds of the published networks' matrix products, for one example forward
 MACS = {
     "logistic": 40 * 10,
     "mlp": 40 * 100 + 100 * 100 + 100 * 10,
@@ -53,7 +53,7 @@ MACS = {
     + 800 * 10
     + 3 * 20 * (20 + 20 * 10)
     + 200 * 10
-    + 3 * (3 * 20 * (40 + 20 * 20) + 200 * 10),  # of all five
+    + 3 * (3 * 20 * (40 + 20 * 20) + 200 * 10),  # all five poolings together
 }
 FIRST = {
     "logistic": 40 * 10,
@@ -62,8 +62,8 @@ FIRST = {
     "cnn": 25 * 5 * 19,
     "gru": 0,
     "pooling": 3 * 20 * (4 * 40 + 20),
-}  # of them, needing no gradient to the input
-SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 3200, "cnn": 3200}, 1  # a sweep is a sum over 19 networks already
+}  # those of the first layer, which needs no gradient with respect to its input
+SWEEP_STEPS, SWEEP_ROUNDS = {"mlp": 3200, "cnn": 3200}, 1  # one round is enough: a sweep sums over 19 networks
 STEPS = {"logistic": 6000, "mlp": 2000, "cnn": 1000, "gru": 500, "masked mlp": 500}
 TORCH_STEPS = {"logistic": 1000, "mlp": 1000, "cnn": 500, "gru": 250, "masked mlp": 500}
 POOLING = [f"pooling {name}" for name in convolutional.POOLINGS]
@@ -79,7 +79,7 @@ WANTED = {
 
 
 def naive_mlp() -> Model:
-    """As a newcomer writes it: for one example, in plain JAX."""
+    """Return the MLP as a newcomer writes it: for one example, in plain JAX."""
 
     def apply(params, x):
         h = jax.nn.relu(params["w1"] @ x + params["b1"])
@@ -96,77 +96,76 @@ def naive_mlp() -> Model:
 
 
 def naive_cnn() -> Model:
-    """The published CNN from `layers.conv1d`, for one example."""
+    """Return the published CNN, for one example and without a batched `apply`."""
     return Model(convolutional.cnn().init, convolutional.cnn().apply)
 
 
 def flops_per_step(name: str, eval_examples: int) -> float:
-    """Of one optimiser step at batch 100, its share of the evaluations included."""
+    """Return the FLOPs of one optimiser step with a batch of 100, including its share of the evaluations."""
     return 100 * 2 * (3 * MACS[name] - FIRST[name]) + 2 * MACS[name] * eval_examples / EVAL_EVERY
 
 
 def matmul_peak() -> dict[str, float]:
-    """Measured single-precision matmul rate in GFLOP/s, on one thread and on all: PyTorch's, n = 1024."""
+    """Measure PyTorch's single-precision matmul rate in GFLOP/s at n = 1024, on one thread and on all."""
     rates = {}
     a = torch.randn(1024, 1024)
     for n_threads in sorted({1, N_THREADS}):
         torch.set_num_threads(n_threads)
         times = []
         for _ in range(30):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             _ = a @ a
-            times.append(time.perf_counter() - begun)
+            times.append(time.perf_counter() - start)
         rates[str(n_threads)] = 2 * 1024**3 / statistics.median(times) / 1e9
     return rates
 
 
 def microseconds(model: Model, splits, n_steps: int) -> float:
-    """Wall time per optimiser step and member, two members per device."""
+    """Return the wall time per optimiser step and member, with two members per device."""
     n = 2 * len(runtime.devices())
     plan, grid = Plan(n_steps, eval_every=EVAL_EVERY), {"learning_rate": [1e-2], "seed": range(n)}
-    begun = time.perf_counter()
+    start = time.perf_counter()
     train_members(supervised(model), splits, plan, grid)
-    return (time.perf_counter() - begun) / n_steps / n * 1e6
+    return (time.perf_counter() - start) / n_steps / n * 1e6
 
 
 def masked_microseconds(splits, n_steps: int) -> float:
-    """The same of a lottery ticket: the MLP of 500 units, a random 92 % of its weights held at 0."""
-    n, model, data = 2 * len(runtime.devices()), dense.mlp(width=500), arrays(splits)
+    """Return the same time for a lottery ticket: the MLP of 500 units, with a random 92 % of its weights held at 0."""
+    n, model, data = 2 * len(runtime.devices()), dense.mlp(width=500), as_arrays(splits)
     params = jax.device_get(model.init(jax.random.key(0)))
     mask = masks.random_mask(params, 0.92, np.random.default_rng(0))
     hparams = {"learning_rate": np.float32(1e-2), "mask": mask}
     members = ((data, Member(jax.random.key(i), hparams, params)) for i in range(n))
-    begun = time.perf_counter()
-    list(run_members(steps(lottery.objective_of(model), Plan(n_steps, eval_every=EVAL_EVERY)), members))
-    return (time.perf_counter() - begun) / n_steps / n * 1e6
+    start = time.perf_counter()
+    list(run_members(training_run(lottery.objective_of(model), Plan(n_steps, eval_every=EVAL_EVERY)), members))
+    return (time.perf_counter() - start) / n_steps / n * 1e6
 
 
 def contrastive_milliseconds(splits, n_epochs: int) -> float:
-    """Wall time per epoch and member of SimCLR, two members per device."""
+    """Return the wall time per epoch and member of SimCLR, with two members per device."""
     n = 2 * len(runtime.devices())
     objective = contrastive(convolutional.cnn(hidden=(125,), n_outputs=16), view, info_nce)
     plan, grid = Plan(n_epochs * EPOCH, eval_every=n_epochs * EPOCH, shuffle=True), {"learning_rate": [1e-2]}
-    begun = time.perf_counter()
+    start = time.perf_counter()
     train_members(objective, splits, plan, grid | {"seed": range(n)})
-    return (time.perf_counter() - begun) / n_epochs / n * 1e3
+    return (time.perf_counter() - start) / n_epochs / n * 1e3
 
 
 def sweep_minutes(name: str, n_steps: int) -> float:
-    """All widths and seeds of a double-descent sweep with flylab, in a new process that has nothing compiled."""
+    """Return flylab's minutes for all widths and seeds of double descent, in a new process with nothing compiled."""
     with tempfile.TemporaryDirectory() as empty:
-        known = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}
+        environment = {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}
+        environment["XDG_CACHE_HOME"] = empty
         command = [sys.executable, str(Path(__file__).parent / "sweep.py"), name, str(n_steps)]
-        done = subprocess.run(
-            command, env=known | {"XDG_CACHE_HOME": empty}, capture_output=True, text=True, check=True
-        )
-    return float(done.stdout.split()[0])
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return float(process.stdout.split()[0])
 
 
 def torch_sweep_minutes(name: str, n_steps: int, n_threads: int) -> float:
-    """The same by PyTorch, one network after the other: from short runs less what they take without steps."""
+    """Return PyTorch's minutes for the same, one network after the other, extrapolated from short runs."""
     splits, n_steps = published(sweep.PROTOCOL.data), min(n_steps // 2, sweep.EVERY)
 
-    def seconds(n: int, width: int) -> float:  # evaluated before, after, and between
+    def seconds(n: int, width: int) -> float:  # evaluated before, between and after
         return torch_loop.seconds(name, splits, n, n_steps, n_threads, width)
 
     per_step = sum(seconds(n_steps + 1, width) - seconds(1, width) for width in sweep.WIDTHS[name]) / n_steps
@@ -174,7 +173,7 @@ def torch_sweep_minutes(name: str, n_steps: int, n_threads: int) -> float:
 
 
 def measure(n_rounds: int, share: float, sweeps: bool) -> dict:
-    """All contenders, in turn, `n_rounds` times: microseconds per model-step by name."""
+    """Time all methods in turn, `n_rounds` times; return medians, all times, matmul peaks and threads, by name."""
     runtime.initialise()
     splits = published(MNIST1D())
     models = {name: get_model(name) for name in PUBLISHED} | {
@@ -196,8 +195,8 @@ def measure(n_rounds: int, share: float, sweeps: bool) -> dict:
     metagradients.warm_up()
     larger = published(MNIST1D(n_train=8000))
     for name, n_steps in TORCH_STEPS.items():
-        tried = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, N_THREADS)}
-        best_threads[name] = min(tried, key=lambda n, tried=tried: tried[n])
+        seconds = {n: torch_loop.seconds(name, splits, n_steps // 2, EVAL_EVERY, n) for n in (1, N_THREADS)}
+        best_threads[name] = min(seconds, key=lambda n, seconds=seconds: seconds[n])
     contrastive_milliseconds(splits, max(int(40 * share), 4))  # compile
     best_threads["contrastive"] = min((1, N_THREADS), key=lambda n: torch_loop.contrastive_seconds(splits, n))
     peaks = []
@@ -205,8 +204,8 @@ def measure(n_rounds: int, share: float, sweeps: bool) -> dict:
         peaks.append(matmul_peak())
         for name, n_steps in TORCH_STEPS.items():
             n_steps = max(int(n_steps * share), EVAL_EVERY)
-            taken = torch_loop.seconds(name, splits, n_steps, EVAL_EVERY, best_threads[name])
-            note(f"torch {name}", taken / n_steps * 1e6)
+            torch_seconds = torch_loop.seconds(name, splits, n_steps, EVAL_EVERY, best_threads[name])
+            note(f"torch {name}", torch_seconds / n_steps * 1e6)
         for name, model in models.items():
             n_steps = max(int(STEPS[name.removeprefix("naive ")] * share), EVAL_EVERY)
             note(name, microseconds(model, splits, n_steps))
@@ -217,27 +216,27 @@ def measure(n_rounds: int, share: float, sweeps: bool) -> dict:
             n_steps = max(int(n_steps * share), 60)
             note(f"{name} sweep", sweep_minutes(name, n_steps))
             note(f"torch {name} sweep", min(torch_sweep_minutes(name, n_steps, n) for n in {1, N_THREADS}))
-        for name, outer_step in metagradients.CONTENDERS.items():
+        for name, outer_step in metagradients.METHODS.items():
             note(name, outer_step(larger) * 1e3)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         published(MNIST1D(n_valid=0))
-        note("generator", (time.perf_counter() - begun) * 1e3)
+        note("generator", (time.perf_counter() - start) * 1e3)
         for _ in range(20):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             jax.block_until_ready(sample(MNIST1D(), jax.random.key(round_), 5000))
-            note("generator (JAX)", (time.perf_counter() - begun) * 1e3)
-        begun = time.perf_counter()
+            note("generator (JAX)", (time.perf_counter() - start) * 1e3)
+        start = time.perf_counter()
         make_dataset(get_dataset_args())
-        note("reference generator", (time.perf_counter() - begun) * 1e3)
+        note("reference generator", (time.perf_counter() - start) * 1e3)
         print(f"round {round_ + 1} of {n_rounds} done", flush=True)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    peak = {n: statistics.median(one[n] for one in peaks) for n in peaks[0]}
+    peak = {n: statistics.median(rates[n] for rates in peaks) for n in peaks[0]}
     return {"medians": medians, "all": times, "peak_gflops": peak, "torch_threads": best_threads}
 
 
-def rows_of(found: dict) -> list[dict]:
-    """One row a contender: its time, PyTorch's, the ratio, and the share of the peak."""
-    medians, peak = found["medians"], max(found["peak_gflops"].values())
+def rows_of(measured: dict) -> list[dict]:
+    """Return a row for each method: its time, PyTorch's, the ratio, and the share of the peak."""
+    medians, peak = measured["medians"], max(measured["peak_gflops"].values())
     rows = []
     for name in ("logistic", "mlp", "cnn", "gru", "naive mlp", "naive cnn", "masked mlp"):
         base = name.removeprefix("naive ")
@@ -258,13 +257,13 @@ def rows_of(found: dict) -> list[dict]:
         "what": "contrastive", "flylab": medians["contrastive"], "torch": medians["torch contrastive"],
         "unit": "ms/epoch",
     })  # fmt: skip
-    for name in ("mlp sweep", "cnn sweep"):  # of double descent, compilation included
+    for name in ("mlp sweep", "cnn sweep"):  # double descent, including compilation
         if name not in medians:
             continue
         rows.append({"what": name, "flylab": medians[name], "torch": medians[f"torch {name}"], "unit": "min/sweep"})
     for name in ("learning rate", "activation"):  # metalearning
         rows.append({"what": name, "flylab": medians[name], "torch": medians[f"torch {name}"], "unit": "ms/outer step"})
-    for name in ("generator", "generator (JAX)"):  # 5000 examples, beside the reference package
+    for name in ("generator", "generator (JAX)"):  # 5000 examples; compared with the reference package
         rows.append({"what": name, "flylab": medians[name], "torch": medians["reference generator"], "unit": "ms"})
     for row in rows:
         row["ratio"] = row["torch"] / row["flylab"]
@@ -272,8 +271,8 @@ def rows_of(found: dict) -> list[dict]:
     return rows
 
 
-def markdown(rows: list[dict], found: dict) -> str:
-    """The table as README shows it."""
+def markdown(rows: list[dict], measured: dict) -> str:
+    """Return the table as README shows it."""
     lines = [
         "| | flylab | PyTorch loop (generators: reference package) | ratio | done at | aim | work | share of peak |",
         "|---|---|---|---|---|---|---|---|",
@@ -284,8 +283,8 @@ def markdown(rows: list[dict], found: dict) -> str:
         numbers = f"{row['flylab']:.4g} {row['unit']} | {row['torch']:.4g} | **{row['ratio']:.1f}×**"
         aim = "–" if row["aim"] is None else f"{row['aim']}×"
         lines.append(f"| {row['what']} | {numbers} | {row['done_at']}× | {aim} | {work} | {share} |")
-    peak = ", ".join(f"{rate:.0f} on {n} thread(s)" for n, rate in found["peak_gflops"].items())
-    threads = ", ".join(f"{name} {n}" for name, n in found["torch_threads"].items())
+    peak = ", ".join(f"{rate:.0f} on {n} thread(s)" for n, rate in measured["peak_gflops"].items())
+    threads = ", ".join(f"{name} {n}" for name, n in measured["torch_threads"].items())
     lines += ["", f"Matmul peak (GFLOP/s): {peak}. PyTorch's better number of threads: {threads}."]
     return "\n".join(lines)
 
@@ -297,14 +296,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-sweeps", action="store_true", help="leave out the sweeps, which take most of the time")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.json")
-    asked = parser.parse_args()
-    found = measure(2 if asked.quick else asked.rounds, 0.25 if asked.quick else 1.0, not asked.no_sweeps)
-    rows = rows_of(found)
+    options = parser.parse_args()
+    measured = measure(2 if options.quick else options.rounds, 0.25 if options.quick else 1.0, not options.no_sweeps)
+    rows = rows_of(measured)
     machine = {name: value for name, value in origin().items() if name != "host"}
     print(f"{machine['processor']}, {machine['cores']} cores, {platform.platform()}; ", end="")
     print(f"jax {jax.__version__}, torch {torch.__version__}, numpy {np.__version__}\n")
-    print(markdown(rows, found))
-    asked.out.write_text(json.dumps({"machine": machine, "rows": rows, **found}, indent=1) + "\n")
+    print(markdown(rows, measured))
+    options.out.write_text(json.dumps({"machine": machine, "rows": rows, **measured}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What planning up to a million members costs, and a member's overhead: `python bench/sweeps.py -o scaling.png`."""
+"""Time the planning of up to a million members, and a member's overhead: `python bench/sweeps.py -o scaling.png`."""
 
 import argparse
 import subprocess
@@ -26,7 +26,7 @@ N_SEEDS = 10
 
 
 def _peak() -> float:
-    """Megabytes that this process took at most. (`ru_maxrss` would be at least the parent's.)"""
+    """Return the peak memory of this process in megabytes. (`ru_maxrss` would be at least the parent's.)"""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
@@ -34,14 +34,14 @@ def _peak() -> float:
 def planned(n: int) -> None:
     """Plan and name n members; print seconds, megabytes and the fullest of the store's folders."""
     runtime.initialise()
-    begun = time.perf_counter()
+    start = time.perf_counter()
     sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, n // N_SEEDS]}}, n_seeds=N_SEEDS)
     counts: dict[Path, int] = {}
     for group in member_groups(sweep):
         for name in group.names:
             parent = member_path(Path("store"), name).parent
             counts[parent] = counts.get(parent, 0) + 1
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     print(seconds, _peak(), max(counts.values()), len(counts))
 
 
@@ -50,16 +50,16 @@ def merged(n: int) -> None:
     runtime.initialise()
     sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, n // N_SEEDS]}}, n_seeds=N_SEEDS)
     with tempfile.TemporaryDirectory() as folder:
-        _made_up(sweep, Path(folder))
-        begun = time.perf_counter()
-        done = sweeping.merge(sweep, Path(folder))
-        seconds = time.perf_counter() - begun
-        assert done.results.sizes["learning_rate"] * N_SEEDS == n
+        _write_untrained(sweep, Path(folder))
+        start = time.perf_counter()
+        run = sweeping.merge(sweep, Path(folder))
+        seconds = time.perf_counter() - start
+        assert run.results.sizes["learning_rate"] * N_SEEDS == n
     print(seconds, _peak())
 
 
-def _made_up(sweep: Sweep, out: Path) -> None:
-    """Shards of the usual form for all members, without training: one file, its name and checksum written over."""
+def _write_untrained(sweep: Sweep, out: Path) -> None:
+    """Write a file for each member without training: copies of one file with another name and checksum."""
     names = [f"{on}_{what}" for on in ("train", "valid", "test") for what in ("loss", "accuracy")]
     steps = Plan(6000).evaluated
     values = {name: (("seed", "step"), np.zeros((1, len(steps)), np.float32)) for name in names}
@@ -72,15 +72,15 @@ def _made_up(sweep: Sweep, out: Path) -> None:
             new = netcdf.checksum(data.assign_attrs(member=name))
             path = member_path(sweep.folder(out), name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            own = content.replace(b"0" * 24, name.encode()).replace(old.encode(), new.encode())
-            path.write_bytes(netcdf.sealed(own))
+            renamed = content.replace(b"0" * 24, name.encode()).replace(old.encode(), new.encode())
+            path.write_bytes(netcdf.sealed(renamed))
 
 
 _FILES: list[tuple[xr.Dataset, bytes, str]] = []  # by seed
 
 
 def overhead() -> None:
-    """What a member costs beside its training."""
+    """Print the cost of a member beside its training."""
     runtime.initialise()
     with tempfile.TemporaryDirectory() as folder:
         fixed = {"n_steps": 1, "model": "logistic"}
@@ -88,33 +88,33 @@ def overhead() -> None:
         for group in member_groups(sweep):  # compile
             train.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
             break
-        begun = time.perf_counter()
-        done = sweeping.run(sweep, Path(folder))
-        whole = time.perf_counter() - begun
-        begun = time.perf_counter()
+        start = time.perf_counter()
+        run = sweeping.run(sweep, Path(folder))
+        whole = time.perf_counter() - start
+        start = time.perf_counter()
         for group in member_groups(sweep):
             train.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
-        bare = time.perf_counter() - begun
-        paths = sorted(done.folder.glob("members/*/*.nc"))
-        begun = time.perf_counter()
+        bare = time.perf_counter() - start
+        paths = sorted(run.folder.glob("members/*/*.nc"))
+        start = time.perf_counter()
         for path in paths:
             netcdf.open_checked(path)
-        reading = (time.perf_counter() - begun) / len(paths)
-    n = done.n_trained
+        reading = (time.perf_counter() - start) / len(paths)
+    n = run.n_trained
     alone, swept = 1e3 * bare / n, 1e3 * whole / n
     print(f"a member of one step: {alone:.2f} ms by `run` alone, {swept:.2f} ms in a sweep ({swept / alone:.2f} times)")
     print(f"reading a member {1e3 * reading:.2f} ms")
 
 
 def main() -> None:
-    """Measure, and draw."""
+    """Measure, and plot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--planned", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--merged", type=int, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, default=Path("scaling.png"))
-    asked = parser.parse_args()
-    if asked.planned or asked.merged:
-        (planned if asked.planned else merged)(asked.planned or asked.merged)
+    options = parser.parse_args()
+    if options.planned or options.merged:
+        (planned if options.planned else merged)(options.planned or options.merged)
         return
     overhead()
     planning, merging = [], []
@@ -129,8 +129,8 @@ def main() -> None:
     with style():
         figure = Figure(figsize=(8, 3.4))
         for ax, column, label in zip(figure.subplots(1, 2), (0, 1), ("time (s)", "peak memory (MB)"), strict=True):
-            for sizes, rows, what in ((PLANNED, planning, "plan and name"), (MERGED, merging, "merge from files")):
-                ax.loglog(sizes, [row[column] for row in rows], marker="o", label=what)
+            for sizes, rows, legend in ((PLANNED, planning, "plan and name"), (MERGED, merging, "merge from files")):
+                ax.loglog(sizes, [row[column] for row in rows], marker="o", label=legend)
             ax.set(xlabel="members", ylabel=label)
             if column == 0:
                 slope = [planning[-1][0] * n / PLANNED[-1] for n in PLANNED]
@@ -138,13 +138,13 @@ def main() -> None:
             else:
                 ax.set_ylim(100, 10_000)
             ax.legend()
-    files.write_atomic(asked.output, image(figure, "png"))
+    files.write_atomic(options.output, image(figure, "png"))
 
 
-def _measured(what: str, n: int) -> list[float]:
-    """In a process of its own, for its memory."""
-    said = subprocess.run([sys.executable, __file__, what, str(n)], capture_output=True, text=True, check=True)
-    return [float(word) for word in said.stdout.split()]
+def _measured(option: str, n: int) -> list[float]:
+    """Measure in a process of its own, whose peak memory is its own."""
+    process = subprocess.run([sys.executable, __file__, option, str(n)], capture_output=True, text=True, check=True)
+    return [float(word) for word in process.stdout.split()]
 
 
 if __name__ == "__main__":

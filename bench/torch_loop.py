@@ -1,6 +1,6 @@
-"""The plain PyTorch training loop that flylab is measured against: one network at a time, as a notebook has it.
+"""The plain PyTorch training loop that flylab is compared with: one network at a time, as in a notebook.
 
-The same models, data, optimiser, batches and evaluations as the `architectures` and the `double_descent` study.
+Models, data, optimiser, batches and evaluations are those of the studies `architectures` and `double_descent`.
 """
 
 import time
@@ -13,26 +13,26 @@ from torch.utils.data import DataLoader, Dataset
 
 
 def plain_mlp(width: int) -> nn.Module:
-    """40-width-width-10, as in the notebook on double descent."""
+    """Return the MLP 40-width-width-10 of the published notebook on double descent."""
     layers = (nn.Linear(40, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
     return nn.Sequential(*layers)
 
 
 class Mlp(nn.Module):
-    """Two hidden layers, by default of 100 units, the second residual."""
+    """The published MLP: two hidden layers, the second residual."""
 
     def __init__(self, width: int = 100) -> None:
         super().__init__()
         self.a, self.b, self.c = nn.Linear(40, width), nn.Linear(width, width), nn.Linear(width, 10)
 
     def forward(self, x):
-        """(batch, 40) → (batch, 10)"""
+        """Map inputs `(batch, 40)` to outputs `(batch, 10)`."""
         h = self.a(x).relu()
         return self.c(h + self.b(h).relu())
 
 
 class Cnn(nn.Module):
-    """Three strided convolutions, of 25 channels by default."""
+    """The published CNN: three strided convolutions."""
 
     def __init__(self, channels: int = 25) -> None:
         super().__init__()
@@ -40,24 +40,24 @@ class Cnn(nn.Module):
         self.c, self.d = nn.Conv1d(channels, channels, 3, 2, 1), nn.Linear(5 * channels, 10)
 
     def forward(self, x):
-        """(batch, 40) → (batch, 10)"""
+        """Map inputs `(batch, 40)` to outputs `(batch, 10)`."""
         return self.d(self.c(self.b(self.a(x[:, None]).relu()).relu()).relu().flatten(1))
 
 
 class Gru(nn.Module):
-    """Bidirectional, 6 units, read at every step."""
+    """The published GRU: bidirectional, 6 units, with an output from all steps."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gru, self.out = nn.GRU(1, 6, bidirectional=True, batch_first=True), nn.Linear(480, 10)
 
     def forward(self, x):
-        """(batch, 40) → (batch, 10)"""
+        """Map inputs `(batch, 40)` to outputs `(batch, 10)`."""
         return self.out(self.gru(x[..., None])[0].flatten(1))
 
 
 class PoolingCnn(nn.Module):
-    """Two convolutions of 20 channels, without pooling, with stride 2, or with pooling of 2 after each."""
+    """Two convolutions of 20 channels: without pooling, with stride 2, or with pooling by 2 after each."""
 
     def __init__(self, pooling: str) -> None:
         super().__init__()
@@ -68,19 +68,19 @@ class PoolingCnn(nn.Module):
         self.c = nn.Linear(800 if pooling == "none" else 200, 10)
 
     def forward(self, x):
-        """(batch, 40) → (batch, 10)"""
+        """Map inputs `(batch, 40)` to outputs `(batch, 10)`."""
         return self.c(self.pool(self.b(self.pool(self.a(x[:, None]).relu())).relu()).flatten(1))
 
 
 def contrasted() -> nn.Module:
-    """The CNN with SimCLR's head 125-125-16."""
+    """Return the CNN with SimCLR's head 125-125-16."""
     model = Cnn()
     model.d = nn.Sequential(nn.Linear(125, 125), nn.ReLU(), nn.Linear(125, 16))  # pyright: ignore[reportAttributeAccessIssue]
     return model
 
 
 class Views(Dataset):
-    """Two random views of every signal, each made when asked for."""
+    """Two random views of every signal, made on access."""
 
     def __init__(self, x: np.ndarray) -> None:
         self.x, self.t = x.astype(np.float32), np.arange(x.shape[1], dtype=np.float32) - (x.shape[1] - 1) / 2
@@ -89,7 +89,7 @@ class Views(Dataset):
         return len(self.x)
 
     def view(self, x: np.ndarray) -> np.ndarray:
-        """Detrended, shifted, with another slope and offset."""
+        """Return a signal detrended and shifted, with another slope and offset."""
         x = x - x.mean()
         x = x - self.t * (self.t @ x) / (self.t @ self.t)
         slope, offset = np.random.randn(2)
@@ -100,38 +100,38 @@ class Views(Dataset):
 
 
 def contrastive_seconds(splits, n_threads: int) -> float:
-    """Wall time of one epoch of SimCLR: batches of 100 signals, two views of each, Adam."""
+    """Return the wall time of one epoch of SimCLR with Adam: batches of 100 signals, two views of each."""
     torch.set_num_threads(n_threads)
     loader = DataLoader(Views(splits.train.x), batch_size=100, shuffle=True)
     model = contrasted()
     optimizer, target = torch.optim.Adam(model.parameters(), 1e-2), torch.arange(100)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for first, second in loader:
         z = nn.functional.normalize(model(torch.cat([first, second])), dim=1)
         optimizer.zero_grad()
         nn.functional.cross_entropy(z[:100] @ z[100:].T / 0.5, target).backward()
         optimizer.step()
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 POOLINGS = ("none", "stride", "max", "average", "l2")
 MODELS = {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru, "masked mlp": lambda: Mlp(500)}
 MODELS |= {f"pooling {name}": partial(PoolingCnn, name) for name in POOLINGS}
-SURVIVORS = {"masked mlp": 0.08}  # share of the weights, of a lottery ticket's mask
+SURVIVORS = {"masked mlp": 0.08}  # share of weights in a lottery ticket's mask
 SWEEPS = {"mlp": plain_mlp, "cnn": Cnn}
 
 
 def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int, width: int | None = None) -> float:
-    """Wall time of training one network for `n_steps` steps on batches of 100, evaluated along the way.
+    """Return the wall time of training one network for `n_steps` steps on batches of 100, with evaluations.
 
-    The published networks with Adam, batches in fixed order; one of a sweep, given its width, with SGD and momentum,
-    reshuffled in every epoch.
+    Published networks train with Adam on batches in fixed order. With a `width`, the network is one of a sweep, and
+    trains with SGD and momentum on batches that are reshuffled in every epoch.
     """
     torch.set_num_threads(n_threads)
     sets = [
-        (torch.tensor(one.x, dtype=torch.float32), torch.tensor(one.y))
-        for one in (splits.train, splits.valid, splits.test)
-        if len(one.y)
+        (torch.tensor(data.x, dtype=torch.float32), torch.tensor(data.y))
+        for data in (splits.train, splits.valid, splits.test)
+        if len(data.y)
     ]
     x, y = sets[0]
     model, criterion = MODELS[name]() if width is None else SWEEPS[name](width), nn.CrossEntropyLoss()
@@ -149,7 +149,7 @@ def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int, wi
                 logits = model(inputs)
                 history.append((criterion(logits, labels).item(), (logits.argmax(1) == labels).float().mean().item()))
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for step in range(n_steps):
         if step % eval_every == 0:
             evaluate()
@@ -164,4 +164,4 @@ def seconds(name: str, splits, n_steps: int, eval_every: int, n_threads: int, wi
             for parameter, mask in masks:
                 parameter.mul_(mask)
     evaluate()
-    return time.perf_counter() - begun
+    return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Metalearning in plain PyTorch, as the published notebooks do it: the inner run is unrolled in autograd's graph."""
+"""Metalearning in plain PyTorch, as in the published notebooks: autograd's graph unrolls the inner run."""
 
 import time
 
@@ -12,13 +12,13 @@ def _linear(n_in: int, n_out: int) -> list[torch.Tensor]:
 
 
 def learning_rate_seconds(splits, n_outer: int, n_threads: int, n_steps: int = 200) -> float:
-    """Wall time of an outer step: tanh MLP 40-50-10, gradient descent on batches of 50, mean inner loss."""
+    """Return the wall time of an outer step: tanh MLP 40-50-10, gradient descent on batches of 50, mean inner loss."""
     torch.set_num_threads(n_threads)
     x, y = torch.tensor(splits.train.x, dtype=torch.float32), torch.tensor(splits.train.y)
     initial = [*_linear(40, 50), *_linear(50, 10)]
     rate = torch.tensor(0.15, requires_grad=True)
     outer = torch.optim.SGD([rate], 0.3)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(n_outer):
         params, losses = initial, []
         for step in range(n_steps):
@@ -31,11 +31,14 @@ def learning_rate_seconds(splits, n_outer: int, n_threads: int, n_steps: int = 2
         outer.zero_grad()
         torch.stack(losses).mean().backward(inputs=[rate])
         outer.step()
-    return (time.perf_counter() - begun) / n_outer
+    return (time.perf_counter() - start) / n_outer
 
 
 def activation_seconds(splits, n_threads: int, n_steps: int = 301) -> float:
-    """Wall time of an outer step: MLP 40-128-10 with ELU + 0.2 · MLP(1-100-1), RMSProp, loss of the last two thirds."""
+    """Return the wall time of an outer step: MLP 40-128-10 with ELU + 0.2 · MLP(1-100-1), and RMSProp.
+
+    The outer loss is the mean loss of the last two thirds of the steps.
+    """
     torch.set_num_threads(n_threads)
     x, y = torch.tensor(splits.train.x, dtype=torch.float32), torch.tensor(splits.train.y)
     params = [*_linear(40, 128), *_linear(128, 10)]
@@ -46,7 +49,7 @@ def activation_seconds(splits, n_threads: int, n_steps: int = 301) -> float:
         h = h + 0.1 * (2 * torch.rand(100) - 1)
         return functional.elu(z) + 0.2 * functional.linear(h, weights[2], weights[3]).reshape(z.shape)
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     losses, squares = [], [torch.ones_like(p) for p in params]
     for step in range(n_steps):
         at = step * 100 % len(x)
@@ -60,4 +63,4 @@ def activation_seconds(splits, n_threads: int, n_steps: int = 301) -> float:
     with torch.no_grad():
         for weight, gradient in zip(weights, outer, strict=True):
             weight -= 0.3 * gradient.clamp(-0.1, 0.1)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start

@@ -18,17 +18,17 @@ with app.setup:
     from flylab.results.plots import COLOURS, style
     from flylab.studies import activation
 
-    flylab.initialise()  # JAX on all cores, before its first use
+    flylab.initialise()  # set up JAX for all cores before its first use
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # Is ReLU the best function? Let gradient descent look.
+    # Is ReLU the best activation function? Let gradient descent search.
 
-    ReLU, ELU, Swish: activation functions were invented by people, or picked from a list by search. Here one is
-    *learned*: it is itself a small network, added to ELU, and its weights are descended through whole training runs
-    of another network. What comes out, and does it beat the usual ones?
+    People invented ReLU and ELU; a search over a list of formulas found Swish. Here an activation function is
+    *learned*. It is a small network itself, added to ELU, and gradient descent trains its weights through whole
+    training runs of another network. What does the learned function look like, and does it beat the usual ones?
     """)
     return
 
@@ -36,7 +36,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -46,12 +46,13 @@ def _():
     mo.md(r"""
     ## What was claimed
 
-    Greydanus & Kobak (2024, section 3.4): the learned function beats ReLU, ELU and Swish, and has two extrema: it
-    is not even monotonic.
+    Greydanus & Kobak (2024, section 3.4) report that the learned function beats ReLU, ELU and Swish. It has two
+    extrema, so it is not even monotonic.
 
-    Now be suspicious, as a referee should be. It was metalearned *at one learning rate*, so it is tuned to it. Its
-    rivals were not. And it was tested on what it was made with. So here it is tested on data and initial weights
-    that it never saw, and its rivals also get **their own best learning rate**, chosen by validation accuracy.
+    Be suspicious, as a referee should be. The function was metalearned *at one learning rate*, so it is tuned to
+    that rate, and its rivals are not. It was also tested on the data that it was learned on. Here we test it on data
+    and initial weights that it has never seen, and each rival also gets **its own best learning rate**, chosen by
+    validation accuracy.
 
     ## Predict before you look
     """)
@@ -77,7 +78,7 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Sketch the function that you expect, on [−5, 5].
+    Sketch the function that you expect on [−5, 5].
 
     ## Run
     """)
@@ -87,8 +88,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {activation.STUDY.minutes[preset.value]:g} minutes on two cores, "
-        "the first time."
+        f"Preset **{preset.value}**: about {activation.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -129,13 +130,13 @@ def _():
     ## Reading the error bars: a fair comparison
 
     An error bar says how sure you are of a number, not whether it is the right number. Compare the rows with and
-    without *own best rate*: how much of the lead was tuning? That part no number of seeds would have shown. When
-    you read "our method beats the baseline", ask who tuned the baseline, and for how long.
+    without *own best rate*. How much of the lead was tuning? More seeds would never have shown it. When you read
+    "our method beats the baseline", ask who tuned the baseline, and for how long.
 
     ## An experiment: the function itself
 
-    flylab comes with a function learned by the preset `paper`. It is a function from number to number; use it as
-    any other.
+    flylab comes with a function that the preset `paper` learned. It maps a number to a number, and you can use it
+    like any other activation.
     """)
     return
 
@@ -144,18 +145,18 @@ def _():
 def _():
     def functions():
         x = jnp.linspace(-5, 5, 401)
-        shown = {"learned": activations.learned, "ELU": jax.nn.elu, "ReLU": jax.nn.relu, "Swish": jax.nn.swish}
+        function_of = {"learned": activations.learned, "ELU": jax.nn.elu, "ReLU": jax.nn.relu, "Swish": jax.nn.swish}
         with style():
-            drawn = Figure(figsize=(9, 3.6))
-            left, right = drawn.subplots(1, 2)
-            for (name, f), colour in zip(shown.items(), COLOURS, strict=False):
+            figure = Figure(figsize=(9, 3.6))
+            left, right = figure.subplots(1, 2)
+            for (name, f), colour in zip(function_of.items(), COLOURS, strict=False):
                 width = 2 if name == "learned" else 1
                 left.plot(x, f(x), color=colour, label=name, linewidth=width)
                 right.plot(x, jax.vmap(jax.grad(f))(x), color=colour, linewidth=width)
             left.set(xlabel="input", ylabel="output", title="The functions")
             right.set(xlabel="input", ylabel="slope", title="Their slopes")
             left.legend()
-        return drawn
+        return figure
 
     notebook.figure(functions(), "the learned activation beside ELU, ReLU and Swish, and their slopes")
     return
@@ -165,8 +166,8 @@ def _():
 def _():
     _x = np.linspace(-5, 5, 2001)
     _slope = np.gradient(np.asarray(activations.learned(jnp.asarray(_x))), _x)
-    _where = _x[1:][np.diff(np.sign(_slope)) != 0]
-    mo.md("Its slope changes sign at x = " + ", ".join(f"{place:.2f}" for place in _where) + ".")
+    _extrema = _x[1:][np.diff(np.sign(_slope)) != 0]
+    mo.md("Its slope changes sign at x = " + ", ".join(f"{x:.2f}" for x in _extrema) + ".")
     return
 
 
@@ -175,11 +176,12 @@ def _():
     mo.md(r"""
     ## More to try
 
-    - Put it into a network of your own (`own_model`): `flylab.models.activations.learned(x)` in place of `jax.nn.relu`.
-    - `flylab.run("activation", preset.value, out, noise=0.0)`: the published networks are noisy. Is the noise what
-      makes the function useful?
-    - `fresh_start=True`: metalearn over new initial weights each time, the fairer test.
-    - Is it good for anything else than MNIST-1D? That is the next notebook, `transfer`. Predict.
+    - Use it in a network of your own (`own_model`): `flylab.models.activations.learned(x)` in place of
+      `jax.nn.relu(x)`.
+    - `flylab.run("activation", preset.value, out, noise=0.0)`: the published networks add noise to their hidden
+      units. Is the noise what makes the function useful?
+    - `fresh_start=True` draws new initial weights for every outer step. That is the fairer test.
+    - Does the function help on other data than MNIST-1D? The next notebook, `transfer`, finds out. Predict first.
 
     ## Further reading
 

@@ -22,13 +22,13 @@ def _():
     mo.md(r"""
     # What is it worth to know that positions have neighbours?
 
-    A photograph with its pixels shuffled is noise to you. To an MLP it is as good as the photograph: an MLP has no
-    idea which inputs are neighbours, so it has nothing to lose. A CNN does have an idea, its **spatial prior**.
-    This notebook measures what the idea is worth, by taking it away.
+    Shuffle the pixels of a photograph, and you see noise. An MLP does not mind: it does not know which inputs are
+    neighbours, so it has nothing to lose. A CNN does assume something about neighbours. This assumption is its
+    **spatial prior**. This notebook takes the neighbourhoods away, to measure what the prior is worth.
 
     Four networks learn MNIST-1D: logistic regression, an MLP, a CNN and a GRU (a recurrent network, which reads the
-    signal position by position). Then all learn again, with the positions shuffled by one permutation for all
-    signals. Not a bit of information is lost. What is lost is the neighbourhood.
+    signal position by position). Then each learns again from shuffled positions, with one permutation for all
+    signals. No information is lost, but the neighbourhoods are.
     """)
     return
 
@@ -36,7 +36,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -46,10 +46,10 @@ def _():
     mo.md(r"""
     ## What was claimed
 
-    Greydanus & Kobak (ICML 2024, table 1) trained each network three times and report test accuracies of 32 %
-    (logistic regression), 68 % (MLP), 94 % (CNN) and 91 % (GRU); shuffled, the CNN falls to 56 %, and the MLP stays
-    where it was. From logistic regression to CNN that is a spread of 62 points; on MNIST, their essay says, it is
-    5. A data set tells architectures apart only if it is hard in the right way.
+    Greydanus & Kobak (ICML 2024, table 1) trained each network three times. They report test accuracies of 32 %
+    (logistic regression), 68 % (MLP), 94 % (CNN) and 91 % (GRU). On shuffled positions the CNN falls to 56 %, and the
+    MLP keeps its accuracy. From logistic regression to the CNN that is a spread of 62 points; on MNIST, says their
+    essay, it is 5. A data set tells architectures apart only if it is hard in the right way.
 
     ## Predict before you look
     """)
@@ -73,7 +73,7 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    And who is better on shuffled signals, the MLP or the CNN? (Write it down, with a reason.)
+    And which network is better on shuffled signals, the MLP or the CNN? Write down your answer, with a reason.
 
     ## Run
     """)
@@ -83,8 +83,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {architectures.STUDY.minutes[preset.value]:g} minutes on two cores, "
-        "the first time."
+        f"Preset **{preset.value}**: about {architectures.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -99,7 +99,8 @@ def _(out, preset):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Lines are means over seeds, bands their 95 % intervals. Hollow dots are shuffled, grey bars what was published.
+    Lines are means over seeds, and bands their 95 % intervals. Hollow dots are accuracies on shuffled signals, and
+    grey bars are the published accuracies.
     """)
     return
 
@@ -109,7 +110,7 @@ def _(guess_cost, guess_gap, results):
     mo.md(
         f"""
     - **CNN − MLP.** {notebook.answer(results, "spatial-gap", guess_gap.value)}
-    - **What shuffling costs the CNN.** {notebook.answer(results, "shuffle-cnn", guess_cost.value)}
+    - **The cost of shuffling for the CNN.** {notebook.answer(results, "shuffle-cnn", guess_cost.value)}
     """
     )
     return
@@ -124,7 +125,7 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## What became of the claims
+    ## The verdicts on the claims
     """)
     return
 
@@ -153,8 +154,8 @@ def _():
     mo.md(r"""
     ## Reading the error bars
 
-    Look at the two claims on the MLP, the paper's and that of its authors' own notebooks. Their regions do not even
-    overlap. With three runs each, that is hard to notice: look how far single seeds lie apart.
+    Look at the two claims on the MLP: one comes from the paper, the other from its authors' own notebooks. Their
+    regions do not even overlap. With three runs each, that is hard to notice. See how far apart single seeds lie:
     """)
     return
 
@@ -172,8 +173,8 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    A difference is taken **seed by seed**. Compare the interval of the paired difference with what you would get if
-    the MLP's and the CNN's seeds were unrelated (variances add):
+    A difference is taken **seed by seed**. Compare the spread of the paired difference with the spread that you would
+    get if the MLP's and the CNN's seeds were unrelated (variances add):
     """)
     return
 
@@ -184,9 +185,10 @@ def _(results):
     _paired = float((cnn - mlp).std("seed", ddof=1))
     _unrelated = float(np.hypot(cnn.std("seed", ddof=1), mlp.std("seed", ddof=1)))
     mo.md(
-        f"Spread of CNN − MLP from seed to seed: **{_paired:.2f}** points paired, **{_unrelated:.2f}** if unrelated. "
-        "On one fixed data set two networks share little but the seed's number, so pairing can gain little here. "
-        "It gains where each seed has its own data, easy or hard for both alike (`pooling`, `double_descent`)."
+        f"Standard deviation of CNN − MLP over seeds: **{_paired:.2f}** points if paired, **{_unrelated:.2f}** if "
+        "unrelated. On one fixed data set, two networks share little but the number of the seed, so pairing gains "
+        "little here. It gains more where each seed has its own data, easy or hard for both (`pooling`, "
+        "`double_descent`)."
     )
     return
 
@@ -194,9 +196,9 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## An experiment: who confuses what?
+    ## An experiment: which classes are confused?
 
-    The results hold every prediction. Row: the true class; column: what the network said, in percent of the row.
+    The results contain every prediction. A row is a true class, a column a predicted class, in percent of the row.
     """)
     return
 
@@ -204,25 +206,25 @@ def _():
 @app.cell
 def _(results):
     def confusion(results, model):
-        place = {"dataset": "mnist1d", "model": model, "arrangement": "plain", "source": "published"}
-        found = results[["prediction", "label"]].sel(place).transpose("seed", "example")
-        label, prediction = (found[name].values.astype(int).ravel() for name in ("label", "prediction"))
-        there = label != 255  # fills up where data sets have more examples
+        condition = {"dataset": "mnist1d", "model": model, "arrangement": "plain", "source": "published"}
+        outcomes = results[["prediction", "label"]].sel(condition).transpose("seed", "example")
+        label, prediction = (outcomes[name].values.astype(int).ravel() for name in ("label", "prediction"))
+        is_example = label != 255  # 255 pads test sets that are smaller than the largest
         counts = np.zeros((10, 10))
-        np.add.at(counts, (label[there], prediction[there]), 1)
+        np.add.at(counts, (label[is_example], prediction[is_example]), 1)
         return 100 * counts / counts.sum(1, keepdims=True).clip(1)
 
     def confusions(results):
         with style():
-            drawn = Figure(figsize=(10, 4.6))
-            axes = drawn.subplots(1, 2)
+            figure = Figure(figsize=(10, 4.6))
+            axes = figure.subplots(1, 2)
             for ax, model in zip(axes, ("mlp", "cnn"), strict=True):
                 picture = ax.imshow(confusion(results, model), vmin=0, vmax=100, cmap="Blues")
                 ax.set(title=model.upper(), xlabel="predicted class", ylabel="true class")
                 ax.set(xticks=range(10), yticks=range(10))
                 ax.grid(False)
-            drawn.colorbar(picture, ax=axes, label="% of the true class")
-        return drawn
+            figure.colorbar(picture, ax=axes, label="% of the true class")
+        return figure
 
     notebook.figure(confusions(results), "confusion matrices of MLP and CNN")
     return
@@ -231,16 +233,16 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Which pair of digits do both confuse? Go to `building_mnist1d`, draw the two templates, and explain it. Which
-    confusions does only the MLP have?
+    Which pair of digits do both networks confuse? Draw the two templates with `building_mnist1d`, and explain why.
+    Which confusions does only the MLP have?
 
     ## More to try
 
-    - `flylab.run("architectures", preset.value, out, dataset=("mnist1d", "digits"))` trains on scikit-learn's
-      digits, too. Predict how far apart logistic regression and CNN are there.
-    - Reverse the positions instead of shuffling them (`flylab.MNIST1D(permutation=flylab.data.reversed_(40))` in
-      the study `train`). Should the CNN mind?
-    - In `quick` all seeds share one data set. The preset `paper` also draws a new data set for each seed. Which
+    - `flylab.run("architectures", preset.value, out, dataset=("mnist1d", "digits"))` also trains on scikit-learn's
+      digits. Predict how far apart logistic regression and the CNN are there.
+    - Reverse the positions instead of shuffling them: `flylab.MNIST1D(permutation=flylab.data.reversed_(40))` in the
+      study `train`. Does that hurt the CNN?
+    - In `quick`, all seeds share one data set. The preset `paper` also draws a new data set for each seed. Which
       intervals will become wider?
 
     ## Further reading

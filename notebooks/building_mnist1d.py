@@ -24,16 +24,16 @@ def _():
     mo.md(r"""
     # Building MNIST-1D, step by step
 
-    A data set that you can build in thirty lines is one that you can ask questions of. Here you build MNIST-1D from
-    ten hand-drawn patterns, compare it with the published one number by number, turn its knobs, and find out which
-    of them makes it hard.
+    A data set that you can build in thirty lines is a data set that you can experiment with. Here you build MNIST-1D
+    from ten hand-drawn patterns and compare it with the published data set, number by number. Then you vary its
+    parameters, and find out which of them makes it hard.
     """)
     return
 
 
 @app.cell
 def _():
-    preset = os.environ.get("FLYLAB_PRESET", "quick")  # "smoke" for a quick try
+    preset = os.environ.get("FLYLAB_PRESET", "quick")  # "smoke" only checks that everything works
     return (preset,)
 
 
@@ -42,8 +42,8 @@ def _():
     mo.md(r"""
     ## 1 · Ten templates
 
-    A digit is written in one stroke from top to bottom. Take the pen's horizontal position at twelve heights, and
-    you have a signal. Here they stand upright; a signal is one of them laid on its side.
+    Write a digit in one stroke from top to bottom, and note the pen's horizontal position at twelve heights. These
+    twelve numbers are its template. Here the templates stand upright; a signal is a template laid on its side.
     """)
     return
 
@@ -52,15 +52,15 @@ def _():
 def _():
     def templates():
         with style():
-            drawn = Figure(figsize=(10, 2.6))
-            for label, pattern, ax in zip(digits().y, digits().x, drawn.subplots(1, 10, sharey=True), strict=True):
+            figure = Figure(figsize=(10, 2.6))
+            for label, pattern, ax in zip(digits().y, digits().x, figure.subplots(1, 10, sharey=True), strict=True):
                 ax.plot(pattern, range(len(pattern))[::-1], color=COLOURS[0], linewidth=2)
                 ax.set_title(str(label))
                 ax.set(xlim=(-0.8, 0.8), xticks=[-0.5, 0.5])
                 ax.tick_params(labelsize=7)
-            drawn.supxlabel("value", fontsize=9)
-            drawn.supylabel("point (first on top)", fontsize=9)
-        return drawn
+            figure.supxlabel("value", fontsize=9)
+            figure.supylabel("point (first on top)", fontsize=9)
+        return figure
 
     notebook.figure(templates(), "the ten templates, drawn upright as digits")
     return
@@ -71,27 +71,28 @@ def _():
     mo.md(r"""
     ## 2 · Six steps
 
-    From template to example: append zeros and stretch, scale, shift, add noise, tilt, and resample to 40 points.
-    Choose the digit and the knobs; all steps are drawn anew. (`seed` is another example of the same kind.)
+    Six steps turn a template into an example: pad with zeros and stretch, scale, shift, add noise, shear, and resample
+    to 40 points. Move the sliders and choose a digit; the figure below follows. Another `seed` gives another example
+    with the same parameters.
     """)
     return
 
 
 @app.cell
 def _():
-    knobs = mo.ui.dictionary(
+    data_params = mo.ui.dictionary(
         {
-            "max_translation": mo.ui.slider(1, 60, value=48, label="greatest shift (points)", show_value=True),
+            "max_translation": mo.ui.slider(1, 60, value=48, label="largest shift + 1 (points)", show_value=True),
             "scale_coeff": mo.ui.slider(0, 2, step=0.1, value=0.4, label="variation of scale", show_value=True),
             "corr_noise_scale": mo.ui.slider(0, 1, step=0.05, value=0.25, label="smooth noise", show_value=True),
             "iid_noise_scale": mo.ui.slider(0, 0.2, step=0.01, value=0.02, label="white noise", show_value=True),
-            "shear_scale": mo.ui.slider(0, 3, step=0.25, value=0.75, label="tilt", show_value=True),
+            "shear_scale": mo.ui.slider(0, 3, step=0.25, value=0.75, label="shear", show_value=True),
             "final_seq_length": mo.ui.slider(10, 160, step=10, value=40, label="points at the end", show_value=True),
             "seed": mo.ui.slider(0, 99, value=42, label="seed", show_value=True),
         }
     )
-    knobs.vstack()
-    return (knobs,)
+    data_params.vstack()
+    return (data_params,)
 
 
 @app.cell
@@ -102,22 +103,22 @@ def _():
 
 
 @app.cell
-def _(digit, knobs):
-    config = flylab.MNIST1D(**knobs.value)
+def _(data_params, digit):
+    config = flylab.MNIST1D(**data_params.value)
 
     def construction(config, digit):
-        titles = ("pad, stretch", "scale", "shift", "add noise", "tilt", "resample")
+        titles = ("pad, stretch", "scale", "shift", "add noise", "shear", "resample")
         with style():
-            drawn = Figure(figsize=(11, 2.4))
+            figure = Figure(figsize=(11, 2.4))
             for ax, title, stage in zip(
-                drawn.subplots(1, 6, sharey=True), titles, stages(config, config.seed), strict=True
+                figure.subplots(1, 6, sharey=True), titles, stages(config, config.seed), strict=True
             ):
                 ax.plot(stage[digit], color=COLOURS[0], marker="." if title == "resample" else "", markersize=4)
                 ax.set_title(title, fontsize=10)
                 ax.tick_params(labelsize=7)
-            drawn.supxlabel("position", fontsize=9)
-            drawn.supylabel("value", fontsize=9)
-        return drawn
+            figure.supxlabel("position", fontsize=9)
+            figure.supylabel("value", fontsize=9)
+        return figure
 
     notebook.figure(construction(config, digit.value), "one example after each of the six steps of its construction")
     return
@@ -126,17 +127,17 @@ def _(digit, knobs):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Questions to play with:
+    Some questions to explore:
 
     - Which steps can be undone, and which destroy information?
-    - The noise is *smooth* only where the signal was 0, beside the digit. Why would the authors put something there
-      that looks like a digit?
+    - The noise is *smooth* only where the signal is 0, that is, beside the digit. Why did the authors put something
+      there that looks like a digit?
     - At which amplitude of the smooth noise can you no longer see where the digit is?
 
     ## 3 · Do it yourself
 
     Here is the whole generator, as a plain loop. The order of the random draws is part of the recipe: change it,
-    and all examples are others.
+    and every example changes.
     """)
     return
 
@@ -146,7 +147,7 @@ def _():
     def example(pattern, config, rng):
         low, high = config.padding
         n_zeros = low + int(rng.random_sample() * (high - low + 1))
-        x = np.concatenate([pattern + 1e-8, np.zeros(n_zeros)])  # 1e-8: so that the digit's own zeros are none
+        x = np.concatenate([pattern + 1e-8, np.zeros(n_zeros)])  # 1e-8: the template's own zeros are not padding
         x = np.interp(np.linspace(0, 1, config.n_points), np.linspace(0, 1, len(x)), x)  # stretch to 72 points
         x = x * (1 + config.scale_coeff * (rng.random_sample() - 0.5))
         x = np.roll(x, rng.randint(config.max_translation))
@@ -163,16 +164,16 @@ def _():
         order = rng.permutation(n)
         return (x[order] - x.mean()) / x.std(), y[order]  # mean 0, standard deviation 1 over the whole set
 
-    usual = flylab.MNIST1D()
-    x, y = data_set(usual)
-    theirs = published(usual)
-    largest_difference = float(np.abs(x[: usual.n_train] - theirs.train.x).max())
-    same_labels = bool((y[: usual.n_train] == theirs.train.y).all())
+    default = flylab.MNIST1D()
+    x, y = data_set(default)
+    splits = published(default)
+    largest_difference = float(np.abs(x[: default.n_train] - splits.train.x).max())
+    same_labels = bool((y[: default.n_train] == splits.train.y).all())
     mo.md(
-        f"Largest difference from `flylab.published()`, which is the published data set: **{largest_difference:.1e}**. "
-        f"Labels: **{'the same' if same_labels else 'different'}**."
+        f"Largest difference from the published data set, `flylab.published()`: **{largest_difference:.1e}**. "
+        f"Labels: **{'identical' if same_labels else 'different'}**."
     )
-    return largest_difference, theirs
+    return largest_difference, splits
 
 
 @app.cell(hide_code=True)
@@ -180,23 +181,23 @@ def _():
     mo.md(r"""
     ## 4 · Can you read it?
 
-    Ten signals, one of each class, in random order. Write down the ten digits, then open the answer. A human
-    reached 95.8 of 100 in five such quizzes (Greydanus & Kobak 2024).
+    Here are ten signals, one of each class, in random order. Write down the ten digits, then open the answer. In five
+    such quizzes, a human read 95.8 % correctly (Greydanus & Kobak 2024).
     """)
     return
 
 
 @app.cell
-def _(theirs):
+def _(splits):
     def quiz(seed=7):
         rng = np.random.default_rng(seed)
         order = rng.permutation(10)
         with style():
-            drawn = Figure(figsize=(10, 3))
-            for letter, label, ax in zip("ABCDEFGHIJ", order, drawn.subplots(2, 5, sharey=True).ravel(), strict=True):
-                ax.plot(theirs.test.x[theirs.test.y == label][seed], color="black", linewidth=1.3)
+            figure = Figure(figsize=(10, 3))
+            for letter, label, ax in zip("ABCDEFGHIJ", order, figure.subplots(2, 5, sharey=True).ravel(), strict=True):
+                ax.plot(splits.test.x[splits.test.y == label][seed], color="black", linewidth=1.3)
                 ax.set(xticks=[], title=letter)
-        return drawn, " ".join(f"{letter}{label}" for letter, label in zip("ABCDEFGHIJ", order, strict=True))
+        return figure, " ".join(f"{letter}{label}" for letter, label in zip("ABCDEFGHIJ", order, strict=True))
 
     question, solution = quiz()
     notebook.figure(question, "ten signals to classify by eye")
@@ -212,11 +213,11 @@ def _(solution):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## 5 · Which knob makes it hard?
+    ## 5 · Which variation makes it hard?
 
-    **Predict before you look.** Ten nearest neighbours is a classifier without training: it looks up the ten most
-    similar training signals. (The authors' notebook has 59.6 % for it.) Take one source of variation away at a
-    time. Which one helps most?
+    **Predict before you look.** The nearest-neighbours classifier needs no training: it looks up the ten training
+    signals that are most similar to a test signal. (The authors' notebook reports 59.6 % for it.) We remove one kind
+    of variation at a time. Which removal helps most?
     """)
     return
 
@@ -224,7 +225,7 @@ def _():
 @app.cell
 def _():
     guess = mo.ui.dropdown(
-        ["shift", "scale", "smooth noise", "white noise", "tilt"], "smooth noise", label="what makes it hard"
+        ["shift", "scale", "smooth noise", "white noise", "shear"], "smooth noise", label="what makes it hard"
     )
     guess
     return (guess,)
@@ -238,13 +239,13 @@ def _(preset):
         "scale": {"scale_coeff": 0.0},
         "smooth noise": {"corr_noise_scale": 0.0},
         "white noise": {"iid_noise_scale": 0.0},
-        "tilt": {"shear_scale": 0.0},
+        "shear": {"shear_scale": 0.0},
     }
     n_sets, n_train = (2, 500) if preset == "smoke" else (5, 4000)
 
     def neighbours(seed, **changes):
-        splits = published(flylab.MNIST1D(n_train=n_train, n_valid=0, seed=seed, **changes))
-        return 100 * KNeighborsClassifier(10).fit(*splits.train).score(*splits.test)
+        data = published(flylab.MNIST1D(n_train=n_train, n_valid=0, seed=seed, **changes))
+        return 100 * KNeighborsClassifier(10).fit(*data.train).score(*data.test)
 
     accuracy = {
         name: np.array([neighbours(1000 + 2 * i, **changes) for i in range(n_sets)])
@@ -270,32 +271,32 @@ def _(accuracy, guess):
         name: float((values - accuracy["nothing"]).mean()) for name, values in accuracy.items() if name != "nothing"
     }
     hardest = max(_gains, key=lambda name: _gains[name])
-    mo.md(f"You said **{guess.value}**; without **{hardest}** accuracy rises most, by {_gains[hardest]:.1f} points.")
+    mo.md(f"You said **{guess.value}**. Accuracy rises most without **{hardest}**, by {_gains[hardest]:.1f} points.")
     return (hardest,)
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Each data set is made twice, with the variation and without, from the same seed: the gain is paired. The
-    interval is over data sets, for that is what is random here.
+    Each data set is generated twice from the same seed, with the variation and without, so the gain is paired. The
+    interval is over data sets, because they are what is random here.
 
-    A network that would be told beforehand that shifts do not matter could save itself the trouble of learning it.
-    That is what a convolution is told. How much it is worth: `architectures`, `data_params`.
+    A network that knows in advance that shifts do not matter need not learn it from examples. A convolution has this
+    knowledge built in. The notebooks `architectures` and `data_params` measure what it is worth.
 
     ## More to try
 
-    - Two variations away at once: do gains add up?
-    - Other patterns: `flylab.MNIST1D(templates=flylab.Templates.of(your_array))`. Draw ten letters; which two will
-      be confused?
-    - Only two classes: `flylab.MNIST1D(classes=(4, 9))`. Which pair is the hardest?
-    - From the terminal: `flylab data --iid-noise-scale 0 -o clean.npz --plot clean.png`.
+    - Remove two kinds of variation at once. Do the gains add up?
+    - Use other templates: `flylab.MNIST1D(templates=flylab.Templates.of(your_array))`. Draw ten letters. Which two
+      will be confused?
+    - Use only two classes: `flylab.MNIST1D(classes=(4, 9))`. Which pair is the hardest?
+    - In a terminal: `flylab data --iid-noise-scale 0 -o clean.npz --plot clean.png`.
 
     ## Further reading
 
     - S. Greydanus: [*Scaling down deep learning*](https://greydanus.github.io/2020/12/01/scaling-down/), 2020.
     - S. Greydanus, D. Kobak, ICML 2024 ([arXiv 2011.14439](https://arxiv.org/abs/2011.14439)), section 2.
-    - The docs page *data*: the same generator in JAX, endless and differentiable.
+    - The docs page *data* describes the same generator in JAX, endless and differentiable.
     """)
     return
 
@@ -303,7 +304,7 @@ def _():
 @app.cell(hide_code=True)
 def _(hardest, largest_difference):
     if mo.app_meta().mode == "script":
-        print(f"built by hand: the published data to {largest_difference:.1e}; hardest: {hardest}")
+        print(f"largest difference from the published data: {largest_difference:.1e}; hardest: {hardest}")
     return
 
 

@@ -20,10 +20,10 @@ def _():
     mo.md(r"""
     # The continuum of spatial priors
 
-    The MLP supposes nothing about positions; the CNN supposes that neighbours belong together, and that all places
+    The MLP assumes nothing about positions. The CNN assumes that neighbours belong together, and that all positions
     are alike. "Models with more moderate spatial priors would sit somewhere along the continuum between the MLP and
-    CNN benchmarks", wrote Greydanus (2020). Do they? Where are attention, recurrent networks, MLP-Mixers, random
-    forests?
+    CNN benchmarks", wrote Greydanus (2020). Do they? And where on it are attention, recurrent networks, MLP-Mixers
+    and random forests?
     """)
     return
 
@@ -31,7 +31,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -41,17 +41,18 @@ def _():
     mo.md(r"""
     ## A ruler
 
-    Shuffle the positions, by one permutation for all signals, and train again. What a model loses is what it had
-    supposed about positions. On this ruler, put the MLP at 0 and the CNN at 1:
+    Shuffle the positions, with one permutation for all signals, and train again. The accuracy that a model loses
+    measures what it assumed about positions. Put the MLP at 0 and the CNN at 1 of this ruler:
 
     score = (cost of the model − cost of the MLP) / (cost of the CNN − cost of the MLP),
 
-    where *cost* is plain − shuffled test accuracy.
+    where *cost* is the test accuracy on plain signals less that on shuffled ones.
 
     ## Predict before you look
 
-    A **locally connected** network is a CNN that may use other weights in every place: it knows about neighbours,
-    but not that all places are alike. **Attention without positions** sees a *set* of pieces.
+    A **locally connected** network is a CNN with different weights at every position. It assumes that neighbours
+    belong together, but not that all positions are alike. **Attention without positions** sees the signal as a *set*
+    of pieces.
     """)
     return
 
@@ -90,8 +91,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {continuum.STUDY.minutes[preset.value]:g} minutes on two cores, "
-        "the first time."
+        f"Preset **{preset.value}**: about {continuum.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -132,12 +133,13 @@ def _():
     mo.md(r"""
     ## Reading the error bars
 
-    The score is a **ratio** of differences, all on the same seeds. MLP and CNN have no error bar: they are 0 and 1
-    by definition in every seed, so that *their* noise is in everybody else's bar. And where the two ends come close
-    to each other, a ratio explodes: below 5 points between them there is no score at all.
+    The score is a **ratio** of differences, all on the same seeds. MLP and CNN have no error bars, because their
+    scores are 0 and 1 in every seed by definition. *Their* noise is part of all other error bars. A ratio also
+    explodes where its denominator is small: if the costs of CNN and MLP differ by less than 5 points, there is no
+    score.
 
-    Read the score beside the accuracy. **Who has nothing, loses nothing**: logistic regression scores 0 by having
-    no prior, an untrained network by having no accuracy.
+    Always read the score beside the accuracy. **A model that has nothing can lose nothing**: logistic regression
+    scores 0 because it has no prior, and an untrained network because it has no accuracy.
 
     ## An experiment: what does accuracy cost?
 
@@ -151,11 +153,10 @@ def _():
 def _():
     def costs(results):
         with style():
-            drawn = Figure(figsize=(8, 4.2))
-            ax = drawn.subplots()
-            rows = [
-                row for row in continuum.rows(results) if row.flops and row.model != "logistic"
-            ]  # far from all others
+            figure = Figure(figsize=(8, 4.2))
+            ax = figure.subplots()
+            # logistic regression needs so few operations that it would stretch the axis
+            rows = [row for row in continuum.rows(results) if row.flops and row.model != "logistic"]
             rows = sorted(rows, key=lambda row: row.flops)
             for row, right in zip(rows, [row.flops for row in rows[1:]] + [float("inf")], strict=True):
                 prior = row.score.mean if row.score else 0.0
@@ -178,7 +179,7 @@ def _():
             ax.minorticks_off()
             ax.set_title("Accuracy and operations")
             ax.legend(loc="lower right")
-        return drawn
+        return figure
 
     notebook.figure(
         costs(continuum.load_reference()), "test accuracy against operations per example, coloured by score"
@@ -191,11 +192,11 @@ def _():
     mo.md(r"""
     ## More to try
 
-    - Your own model on this ruler: the notebook `own_model`.
-    - `flylab.run("continuum", preset.value, out, train_sizes=(500, 1000, 2000))`: with fewer examples, does a prior
-      matter more?
-    - Can a score be *negative*? What would such a model suppose? Build one.
-    - Devise a model that loses nothing by shuffling and yet supposes very much. (Hint: sort.)
+    - Place your own model on this ruler with the notebook `own_model`.
+    - `flylab.run("continuum", preset.value, out, train_sizes=(500, 1000, 2000))`: does a prior matter more with fewer
+      examples?
+    - Can a score be *negative*? What would such a model assume? Build one.
+    - Invent a model that loses nothing by shuffling and yet assumes a lot. (Hint: sort.)
 
     ## Further reading
 

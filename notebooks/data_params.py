@@ -9,6 +9,7 @@ with app.setup:
     import marimo as mo
 
     import flylab
+    from flylab.models import model_title
     from flylab.reporting import notebook
     from flylab.results.statistics import plus_minus
     from flylab.studies import data_params
@@ -19,11 +20,12 @@ def _():
     mo.md(r"""
     # What makes data hard?
 
-    A data set is a fact of nature, until you own its generator. Then every property is a **data_param**, and "why is this
-    hard for an MLP?" becomes an experiment: turn one data_param, leave the others, train again.
+    Most data sets are given to us as they are. If you own the generator, every property of the data is a
+    **parameter**. Then "why is this hard for an MLP?" becomes an experiment: change one data parameter, keep the
+    others, and train again.
 
-    When MNIST-1D was published as an essay (Greydanus 2020), this was the wish: to vary noise, translation and
-    resolution smoothly, and watch what networks make of it. Here are the curves.
+    The essay that introduced MNIST-1D (Greydanus 2020) wished for this: to vary noise, translation and resolution
+    smoothly, and to see how networks respond. Here are the curves.
     """)
     return
 
@@ -31,7 +33,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -41,8 +43,8 @@ def _():
     mo.md(r"""
     ## Predict before you look
 
-    The usual signals are shifted by up to 47 of 72 points before they are resampled. Switch translation off, so
-    that a digit always stands in the same place. How much better than the MLP is the CNN then?
+    By default, signals are shifted by up to 47 of 72 points before they are resampled. Switch translation off, so
+    that the digit is always at the same position. How much better than the MLP is the CNN then?
     """)
     return
 
@@ -57,8 +59,8 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Which noise hurts a CNN more: *white* noise, independent from position to position, or *smooth* noise, which
-    looks like pieces of a digit? And the MLP?
+    Which noise hurts a CNN more: *white* noise, which is independent at each position, or *smooth* noise, which looks
+    like pieces of a digit? And which one hurts the MLP more?
 
     ## Run
     """)
@@ -68,7 +70,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {data_params.STUDY.minutes[preset.value]:g} minutes on two cores, the first time."
+        f"Preset **{preset.value}**: about {data_params.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -83,21 +86,20 @@ def _(out, preset):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Above, test accuracy; below, CNN − MLP. **Solid**: trained and tested at this value of the data_param. **Dashed**:
-    trained at the usual value (dotted line), and only tested at this one.
+    The upper panels show test accuracy, the lower panels CNN − MLP. **Solid** lines: trained and tested at this value
+    of the data parameter. **Dashed** lines: trained at the default value (dotted), and only tested at this value.
     """)
     return
 
 
 @app.cell(hide_code=True)
 def _(guess_without, results):
-    usual_gap = data_params.gap(results, "max_translation").sel(setting=48.0, method="nearest")
+    default_gap = data_params.gap(results, "max_translation").sel(setting=48.0, method="nearest")
     mo.md(
         f"""
     **Without translation.** {notebook.answer(results, "gap-without", guess_without.value)}
 
-    With the usual translation the difference is
-    {plus_minus(usual_gap)} points.
+    With the default translation, the difference is {plus_minus(default_gap)} points.
     """
     )
     return
@@ -112,40 +114,39 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    If `quick` says of your machine what it said of ours, the CNN's advantage is not that it knows what a digit
-    looks like. It is that what it learns about a digit in one place it knows in all places, and where there is only
-    one place, that is worth nothing.
+    If your results agree with ours, the CNN's advantage is not that it knows what a digit looks like. Its advantage is
+    that everything it learns about a digit at one position, it knows at all positions. If there is only one position,
+    that is worth nothing.
 
     ## Reading the error bars
 
-    These claims are about **slopes**: for each seed, a straight line is laid through its accuracies at all values
-    of the data_param, and the slope is that seed's effect. One number per seed makes an interval of something that is a
-    whole curve. What a slope hides is shape. Look at the curves: where is "a straight line" a fair summary, and
-    where not?
+    These claims are about **slopes**. For each seed, a straight line is fitted to the accuracies at all values of the
+    data parameter, and its slope is that seed's effect. This turns a whole curve into one number per seed, which has
+    an interval. But a slope hides the shape of the curve. Look at the curves: where is a straight line a fair
+    summary, and where is it not?
 
     ## An experiment: easier data, worse result
 
-    Shouldn't a network that learned shifted signals find centred ones easy? Compare, without translation, networks
-    that were trained there with networks of the usual data:
+    Should a network that has learned shifted signals not find unshifted ones easy? Test two kinds of networks on
+    signals without translation: networks trained on such signals, and networks trained on the default data.
     """)
     return
 
 
 @app.cell
 def _(results):
-    def at_home(model):
-        there = {
-            name: data_params.curve(results, "max_translation", model, variable).sel(setting=1.0)
-            for name, variable in (("trained there", "test_accuracy"), ("of the usual data", "robust_accuracy"))
-        }
-        difference = there["of the usual data"] - there["trained there"]
-        return [data_params.TITLES[model], *map(plus_minus, there.values()), plus_minus(difference)]
+    def without_translation(model):
+        unshifted, default = (
+            data_params.curve(results, "max_translation", model, variable).sel(setting=1.0)
+            for variable in ("test_accuracy", "robust_accuracy")
+        )
+        return [model_title(model), plus_minus(unshifted), plus_minus(default), plus_minus(default - unshifted)]
 
     notebook.table(
         flylab.study.Table(
             "Test accuracy (%) on signals without translation",
-            ("network", "trained there", "of the usual data", "difference (points)"),
-            [at_home("mlp"), at_home("cnn")],
+            ("network", "trained without translation", "trained on the default data", "difference (points)"),
+            [without_translation("mlp"), without_translation("cnn")],
         )
     )
     return
@@ -154,23 +155,23 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Think of an explanation and a test for it. (A hint: padding. Where in the usual signals do digits rarely begin?
-    `flylab.published().train.x` has 4000 to look at.)
+    Think of an explanation, and of a test for it. (A hint: padding. At which positions do digits rarely begin in the
+    default data? `flylab.published().train.x` has 4000 signals to look at.)
 
     ## More to try
 
-    - `flylab.run("data_params", preset.value, out, data_params=("shear_scale",), models=("mlp", "gru"))`: any data parameters, any
-      networks.
-    - Two data_params at once are a *sweep*: see `flylab sweep --help`.
-    - Make the data as hard as you can for the CNN, and as easy as you can for the MLP, with one config.
+    - `flylab.run("data_params", preset.value, out, data_params=("shear_scale",), models=("mlp", "gru"))` runs any
+      data parameters with any networks.
+    - To vary two data parameters at once, write a *sweep*: see `flylab sweep --help`.
+    - Find one configuration that makes the data as hard as possible for the CNN, and as easy as possible for the MLP.
 
     ## Further reading
 
     - S. Greydanus: [*Scaling down deep learning*](https://greydanus.github.io/2020/12/01/scaling-down/), 2020: the
       essay.
     - D. Hendrycks, T. Dietterich: *Benchmarking neural network robustness to common corruptions*, ICLR 2019 ([arXiv
-      1903.12261](https://arxiv.org/abs/1903.12261)): data_params at the size of ImageNet.
-    - Next: `metalearning_the_data` turns the data parameters by gradient descent.
+      1903.12261](https://arxiv.org/abs/1903.12261)): the same kind of experiment at the size of ImageNet.
+    - Next: `metalearning_the_data` optimises the data parameters by gradient descent.
     """)
     return
 

@@ -19,12 +19,12 @@ def _():
     mo.md(r"""
     # Double descent: when is a larger network worse?
 
-    A textbook curve: as a model grows, its test error falls, and then rises, for it begins to fit the noise. Large
-    networks ignore the textbook: they fit everything and generalise. Belkin et al. (2019) joined the two pictures
-    into one. Test error falls, **rises** to a peak where the model can *just* fit the training set, and then
-    **falls again**.
+    The textbook says: as a model grows, its test error first falls, and then rises, because the model begins to fit
+    noise. Large networks ignore the textbook. They fit the whole training set, and still generalise. Belkin et al.
+    (2019) joined the two pictures: test error falls, **rises** to a peak where the model can *just* fit the training
+    set, and then **falls again**.
 
-    MNIST-1D is small enough to draw that curve with error bars, again and again, on fresh data.
+    MNIST-1D is small enough to measure that curve many times, each time on fresh data, and to draw it with error bars.
     """)
     return
 
@@ -32,7 +32,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -42,9 +42,9 @@ def _():
     mo.md(r"""
     ## What was claimed
 
-    The authors' notebook trains MLPs of 2 to 300 hidden units (in each of two layers) with 15 % of the labels
-    redrawn at random. Test error falls to 47 %, climbs to 54 % at about 50 units, and sinks to 45 %. Without label
-    noise there is no peak.
+    The authors' notebook trains MLPs with 2 to 300 hidden units in each of two layers, after 15 % of the training
+    labels were redrawn at random. Test error falls to 47 %, rises to 54 % at about 50 units, and falls to 45 %.
+    Without label noise, there is no peak.
 
     ## Predict before you look
     """)
@@ -68,8 +68,8 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    A hint for the first: 4000 examples can just be fitted by a network with about as many parameters. A network
-    40-h-h-10 has how many?
+    A hint for the first question: a network can just fit 4000 examples if it has about as many parameters. How many
+    parameters has a network 40-h-h-10?
 
     ## Run
     """)
@@ -79,8 +79,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {double_descent.STUDY.minutes[preset.value]:g} minutes on two cores, "
-        "the first time."
+        f"Preset **{preset.value}**: about {double_descent.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -96,9 +96,10 @@ def _(out, preset):
 def _(guess_height, guess_width, results):
     mo.md(
         f"""
-    - **Place of the peak.** {notebook.answer(results, "mlp-peak-place", guess_width.value)}
+    - **Position of the peak.** {notebook.answer(results, "mlp-peak-place", guess_width.value)}
     - **Its height.** {notebook.answer(results, "mlp-peak", guess_height.value)}
-    - **Where training error vanishes:** {plus_minus(double_descent.zero_width(results, "mlp-noise"))} hidden units.
+    - **Width at which the training error reaches zero:**
+      {plus_minus(double_descent.zero_width(results, "mlp-noise"))} hidden units.
     """
     )
     return
@@ -121,10 +122,10 @@ def _():
     mo.md(r"""
     ## Reading the error bars: the winner's curse
 
-    A peak is the *greatest* of many noisy values, a dip the *least*. Choose the highest of ten dice, and it looks
-    like a die that rolls high. So "greatest − least" is positive even for a flat curve, and the more widths, the
-    more so. The claims are therefore **cross-fitted**: peak and dip are *chosen* on one half of the seeds and
-    *measured* on the other. Here is the difference:
+    A peak is the *largest* of many noisy values, and a dip the *smallest*. If you roll ten dice and pick the highest,
+    it looks like a die that rolls high. So "largest − smallest" is positive even for a flat curve, and it grows with
+    the number of widths. The claims are therefore **cross-fitted**: peak and dip are *chosen* on one half of the
+    seeds and *measured* on the other half. It makes a difference:
     """)
     return
 
@@ -132,9 +133,9 @@ def _():
 @app.cell
 def _(results):
     def naive_height(results):
-        """Of each seed's own curve, the greatest value less the least before it: chosen and measured on the same."""
-        curve = double_descent.curve(results, "mlp-noise")
-        return [max(float(one[i] - one[: i + 1].min()) for i in range(one.size)) for one in curve.values]
+        """For each seed, return the largest rise of its curve above an earlier minimum, chosen and measured alike."""
+        curves = double_descent.curve(results, "mlp-noise").values
+        return [max(float(curve[i] - curve[: i + 1].min()) for i in range(curve.size)) for curve in curves]
 
     _heights = double_descent.rise(results, "mlp-noise")
     mo.md(
@@ -149,8 +150,8 @@ def _():
     mo.md(r"""
     ## An experiment: which network would you have chosen?
 
-    You do not know the test error; you have a validation set, and stop at the first dip like the textbook says.
-    What do you miss?
+    In practice you do not know the test error. You have a validation set, and stop at the first dip, as the textbook
+    says. What do you miss?
     """)
     return
 
@@ -160,9 +161,9 @@ def _(results):
     _curve = double_descent.curve(results, "mlp-noise").mean("seed")
     _dip = int(_curve.width[int(_curve.values[: max(1, _curve.values.argmax())].argmin())])
     mo.md(
-        f"The dip before the peak lies at **{_dip}** hidden units, with a mean test error of "
-        f"{float(_curve.sel(width=_dip)):.1f} %. The widest network, of {int(_curve.width[-1])} units, has "
-        f"{float(_curve.isel(width=-1)):.1f} %."
+        f"The dip before the peak is at **{_dip}** hidden units, with a mean test error of "
+        f"{float(_curve.sel(width=_dip)):.1f} %. The widest network has {int(_curve.width[-1])} units and a mean test "
+        f"error of {float(_curve.isel(width=-1)):.1f} %."
     )
     return
 
@@ -172,13 +173,13 @@ def _():
     mo.md(r"""
     ## More to try
 
-    - `flylab.run("double_descent", preset.value, out, treatments=("mlp-clean",))`: no label noise. Is there a peak? Then
-      why does noise make one?
+    - `flylab.run("double_descent", preset.value, out, treatments=("mlp-clean",))` trains without label noise. Is there
+      a peak? If not, why does noise make one?
     - `sample_sizes=(1000, 8000)`: where is the peak with fewer examples? Can *more* data make a network worse?
-    - Test error against *steps* (right panel) may have two descents, too. Stop early: does the peak over widths
-      vanish?
-    - The preset `paper` has CNNs as well. In the terminal: `flylab run double-descent --preset threshold` asks
-      where the threshold is, as a power law.
+    - Test error against *steps* (right panel) may also descend twice. If you stop training early, does the peak over
+      widths vanish?
+    - The preset `paper` includes CNNs. In a terminal, `flylab run double-descent threshold` tests whether the
+      interpolation threshold follows a power law.
 
     ## Further reading
 

@@ -1,8 +1,8 @@
 """Export the notebooks for Jupyter and Colab: `python notebooks/export.py [FOLDER] [NAME …]`.
 
-An exported notebook installs flylab from PyPI if it is not there, and clones nothing. Sliders and dropdowns have no
-effect in Jupyter: they keep the value in the code, and a line says where to change it. The files are deterministic: no
-outputs, no versions, and cells are numbered.
+An exported notebook installs flylab from PyPI if it is missing, and clones no repository. Sliders and dropdowns do not
+work in Jupyter. They keep the value in the code, and a printed line says where to change it. The files are
+deterministic: they have no outputs and no versions, and their cells are numbered.
 """
 
 import argparse
@@ -19,12 +19,12 @@ _HIDDEN = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # Jupyter's 
 
 
 def names() -> list[str]:
-    """All notebooks."""
+    """Return the names of all notebooks."""
     return sorted({path.stem for path in HERE.glob("*.py")} - {Path(__file__).stem})
 
 
 def exported(name: str) -> str:
-    """The notebook as the text of an .ipynb file."""
+    """Return a notebook as the text of an .ipynb file."""
     path = HERE / f"{name}.py"
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.ipynb"
@@ -45,9 +45,8 @@ def exported(name: str) -> str:
     setup = [cell for cell in cells if cell["id"] == "setup"]
     title, *others = (cell for cell in cells if cell["id"] != "setup")
     cells = [title, _code(_installation(path.read_text())), *setup, *others]
-    made = [_clean(cell, f"cell-{i}") for i, cell in enumerate(cells) if _is_for_jupyter(cell)]
     notebook = {
-        "cells": made,
+        "cells": [_clean(cell, f"cell-{i}") for i, cell in enumerate(cells) if _is_for_jupyter(cell)],
         "metadata": {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
@@ -60,10 +59,10 @@ def exported(name: str) -> str:
 
 def _installation(text: str) -> str:
     extras = ["notebooks", *(["torch", "data"] if re.search(r"^\s*import torch$", text, re.M) else [])]
-    needed = ("flylab", "marimo", *(["torch"] if "torch" in extras else []))
+    packages = ("flylab", "marimo", *(["torch"] if "torch" in extras else []))
     return (
         "import importlib.util\n\n"
-        f"if not all(map(importlib.util.find_spec, {needed})):  # in Colab, say\n"
+        f"if not all(map(importlib.util.find_spec, {packages})):  # for example in Colab\n"
         f'    %pip install -q "flylab[{",".join(extras)}]"'
     )
 
@@ -79,32 +78,29 @@ def _is_for_jupyter(cell: dict[str, Any]) -> bool:
 def _clean(cell: dict[str, Any], id_: str) -> dict[str, Any]:
     source = "".join(cell["source"])
     is_hidden = "source_hidden" in cell["metadata"].get("jupyter", {})
-    found = {"cell_type": cell["cell_type"], "id": id_, "metadata": _HIDDEN if is_hidden else {}}
+    cleaned = {"cell_type": cell["cell_type"], "id": id_, "metadata": _HIDDEN if is_hidden else {}}
     if cell["cell_type"] == "code":
-        source = (
-            re.sub(r"(?<=\n)(\w+)(\.vstack\(\))?$", _said, source)
-            if re.search(r"^\w+ = mo\.ui\.", source, re.M)
-            else source
-        )
-        found |= {"execution_count": None, "outputs": []}
-    return found | {"source": source.splitlines(keepends=True)}
+        if re.search(r"^\w+ = mo\.ui\.", source, re.M):
+            source = re.sub(r"(?<=\n)(\w+)(\.vstack\(\))?$", _print_value, source)
+        cleaned |= {"execution_count": None, "outputs": []}
+    return cleaned | {"source": source.splitlines(keepends=True)}
 
 
-def _said(widget: re.Match) -> str:
-    """In place of a widget, its value."""
+def _print_value(widget: re.Match) -> str:
+    """Return the line that prints a widget's value in its place."""
     name = widget[1]
     return f'print("{name}:", {name}.value, "(to change it, edit the lines above, then run from here on)")'
 
 
 def main() -> None:
-    """Write the notebooks."""
+    """Export the notebooks that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("ipynb"), help="where to write them")
-    parser.add_argument("names", nargs="*", help="which; by default all")
-    asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    for name in asked.names or names():
-        path = asked.folder / f"{name}.ipynb"
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("ipynb"), help="folder to write to")
+    parser.add_argument("names", nargs="*", help="notebooks to export; all if left out")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name in options.names or names():
+        path = options.folder / f"{name}.ipynb"
         path.write_text(exported(name))
         print(path)
 

@@ -17,11 +17,11 @@ with app.setup:
     import flylab
     from flylab.adapters.torch import MNIST1D
     from flylab.adapters.weights import state_dict
-    from flylab.models import convolutional, layers
+    from flylab.models import layers
     from flylab.reporting import notebook
     from flylab.results.statistics import plus_minus
 
-    torch.set_num_threads(1)  # in networks so small, threads only wait for each other
+    torch.set_num_threads(1)  # for networks this small, more threads only cost time
 
 
 @app.cell(hide_code=True)
@@ -30,17 +30,19 @@ def _():
     # From PyTorch
 
     You have a training loop in PyTorch, and it works. What would you gain here? Not another way to write a network.
-    You gain the second seed, and the twentieth: with networks so small, most of a PyTorch loop's time is overhead,
-    and a *population* of them in one compiled program takes hardly longer than one in a loop.
+    You gain the second seed, and the twentieth. For networks this small, a PyTorch loop spends most of its time on
+    overhead. flylab trains a *population* of networks in one compiled program, in hardly more time than the loop
+    needs for one.
 
-    This notebook takes a PyTorch network, measures that on your machine, and carries the weights back.
+    This notebook takes a PyTorch network, measures the difference on your machine, and moves the trained weights back
+    to PyTorch.
     """)
     return
 
 
 @app.cell
 def _():
-    preset = os.environ.get("FLYLAB_PRESET", "quick")  # "smoke" for a quick try
+    preset = os.environ.get("FLYLAB_PRESET", "quick")  # "smoke" only checks that everything works
     n_epochs, n_seeds = (2, 2) if preset == "smoke" else (25, 10)
     return n_epochs, n_seeds
 
@@ -48,9 +50,9 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## 1 · Your loop, these data
+    ## 1 · Your loop on MNIST-1D
 
-    `flylab.adapters.torch.MNIST1D` is a `Dataset` in torchvision's manner. Everything else is yours.
+    `flylab.adapters.torch.MNIST1D` is a `Dataset` in the style of torchvision. Everything else here is plain PyTorch.
     """)
     return
 
@@ -85,14 +87,14 @@ def _(n_epochs):
                 optimizer.step()
         return network
 
-    _begun = time.perf_counter()
-    theirs = accuracy(loop(0))
-    seconds_loop = time.perf_counter() - _begun
+    _start = time.perf_counter()
+    loop_accuracy = accuracy(loop(0))
+    loop_seconds = time.perf_counter() - _start
     mo.md(
-        f"One network, {n_epochs} epochs: **{seconds_loop:.1f} s**, test accuracy {theirs:.1f} %. "
-        "How sure are you of it?"
+        f"One network, {n_epochs} epochs: **{loop_seconds:.1f} s**, test accuracy {loop_accuracy:.1f} %. "
+        "How sure are you of this accuracy?"
     )
-    return CNN, accuracy, seconds_loop, theirs
+    return CNN, accuracy, loop_accuracy, loop_seconds
 
 
 @app.cell(hide_code=True)
@@ -105,7 +107,7 @@ def _():
 
 @app.cell
 def _():
-    guess = mo.ui.slider(1, 200, value=10, label="one network in flylab is how many times as fast?", show_value=True)
+    guess = mo.ui.slider(1, 200, value=10, label="how many times as fast is flylab, per network?", show_value=True)
     guess
     return (guess,)
 
@@ -115,8 +117,8 @@ def _():
     mo.md(r"""
     ## 3 · The same network, a population
 
-    The same network is in flylab's models, with PyTorch's initialisation. Two functions for *one* signal would do as
-    well; they are written down here to show that there is no magic.
+    flylab has the same network among its models, with PyTorch's initialisation: `flylab.get_model("cnn")`. Two
+    functions for *one* signal work as well. They are written out here to show that there is no magic.
     """)
     return
 
@@ -142,34 +144,47 @@ def _(n_epochs, n_seeds):
     grid = {"learning_rate": [1e-2], "seed": range(n_seeds)}
 
     def timed(model):
-        """A population's results, and the seconds per network; the first training compiles and does not count."""
+        """Return a trained population and the seconds per network, without those of compiling."""
         objective, splits = flylab.supervised(model), flylab.published()
-        flylab.train_members(objective, splits, plan, grid | {"seed": [0]})
-        begun = time.perf_counter()
+        flylab.train_members(objective, splits, plan, grid | {"seed": [0]})  # compile
+        start = time.perf_counter()
         population = flylab.train_members(objective, splits, plan, grid)
-        return population, (time.perf_counter() - begun) / n_seeds
+        return population, (time.perf_counter() - start) / n_seeds
 
-    own, seconds_own = timed(flylab.Model(init, apply))
-    zoos, seconds_zoo = timed(convolutional.cnn())
-    ours = zoos.results.test_accuracy.isel(learning_rate=0, step=-1)
-    return ours, own, seconds_own, seconds_zoo, zoos
+    functions_population, functions_seconds = timed(flylab.Model(init, apply))
+    cnn_population, cnn_seconds = timed(flylab.get_model("cnn"))
+    cnn_accuracy = cnn_population.results.test_accuracy.isel(learning_rate=0, step=-1)
+    return cnn_accuracy, cnn_population, cnn_seconds, functions_population, functions_seconds
 
 
 @app.cell
-def _(n_epochs, ours, own, seconds_loop, seconds_own, seconds_zoo, theirs):
+def _(
+    cnn_accuracy,
+    cnn_seconds,
+    functions_population,
+    functions_seconds,
+    loop_accuracy,
+    loop_seconds,
+    n_epochs,
+):
     notebook.table(
         flylab.study.Table(
             f"{n_epochs} epochs of 4000 signals on this machine",
             ("", "seconds per network", "times as fast as the loop", "test accuracy (%)"),
             [
-                ("PyTorch loop", f"{seconds_loop:.2f}", "1", f"{theirs:.1f} (one seed)"),
+                ("PyTorch loop", f"{loop_seconds:.2f}", "1", f"{loop_accuracy:.1f} (one seed)"),
                 (
                     "your two functions",
-                    f"{seconds_own:.3f}",
-                    f"{seconds_loop / seconds_own:.0f}",
-                    plus_minus(own.results.test_accuracy.isel(learning_rate=0, step=-1)),
+                    f"{functions_seconds:.3f}",
+                    f"{loop_seconds / functions_seconds:.0f}",
+                    plus_minus(functions_population.results.test_accuracy.isel(learning_rate=0, step=-1)),
                 ),
-                ('get_model("cnn")', f"{seconds_zoo:.3f}", f"{seconds_loop / seconds_zoo:.0f}", plus_minus(ours)),
+                (
+                    'get_model("cnn")',
+                    f"{cnn_seconds:.3f}",
+                    f"{loop_seconds / cnn_seconds:.0f}",
+                    plus_minus(cnn_accuracy),
+                ),
             ],
         )
     )
@@ -177,11 +192,10 @@ def _(n_epochs, ours, own, seconds_loop, seconds_own, seconds_zoo, theirs):
 
 
 @app.cell(hide_code=True)
-def _(guess, seconds_loop, seconds_zoo):
-    _factor = seconds_loop / seconds_zoo
+def _(cnn_seconds, guess, loop_seconds):
     mo.md(
-        f"You said {guess.value}; measured: **{_factor:.0f}** (timed once, whatever else this machine was doing: "
-        "a rough number)."
+        f"You said {guess.value}; measured: **{loop_seconds / cnn_seconds:.0f}**. This is a rough number: it was timed "
+        "once, and other programs on this machine affect it."
     )
     return
 
@@ -195,12 +209,12 @@ def _():
 
 
 @app.cell
-def _(n_seeds, ours):
-    lowest, highest = float(ours.min()), float(ours.max())
+def _(cnn_accuracy, n_seeds):
+    lowest, highest = float(cnn_accuracy.min()), float(cnn_accuracy.max())
     mo.md(
-        f"Over {n_seeds} seeds test accuracy lies between {lowest:.1f} and {highest:.1f} %; its mean is "
-        f"{plus_minus(ours)} %. Two networks, one seed each, may differ by {highest - lowest:.1f} points and be the "
-        "same network. Train one, and you have one of these values and do not know which."
+        f"Over {n_seeds} seeds, test accuracy ranges from {lowest:.1f} to {highest:.1f} %; its mean is "
+        f"{plus_minus(cnn_accuracy)} %. Train the same network twice, with two seeds, and the accuracies may differ by "
+        f"{highest - lowest:.1f} points. Train it once, and you get one of these values, and do not know which."
     )
     return
 
@@ -210,19 +224,19 @@ def _():
     mo.md(r"""
     ## 5 · And back
 
-    One member's weights, by the names and in the shapes of PyTorch's layers: `load_state_dict` takes them. (To a
-    file: `flylab.adapters.weights.save_weights`.)
+    `state_dict` gives one member's weights the names and shapes of PyTorch's layers, and `load_state_dict` reads them.
+    (To write them to a file, use `flylab.adapters.weights.save_weights`.)
     """)
     return
 
 
 @app.cell
-def _(CNN, accuracy, ours, zoos):
-    member = jax.tree.map(lambda leaf: leaf[0, 0], zoos.params)  # learning rate 0, seed 0
+def _(CNN, accuracy, cnn_accuracy, cnn_population):
+    member = jax.tree.map(lambda leaf: leaf[0, 0], cnn_population.params)  # the only learning rate, seed 0
     network = CNN()
     network.load_state_dict({name: torch.tensor(np.asarray(leaf)) for name, leaf in state_dict(member).items()})
-    carried = accuracy(network)
-    mo.md(f"Seed 0: **{float(ours[0]):.1f} %** in flylab, **{carried:.1f} %** in PyTorch.")
+    torch_accuracy = accuracy(network)
+    mo.md(f"Seed 0: **{float(cnn_accuracy[0]):.1f} %** in flylab, **{torch_accuracy:.1f} %** in PyTorch.")
     return
 
 
@@ -231,11 +245,11 @@ def _():
     mo.md(r"""
     ## 6 · Your module as it is
 
-    Need not be rewritten to be *measured*: `flylab.evaluate` trains a PyTorch module in a plain loop, seed by seed,
-    and places it among flylab's models. It takes a few minutes:
+    You need not rewrite a module to *measure* it. `flylab.evaluate` trains a PyTorch module in a plain loop, seed by
+    seed, and compares it with flylab's models. It takes a few minutes:
 
     ```python
-    found = flylab.evaluate(CNN, name="my-torch-cnn", preset="quick")
+    evaluation = flylab.evaluate(CNN, name="my-torch-cnn", preset="quick")
     ```
 
     ## Cheat sheet
@@ -243,30 +257,31 @@ def _():
     | PyTorch | flylab |
     |---|---|
     | `nn.Module` with state | `init(key)` → parameters; `apply(params, x)` for one example |
-    | `torch.manual_seed(0)` | a key for every seed; named streams |
+    | `torch.manual_seed(0)` | a random key for every seed, and named streams of random numbers |
     | `for batch in loader: …` | `flylab.Plan(n_steps, batch_size, shuffle=…)` |
     | a loop over seeds and rates | `{"learning_rate": […], "seed": range(10)}` |
-    | `loss.item()` lists | an `xarray.Dataset` with names and units |
-    | `DataLoader` over endless data | `flylab.endless(config)`, made within the step |
+    | lists of `loss.item()` | an `xarray.Dataset` with named dimensions and units |
+    | `DataLoader` over endless data | `flylab.endless(config)`, generated within each step |
 
     ## More to try
 
-    - `shuffle=False` in the plan, as the published protocol has it: is it any worse?
-    - An MLP in place of the CNN: is the ratio larger or smaller? Why? (README has the measured ones.)
+    - Use `shuffle=False` in the plan, like the published protocol. Is it any worse?
+    - Use an MLP in place of the CNN. Is the ratio larger or smaller? Why? (The README has our measurements.)
     - At which width of the network does PyTorch catch up?
 
     ## Further reading
 
-    - The docs page *in PyTorch*: endless data, weights as files.
-    - J. Bradbury et al.: [JAX](https://docs.jax.dev), and its "thinking in JAX".
+    - The docs page *in PyTorch* covers endless data, and weights as files.
+    - J. Bradbury et al.: [JAX](https://docs.jax.dev), and its guide "thinking in JAX".
     """)
     return
 
 
 @app.cell(hide_code=True)
-def _(ours, seconds_loop, seconds_zoo):
+def _(cnn_accuracy, cnn_seconds, loop_seconds):
     if mo.app_meta().mode == "script":
-        print(f"one network: {seconds_loop:.1f} s in the loop, {seconds_zoo:.2f} s here; {plus_minus(ours)} %")
+        print(f"one network: {loop_seconds:.1f} s in PyTorch, {cnn_seconds:.2f} s in flylab")
+        print(f"test accuracy in flylab: {plus_minus(cnn_accuracy)} %")
     return
 
 

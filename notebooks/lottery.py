@@ -21,12 +21,12 @@ def _():
     mo.md(r"""
     # Lottery tickets: what does a good sparse network know?
 
-    Train a network, cut away its smallest weights, set the survivors back to where they began, and train again. The
-    thinned network often learns as well as the full one; a *random* network of the same sparsity does not. Frankle
-    & Carbin (2019) called it a winning ticket: initial weights that happened to be right.
+    Train a network, prune its smallest weights, reset the surviving weights to their initial values, and train again.
+    The sparse network often learns as well as the dense one. A *random* network of the same sparsity does not.
+    Frankle & Carbin (2019) called the sparse network a winning ticket: its initial weights happened to be right.
 
-    But what *is* it that the ticket won? Its initial weights? Or the pattern of connections? On MNIST-1D one can
-    look.
+    But what exactly makes a ticket win? Its initial weights? Or its pattern of connections? On MNIST-1D we can find
+    out.
     """)
     return
 
@@ -34,7 +34,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -45,17 +45,17 @@ def _():
     ## What was claimed
 
     - Frankle & Carbin: with new initial weights, the ticket loses its advantage. **The weights** matter.
-    - Greydanus & Kobak (2024): with new weights it is still better than the dense network; on *shuffled* positions
-      it is not. And the weights that survive in the first layer stand side by side more often than by chance. **The
-      pattern** matters: pruning has discovered that positions have neighbours.
+    - Greydanus & Kobak (2024): with new weights, the ticket is still better than the dense network, but not on
+      *shuffled* positions. And the weights that survive in the first layer are adjacent more often than by chance.
+      **The pattern** matters: pruning has discovered that positions have neighbours.
 
-    The two groups cannot both be right about these networks. And the evidence for the second is a handful of runs;
-    in the authors' notebooks as they stand today, a helper that should seed PyTorch no longer does, so that
+    The two groups cannot both be right about these networks, and the evidence for the second view is a handful of
+    runs. Moreover, in today's version of the authors' notebooks, a helper that should seed PyTorch no longer does so:
     "rewound" tickets in fact start from new weights.
 
     ## Predict before you look
 
-    Networks with 92 % of their weights cut away, trained on *fresh* data that the search never saw:
+    We train networks with 92 % of their weights pruned, on *fresh* data that the search for the ticket never saw:
     """)
     return
 
@@ -81,8 +81,8 @@ def _():
     mo.md(r"""
     ## Run
 
-    Each seed is a whole search, so this is the longest of the studies. It can be interrupted; the same cell goes on
-    where it was.
+    Each seed is a whole search for a ticket, so this study takes the longest. You can interrupt it, and run the cell
+    again to resume.
     """)
     return
 
@@ -90,8 +90,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {lottery.STUDY.minutes[preset.value]:g} minutes on two cores, "
-        "the first time."
+        f"Preset **{preset.value}**: about {lottery.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -131,17 +131,17 @@ def _():
     mo.md(r"""
     ## Reading the error bars
 
-    There are few seeds, for each costs a whole search, so intervals are wide and some verdicts are *undecided*.
-    That is not "no effect". It says: these data are compatible with the claim and with its opposite. `flylab
-    claims` says how many more seeds would settle it; `n_seeds=` trains only the new ones.
+    There are only a few seeds, because each one costs a whole search. So intervals are wide, and some verdicts are
+    *undecided*. This does not mean "no effect". It means that these data are compatible with the claim and with its
+    opposite. `flylab claims` says how many more seeds would settle it, and `n_seeds=` trains only the new ones.
 
-    Note how "why" was asked. Each hypothesis has its own control: the random mask (is it sparsity?), the new
-    weights (is it the initialisation?), the shuffled data (is it neighbourhood?). One number, ticket − dense, would
-    have supported all three stories.
+    Note how the study asks "why". Each hypothesis has its own control: a random mask (is it sparsity?), new initial
+    weights (is it the initialisation?), shuffled data (is it the neighbourhood?). The single number ticket − dense
+    would have supported all three explanations.
 
     ## An experiment: look at the ticket
 
-    For each input position, count the connections that survived in the first layer. Chance would spread them
+    For each input position, count the connections that survived in the first layer. Random pruning would spread them
     evenly.
     """)
     return
@@ -153,8 +153,8 @@ def _(results):
 
     def survivors(mask):
         with style():
-            drawn = Figure(figsize=(9, 3.4))
-            left, right = drawn.subplots(1, 2, width_ratios=(1, 1.3))
+            figure = Figure(figsize=(9, 3.4))
+            left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
             left.bar(range(mask.shape[1]), mask.sum(0), color=COLOURS[1])
             left.axhline(mask.sum() / mask.shape[1], color="0.4", linestyle="--", label="evenly spread")
             left.set(xlabel="input position", ylabel="surviving connections", title="Where connections survive")
@@ -167,7 +167,7 @@ def _(results):
             )
             right.grid(False)
             right.yaxis.get_major_locator().set_params(integer=True)
-        return drawn
+        return figure
 
     notebook.figure(survivors(mask), "surviving connections of the ticket by input position, and its densest units")
     return
@@ -176,16 +176,16 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Black is a connection. Do you see runs of neighbours? Your eyes see runs in noise, too: that is why the claim
-    counts runs of 2, 3 and 4, and compares with random masks that have the *same number of connections per unit*.
+    Black is a connection. Do you see runs of neighbours? Your eyes find runs in noise, too. That is why the claim
+    counts runs of 2, 3 and 4, and compares them with random masks that have the *same number of connections per unit*.
 
     ## More to try
 
-    - `flylab.run("lottery", preset.value, out, one_shot=True)`: prune at once instead of round by round.
-    - `data=flylab.MNIST1D(permutation=flylab.data.shuffled(40))`: search on shuffled data. What will become of
+    - `flylab.run("lottery", preset.value, out, one_shot=True)` prunes once instead of in rounds.
+    - `data=flylab.MNIST1D(permutation=flylab.data.shuffled(40))` searches on shuffled data. What will happen to
       adjacency?
-    - `scope="global"`, `rewind_to=100`: what later work did. Which claims change?
-    - `continuum` has a ticket among its models: where does it stand between MLP and CNN?
+    - `scope="global"` and `rewind_to=100` follow later work. Which claims change?
+    - `continuum` has a ticket among its models. Where is it between MLP and CNN?
 
     ## Further reading
 

@@ -13,7 +13,6 @@ with app.setup:
     from matplotlib.figure import Figure
 
     import flylab
-    from flylab.models import dense
     from flylab.reporting import notebook
     from flylab.results.plots import COLOURS, band, style
     from flylab.results.statistics import plus_minus
@@ -25,12 +24,13 @@ def _():
     mo.md(r"""
     # Which data teach best?
 
-    Usually data are given and the network is learned. Turn it round. The **test** is given: the usual MNIST-1D. The
-    network is given, and so is the time: 300 steps. Which **training data** should it see? Exactly such as will be
-    tested? Cleaner ones, so that it sees what matters? Noisier ones, so that it is hardened?
+    Usually the data are fixed, and the network learns. Here we turn this round. The **test set** is fixed: the default
+    MNIST-1D. So are the network and the training time of 300 steps. Which **training data** should the network see?
+    Data like those of the test? Cleaner ones, which show what matters? Or noisier ones, which make it robust?
 
-    The generator is a function of its hparams, and differentiable in them. So training data can be *descended*: the
-    gradient goes from the loss after the last step, through 300 steps of training, into the noise of the examples.
+    The generator is a differentiable function of its data parameters. So gradient descent can optimise the *training
+    data*: the gradient flows from the loss after the last step, through 300 steps of training, into the noise of the
+    examples.
     """)
     return
 
@@ -53,7 +53,7 @@ def _():
     mo.md(r"""
     ## Predict before you look
 
-    Smooth noise is the troublesome kind: it looks like pieces of digits. In the test its amplitude is 0.25.
+    Smooth noise is the harder kind, because it looks like pieces of digits. In the test set its amplitude is 0.25.
     """)
     return
 
@@ -68,11 +68,11 @@ def _():
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## A source of data with two faces
+    ## A data source for training, another for testing
 
-    `flylab.endless(config)` makes fresh examples within each training step, under the hparams of the member that is
-    trained. Its validation and test sets would have the same hparams, and then the best noise would trivially be
-    none. So we give it another face for the test: whatever the knobs are, it is held on the usual data.
+    `flylab.endless(config)` generates fresh examples within each training step, with the data parameters of the member
+    that is trained. By default, its validation and test sets have the same data parameters, and then the best noise
+    is trivially none. So we change how the source makes these sets: they always have the default data parameters.
     """)
     return
 
@@ -80,30 +80,30 @@ def _():
 @app.cell
 def _(n_steps):
     DATA_PARAMS = ("corr_noise_scale", "scale_coeff", "shear_scale")
-    usual = {name: getattr(flylab.MNIST1D(), name) for name in DATA_PARAMS}
+    default = {name: getattr(flylab.MNIST1D(), name) for name in DATA_PARAMS}
 
-    def tested_on_the_usual(source):
+    def with_default_test(source):
         def evaluation(shared, hparams):
-            fixed = {**knobs, **usual}
-            return source.evaluation(source.prepare(fixed), fixed)
+            test_params = {**hparams, **default}
+            return source.evaluation(source.prepare(test_params), test_params)
 
         return source._replace(evaluation=evaluation)
 
-    source = tested_on_the_usual(flylab.endless(flylab.MNIST1D()))
-    objective = flylab.supervised(dense.shallow())  # a tanh MLP 40-50-10
+    source = with_default_test(flylab.endless(flylab.MNIST1D()))
+    objective = flylab.supervised(flylab.get_model("shallow"))  # a tanh MLP 40-50-10
     plan = flylab.Plan(n_steps, batch_size=50, eval_every=n_steps, optimizer="sgd")
     learning_rate = 0.5
-    usual
-    return DATA_PARAMS, learning_rate, objective, plan, source, usual
+    default
+    return DATA_PARAMS, default, learning_rate, objective, plan, source
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## First the landscape
+    ## First, the landscape
 
-    As long as there is one knob only, one can simply try. A knob that shapes nothing is an axis of the population:
-    one compiled program for all amplitudes.
+    With a single data parameter, you can simply try many values. The amplitude changes no array's shape, so it is an
+    axis of the population: one compiled program trains all amplitudes.
     """)
     return
 
@@ -123,10 +123,10 @@ def _(learning_rate, n_seeds, objective, plan, source):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## Then descend
+    ## Then, descent
 
-    The outer loss is the **validation** loss after the last step. (The test set is for the end. Who descends the
-    test loss has no test set any more.) Two starts: nearly no noise, and far too much.
+    The outer loss is the **validation** loss after the last step. (We keep the test set for the end: once you descend
+    the test loss, you no longer have a test set.) We start from two amplitudes: almost no noise, and far too much.
     """)
     return
 
@@ -140,11 +140,11 @@ def _(learning_rate, n_outer_steps, n_seeds, objective, plan, source):
     descent = MetaPlan(
         plan,
         n_outer_steps,
-        optax.adam(optax.cosine_decay_schedule(0.05, n_outer_steps), b1=0.5, b2=0.9),  # a short memory
+        optax.adam(optax.cosine_decay_schedule(0.05, n_outer_steps), b1=0.5, b2=0.9),  # averages over few steps
         outer=last_valid_loss,
         save_hparams_at=tuple(range(n_outer_steps + 1)),
     )
-    found = metalearn(
+    descended = metalearn(
         objective,
         source,
         descent,
@@ -152,13 +152,13 @@ def _(learning_rate, n_outer_steps, n_seeds, objective, plan, source):
         range(n_seeds),
         fixed={"learning_rate": learning_rate},
     )
-    return descent, found, starts
+    return descended, descent, starts
 
 
 @app.cell
-def _(found, grid, n_outer_steps, n_seeds, starts, usual):
+def _(default, descended, grid, n_outer_steps, n_seeds, starts):
     path = xr.DataArray(
-        found.saved_hparams["corr_noise_scale"],
+        descended.saved_hparams["corr_noise_scale"],
         {"start": list(starts), "seed": range(n_seeds), "outer_step": range(n_outer_steps + 1)},
         ("start", "seed", "outer_step"),
         attrs={"long_name": "amplitude of smooth noise"},
@@ -167,35 +167,36 @@ def _(found, grid, n_outer_steps, n_seeds, starts, usual):
 
     def landscape(grid, path):
         with style():
-            drawn = Figure(figsize=(10, 3.8))
-            left, right = drawn.subplots(1, 2)
+            figure = Figure(figsize=(10, 3.8))
+            left, right = figure.subplots(1, 2)
             band(left, grid.valid_loss, color=COLOURS[2], label="grid", marker="o", markersize=3)
             for start, colour in zip(path.start.values, COLOURS, strict=False):
-                one = path.sel(start=start)
-                band(right, one, color=colour, label=f"from {start:g}")
-                left.axvline(float(one.isel(outer_step=-1).mean()), color=colour, label=f"descent from {start:g} ends")
-            for draw in (left.axvline, right.axhline):
-                draw(usual["corr_noise_scale"], color="0.5", linestyle=":")
+                amplitude = path.sel(start=start)
+                band(right, amplitude, color=colour, label=f"from {start:g}")
+                end = float(amplitude.isel(outer_step=-1).mean())
+                left.axvline(end, color=colour, label=f"end of descent from {start:g}")
+            for draw_line in (left.axvline, right.axhline):
+                draw_line(default["corr_noise_scale"], color="0.5", linestyle=":")
             left.set(xlabel="amplitude of smooth noise in training", ylabel="validation loss (nats)")
             left.set_title("The landscape (dotted: the noise of the test)")
             right.set_title("Descent")
             for ax in (left, right):
                 ax.legend(fontsize=8)
-        return drawn
+        return figure
 
     notebook.figure(landscape(grid, path), "validation loss against the noise of the training data, and two descents")
     return (path,)
 
 
 @app.cell(hide_code=True)
-def _(grid, guess, n_seeds, path, starts, usual):
+def _(default, grid, guess, n_seeds, path, starts):
     ends = path.isel(outer_step=-1)
     mo.md(
         f"""
     You said {guess.value:g}. Descent ends at {plus_minus(ends.sel(start=starts[0]), 2)} from below and at
-    {plus_minus(ends.sel(start=starts[1]), 2)} from above (mean ± half of the 95 % interval over {n_seeds} seeds);
-    the best of the grid is {float(grid.valid_loss.mean("seed").idxmin("corr_noise_scale")):g}. The test has
-    {usual["corr_noise_scale"]:g}.
+    {plus_minus(ends.sel(start=starts[1]), 2)} from above (mean ± half of the 95 % interval over {n_seeds} seeds).
+    The best amplitude of the grid is {float(grid.valid_loss.mean("seed").idxmin("corr_noise_scale")):g}, and the
+    test set's is {default["corr_noise_scale"]:g}.
     """
     )
     return
@@ -204,17 +205,17 @@ def _(grid, guess, n_seeds, path, starts, usual):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## Several knobs at once
+    ## Several data parameters at once
 
-    A grid over three hparams has hundreds of points; a gradient has three components. Start from examples with hardly
-    any variation at all, and descend in noise, scale and shear together.
+    A grid over three data parameters has hundreds of points, but a gradient has only three components. Start from
+    examples with hardly any variation, and descend in noise, scale and shear together.
     """)
     return
 
 
 @app.cell
-def _(DATA_PARAMS, descent, learning_rate, n_seeds, objective, source, usual):
-    together = metalearn(
+def _(DATA_PARAMS, default, descent, learning_rate, n_seeds, objective, source):
+    joint = metalearn(
         objective,
         source,
         descent,
@@ -222,12 +223,12 @@ def _(DATA_PARAMS, descent, learning_rate, n_seeds, objective, source, usual):
         range(n_seeds),
         fixed={"learning_rate": learning_rate},
     )
-    learned = {name: together.hparams[name][0] for name in DATA_PARAMS}  # one value per seed
+    learned = {name: joint.hparams[name][0] for name in DATA_PARAMS}  # one value per seed
     notebook.table(
         flylab.study.Table(
-            "Knobs of the data that teach best",
-            ("knob", "start", "learned (mean ± half of the 95 % interval)", "the test's"),
-            [(name, "0.1", plus_minus(learned[name], 2), f"{usual[name]:g}") for name in DATA_PARAMS],
+            "Data parameters that teach best",
+            ("data parameter", "start", "learned (mean ± half of the 95 % interval)", "test set"),
+            [(name, "0.1", plus_minus(learned[name], 2), f"{default[name]:g}") for name in DATA_PARAMS],
         )
     )
     return (learned,)
@@ -236,13 +237,13 @@ def _(DATA_PARAMS, descent, learning_rate, n_seeds, objective, source, usual):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Which knob came close to the test's value, and which did not care? A knob whose gradient is nearly 0 stays where
-    it is: look at its interval.
+    Which data parameters came close to those of the test set, and which did not? A data parameter whose gradient is
+    almost 0 stays near its start: look at its interval.
 
     ## The test
 
-    Now train new networks: on the usual data, and on the learned ones. Both are tested on the same usual test set,
-    which nothing has seen so far, with seeds that metalearning did not use.
+    Now train new networks on the default data and on the learned data, with seeds that metalearning did not use. Both
+    are tested on the same default test set, which nothing has used so far.
     """)
     return
 
@@ -250,6 +251,7 @@ def _():
 @app.cell
 def _(
     DATA_PARAMS,
+    default,
     learned,
     learning_rate,
     n_seeds,
@@ -257,19 +259,18 @@ def _(
     objective,
     plan,
     source,
-    usual,
 ):
-    def tested(hparams):
-        axes = {"learning_rate": [learning_rate]} | {name: [value] for name, value in hparams.items()}
+    def test_accuracy(data_params):
+        axes = {"learning_rate": [learning_rate]} | {name: [value] for name, value in data_params.items()}
         results = flylab.train_members(objective, source, plan, axes | {"seed": range(100, 100 + 2 * n_seeds)}).results
         return results.test_accuracy.isel(step=-1).squeeze(drop=True)
 
-    best = {name: float(np.mean(learned[name])) for name in DATA_PARAMS}
-    taught = {"usual data": tested(usual), "learned data": tested(best)}
-    gain = taught["learned data"] - taught["usual data"]
+    accuracy_default = test_accuracy(default)
+    accuracy_learned = test_accuracy({name: float(np.mean(learned[name])) for name in DATA_PARAMS})
+    gain = accuracy_learned - accuracy_default
     mo.md(
-        f"Test accuracy after {n_steps} steps: usual data {plus_minus(taught['usual data'])} %, "
-        f"learned data {plus_minus(taught['learned data'])} %; difference, paired by seed, "
+        f"Test accuracy after {n_steps} steps: default data {plus_minus(accuracy_default)} %, "
+        f"learned data {plus_minus(accuracy_learned)} %. The difference, paired by seed, is "
         f"**{plus_minus(gain)}** points."
     )
     return (gain,)
@@ -280,25 +281,27 @@ def _():
     mo.md(r"""
     ## Reading the error bars
 
-    Three sets, three duties. *Training* data teach, the *validation* set chooses (here: the hparams), the *test* set
-    measures, once. The difference is paired: both networks of a pair begin with the same weights. If its interval
-    contains 0, this run does not know which data are better, whatever the validation loss said.
+    Each of the three sets has its task. The *training* data teach. The *validation* set chooses (here, the data
+    parameters). The *test* set measures, once. The difference is paired, because both networks of a pair start from
+    the same weights. If its interval contains 0, this run cannot tell which data are better, whatever the validation
+    loss says.
 
     ## More to try
 
-    - `get_model("cnn")` in place of `get_model("shallow")` (with `optimizer=lambda hparams: optax.adam(hparams["learning_rate"],
-      eps_root=1e-8)` and a rate of 0.01): is the noise that teaches a CNN best the same?
-    - `n_steps`: is the best noise for a short training lower than for a long one? That would be a *curriculum*.
-    - `max_translation` is a whole number, so there is no gradient. What would you do?
-    - Descend the *test's* hparams, upwards: the hardest test for a given network.
+    - Use `get_model("cnn")` in place of `get_model("shallow")`, with a rate of 0.01 and
+      `optimizer=lambda hparams: optax.adam(hparams["learning_rate"], eps_root=1e-8)`. Does the same noise teach a CNN
+      best?
+    - Vary `n_steps`. Is the best noise lower for a short training than for a long one? That would be a *curriculum*.
+    - `max_translation` is an integer, so it has no gradient. What would you do?
+    - Ascend the *test set's* data parameters, to find the hardest test for a given network.
 
     ## Further reading
 
-    - D. Maclaurin, D. Duvenaud, R. Adams, ICML 2015 ([arXiv 1502.03492](https://arxiv.org/abs/1502.03492)): they
-      learned training images, too.
+    - D. Maclaurin, D. Duvenaud, R. Adams, ICML 2015 ([arXiv 1502.03492](https://arxiv.org/abs/1502.03492)), who also
+      learned training images.
     - T. Wang et al.: *Dataset distillation*, 2018 ([arXiv 1811.10959](https://arxiv.org/abs/1811.10959)).
-    - J. Tobin et al.: *Domain randomization*, 2017 ([arXiv 1703.06907](https://arxiv.org/abs/1703.06907)):
-      variation on purpose, chosen by hand.
+    - J. Tobin et al.: *Domain randomization*, 2017 ([arXiv 1703.06907](https://arxiv.org/abs/1703.06907)): deliberate
+      variation, chosen by hand.
     """)
     return
 
@@ -306,7 +309,7 @@ def _():
 @app.cell(hide_code=True)
 def _(gain):
     if mo.app_meta().mode == "script":
-        print(f"learned − usual data: {plus_minus(gain)} points of test accuracy")
+        print(f"learned − default data: {plus_minus(gain)} points of test accuracy")
     return
 
 

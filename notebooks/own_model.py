@@ -11,12 +11,12 @@ with app.setup:
     import marimo as mo
 
     import flylab
-    from flylab.models import convolutional, dense, layers
+    from flylab.models import get_model, layers
     from flylab.reporting import notebook
-    from flylab.results.statistics import interval_text
+    from flylab.results.statistics import interval_text, plus_minus
     from flylab.studies import continuum
 
-    flylab.initialise()  # JAX on all cores, before its first use
+    flylab.initialise()  # set up JAX for all cores before its first use
 
 
 @app.cell(hide_code=True)
@@ -24,13 +24,13 @@ def _():
     mo.md(r"""
     # Your own model
 
-    A model is two functions. `init(key)` makes the parameters, `apply(params, x)` gives ten outputs for **one**
-    signal of 40 numbers. No batches, no classes, no training loop: flylab batches, trains a population, and
-    measures.
+    A model is two functions: `init(key)` makes the parameters, and `apply(params, x)` returns ten outputs for **one**
+    signal of 40 numbers. You write no batches, no classes and no training loop. flylab makes the batches, trains a
+    population, and measures it.
 
-    Ours here is an idea rather than an architecture: *a digit is a set of strokes; which ones occur matters, not
-    where.* So: 16 learned patterns of 9 points are compared with every place of the signal, and of each pattern
-    only its best match is kept.
+    The model in this notebook starts from an idea: *a digit is a set of strokes, and it matters which strokes occur,
+    not where.* So we compare 16 learned patterns of 9 points with every position of the signal, and keep only the
+    best match of each pattern.
     """)
     return
 
@@ -38,7 +38,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -50,13 +50,13 @@ def _():
         return {"patterns": layers.conv1d_init(patterns, 1, 16, 9), "output": layers.linear_init(output, 16, 10)}
 
     def apply(params, x):  # x (40,) → outputs (10,)
-        matches = layers.conv1d(params["patterns"], x[None])  # (16 patterns, 32 places)
+        matches = layers.conv1d(params["patterns"], x[None])  # (16 patterns, 32 positions)
         return layers.linear(params["output"], jnp.max(jax.nn.relu(matches), axis=1))
 
     model = flylab.Model(init, apply)
     mo.md(
-        f"It has {flylab.n_params(model)} parameters; the CNN of flylab has {flylab.n_params(convolutional.cnn())}, the MLP "
-        f"{flylab.n_params(dense.mlp())}."
+        f"The model has {flylab.n_params(model)} parameters. flylab's CNN has {flylab.n_params(get_model('cnn'))}, "
+        f"and its MLP {flylab.n_params(get_model('mlp'))}."
     )
     return (model,)
 
@@ -66,17 +66,17 @@ def _():
     mo.md(r"""
     ## Predict before you look
 
-    `flylab.evaluate` trains it as the study `architectures` trains its own: several seeds, plain and with shuffled
-    positions, and with fewer examples. From that come its accuracy and its **spatial-prior score**: what shuffling
-    costs it, on a scale where the MLP is 0 and the CNN is 1.
+    `flylab.evaluate` trains your model like the study `architectures` trains flylab's: with several seeds, on plain
+    and on shuffled positions, and with fewer examples. The result is an accuracy and a **spatial-prior score**: the
+    accuracy that shuffling costs, on a scale where the MLP is 0 and the CNN is 1.
     """)
     return
 
 
 @app.cell
 def _():
-    _known = {row.model: interval_text(row.plain) for row in continuum.rows(continuum.load_reference())}
-    _label = f"its test accuracy in percent (MLP {_known['mlp']}, CNN {_known['cnn']})"
+    _accuracies = {row.model: interval_text(row.plain) for row in continuum.rows(continuum.load_reference())}
+    _label = f"its test accuracy in percent (MLP {_accuracies['mlp']}, CNN {_accuracies['cnn']})"
     guess_accuracy = mo.ui.slider(10, 100, value=60, label=_label, show_value=True)
     guess_accuracy
     return (guess_accuracy,)
@@ -99,54 +99,53 @@ def _():
 
 @app.cell
 def _(model, out, preset):
-    found = flylab.evaluate(model, name="strokes", preset=preset.value, out=out)
-    notebook.figure(continuum.drawn(found.rows, highlighted="strokes"), "the model among those of flylab")
-    return (found,)
+    evaluation = flylab.evaluate(model, name="strokes", preset=preset.value, out=out)
+    notebook.figure(continuum.drawn(evaluation.rows, highlighted="strokes"), "your model among flylab's models")
+    return (evaluation,)
 
 
 @app.cell(hide_code=True)
-def _(found, guess_accuracy, guess_score, preset):
-    row = found.row
+def _(evaluation, guess_accuracy, guess_score, preset):
+    row = evaluation.row
     mo.md(
         f"""
     - **Accuracy.** You said {guess_accuracy.value} %; measured: {interval_text(row.plain)} %.
     - **Score.** You said {guess_score.value:g}; measured: {interval_text(row.score, 2)}.
-    - **Flags.** {", ".join(found.flags) or "none"}. (A flag says that a score means nothing, e.g. `weak`: near chance.)
+    - **Flags.** {", ".join(evaluation.flags) or "none"}. (A flag marks a score that means nothing; `weak`, for
+      example, marks an accuracy near chance.)
 
-    {"The preset smoke decides nothing: its numbers mean nothing." if preset.value == "smoke" else ""}
+    {"The preset smoke only checks that everything works: its numbers mean nothing." if preset.value == "smoke" else ""}
     """
     )
     return
 
 
 @app.cell
-def _(found):
-    notebook.table(continuum.details(found.row))
+def _(evaluation):
+    notebook.table(continuum.details(evaluation.row))
     return
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    Above: what it makes of fewer examples, and how many points it loses where a knob of the data is turned up in
-    the test only. Green is yours. (The grey models come with flylab; they are shown where the protocol is the
-    same.)
+    The table shows the accuracy with fewer training examples, and the points that the model loses when one data
+    parameter is larger in the test set than in training. In the figure, green is your model. (The grey models come
+    with flylab, and are shown only if the protocol is the same.)
 
     ## Reading the error bars
 
-    The intervals are over seeds of the initialisation, on one data set: they say how sure you can be about *this
-    model on these data*. `fresh_data=True` gives a new data set to each seed, and honest intervals for *data like
-    these*. Is a model better than another? Do not compare bars by eye; take the difference, paired by seed:
+    The intervals are over random initialisations on one data set. They say how sure you can be about *this model on
+    these data*. `fresh_data=True` gives each seed a new data set, and so yields intervals for *data like these*. Is
+    one model better than another? Do not compare bars by eye. Take the difference, paired by seed:
     """)
     return
 
 
 @app.cell
-def _(found):
-    _gap = continuum.last(found.results, "strokes") - continuum.last(found.results, "mlp")
-    mo.md(
-        f"strokes − MLP: **{flylab.results.statistics.plus_minus(_gap)}** points of test accuracy, over {_gap.size} seeds."
-    )
+def _(evaluation):
+    _gap = continuum.last(evaluation.results, "strokes") - continuum.last(evaluation.results, "mlp")
+    mo.md(f"strokes − MLP: **{plus_minus(_gap)}** points of test accuracy over {_gap.size} seeds.")
     return
 
 
@@ -155,8 +154,8 @@ def _():
     mo.md(r"""
     ## An experiment: train it yourself
 
-    `evaluate` is a protocol; underneath is one call. Here is the model's learning rate, swept, with an axis more
-    than the evaluation has.
+    `evaluate` follows a fixed protocol. Underneath it, one function trains populations, and you can call it yourself.
+    Here it trains the model at three learning rates.
     """)
     return
 
@@ -165,7 +164,7 @@ def _():
 def _(model, preset):
     rates = (3e-3, 1e-2, 3e-2)
     _short = preset.value == "smoke"
-    swept = flylab.train_members(
+    accuracy = flylab.train_members(
         flylab.supervised(model),
         flylab.published(),
         flylab.Plan(n_steps=20 if _short else 1000),
@@ -175,7 +174,7 @@ def _(model, preset):
         flylab.study.Table(
             "Test accuracy (%), mean ± half of the 95 % interval",
             ("learning rate", "strokes"),
-            [(f"{rate:g}", flylab.results.statistics.plus_minus(swept.sel(learning_rate=rate))) for rate in rates],
+            [(f"{rate:g}", plus_minus(accuracy.sel(learning_rate=rate))) for rate in rates],
         )
     )
     return
@@ -186,20 +185,19 @@ def _():
     mo.md(r"""
     ## More to try
 
-    - Patterns of 3 points, or of 20. Which length is best, and why about as long as ...? (`building_mnist1d`
-      knows.)
-    - Keep the *two* best matches, or their mean: one line each.
-    - Keep *where* the best match was (`jnp.argmax` has no gradient: what else could you do?).
-    - `jnp.sort(x)` as the first line of `apply`: a model that cannot lose anything by shuffling. Its score?
-    - A PyTorch module, an Equinox module or a scikit-learn pipeline in place of `model` works as well
-      (`from_pytorch`).
+    - Try patterns of 3 points, or of 20. Which length is best, and why? (Compare it with the length of a digit in
+      `building_mnist1d`.)
+    - Keep the *two* best matches, or their mean. Each takes one line.
+    - Keep the *position* of the best match. (`jnp.argmax` has no gradient. What else could you use?)
+    - Make `jnp.sort(x)` the first line of `apply`. This model cannot lose anything by shuffling. What is its score?
+    - Use a PyTorch module, an Equinox module or a scikit-learn pipeline in place of `model` (`from_pytorch`).
 
-    From a terminal, with the two functions in `my_model.py`: `flylab evaluate my_model.py:model`, then `flylab
-    leaderboard`. There the results are found again until the file changes.
+    In a terminal, with the model in `my_model.py`: `flylab evaluate my_model.py:model`, then `flylab leaderboard`. The
+    results are stored, and loaded again until the file changes.
 
     ## Further reading
 
-    - The docs page *your model*, with what can go wrong with the score.
+    - The docs page *your model* says what can go wrong with the score.
     - M. Zaheer et al.: *Deep sets*, NeurIPS 2017 ([arXiv 1703.06114](https://arxiv.org/abs/1703.06114)): models of
       sets.
     """)
@@ -207,9 +205,9 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(found):
+def _(evaluation):
     if mo.app_meta().mode == "script":
-        print(f"strokes: {interval_text(found.row.plain)} %, score {interval_text(found.row.score, 2)}")
+        print(f"strokes: {interval_text(evaluation.row.plain)} %, score {interval_text(evaluation.row.score, 2)}")
     return
 
 

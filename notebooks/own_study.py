@@ -14,28 +14,26 @@ with app.setup:
 
     import flylab
     from flylab import Claim, Plan, Study, train_members
-    from flylab.models import dense
     from flylab.reporting import notebook
     from flylab.results.claims import judge
     from flylab.results.plots import COLOURS, style
     from flylab.results.statistics import interval, plus_minus
     from flylab.runs.runner import execute
-    from flylab.study.protocol import BaseProtocol
-    from flylab.study.study import Table, protocol_of
+    from flylab.study import BaseProtocol, Table, protocol_of
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # Your own study: a question, a claim, and an answer that can disagree
+    # Your own study: a question, a claim, and an answer that may disagree
 
-    A study is a question with everything that it takes to answer it: a **protocol** (what can be changed),
-    **cells** (what has to be compared), **run** (train one cell), **claims** (what you expect, as a region for an
-    effect), a table and a figure. Write the claims first. Then you cannot move the goal.
+    A study is a question and all that is needed to answer it: a **protocol** (the settings), **conditions** (what is
+    compared), **run** (trains one condition), **claims** (what you expect, as a region for an effect), a table and a
+    figure. Write the claims first. Then you cannot move the goalposts.
 
-    The question here: *do small batches teach more?* Given the same number of examples to look at, is it better to
-    learn from 20 at a time, or from 500? Folklore says small, for their noise helps to generalise. But the learning
-    rate must be fair: each batch size gets its own best.
+    The question here: *do small batches teach more?* If all networks see the same number of examples, is it better to
+    learn from 20 at a time, or from 500? Folklore says that small batches are better, because their noise helps to
+    generalise. To be fair, each batch size gets its own best learning rate.
     """)
     return
 
@@ -62,7 +60,8 @@ def _():
     mo.md(r"""
     ## Protocol
 
-    A frozen dataclass; every field would be a flag on the command line, its docstring the help.
+    The protocol is a frozen dataclass. Each field becomes an option on the command line, and its docstring the
+    option's help.
     """)
     return
 
@@ -75,9 +74,9 @@ class Protocol(BaseProtocol):
     batch_sizes: tuple[int, ...] = (20, 100, 500)
     """Examples per step."""
     n_examples: int = 100_000
-    """Examples to look at, whatever the batch size."""
+    """Examples seen in training, the same for every batch size."""
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
-    """Learning rates of Adam, of which each batch size has its best by validation accuracy."""
+    """Learning rates of Adam; each batch size gets its best one by validation accuracy."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,11 +86,11 @@ class Protocol(BaseProtocol):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## Cells and run
+    ## Conditions and run
 
-    What changes the *shape* of the computation is a cell: another batch size is another compiled program. What does
-    not is an axis of the population: learning rates and seeds. `run` is pure: the same protocol, condition, seeds and
-    key give the same numbers.
+    A setting that changes the *shape* of the computation makes a condition: each batch size is a compiled program of
+    its own. Settings that do not, like learning rates and seeds, are axes of the population. `run` is pure: the same
+    protocol, condition, seeds and key give the same numbers.
     """)
     return
 
@@ -105,11 +104,11 @@ def _():
         n_steps = protocol.n_examples // condition["batch_size"]
         plan = Plan(n_steps, condition["batch_size"], eval_every=n_steps)
         grid = {"learning_rate": protocol.rates, "seed": seeds}
-        objective = flylab.supervised(dense.mlp())
-        found = train_members(objective, flylab.published(), plan, grid, key=key, progress=progress).results
-        return found[["valid_accuracy", "test_accuracy"]].isel(step=-1, drop=True)
+        objective = flylab.supervised(flylab.get_model("mlp"))
+        results = train_members(objective, flylab.published(), plan, grid, key=key, progress=progress).results
+        return results[["valid_accuracy", "test_accuracy"]].isel(step=-1, drop=True)
 
-    return cells, run
+    return conditions, run
 
 
 @app.cell(hide_code=True)
@@ -117,8 +116,8 @@ def _():
     mo.md(r"""
     ## Claims
 
-    An effect turns results into **one value per seed**, paired; the region says where its mean should lie. The
-    second claim is one of *equivalence*: it needs a margin, and fails if the interval is wide.
+    An effect turns results into **one value per seed**, here a paired difference. The region says where the mean effect
+    should lie. The second claim is one of *equivalence*: it needs a margin, and a wide interval cannot support it.
     """)
     return
 
@@ -126,10 +125,10 @@ def _():
 @app.cell
 def _():
     def accuracy(results, batch_size):
-        """Test accuracy at the batch size's own best rate, over seed. The rate is chosen on the validation set."""
-        one = results.sel(batch_size=batch_size)
-        best = one.valid_accuracy.mean("seed").idxmax("learning_rate")
-        return one.test_accuracy.sel(learning_rate=best)
+        """Return the test accuracy of each seed, at the learning rate with the best validation accuracy."""
+        condition = results.sel(batch_size=batch_size)
+        best_rate = condition.valid_accuracy.mean("seed").idxmax("learning_rate")
+        return condition.test_accuracy.sel(learning_rate=best_rate)
 
     def difference(results, small, large):
         return accuracy(results, small) - accuracy(results, large)
@@ -164,33 +163,33 @@ def _():
     mo.md(r"""
     ## Table and figure
 
-    They read the results and nothing else, so they can be changed without training again.
+    Table and figure read only the results, so you can change them without training again.
     """)
     return
 
 
 @app.cell
-def _(CLAIMS, cells, run):
+def _(CLAIMS, conditions, run):
     def table(results):
         rates = results.learning_rate.values
         rows = []
         for size in results.batch_size.values:
-            one = results.test_accuracy.sel(batch_size=size)
-            rows.append((str(size), *(plus_minus(one.sel(learning_rate=rate)) for rate in rates)))
+            accuracy = results.test_accuracy.sel(batch_size=size)
+            rows.append((str(size), *(plus_minus(accuracy.sel(learning_rate=rate)) for rate in rates)))
         columns = ("batch size", *(f"rate {rate:g}" for rate in rates))
         return Table("Test accuracy (%), mean ± half of the 95 % interval", columns, rows)
 
     def figure(results):
         with style():
-            drawn = Figure(figsize=(7, 3.8))
-            ax = drawn.subplots()
+            figure = Figure(figsize=(7, 3.8))
+            ax = figure.subplots()
             for i, (size, colour) in enumerate(zip(results.batch_size.values, COLOURS, strict=False)):
-                one = results.test_accuracy.sel(batch_size=size)
-                found = [interval(one.sel(learning_rate=rate))[:3] for rate in results.learning_rate.values]
-                mean, low, high = np.array(found).T
-                reach = (mean - low, high - mean)
-                at = results.learning_rate * 1.03**i  # side by side
-                ax.errorbar(at, mean, reach, fmt="o-", color=colour, capsize=3, label=str(size))
+                accuracy = results.test_accuracy.sel(batch_size=size)
+                intervals = [interval(accuracy.sel(learning_rate=rate))[:3] for rate in results.learning_rate.values]
+                mean, low, high = np.array(intervals).T
+                error = (mean - low, high - mean)
+                x = results.learning_rate * 1.03**i  # set bars side by side
+                ax.errorbar(x, mean, error, fmt="o-", color=colour, capsize=3, label=str(size))
             ax.set(
                 xscale="log",
                 xlabel="learning rate",
@@ -198,10 +197,10 @@ def _(CLAIMS, cells, run):
                 title="The same number of examples seen",
             )
             ax.legend(title="batch size")
-        return drawn
+        return figure
 
     STUDY = Study(
-        question="Given the same number of examples to look at, do small batches teach more?",
+        question="Given the same number of training examples, do small batches teach more?",
         presets={
             "smoke": Protocol(n_seeds=2, n_examples=2000, rates=(1e-3, 1e-2)),
             "quick": Protocol(n_seeds=8),
@@ -223,8 +222,8 @@ def _():
     mo.md(r"""
     ## Run
 
-    `force=True` trains every time: in a notebook, flylab cannot know what a cell's code depends on. As a file in a
-    package (see the end) the study is found again after it ran, and goes on after a crash.
+    `force=True` trains every time, because in a notebook flylab cannot know what a cell's code depends on. In a package
+    (see the end), the study's results are stored and loaded again, and an interrupted run resumes.
     """)
     return
 
@@ -244,7 +243,7 @@ def _(results, table):
 
 @app.cell
 def _(STUDY, results):
-    verdicts = judge(STUDY.claims, results, {name: STUDY.cells(protocol) for name, protocol in STUDY.presets.items()})
+    verdicts = judge(STUDY.claims, results, {name: STUDY.conditions(preset) for name, preset in STUDY.presets.items()})
     notebook.claims(verdicts)
     return (verdicts,)
 
@@ -260,36 +259,35 @@ def _():
     mo.md(r"""
     ## Reading the error bars
 
-    Suppose you had compared at one learning rate, the usual 0.01. Would the verdict be the same? The figure tells.
-    Most "A is better than B" in machine learning is decided by such a choice, and no error bar shows it. That is
-    why the rate is part of the claim's effect, and why it is chosen on the validation set: chosen on the test set,
-    whoever has more rates to choose from wins.
+    Suppose that you had compared the batch sizes at a single learning rate, the common 0.01. Would the verdict be the
+    same? The figure tells. Such a choice often decides whether "A is better than B", and no error bar shows it. That
+    is why the choice of the rate is part of the claim's effect. It is made on the validation set: on the test set, the
+    method with more rates to choose from would win.
 
     ## More to try
 
-    - A referee says: "Small batches take more *time*." Add a claim at equal numbers of *steps*.
+    - A referee says: "Small batches take more *time*." Add a claim for an equal number of *steps*.
     - `Protocol(batch_sizes=(5, 20, 100, 500, 2000))`: is there an optimum?
-    - Do it with `flylab.endless()` in place of `flylab.published()`: with nothing to memorise, does noise still
-      help?
+    - Use `flylab.endless()` in place of `flylab.published()`. With nothing to memorise, does noise still help?
 
     ## Make it a package
 
-    Put the cells above into a file, `batch_size.py`, and beside it a `pyproject.toml` with
+    Copy the code above into a file `batch_size.py`, and add a `pyproject.toml` with
 
     ```toml
     [project.entry-points."flylab.studies"]
     batch_size = "batch_size"
     ```
 
-    After `pip install .`, `flylab list` knows it, `flylab run batch-size --preset quick` runs it, and `flylab
-    claims` and `flylab report` show it like all others. The docs page *your study* has a complete one.
+    After `pip install .`, `flylab list` shows your study, `flylab run batch-size` runs it, and `flylab claims` and
+    `flylab report` treat it like any other. The docs page *your study* has a complete example.
 
     ## Further reading
 
     - N. Keskar et al.: *On large-batch training for deep learning*, ICLR 2017 ([arXiv
       1609.04836](https://arxiv.org/abs/1609.04836)).
     - C. Shallue et al.: *Measuring the effects of data parallelism on neural network training*, JMLR 2019 ([arXiv
-      1811.03600](https://arxiv.org/abs/1811.03600)): what remains once everything is tuned.
+      1811.03600](https://arxiv.org/abs/1811.03600)): what remains of the effect once everything is tuned.
     """)
     return
 

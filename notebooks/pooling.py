@@ -19,12 +19,12 @@ def _():
     mo.md(r"""
     # Is pooling any good?
 
-    Pooling takes the maximum, or the average, of neighbouring outputs of a convolution. It was in nearly every
-    convolutional network for twenty years, and then left many of them: strided convolutions do as well, one reads,
-    if there are data enough. Both can be true. A prior is worth most to those who have seen little.
+    Pooling takes the maximum, or the average, of neighbouring outputs of a convolution. For twenty years, nearly every
+    convolutional network had it. Then many networks dropped it: strided convolutions do as well, one reads, if there
+    are enough data. Both can be true, because a prior is worth most to a network that has seen little.
 
-    Here a small CNN learns MNIST-1D without pooling, with stride 2 instead, and with three kinds of pooling, from
-    few examples, from many, and from an endless stream in which none comes twice.
+    Here a small CNN learns MNIST-1D without pooling, with stride 2 instead, and with three kinds of pooling. It learns
+    from few examples, from many, and from an endless stream in which no example comes twice.
     """)
     return
 
@@ -32,7 +32,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -42,9 +42,9 @@ def _():
     mo.md(r"""
     ## What was claimed
 
-    Greydanus & Kobak's notebook: with 1000 examples, pooling reaches 78 to 80 % and no pooling 60 %. With many
-    examples, their essay says, there is "not much difference"; a caption of the paper says that pooling *hinders*
-    then. One network each.
+    In Greydanus & Kobak's notebook, networks with pooling reach 78 to 80 % from 1000 examples, and those without reach
+    60 %. With many examples, says their essay, there is "not much difference"; a caption in the paper says that
+    pooling then *hinders*. Each number comes from a single network.
 
     ## Predict before you look
     """)
@@ -78,8 +78,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {pooling.STUDY.minutes[preset.value]:g} minutes on two cores, "
-        "the first time."
+        f"Preset **{preset.value}**: about {pooling.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -113,9 +113,9 @@ def _():
     mo.md(r"""
     ## Reading the error bars: how to say "no difference"
 
-    A test that finds no significant difference has found nothing, and with few seeds that is easy. To *claim* that
-    two things are equal, you name a margin first, here ±1 point, and then show that the whole interval lies within
-    it. That is what the claims "differs from none by less than 1 point" do. Here are the seeds behind them:
+    A test that finds no significant difference proves nothing: with few seeds, that is easy. To *claim* that two things
+    are equal, first name a margin, here ±1 point. Then show that the whole interval lies within it. The claims
+    "differs from none by less than 1 point" do this. Here are the seeds behind them:
     """)
     return
 
@@ -139,9 +139,9 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## An experiment: what is it about pooling?
+    ## An experiment: what makes pooling work?
 
-    Stride 2 makes the layer as small as pooling does, and does nothing else. If pooling helped because later layers
+    Stride 2 makes the layers as small as pooling does, and does nothing else. If pooling helped because later layers
     are smaller, stride would help as well.
     """)
     return
@@ -165,16 +165,16 @@ def _(results):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    What do the three true poolings have in common that stride lacks? Say it in one sentence, then think of a sixth
-    kind of layer that would tell whether you are right. (`flylab.models.convolutional.pooling_cnn` is short; write yours as
-    in `own_model`.)
+    What do the three kinds of pooling have in common that stride lacks? Say it in one sentence. Then think of a sixth
+    kind of layer that would tell whether you are right. (`flylab.models.convolutional.pooling_cnn` is short. Write
+    your own as in `own_model`.)
 
     ## More to try
 
     - `flylab.run("pooling", preset.value, out, train_sizes=(250, 500, 1000))`: is there a number of examples so
       small that pooling stops helping?
-    - `data=flylab.MNIST1D(n_valid=0, max_translation=1)`: does pooling help where nothing is shifted?
-    - The preset `paper` has six sizes, and tests the claim that pooling hinders with 50 000 examples.
+    - `data=flylab.MNIST1D(n_valid=0, max_translation=1)`: does pooling help if no signal is shifted?
+    - The preset `paper` has six training-set sizes. It tests the claim that pooling hinders with 50 000 examples.
 
     ## Further reading
 

@@ -18,17 +18,17 @@ with app.setup:
     from flylab.results.statistics import plus_minus
     from flylab.studies import self_supervised
 
-    flylab.initialise()  # JAX on all cores, before its first use
+    flylab.initialise()  # set up JAX for all cores before its first use
 
 
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    # Learning without being told
+    # Learning without labels
 
-    Show a network two distorted copies of the same signal, among a hundred others, and let it learn which belong
-    together. Nobody tells it what a digit is. Afterwards, is what it has learned any use for telling digits apart?
-    And *where* in the network is it: at the end, or further in?
+    Show a network two distorted copies of a signal, among those of a hundred others, and let it learn which belong
+    together. Nobody tells it what a digit is. Does what it has learned help to tell digits apart? And *which layer* of
+    the network helps most: the last one, or one further in?
     """)
     return
 
@@ -36,7 +36,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -46,8 +46,8 @@ def _():
     mo.md(r"""
     ## Two views of one signal
 
-    This is what the network is given: shift, slope and level are made arbitrary. What it is to recognise is what is
-    left.
+    A view is a copy of a signal with a random shift, slope and offset. Here is what the network sees. It must recognise
+    a signal by what all its views have in common.
     """)
     return
 
@@ -57,14 +57,14 @@ def _():
     def views(n_views=4):
         signals = flylab.published(flylab.MNIST1D(n_valid=0)).train.x[:3].astype(np.float32)
         with style():
-            drawn = Figure(figsize=(9, 2.6))
-            for i, (signal, ax) in enumerate(zip(signals, drawn.subplots(1, 3, sharey=True), strict=True)):
+            figure = Figure(figsize=(9, 2.6))
+            for i, (signal, ax) in enumerate(zip(signals, figure.subplots(1, 3, sharey=True), strict=True)):
                 keys = jax.random.split(jax.random.key(i), n_views)
-                for one in jax.vmap(view, (0, None))(keys, signal):
-                    ax.plot(one, color=COLOURS[0], alpha=0.5, linewidth=1)
+                for signal_view in jax.vmap(view, (0, None))(keys, signal):
+                    ax.plot(signal_view, color=COLOURS[0], alpha=0.5, linewidth=1)
                 ax.plot(signal, color="black", linewidth=1.4)
-                ax.set(xlabel="position", title=f"signal {i} (black) and views of it")
-        return drawn
+                ax.set(xlabel="position", title=f"signal {i} (black) and its views")
+        return figure
 
     notebook.figure(views(), "three signals, each with four random views of it")
     return
@@ -75,9 +75,9 @@ def _():
     mo.md(r"""
     ## What was claimed
 
-    Greydanus & Kobak (2024, figure 8): a linear classifier reads 82 % from the layer before the projection head,
-    where the raw signal gives 33 %. And accuracy peaks *inside* the network and is lower at the output, the very
-    thing that was trained. Bordes et al. (2023) gave it a name: guillotine. You cut off the head.
+    Greydanus & Kobak (2024, figure 8) report that a linear classifier on the layer before the projection head reaches
+    82 %. On the raw signal it reaches 33 %. Accuracy peaks *inside* the network, and is lower at the output, although
+    the output is what was trained. Bordes et al. (2023) called the remedy guillotine regularization: cut off the head.
 
     ## Predict before you look
     """)
@@ -111,8 +111,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {self_supervised.STUDY.minutes[preset.value]:g} minutes on two cores, "
-        "the first time."
+        f"Preset **{preset.value}**: about {self_supervised.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -152,9 +152,9 @@ def _():
     mo.md(r"""
     ## Reading the error bars: when the sources disagree
 
-    *In which layer* is the peak? The paper says one thing, its notebook another; here each is a claim of its own,
-    and the two cannot both be supported. The best layer of one run is the greatest of a few noisy numbers, so with
-    one run per head you would be sure to find *a* peak. Count the seeds instead:
+    *Which layer* has the peak? The paper and its notebook disagree. Here each statement is a claim of its own, and the
+    two cannot both be supported. The best layer of one run is the largest of a few noisy numbers, so from one run per
+    head you would always find *a* peak. Count the seeds instead:
     """)
     return
 
@@ -168,7 +168,7 @@ def _(results):
 
     notebook.table(
         flylab.study.Table(
-            "Number of seeds in which a layer is the most accurate one",
+            "Number of seeds in which a layer is the most accurate",
             ("head", *(f"layer {layer}" for layer in _layers)),
             [(self_supervised.TITLES[head], *seeds_best(head)) for head in results["head"].values],
         )
@@ -181,8 +181,8 @@ def _():
     mo.md(r"""
     ## An experiment: is it the training?
 
-    A convolution with *random* weights already makes something of a signal. In the figure's lower row, compare the
-    map before training with the one after. Then think: which control would you need for the sentence "SimCLR learns
+    Even a convolution with *random* weights extracts features from a signal. In the lower row of the figure, compare
+    the map before training with the map after it. Which control would you need for the sentence "SimCLR learns
     digits"?
     """)
     return
@@ -193,10 +193,10 @@ def _(results):
     _raw = self_supervised.at_layer(results, 0, "default")
     _before_head = self_supervised.at_layer(results, self_supervised.BEFORE_HEAD, "default")
     mo.md(
-        f"Linear accuracy: {plus_minus(_raw)} % of the raw signal, {plus_minus(_before_head)} % before the head, "
-        f"a gain of {plus_minus(_before_head - _raw)} points. How much of it would an untrained network have? "
-        "Measure it: `flylab.models.convolutional.cnn_layers` gives every layer of a network, `get_model('cnn').init(key)` an "
-        "untrained one."
+        f"Linear accuracy: {plus_minus(_raw)} % on the raw signal, {plus_minus(_before_head)} % before the head, "
+        f"a gain of {plus_minus(_before_head - _raw)} points. How much of this gain would an untrained network have? "
+        "Measure it: `get_model('cnn').init(key)` makes the parameters of an untrained network, and "
+        "`flylab.models.convolutional.cnn_layers(params, x)` returns its layers."
     )
     return
 
@@ -206,10 +206,10 @@ def _():
     mo.md(r"""
     ## More to try
 
-    - `flylab.run("self_supervised", preset.value, out, objectives=("simclr", "vicreg"))`: another objective.
-    - `embedding_size=64`, `batch_size=500`: more negatives. Does the peak move?
-    - Invent a view. If views also reversed the signal, which digits would become the same? Write it (docs page
-      *self-supervised*), and look at the confusion.
+    - `flylab.run("self_supervised", preset.value, out, objectives=("simclr", "vicreg"))` adds another objective.
+    - `embedding_size=64`, `batch_size=500`: with more negatives, does the peak move?
+    - Invent a view. If views also reversed the signal, which digits would become the same? Write such a view (see the
+      docs page *self-supervised*), and look at which classes are confused.
 
     ## Further reading
 

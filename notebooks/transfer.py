@@ -20,9 +20,9 @@ def _():
     mo.md(r"""
     # Does what helps a fly help an elephant?
 
-    That is the question about every small laboratory. An activation function was metalearned on MNIST-1D, with one
-    hidden layer, in the notebook `activation`. Take it out of its laboratory: into a convolutional network with
-    three layers, on images, under another optimiser. Is it still any good?
+    Every small laboratory must face this question. In the notebook `activation`, an activation function was metalearned
+    on MNIST-1D, in a network with one hidden layer. Now we take it out of the laboratory: into a convolutional network
+    with three layers, on images, with another optimiser. Does it still help?
     """)
     return
 
@@ -30,7 +30,7 @@ def _():
 @app.cell
 def _():
     preset = mo.ui.dropdown(["smoke", "quick", "paper"], os.environ.get("FLYLAB_PRESET", "quick"), label="preset")
-    out = "runs"  # the folder of all runs: what is there is not trained again
+    out = "runs"  # the folder of all runs; a finished run is loaded, not trained again
     preset
     return out, preset
 
@@ -40,13 +40,13 @@ def _():
     mo.md(r"""
     ## What was claimed
 
-    The essay (Greydanus 2020), of MNIST and CIFAR-10: the learned function had the lowest or second-lowest training
-    loss over the first epoch, and a middle rank by final test loss. That is, it learns fast, and is nothing special
-    in the end. By default this study uses scikit-learn's 1797 handwritten digits, which need no download.
+    The essay (Greydanus 2020) reports on MNIST and CIFAR-10. The learned function had the lowest or second-lowest
+    training loss over the first epoch, and a middle rank by final test loss. So networks with it learn fast, but end
+    up nothing special. By default, this study uses scikit-learn's 1797 handwritten digits, which need no download.
 
     ## Predict before you look
 
-    Nine activation functions, rank 1 is the best:
+    There are nine activation functions, and rank 1 is the best.
     """)
     return
 
@@ -76,8 +76,8 @@ def _():
 @app.cell(hide_code=True)
 def _(preset):
     mo.md(
-        f"Preset **{preset.value}**: about {transfer.STUDY.minutes[preset.value]:g} minutes on two cores, "
-        "the first time."
+        f"Preset **{preset.value}**: about {transfer.STUDY.minutes[preset.value]:g} minutes on two cores "
+        "the first time; after that, the results are loaded."
     )
     return
 
@@ -94,7 +94,7 @@ def _(guess_early, guess_final, results):
     mo.md(
         f"""
     - **First epoch.** {notebook.answer(results, "transfer-early", guess_early.value)}
-    - **In the end.** {notebook.answer(results, "transfer-final", guess_final.value)}
+    - **At the end.** {notebook.answer(results, "transfer-final", guess_final.value)}
     """
     )
     return
@@ -117,15 +117,15 @@ def _():
     mo.md(r"""
     ## Reading the error bars: when a claim is refuted
 
-    *Refuted* means: here, under this protocol, the effect is not where the claim says. It does not mean that the
-    authors saw something else on *their* images. What differs? The images, their number, the batch size, the
-    network. A refutation narrows down where a claim holds; it stands in the ledger like any other result, and no
-    protocol is bent until it goes away.
+    *Refuted* means that under this protocol, the effect does not lie where the claim says. It does not mean that the
+    authors were wrong about *their* images. The images, their number, the batch size and the network all differ. A
+    refutation narrows down where a claim holds. flylab reports it like any other result, and does not bend a protocol
+    until it goes away.
 
-    A **rank** is a treacherous effect, too. It depends on who else is in the race: add three bad functions, and
-    everybody's rank improves. Compare ranks with the losses behind them.
+    A **rank** is also a treacherous effect, because it depends on the rivals. Replace three good rivals by bad ones,
+    and the rank of all others improves. Compare ranks with the losses behind them.
 
-    ## An experiment: the race, seed by seed
+    ## An experiment: the comparison, seed by seed
     """)
     return
 
@@ -137,9 +137,9 @@ def _(results):
     _winner = str(results.first_epoch_loss.mean("seed").idxmin("activation").item())
     _behind = 100 * (results.first_epoch_loss.sel(activation="learned") / _best - 1)
     mo.md(
-        f"Over the first epoch the learned function was among the first two in **{int((_early <= 2).sum())} of "
+        f"Over the first epoch, the learned function ranked first or second in **{int((_early <= 2).sum())} of "
         f"{_early.size}** seeds. Its training loss was {plus_minus(_behind)} % above that of the best function of each "
-        f"seed ({activations.title(_winner)} has the best mean)."
+        f"seed. ({activations.title(_winner)} has the lowest mean loss.)"
     )
     return
 
@@ -149,17 +149,17 @@ def _():
     mo.md(r"""
     ## More to try
 
-    - The essay's images: `flylab.run("transfer", preset.value, out, dataset="mnist")` downloads them (it needs `pip
-      install "flylab[images]"`). Give `n_train=5000` as well, or be patient.
-    - `learning_rate=3e-3`: whose rank changes most? What does that say about ranks at *one* rate?
-    - Metalearn a function on noisier MNIST-1D (`activation`), save it with `flylab.models.activations.save_weights`, and
-      race it.
+    - Use the essay's images: `flylab.run("transfer", preset.value, out, dataset="mnist")` downloads them (it needs
+      `pip install "flylab[images]"`). Add `n_train=5000`, or be patient.
+    - `learning_rate=3e-3`: which rank changes most? What does that say about ranks at a *single* rate?
+    - Metalearn a function on noisier MNIST-1D (`activation`), save it with
+      `flylab.models.activations.save_weights`, and test it in the same way.
 
     ## Further reading
 
     - S. Greydanus: [*Scaling down deep learning*](https://greydanus.github.io/2020/12/01/scaling-down/), 2020.
     - P. Ramachandran, B. Zoph, Q. Le: *Searching for activation functions*, 2017 ([arXiv
-      1710.05941](https://arxiv.org/abs/1710.05941)): a search whose finds transferred.
+      1710.05941](https://arxiv.org/abs/1710.05941)): a search whose results did transfer.
     """)
     return
 

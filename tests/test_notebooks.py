@@ -1,4 +1,4 @@
-"""The notebooks run, from top to bottom, in marimo, as scripts and exported for Jupyter, and show what they promise."""
+"""The notebooks run from top to bottom in marimo, as scripts, and exported for Jupyter, and show what they promise."""
 
 import importlib.util
 import json
@@ -33,41 +33,44 @@ def imported(name: str) -> ModuleType:
 
 
 export = imported("export")
-OURS = sorted({path.stem for path in (ROOT / "src/flylab/studies").glob("[!_]*.py")} - {"train"})  # quickstart's
+STUDIES = sorted(
+    {path.stem for path in (ROOT / "src/flylab/studies").glob("[!_]*.py")} - {"train"}
+)  # quickstart runs train
 OTHERS = ("building_mnist1d", "from_pytorch", "metalearning_the_data", "own_model", "own_study", "quickstart")
 FAST = ("building_mnist1d", "quickstart")
 
 
-def check_quickstart(found: dict[str, Any]) -> None:
-    assert set(found["gap"]) == {"plain", "shuffled"}
-    assert all(interval(values).n == 2 for values in found["gap"].values())
+def check_quickstart(variables: dict[str, Any]) -> None:
+    assert set(variables["gap"]) == {"plain", "shuffled"}
+    assert all(interval(values).n == 2 for values in variables["gap"].values())
 
 
-def check_building(found: dict[str, Any]) -> None:
-    assert found["largest_difference"] < 1e-12
-    assert found["same_labels"]
-    assert found["hardest"] == "shift"
+def check_building(variables: dict[str, Any]) -> None:
+    assert variables["largest_difference"] < 1e-12
+    assert variables["same_labels"]
+    assert variables["hardest"] == "shift"
 
 
-def check_own_model(found: dict[str, Any]) -> None:
-    assert found["found"].row.n_params == flylab.n_params(found["model"]) == 16 * 9 + 16 + 16 * 10 + 10
+def check_own_model(variables: dict[str, Any]) -> None:
+    n_params = flylab.n_params(variables["model"])
+    assert variables["evaluation"].row.n_params == n_params == 16 * 9 + 16 + 16 * 10 + 10
 
 
-def check_own_study(found: dict[str, Any]) -> None:
-    assert [one.id for one in found["verdicts"]] == ["small-better", "middle-equal"]
-    assert all(one.n_seeds == 2 for one in found["verdicts"])
+def check_own_study(variables: dict[str, Any]) -> None:
+    assert [verdict.id for verdict in variables["verdicts"]] == ["small-better", "middle-equal"]
+    assert all(verdict.n_seeds == 2 for verdict in variables["verdicts"])
 
 
-def check_metalearning(found: dict[str, Any]) -> None:
-    path = found["path"]
+def check_metalearning(variables: dict[str, Any]) -> None:
+    path = variables["path"]
     np.testing.assert_allclose(path.isel(outer_step=0).mean("seed"), path.start, rtol=1e-6)
-    assert (path.sel(start=0.6).isel(outer_step=-1) < 0.6).all()  # too much noise: it goes down
-    assert found["gain"].size == 4
+    assert (path.sel(start=0.6).isel(outer_step=-1) < 0.6).all()  # from too much noise, descent reduces it
+    assert variables["gain"].size == 4
 
 
-def check_from_pytorch(found: dict[str, Any]) -> None:
-    assert abs(found["carried"] - float(found["ours"][0])) < 0.11
-    assert found["seconds_zoo"] > 0
+def check_from_pytorch(variables: dict[str, Any]) -> None:
+    assert abs(variables["torch_accuracy"] - float(variables["cnn_accuracy"][0])) < 0.11
+    assert variables["cnn_seconds"] > 0
 
 
 CHECKS = dict(
@@ -79,42 +82,42 @@ CHECKS = dict(
 )
 
 
-def check_study(name: str, found: dict[str, Any]) -> None:
-    results = found["results"]
+def check_study(name: str, variables: dict[str, Any]) -> None:
+    results = variables["results"]
     assert (results.attrs["study"], results.attrs["preset"]) == (name, "smoke")
-    assert any(one.effect is not None for one in flylab.verdicts(results))
+    assert any(verdict.effect is not None for verdict in flylab.verdicts(results))
 
 
-def test_there_is_one_for_every_study():
-    assert export.names() == sorted([*OURS, *OTHERS])
+def test_every_study_has_a_notebook():
+    assert export.names() == sorted([*STUDIES, *OTHERS])
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in export.names()])
 def test_notebook(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLYLAB_PRESET", "smoke")
-    outputs, found = imported(name).app.run()  # raises what a cell raises
-    pictures = [one for one in outputs if isinstance(one, Shown) and one.html.startswith("<img")]
-    tables = [one for one in outputs if isinstance(one, Shown) and "<table" in one.html]
-    assert len(pictures) >= (0 if name == "from_pytorch" else 1)
-    assert tables
-    check_study(name, dict(found)) if name in OURS else CHECKS[name](dict(found))
+    outputs, variables = imported(name).app.run()  # raises what a cell raises
+    shown = [output for output in outputs if isinstance(output, Shown)]
+    assert name == "from_pytorch" or any(output.html.startswith("<img") for output in shown)
+    assert any("<table" in output.html for output in shown)
+    check_study(name, dict(variables)) if name in STUDIES else CHECKS[name](dict(variables))
 
 
 @pytest.mark.slow
 def test_as_a_script(tmp_path):
     environment = {**os.environ, "FLYLAB_PRESET": "smoke"}
     command = [sys.executable, "-W", "error", NOTEBOOKS / "quickstart.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"CNN − MLP, shuffled: -?\d+\.\d ± \d+\.\d points", done.stdout)
+    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert re.search(r"CNN − MLP, shuffled: -?\d+\.\d ± \d+\.\d points", process.stdout)
     assert (tmp_path / "runs" / "train").is_dir()
 
 
-def test_marimo_finds_nothing_to_mend():
+def test_marimo_check_passes():
     paths = [NOTEBOOKS / f"{name}.py" for name in export.names()]
-    done = subprocess.run([sys.executable, "-m", "marimo", "check", "--strict", *paths], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = [sys.executable, "-m", "marimo", "check", "--strict", *paths]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def test_the_committed_export_is_current():
@@ -125,7 +128,7 @@ def test_the_committed_export_is_current():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["quickstart", "from_pytorch"])
 def test_export_runs_without_marimo_s_runtime(name, tmp_path, monkeypatch, capsys):
-    """Cell by cell in one namespace, as in Jupyter; the cell that installs is only read."""
+    """Run cell by cell in one namespace, as in Jupyter; the cell that installs packages is not run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLYLAB_PRESET", "smoke")
     cells = json.loads(export.exported(name))["cells"]
@@ -140,8 +143,8 @@ def test_export_runs_without_marimo_s_runtime(name, tmp_path, monkeypatch, capsy
     assert "guess: " in capsys.readouterr().out
 
 
-def test_experiments_to_try_name_what_there_is():
-    """`flylab.run("study", …, field=…)`, in code and in text: the study and its fields exist."""
+def test_suggested_experiments_name_existing_studies_and_fields():
+    """The study and the fields of every `flylab.run("study", …, field=…)` exist, in code and in text."""
     n_fields = 0
     for name in export.names():
         text = (NOTEBOOKS / f"{name}.py").read_text()
@@ -153,6 +156,6 @@ def test_experiments_to_try_name_what_there_is():
     assert n_fields > 10
 
 
-def test_links_to_notebooks_lead_somewhere():
+def test_readme_links_to_every_notebook():
     text = (NOTEBOOKS / "README.md").read_text()
     assert set(re.findall(r"\]\((\w+)\.py\)", text)) == {*export.names()}

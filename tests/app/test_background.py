@@ -1,4 +1,4 @@
-"""Trainings in the background: they take turns, stop when asked, and end with the page that began them."""
+"""Training in the background: trainings take turns, stop on request, and end with the page that started them."""
 
 import threading
 import time
@@ -8,8 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from flylab.app import background as trainings
-from flylab.app import downloads, drawing
+from flylab.app import background, downloads, drawing
 from flylab.app.background import BusyError, Training, confusion, first_layer, misread
 from flylab.app.settings import Settings, data_of, splits
 from flylab.base.netcdf import open_checked
@@ -29,16 +28,16 @@ def done():
     return training
 
 
-def waited(condition, seconds=60.0):
+def wait_until(is_true, seconds=60.0):
     end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
+    while not is_true() and time.monotonic() < end:
         time.sleep(0.02)
-    return condition()
+    return is_true()
 
 
-def test_it_stops_when_asked():
+def test_training_stops_on_request():
     training = Training(LONG)
-    assert waited(lambda: training.phase == "training")
+    assert wait_until(lambda: training.phase == "training")
     training.stop()
     training.join(30)
     assert training.phase == "stopped"
@@ -46,19 +45,20 @@ def test_it_stops_when_asked():
     assert training not in Training.running
 
 
-def test_it_ends_with_the_thread_that_began_it():
+def test_training_ends_with_the_thread_that_started_it():
     """A marimo page's thread ends when its tab is closed."""
-    found = []
-    page = threading.Thread(target=lambda: found.append(Training(LONG)))
+    trainings = []
+    page = threading.Thread(target=lambda: trainings.append(Training(LONG)))
     page.start()
     page.join()
-    found[0].join(60)
-    assert found[0].phase == "stopped"
-    assert found[0].share < 1
+    (training,) = trainings
+    training.join(60)
+    assert training.phase == "stopped"
+    assert training.share < 1
     assert not Training.running
 
 
-def test_two_at_once_get_the_same_as_alone(done):
+def test_two_trainings_at_once_give_the_bits_of_one_alone(done):
     both = [Training(SHORT), Training(SHORT)]
     for training in both:
         training.join(120)
@@ -69,19 +69,19 @@ def test_two_at_once_get_the_same_as_alone(done):
 
 
 def test_too_many_are_refused(monkeypatch):
-    monkeypatch.setattr(trainings, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(background, "MOST_AT_ONCE", 1)
     training = Training(LONG)
-    with pytest.raises(BusyError, match="1 trainings are under way"):
+    with pytest.raises(BusyError, match="1 trainings are running already"):
         Training(LONG)
     training.stop()
     training.join(60)
 
 
-def test_what_fails_is_said(monkeypatch):
-    def refuse(*_):
+def test_a_failure_is_reported(monkeypatch):
+    def fail(*_):
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(trainings, "watch_members", refuse)
+    monkeypatch.setattr(background, "watch_members", fail)
     training = Training(SHORT)
     training.join(60)
     assert (training.phase, training.error) == ("failed", "no such luck")
@@ -112,10 +112,10 @@ def test_pictures_are_well_formed(done):
     assert f"CNN {last:.1f}" in parts[0]
 
 
-def test_downloads_can_be_read_again(done, tmp_path):
+def test_downloads_can_be_loaded(done, tmp_path):
     (tmp_path / "data.npz").write_bytes(downloads.data(DATA))
-    back = formats.load(tmp_path / "data.npz")
-    np.testing.assert_array_equal(back.train.x, splits(DATA).train.x)
+    loaded = formats.load(tmp_path / "data.npz")
+    np.testing.assert_array_equal(loaded.train.x, splits(DATA).train.x)
     (tmp_path / "results.nc").write_bytes(downloads.results(done))
     results = open_checked(tmp_path / "results.nc")
     assert results.model.values.tolist() == ["logistic", "cnn"]
@@ -127,11 +127,11 @@ def test_downloads_can_be_read_again(done, tmp_path):
     assert weights["cnn.0.conv1.weight"].shape == (25, 1, 5)
 
 
-def test_compiled_programs_are_let_go_now_and_then(monkeypatch):
-    monkeypatch.setattr(trainings, "MOST_PROGRAMS", 1)
+def test_compiled_programs_are_dropped_now_and_then(monkeypatch):
+    monkeypatch.setattr(background, "MOST_PROGRAMS", 1)
     training = Training(SHORT)
     training.join(120)
-    assert waited(lambda: population._program.cache_info().currsize == 0)
+    assert wait_until(lambda: population._program.cache_info().currsize == 0)
     again = Training(SHORT)
     again.join(120)
     assert again.phase == "done"

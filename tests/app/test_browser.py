@@ -1,4 +1,4 @@
-"""The app as a person uses it, in a real Chromium: Debian's, driven by Playwright."""
+"""The app as a person uses it, in Debian's Chromium, driven by Playwright."""
 
 import os
 import re
@@ -14,7 +14,7 @@ import pytest
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]  # fmt: skip
-PATIENCE = 180_000  # ms, of a machine with other work
+PATIENCE = 180_000  # ms; the machine may be busy
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's package chromium")]
 
 
@@ -25,13 +25,13 @@ def out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(out, tmp_path_factory):
-    """The command, on a free port."""
+    """Start `flylab app` on a free port, and return its address and process id."""
     command = [sys.executable, "-m", "flylab", "app", "--out", str(out), "--port", "0", "--no-browser"]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     line = run.stdout.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found, line + run.stdout.read()
-    yield found[0], run.pid
+    address = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert address, line + run.stdout.read()
+    yield address[0], run.pid
     run.terminate()
     run.communicate(timeout=30)
 
@@ -49,39 +49,39 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def visit(server, browser):
-    """Open a page; at the end its console must be free of errors."""
-    pages, said = [], []
+    """Open pages; at the end, their consoles must be free of errors."""
+    pages, errors = [], []
 
-    def opened(name):
+    def open_page(name):
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{server[0]}/{name}")
         page.wait_for_selector("nav.flylab-nav a[aria-current]")
         pages.append(page)
         return page
 
-    yield opened
-    if keep := os.environ.get("FLYLAB_SCREENSHOTS"):
+    yield open_page
+    if folder := os.environ.get("FLYLAB_SCREENSHOTS"):
         for i, page in enumerate(page for page in pages if not page.is_closed()):
             page.screenshot(
-                path=Path(keep) / f"{page.url.rstrip('/').rpartition('/')[2]}-{len(os.listdir(keep))}-{i}.png"
+                path=Path(folder) / f"{page.url.rstrip('/').rpartition('/')[2]}-{len(os.listdir(folder))}-{i}.png"
             )
     for page in pages:
         page.close()
-    assert said == []
+    assert errors == []
 
 
 def number(page, label, value):
-    """Type into a number field; marimo's labels are HTML."""
+    """Type into a number field, found by its label, which marimo writes as HTML."""
     field = page.get_by_role("textbox", name=re.compile(f">{label}<"))
     field.fill(str(value))
     field.press("Enter")
 
 
-def status(page, words):
-    page.locator("p[role=status]", has_text=words).wait_for()
+def wait_for_status(page, text):
+    page.locator("p[role=status]", has_text=text).wait_for()
 
 
 def test_home_leads_to_the_playground_and_only_this_machine_is_served(server):
@@ -93,7 +93,7 @@ def test_home_leads_to_the_playground_and_only_this_machine_is_served(server):
     assert places == {"0100007F"}  # 127.0.0.1
 
 
-def test_move_a_knob_train_and_look(visit, tmp_path):
+def test_move_a_slider_train_and_look(visit, tmp_path):
     page = visit("playground")
     examples = page.get_by_role("img", name=re.compile("training examples of each class"))
     before = examples.inner_html()
@@ -101,7 +101,7 @@ def test_move_a_knob_train_and_look(visit, tmp_path):
     page.wait_for_function("text => !document.body.innerHTML.includes(text)", arg=before[:2000])
     number(page, "optimiser steps", 300)
     page.get_by_role("button", name="Train", exact=True).click()
-    status(page, re.compile(r"^\s*done"))
+    wait_for_status(page, re.compile(r"^\s*done"))
     assert re.search(r"CNN: \d", page.get_by_role("img", name=re.compile("test accuracy")).get_attribute("aria-label"))
     for name in ("MLP", "CNN"):
         page.get_by_role("radio", name=name, exact=True).click()
@@ -127,7 +127,7 @@ def test_a_huge_number_gets_a_message(visit):
 
 
 def trainings(pid):
-    """Threads of trainings in the server."""
+    """Return the number of training threads in the server."""
     names = []
     for path in Path(f"/proc/{pid}/task").glob("*/comm"):
         try:
@@ -143,18 +143,18 @@ def test_stop_reload_second_tab_and_closed_tab(visit, server):
     number(page, "seeds", 4)
     page.wait_for_timeout(1000)
     page.get_by_role("button", name="Train", exact=True).click()
-    status(page, "% done")
+    wait_for_status(page, "% done")
     page.get_by_role("button", name="Stop", exact=True).click()
-    status(page, "stopped at")
+    wait_for_status(page, "stopped at")
     page.get_by_role("button", name="Train", exact=True).click()
-    status(page, "% done")
+    wait_for_status(page, "% done")
     other = visit("playground")  # a second tab trains beside it
     number(other, "optimiser steps", 100)
     other.wait_for_timeout(1000)
     other.get_by_role("button", name="Train", exact=True).click()
-    status(other, re.compile(r"^\s*done"))
+    wait_for_status(other, re.compile(r"^\s*done"))
     other.close()
-    status(page, re.compile("done"))
+    wait_for_status(page, re.compile("done"))
     page.reload()
     page.wait_for_selector("nav.flylab-nav")
     page.get_by_role("button", name="Train", exact=True).wait_for()
@@ -171,13 +171,13 @@ def test_run_a_study_and_explore_it(visit):
     page.get_by_role("heading", name="How well does one network learn one data set?").wait_for()
     page.get_by_label("preset").select_option("smoke")
     page.get_by_role("button", name="Run", exact=True).click()
-    status(page, "train smoke: ended")
+    wait_for_status(page, "train smoke: ended")
     page.get_by_alt_text("figure of the study").wait_for()
     page.get_by_label("value").select_option("train_loss")
     page.locator("svg, canvas").first.wait_for()
     page.get_by_text("This study has no claims.").wait_for()
     page.get_by_text("Repeat it").click()
-    page.get_by_text("flylab run train --preset smoke").last.wait_for()
+    page.get_by_text("flylab run train smoke").last.wait_for()
 
 
 def test_ten_items_of_the_quiz_by_keyboard(visit, out):

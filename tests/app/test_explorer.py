@@ -1,4 +1,4 @@
-"""The page of studies: what it finds, charts of any two dimensions, and runs that can be stopped."""
+"""The page of studies: the runs that it finds, charts of any two dimensions, and runs that can be stopped."""
 
 import threading
 import time
@@ -21,18 +21,18 @@ def out(tmp_path_factory):
     return folder
 
 
-def test_finished_runs_are_found_and_others_passed_over(out):
+def test_finished_runs_are_found_and_others_skipped(out):
     (name,) = explorer.runs(out)
     assert name == "train · smoke, 2 seeds"
-    for place, content in (("damaged", b"x"), ("foreign", netcdf.encoded(xr.Dataset({"a": ("seed", [1.0])})))):
-        (out / place / "quick-1").mkdir(parents=True)
-        (out / place / "quick-1" / "results.nc").write_bytes(content)
+    for folder, content in (("damaged", b"x"), ("foreign", netcdf.encoded(xr.Dataset({"a": ("seed", [1.0])})))):
+        (out / folder / "quick-1").mkdir(parents=True)
+        (out / folder / "quick-1" / "results.nc").write_bytes(content)
     assert list(explorer.runs(out)) == [name]
     folder = explorer.runs(out)[name]
     assert "no claims" in explorer.claims(folder, flylab.load(folder))
 
 
-def test_claims_are_those_of_the_ledger(tmp_path):
+def test_all_verdicts_are_shown(tmp_path):
     results = flylab.run("learning_rate", preset="smoke", out=tmp_path)
     (folder,) = tmp_path.glob("learning_rate/*")
     shown = explorer.claims(folder, results)
@@ -51,23 +51,23 @@ def test_a_chart_of_any_dimensions(results):
     axes = explorer.Axes.of(results)
     assert (axes.values, axes.dims) == (["test_accuracy"], ["model", "width"])
     drawn = explorer.chart(results, "test_accuracy", "width", "model", {}).to_dict()
-    found = drawn["data"]["values"]
-    assert len(found) == 12
+    points = {(point["line"], point["x"]): point["mean"] for point in drawn["data"]["values"]}
+    assert len(drawn["data"]["values"]) == len(points) == 12
     mean = results.test_accuracy.sel(model="b", width=8).mean().item()
-    assert next(one["mean"] for one in found if one["line"] == "b" and one["x"] == 8) == pytest.approx(mean, abs=1e-3)
+    assert points["b", 8] == pytest.approx(mean, abs=1e-3)
     assert drawn["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
     assert "%" in drawn["layer"][1]["encoding"]["y"]["title"]
-    words = explorer.chart(results, "test_accuracy", "model", None, {"width": 32}).to_dict()
-    assert [one["x"] for one in words["data"]["values"]] == ["a", "b", "c"]
-    at = results.test_accuracy.sel(model="a", width=32).mean().item()
-    assert words["data"]["values"][0]["mean"] == pytest.approx(at, abs=1e-3)
+    by_model = explorer.chart(results, "test_accuracy", "model", None, {"width": 32}).to_dict()["data"]["values"]
+    assert [point["x"] for point in by_model] == ["a", "b", "c"]
+    mean = results.test_accuracy.sel(model="a", width=32).mean().item()
+    assert by_model[0]["mean"] == pytest.approx(mean, abs=1e-3)
 
 
 def test_the_leaderboard(tmp_path):
-    found = leaderboard(tmp_path, "score")
-    assert "MLP-Mixer" in board.table(found)
-    drawn = board.chart(found).to_dict()
-    assert {one["model"] for one in drawn["data"]["values"]} >= {"MLP", "CNN", "GRU"}
+    entries = leaderboard(tmp_path, "score")
+    assert "MLP-Mixer" in board.table(entries)
+    points = board.chart(entries).to_dict()["data"]["values"]
+    assert {point["model"] for point in points} >= {"MLP", "CNN", "GRU"}
 
 
 def test_unknown_studies_and_presets_are_refused(tmp_path):
@@ -95,13 +95,14 @@ def test_a_run_is_stopped_and_ends_with_its_page(tmp_path):
     assert running.is_over
     assert running.error == ""
     assert running.share < 1
-    found = []
-    page = threading.Thread(target=lambda: found.append(explorer.Running("continuum", "smoke", tmp_path / "left")))
+    runs = []
+    page = threading.Thread(target=lambda: runs.append(explorer.Running("continuum", "smoke", tmp_path / "left")))
     page.start()
     page.join()
-    found[0].join(60)
-    assert found[0].is_over
-    assert found[0].share < 1
+    (running,) = runs
+    running.join(60)
+    assert running.is_over
+    assert running.share < 1
 
 
 @pytest.mark.slow

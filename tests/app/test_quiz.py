@@ -1,4 +1,4 @@
-"""The human quiz: counting right answers, beside networks, kept on this machine."""
+"""The human quiz: correct answers are counted, compared with networks, and saved on this machine."""
 
 import json
 
@@ -28,21 +28,21 @@ def test_a_sitting():
 
 
 @pytest.mark.parametrize(("n", "arrangement"), [(11, "plain"), (10**9, "plain"), (10, "x"), (0, "plain")])
-def test_bad_sittings_are_refused(n, arrangement):
-    with pytest.raises(ValueError, match="choose one of"):
+def test_invalid_sittings_are_refused(n, arrangement):
+    with pytest.raises(ValueError, match="must be one of"):
         quiz.Sitting.begun(n, arrangement)
 
 
 @pytest.mark.parametrize("digit", [-1, 10, "3"])
 def test_only_digits_are_answers(digit):
-    with pytest.raises(ValueError, match="give a digit"):
+    with pytest.raises(ValueError, match="must be an integer from 0 to 9"):
         quiz.Sitting.begun(10, "plain").answered(digit)
 
 
 def test_networks_are_those_of_the_published_protocol():
-    """The committed predictions, against this test set, are the accuracies of README's table."""
-    everything = range(1000)
-    plain, shuffled = (quiz.networks_on(name, everything) for name in quiz.ARRANGEMENTS)
+    """The committed predictions give the accuracies of README's table on this test set."""
+    all_items = range(1000)
+    plain, shuffled = (quiz.networks_on(name, all_items) for name in quiz.ARRANGEMENTS)
     for title, (on_these, on_all) in plain.items():
         assert on_these == on_all
         assert {"logistic regression": 31, "MLP": 64, "CNN": 94, "GRU": 90}[title] == pytest.approx(on_all, abs=1)
@@ -52,22 +52,22 @@ def test_networks_are_those_of_the_published_protocol():
 
 def test_what_people_and_networks_both_miss():
     y = published(MNIST1D()).test.y
-    read = quiz.predictions().sel(model="cnn", arrangement="plain").values
-    hard = int(np.argmax((read != y).mean(0)))
-    easy = int(np.argmin((read != y).mean(0)))
+    predicted = quiz.predictions().sel(model="cnn", arrangement="plain").values
+    hard = int(np.argmax((predicted != y).mean(0)))
+    easy = int(np.argmin((predicted != y).mean(0)))
     wrong = tuple(int(y[i] + 1) % 10 for i in (hard, easy))
-    found = quiz.both_missed([quiz.Sitting("plain", (hard, easy), wrong)], "plain")
-    assert [one[0] for one in found] == [hard]
+    missed = quiz.both_missed([quiz.Sitting("plain", (hard, easy), wrong)], "plain")
+    assert [example for example, _, _ in missed] == [hard]
     assert quiz.both_missed([quiz.Sitting("plain", (hard,), (int(y[hard]),))], "plain") == []
     counts = {k: (n, bad) for k, n, bad in quiz.errors_by_class([quiz.Sitting("plain", (hard, easy), wrong)])}
     assert sum(n for n, _ in counts.values()) == sum(bad for _, bad in counts.values()) == 2
 
 
-def test_sittings_are_kept_and_exported(tmp_path):
+def test_sittings_are_saved_and_exported(tmp_path):
     first, second = (quiz.Sitting.begun(10, name, seed=2).answered(4) for name in quiz.ARRANGEMENTS)
     second = quiz.Sitting(second.arrangement, second.items, second.answers, first.started + 1)
-    for one in (first, second):
-        quiz.save(tmp_path, one)
+    for sitting in (first, second):
+        quiz.save(tmp_path, sitting)
     assert quiz.load(tmp_path) == [first, second]
     assert "So far, shuffled: " in drawing.sittings(quiz.load(tmp_path))
     rows = quiz.exported([first, second]).decode().splitlines()
@@ -85,9 +85,9 @@ _like = st.fixed_dictionaries({}, optional={**_fields, "started": _json})
 
 
 @given(_json | _like)
-def test_files_that_are_no_sittings_are_passed_over(tmp_path_factory, data):
+def test_files_that_are_not_sittings_are_skipped(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("quiz")
     (folder / "quiz").mkdir()
     (folder / "quiz" / "1.json").write_text(json.dumps(data))
-    for one in quiz.load(folder):
-        drawing.sittings([one])
+    for sitting in quiz.load(folder):
+        drawing.sittings([sitting])

@@ -1,4 +1,4 @@
-"""What a page may ask for: bounded, and the same from the page as from the program that it writes."""
+"""The playground's settings are bounded, and the program that they write repeats the training of the page."""
 
 import contextlib
 import io
@@ -42,7 +42,7 @@ def test_settings_out_of_bounds_are_refused(name, value):
 
 @pytest.mark.parametrize("name", DATA_PARAMS)
 @pytest.mark.parametrize("value", [-1, 10**12, "a", None, float("inf")])
-def test_knobs_out_of_bounds_are_refused(name, value):
+def test_data_params_out_of_bounds_are_refused(name, value):
     with pytest.raises(ValueError, match="out of bounds; give"):
         data_of({name: value})
 
@@ -52,12 +52,12 @@ def test_knobs_out_of_bounds_are_refused(name, value):
     [{"models": ()}, {"models": ("x",)}, {"optimizer": "x"}, {"shuffle": "x"}, {"activation": "x"}, {"pruning": "x"},
      {"data": MNIST1D(n_train=1_000_000)}, {"models": ("resnet",), "n_steps": 20_000, "n_seeds": 32}],
 )  # fmt: skip
-def test_what_a_server_cannot_bear_is_refused(changes):
+def test_settings_too_large_for_a_server_or_unknown_are_refused(changes):
     with pytest.raises(ValueError, match=r"choose (some|one) of|give True or False|out of bounds|take fewer"):
         Settings(**changes)
 
 
-def test_the_usual_knobs_are_the_published_set():
+def test_the_usual_data_params_give_the_published_set():
     assert data_of(usual_data_params()) == MNIST1D(n_valid=0)
 
 
@@ -69,13 +69,13 @@ def test_examples_are_rounded_to_whole_classes():
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_network_is_made_as_it_is_written(model):
+def test_every_network_is_the_one_of_its_python_text(model):
     settings = small(models=(model,), mlp_width=12, cnn_channels=4, gru_units=3, activation="tanh")
-    made = dense(settings, model)
+    network = dense(settings, model)
     written = eval(_as_call(settings, model), {"get_model": get_model, "activations": activations})  # our own text
-    params, x = made.init(jax.random.key(1)), jnp.linspace(-1, 1, 40)
+    params, x = network.init(jax.random.key(1)), jnp.linspace(-1, 1, 40)
     jax.tree.map(np.testing.assert_array_equal, params, written.init(jax.random.key(1)))
-    np.testing.assert_array_equal(made.apply(params, x), written.apply(params, x))
+    np.testing.assert_array_equal(network.apply(params, x), written.apply(params, x))
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_copied_python_repeats_the_screen(changes):
     training.join(120)
     assert training.phase == "done", training.error
     names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         exec(compile(as_python(settings), "copied.py", "exec"), names)
     for name in settings.models:
         theirs, ours = names["populations"][name], training.populations[name]
         jax.tree.map(np.testing.assert_array_equal, theirs.params, ours.params)
         np.testing.assert_array_equal(theirs.results.test_accuracy, ours.results.test_accuracy)
-        assert f"{name}: {float(ours.results.test_accuracy[..., -1].mean()):.1f} %" in said.getvalue()
+        assert f"{name}: {float(ours.results.test_accuracy[..., -1].mean()):.1f} %" in output.getvalue()
     if settings.pruned:
         weights = training.populations["mlp"].params["hidden1"]["w"]
         assert (weights == 0).mean() > 0.7

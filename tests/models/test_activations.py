@@ -1,4 +1,4 @@
-"""Activations: the usual ones equal PyTorch's; a network's table equals the network, in every derivative."""
+"""Activations: the standard ones equal PyTorch's; a network's table equals the network in all derivatives."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def test_network_is_the_plain_form():
 
 
 def test_a_table_equals_its_network_in_every_derivative():
-    """Values; gradients to weights and input; the weights' gradient of a function of the slope; forward mode."""
+    """Values, gradients of weights and input, the weights' gradient of a function of the slope, and forward mode."""
 
     def derivatives(f):
         def of_slope(p, x):
@@ -57,7 +57,7 @@ def test_a_table_equals_its_network_in_every_derivative():
 
 @pytest.mark.parametrize("scale", [0.5, 1, 10, 100])
 def test_a_table_is_exact_everywhere(scale):
-    """Of units that bend near 0 and far from it; in float64, so that only the table's own error is seen."""
+    """Units bend near 0 and far from it; float64 leaves only the table's own error."""
     p = {name: np.asarray(leaf, float) for name, leaf in activations.network_init(jax.random.key(1), 50).items()}
     p |= {"w": 3 * p["w"] / scale, "b": 3 * p["b"]}
     points = np.concatenate([np.linspace(-20, 20, 2001) * scale, np.geomspace(1e-12, 4095, 1000)])
@@ -66,8 +66,8 @@ def test_a_table_is_exact_everywhere(scale):
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-8)
 
 
-def test_a_table_bears_any_number():
-    """Constant beyond its last nodes, where its gradient is zero; not-a-number stays what it is."""
+def test_a_table_takes_any_number():
+    """It is constant with zero gradient beyond its last nodes; not-a-number stays not-a-number."""
     table = activations.table(PARAMS)
     far = jnp.array([-jnp.inf, -1e30, -4095, 4095, 1e30, jnp.inf])
     got, slope = jax.vmap(jax.value_and_grad(lambda x: activations.tabled(table, x)))(far)
@@ -117,12 +117,12 @@ def test_weights_survive_their_file(tmp_path, ending):
         grid = {name: np.array(values) for name, values in content["grid"].items()}
         np.testing.assert_allclose(jax.nn.elu(grid["x"]) + 0.2 * plain(weights, grid["x"]), grid["y"], atol=1e-5)
         assert content["provenance"] == {"run": "r"}
-    with pytest.raises(ValueError, match="ends in neither"):
+    with pytest.raises(ValueError, match=r"a.pkl' must end in .json or .safetensors"):
         activations.save_weights(tmp_path / "a.pkl", weights, {})
 
 
-def test_closed_form_finds_the_terms_it_is_made_of():
-    """Of a network with two units; its error is that of the numbers it gives."""
+def test_closed_form_recovers_a_network_of_two_units():
+    """The reported error is that of the returned coefficients."""
     weights = {"w": np.array([1.3, -0.4]), "b": np.array([0.5, 0.2]), "v": np.array([2.0, -3.0]), "c": np.array(0.7)}
     fit = activations.closed_form(weights, n_terms=2)
     assert fit.error < 1e-6
@@ -132,7 +132,7 @@ def test_closed_form_finds_the_terms_it_is_made_of():
 
 
 def test_a_file_gives_one_function(tmp_path):
-    """The same function each time, so that a program that uses it compiles once; another if the file changes."""
+    """The function object is the same, so that programs compile once; a changed file gives another function."""
     path = activations.save_weights(tmp_path / "a.json", PARAMS, {})
     loaded = activations.load(path)
     assert activations.load(str(path)) is loaded
@@ -143,7 +143,7 @@ def test_a_file_gives_one_function(tmp_path):
 
 
 def test_the_committed_activation():
-    """It is finite, differs from ELU, and its closed form is as near as the file says."""
+    """It differs from ELU, and its closed form is as exact as the file says."""
     content = json.loads(activations.ARTIFACT.read_text())
     x = np.linspace(-5, 5, 201, dtype=np.float32)
     y = activations.learned(x)

@@ -1,4 +1,4 @@
-"""Each network equals one of PyTorch's modules with the same weights, or a plainer network of ours."""
+"""Each network equals a PyTorch module with the same weights, or a simpler network of ours."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ KEY = jax.random.key(0)
 
 
 class Tcn(nn.Module):
-    """Every layer at every position, dilated, as the paper has it."""
+    """The TCN of the paper, which computes every layer at every position."""
 
     def __init__(self, n_levels=5):
         super().__init__()
@@ -77,11 +77,11 @@ class Transformer(nn.Module):
             self.positions = nn.Parameter(0.02 * torch.randn(32, 10))
 
     def forward(self, x):
-        h, own = self.embed(x.reshape(-1, 10, 4)), self.block1
+        h, block = self.embed(x.reshape(-1, 10, 4)), self.block1
         h = h + self.positions.T if hasattr(self, "positions") else h
-        normed = own.norm1(h)
-        h = h + own.attention(normed, normed, normed)[0]
-        h = h + own.channels2(nn.functional.gelu(own.channels1(own.norm2(h)), approximate="tanh"))
+        normed = block.norm1(h)
+        h = h + block.attention(normed, normed, normed)[0]
+        h = h + block.channels2(nn.functional.gelu(block.channels1(block.norm2(h)), approximate="tanh"))
         return self.output(self.norm(h).mean(1))
 
 
@@ -98,15 +98,15 @@ class Mixer(nn.Module):
 
     def forward(self, x):
         h = self.embed(x.reshape(-1, 10, 4))
-        for own in (self.block1, self.block2):
-            across = own.norm1(h).transpose(1, 2)
-            h = h + own.patches2(nn.functional.gelu(own.patches1(across), approximate="tanh")).transpose(1, 2)
-            h = h + own.channels2(nn.functional.gelu(own.channels1(own.norm2(h)), approximate="tanh"))
+        for block in (self.block1, self.block2):
+            across = block.norm1(h).transpose(1, 2)
+            h = h + block.patches2(nn.functional.gelu(block.patches1(across), approximate="tanh")).transpose(1, 2)
+            h = h + block.channels2(nn.functional.gelu(block.channels1(block.norm2(h)), approximate="tanh"))
         return self.output(self.norm(h).mean(1))
 
 
 def ours(module):
-    """Our parameters from a module's: layers by name, convolutions with their taps before their channels."""
+    """Convert a module's parameters to ours: layers by name, convolutions with the kernel axis before channels."""
     if isinstance(module, nn.Linear | nn.Conv1d):
         w = module.weight.detach().numpy()
         return {"w": w if w.ndim == 2 else w.transpose(0, 2, 1), "b": module.bias.detach().numpy()}
@@ -120,9 +120,9 @@ def ours(module):
     params = {name: ours(child) for name, child in module.named_children() if name != "attention"}
     params |= {name: p.detach().numpy() for name, p in module.named_parameters(recurse=False)}
     if hasattr(module, "attention"):
-        own = module.attention
-        params["qkv"] = {"w": own.in_proj_weight.detach().numpy(), "b": own.in_proj_bias.detach().numpy()}
-        params["mix"] = ours(own.out_proj)
+        heads = module.attention
+        params["qkv"] = {"w": heads.in_proj_weight.detach().numpy(), "b": heads.in_proj_bias.detach().numpy()}
+        params["mix"] = ours(heads.out_proj)
     return params
 
 
@@ -135,7 +135,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_equals_pytorch(name):
-    """Outputs and gradients of the loss to 1e-5, and the shapes of what `init` draws."""
+    """Compare outputs, gradients and the shapes of initial parameters."""
     torch.manual_seed(0)
     model, make = PAIRS[name]
     module = make()
@@ -148,7 +148,7 @@ def test_equals_pytorch(name):
 
     logits.sin().sum().backward()
     gradient = jax.grad(lambda p: jnp.sin(outputs(model, p, jnp.asarray(x.numpy().T))).sum())(params)
-    if name != "lstm":  # its two biases of PyTorch's have one gradient here
+    if name != "lstm":  # PyTorch has two biases where ours has one
         for parameter in module.parameters():
             parameter.data = parameter.grad
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=5e-5), gradient, ours(module))
@@ -160,9 +160,9 @@ def test_a_locally_connected_net_with_equal_weights_everywhere_is_the_cnn():
     cnn = {"output": {"w": params["output"]["w"].reshape(10, 5, 16).swapaxes(1, 2).reshape(10, 80),
                       "b": params["output"]["b"]}}  # fmt: skip
     for i, n_in in enumerate((1, 16, 16)):
-        own = params[f"local{i + 1}"]
-        params[f"local{i + 1}"] = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), own)
-        cnn[f"conv{i + 1}"] = {"w": own["w"][0].reshape(16, -1, n_in), "b": own["b"][0]}
+        layer = params[f"local{i + 1}"]
+        params[f"local{i + 1}"] = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), layer)
+        cnn[f"conv{i + 1}"] = {"w": layer["w"][0].reshape(16, -1, n_in), "b": layer["b"][0]}
     x = jax.random.normal(KEY, (40, 5))
     np.testing.assert_allclose(outputs(model, params, x), outputs(shared, cnn, x), atol=1e-5)
 
@@ -187,9 +187,9 @@ def test_without_positions_patches_may_be_exchanged_but_not_their_points():
     for positions, same in ((False, True), (True, False)):
         model = attention.attention(positions=positions)
         params = model.init(KEY)
-        one, two = model.apply(params, x), model.apply(params, exchanged)
-        assert (float(jnp.abs(one - two).max()) < 1e-5) == same
-        assert float(jnp.abs(one - model.apply(params, x[::-1])).max()) > 1e-4
+        logits = model.apply(params, x)
+        assert (float(jnp.abs(logits - model.apply(params, exchanged)).max()) < 1e-5) == same
+        assert float(jnp.abs(logits - model.apply(params, x[::-1])).max()) > 1e-4
 
 
 @pytest.mark.parametrize("length", [10, 38, 41])
@@ -226,5 +226,5 @@ def test_flops_are_pytorchs():
         model, make = PAIRS[name]
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             make().eval()(torch.zeros(1, 40))
-        theirs, own = counter.get_total_flops(), forward_flops(model, (40,))
-        assert own < 0.4 * theirs if name == "tcn" else own == theirs
+        theirs, flops = counter.get_total_flops(), forward_flops(model, (40,))
+        assert flops < 0.4 * theirs if name == "tcn" else flops == theirs

@@ -1,4 +1,4 @@
-"""Padding never changes what a network computes or learns."""
+"""Padding changes neither a network's outputs nor its training."""
 
 import jax
 import jax.numpy as jnp
@@ -17,20 +17,20 @@ PAIRS = {
     "residual mlp": (dense.mlp(width=3), dense.mlp(width=8)),
     "cnn": (convolutional.cnn(width=3), convolutional.cnn(width=8)),
 }
-EVERY = pytest.mark.parametrize(("model", "like"), PAIRS.values(), ids=PAIRS)
+EACH_PAIR = pytest.mark.parametrize(("model", "like"), PAIRS.values(), ids=PAIRS)
 
 
 def cut(params, shapes):
-    """The real part of padded parameters."""
+    """Return the unpadded part of padded parameters."""
     return jax.tree.map(lambda leaf, s: leaf[tuple(slice(n) for n in s.shape)], params, shapes)
 
 
 def rest(params, shapes):
-    """Everything but the real part: it is to stay zero."""
+    """Return padded parameters with the unpadded part set to zero."""
     return jax.tree.map(lambda leaf, s: jnp.asarray(leaf).at[tuple(slice(n) for n in s.shape)].set(0.0), params, shapes)
 
 
-@EVERY
+@EACH_PAIR
 def test_values_and_gradients_equal_the_unpadded(model, like):
     wide = padded(model, like)
     params, x = model.init(key), jax.random.normal(key, (40, 13))
@@ -53,13 +53,13 @@ def test_values_and_gradients_equal_the_unpadded(model, like):
     np.testing.assert_allclose(wide.apply(filled, x[:, 0]), model.apply(params, x[:, 0]), rtol=1e-4, atol=1e-6)
 
 
-@EVERY
+@EACH_PAIR
 @pytest.mark.parametrize("error", [None, squared_error])
 def test_trained_alike_and_padding_stays_exactly_zero(model, like, error, tiny):
     hparams, plan = {"learning_rate": 1e-2, "momentum": 0.9}, Plan(60, 50, 60, shuffle=True, optimizer="sgd")
     wide = padded(model, like)
     alone, filled = (
-        train(supervised(one, error), one.init(key), tiny, plan, hparams, key=key) for one in (model, wide)
+        train(supervised(network, error), network.init(key), tiny, plan, hparams, key=key) for network in (model, wide)
     )
     real = cut(filled.params, alone.params)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-4), real, alone.params)
@@ -68,9 +68,9 @@ def test_trained_alike_and_padding_stays_exactly_zero(model, like, error, tiny):
 
 def test_one_program_for_all_widths():
     like = dense.mlp(width=8, residual=False)
-    one, other = (padded(dense.mlp(width=n, residual=False), like) for n in (3, 5))
-    assert one.apply_batch is other.apply_batch is like.apply_batch
-    assert padded(dense.mlp(width=3, residual=False), like) is one
+    narrow, wider = (padded(dense.mlp(width=n, residual=False), like) for n in (3, 5))
+    assert narrow.apply_batch is wider.apply_batch is like.apply_batch
+    assert padded(dense.mlp(width=3, residual=False), like) is narrow
 
 
 def test_refuses():

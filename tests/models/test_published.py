@@ -1,4 +1,4 @@
-"""Every model passes one battery; the published ones equal PyTorch's modules."""
+"""All models pass the same tests; the published ones equal PyTorch's modules."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ from flylab.training.population import train_members
 from flylab.training.step import Plan
 from flylab.training.train import train
 
-# PyTorch's modules for these are in test_families.py
+# test_families.py has the PyTorch modules of these
 FAMILIES = {
     name: partial(get_model, name) for name in list_models() if name not in (*PUBLISHED, "pooling_cnn", "ticket")
 }
@@ -33,16 +33,16 @@ SIZES = {
     "shallow": 2560, "tcn": 7402, "resnet": 11570, "lstm": 5194, "attention": 9418, "bag": 9098, "mixer": 10054,
 }  # fmt: skip
 key = jax.random.key(0)
-EVERY = pytest.mark.parametrize("name", MODELS)
-ALL = pytest.mark.parametrize("name", MODELS | FAMILIES)
+EACH_PUBLISHED = pytest.mark.parametrize("name", MODELS)
+EACH_MODEL = pytest.mark.parametrize("name", MODELS | FAMILIES)
 
 
-@ALL
+@EACH_MODEL
 def test_published_size(name):
     assert n_params((MODELS | FAMILIES)[name]()) == SIZES.get(name, 3310)
 
 
-@ALL
+@EACH_MODEL
 def test_shapes_and_finite_gradients(name):
     model = (MODELS | FAMILIES)[name]()
     params = model.init(key)
@@ -51,7 +51,7 @@ def test_shapes_and_finite_gradients(name):
     assert all(jnp.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradient))
 
 
-@ALL
+@EACH_MODEL
 def test_batched_equals_single(name):
     """Values, gradients to the parameters and gradients to the input."""
     model = (MODELS | FAMILIES)[name]()
@@ -65,20 +65,20 @@ def test_batched_equals_single(name):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), batched, single)
 
 
-@ALL
+@EACH_MODEL
 def test_same_arguments_same_model(name):
-    """Else every call of a study would compile anew."""
+    """Otherwise each call of a study would compile again."""
     assert (MODELS | FAMILIES)[name]() is (MODELS | FAMILIES)[name]()
 
 
-@ALL
+@EACH_MODEL
 def test_other_sizes(name):
     size = {"n_outputs": 3, "length": 17}
     model = (MODELS | FAMILIES)[name](**size)
     assert outputs(model, model.init(key), jnp.ones((17, 5))).shape == (3, 5)
 
 
-@EVERY
+@EACH_PUBLISHED
 def test_initialisation_is_pytorchs(name):
     """Each tensor is uniform within the same bound: its greatest and its mean absolute value are PyTorch's."""
     seeds = [jax.tree.leaves(MODELS[name]().init(jax.random.key(seed))) for seed in range(20)]
@@ -153,7 +153,7 @@ def torch_module(name):
 
 
 def from_torch(name, tensors):
-    """Our parameters from a state dict."""
+    """Convert a state dict to our parameters."""
     t = {k: jnp.asarray(v.detach().numpy()) for k, v in tensors.items()}
     if name == "logistic":
         return {"w": t["weight"], "b": t["bias"]}
@@ -180,7 +180,7 @@ def from_torch(name, tensors):
     }
 
 
-@EVERY
+@EACH_PUBLISHED
 def test_equals_pytorch(name, tiny):
     """Logits and loss gradients to 1e-5."""
     torch.manual_seed(0)
@@ -200,7 +200,7 @@ def test_equals_pytorch(name, tiny):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
-    """To 1e-6, in float64: where a gradient is rounding noise, Adam's step is ± the rate by the sign of that noise."""
+    """Compare to 1e-6 in float64: in float32, Adam would follow the sign of gradients that are rounding noise."""
     torch.manual_seed(0)
     module = torch_module(name).double()
     with jax.enable_x64(True):
@@ -222,10 +222,10 @@ def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
 def test_cnn_layers_are_those_of_the_network():
     model, x = convolutional.cnn(hidden=(30, 20)), jnp.linspace(-1, 1, 40)
     params = model.init(key)
-    found = convolutional.cnn_layers(params, x)
-    assert [layer.size for layer in found] == [40, 25 * 19, 25 * 10, 25 * 5, 30, 20, 10]
-    np.testing.assert_array_equal(found[0], x)
-    np.testing.assert_array_equal(found[-1], model.apply(params, x))
+    layers = convolutional.cnn_layers(params, x)
+    assert [layer.size for layer in layers] == [40, 25 * 19, 25 * 10, 25 * 5, 30, 20, 10]
+    np.testing.assert_array_equal(layers[0], x)
+    np.testing.assert_array_equal(layers[-1], model.apply(params, x))
 
 
 # ── convolutions ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -281,7 +281,7 @@ def test_conv_stack_equals_conv1d_layer_by_layer(specs, length):
 @pytest.mark.parametrize("length", [10, 11])
 @pytest.mark.parametrize("pooling", ["max", "average", "l2"])
 def test_pool1d_equals_pytorch(pooling, length):
-    """Values and gradients, also where a pair is nothing but zeros."""
+    """Values and gradients, also for pairs of zeros."""
     module = {"max": nn.MaxPool1d(2), "average": nn.AvgPool1d(2), "l2": nn.LPPool1d(2, 2)}[pooling]
     x = torch.randn(3, length)
     x[:, :4] = 0
@@ -291,17 +291,17 @@ def test_pool1d_equals_pytorch(pooling, length):
     theirs = module(x).sin().sum()
     theirs.backward()
     np.testing.assert_allclose(value, theirs.detach(), atol=1e-5)
-    there = slice(4, None) if pooling == "max" else slice(None)  # of two equal ones PyTorch takes the first
+    there = slice(4, None) if pooling == "max" else slice(None)  # PyTorch takes the first of two equal values
     np.testing.assert_allclose(gradient[:, there], x.grad[:, there], atol=1e-6)
 
 
 def test_pooling_cnn_refuses_an_unknown_pooling():
-    with pytest.raises(ValueError, match="pooling='mean' is not allowed: give one of none, stride, max, average, l2"):
+    with pytest.raises(ValueError, match="pooling='mean' must be one of none, stride, max, average, l2"):
         convolutional.pooling_cnn(pooling="mean")
 
 
 def test_conv1d_refuses_a_kernel_that_is_too_long():
-    with pytest.raises(ValueError, match="kernel=9 is longer"):
+    with pytest.raises(ValueError, match="kernel=9 must be ≤ 5"):
         conv1d(conv1d_init(key, 1, 2, 9), jnp.ones((1, 5)))
 
 
@@ -339,7 +339,7 @@ def test_conv2d_equals_pytorch(kernel, stride, padding, size):
 
 
 def test_conv2d_init_is_pytorchs():
-    """U(−b, b) with b = 1/√fan_in: the bounds are kept and all but reached."""
+    """U(−b, b) with b = 1/√fan_in: values stay within the bounds and nearly reach them."""
     params, layer = conv2d_init(key, 3, 400, 3), nn.Conv2d(3, 400, 3).requires_grad_(False)
     for ours, theirs in ((params["w"], layer.weight), (params["b"], layer.bias)):
         assert ours.size == theirs.numel()
@@ -349,7 +349,7 @@ def test_conv2d_init_is_pytorchs():
 
 
 def test_conv2d_refuses_a_kernel_that_is_too_large():
-    with pytest.raises(ValueError, match="kernel=9 is longer"):
+    with pytest.raises(ValueError, match="kernel=9 must be ≤ 5"):
         conv2d(conv2d_init(key, 1, 2, 9), jnp.ones((20, 5, 1)))
 
 
@@ -357,7 +357,7 @@ SHAPES = pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)],
 
 
 class Cnn2d(nn.Module):
-    """Three convolutions, which halve 8, 28 and 32 pixels to 1, 4 and 4."""
+    """Three convolutions of stride 2: 8, 28 and 32 pixels become 1, 4 and 4."""
 
     def __init__(self, shape):
         super().__init__()

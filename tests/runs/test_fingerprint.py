@@ -91,8 +91,8 @@ def test_reaches_the_engine_and_the_model():
     walk = _Walk({"mnist1d", "cnn", "plain"}, _packages(architectures.run))
     walk.visit(architectures.run)
     reached = " ".join(walk.code_by_name)
-    for name in ("convolutional.cnn", "conv.conv_stack", "conv._take_backward", "train.steps", "population.run_members",
-                 "published.draw", "transforms.resample", "objectives.cross_entropy",
+    for name in ("convolutional.cnn", "conv.conv_stack", "conv._take_backward", "train.training_run",
+                 "population.run_members", "published.draw", "transforms.resample", "objectives.cross_entropy",
                  "layers._affine_backward"):  # fmt: skip
         assert name in reached, name
     for name in ("gru", "cnn2d", "load_images", "architectures.CLAIMS", "architectures.figure", "flylab.results.plots",

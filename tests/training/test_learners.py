@@ -1,4 +1,4 @@
-"""Every kind of learner passes one battery: networks of ours, scikit-learn's classifiers, PyTorch's modules."""
+"""All kinds of learners pass the same tests: our networks, scikit-learn's classifiers, PyTorch's modules."""
 
 import jax
 import jax.numpy as jnp
@@ -29,25 +29,25 @@ KINDS = {
 EACH = pytest.mark.parametrize("kind", KINDS)
 
 
-def fit(kind, data, seeds, told=None):
-    return KINDS[kind]().fit(data, PLAN, 1e-2, seeds, key=jax.random.key(0), progress=told)
+def fit(kind, data, seeds, progress=None):
+    return KINDS[kind]().fit(data, PLAN, 1e-2, seeds, key=jax.random.key(0), progress=progress)
 
 
 @EACH
 def test_results_and_predictions(kind, tiny):
-    told = []
-    fitted = fit(kind, tiny, [3, 5], told.append)
+    done = []
+    fitted = fit(kind, tiny, [3, 5], done.append)
     results = fitted.results
     assert results.seed.values.tolist() == [3, 5]
     assert results.step.values.tolist() == ([20] if kind == "scikit-learn" else [0, 10, 20])
     assert {"train_accuracy", "valid_accuracy", "test_accuracy"} <= set(results.data_vars)
-    assert sum(told) == 2 * 20
+    assert sum(done) == 2 * 20
     predicted = fitted.predict(tiny.test.x)
     assert predicted.dtype == np.uint8
     np.testing.assert_array_equal(predicted, results.prediction.transpose("seed", "example"))
-    right = 100 * (predicted == tiny.test.y).mean(1)
-    np.testing.assert_allclose(results.test_accuracy.isel(step=-1), right, rtol=1e-5)
-    assert (predicted[0] != predicted[1]).any()  # a seed is a new start
+    accuracy = 100 * (predicted == tiny.test.y).mean(1)
+    np.testing.assert_allclose(results.test_accuracy.isel(step=-1), accuracy, rtol=1e-5)
+    assert (predicted[0] != predicted[1]).any()  # seeds start differently
 
 
 @EACH
@@ -75,8 +75,8 @@ def test_size_and_work():
 
 
 def test_every_random_state_is_the_seed():
-    found = seeded(make_pipeline(StandardScaler(), RandomForestClassifier()), 7)
-    assert found[-1].random_state == 7
+    pipeline = seeded(make_pipeline(StandardScaler(), RandomForestClassifier()), 7)
+    assert pipeline[-1].random_state == 7
     neighbours = KNeighborsClassifier()
     assert seeded(neighbours, 7) is not neighbours
 
@@ -85,7 +85,7 @@ def test_every_random_state_is_the_seed():
 
 
 def test_the_pytorch_loop_is_our_training(tiny):
-    """From the same weights: the same batches, the same optimiser, the same curves."""
+    """The same weights, batches and optimiser give the same curves."""
     model, start = dense.mlp(), {}
 
     class Mlp(nn.Module):
@@ -117,11 +117,11 @@ def test_pytorchs_random_state_is_left_alone(tiny):
     before = torch.random.get_rng_state()
     learner = from_torch(lambda: nn.Sequential(nn.Dropout(0.5), nn.Linear(40, 10)), (40,))
     torch.random.set_rng_state(before)
-    one = learner.fit(tiny, PLAN, 1e-2, [0])
+    first = learner.fit(tiny, PLAN, 1e-2, [0])
     assert torch.equal(before, torch.random.get_rng_state())
-    two = learner.fit(tiny, PLAN, 1e-2, [0])
-    np.testing.assert_array_equal(one.results.prediction, two.results.prediction)
-    np.testing.assert_array_equal(one.predict(tiny.test.x), one.predict(tiny.test.x))  # dropout is off
+    second = learner.fit(tiny, PLAN, 1e-2, [0])
+    np.testing.assert_array_equal(first.results.prediction, second.results.prediction)
+    np.testing.assert_array_equal(first.predict(tiny.test.x), first.predict(tiny.test.x))  # dropout is off
 
 
 # ── Equinox ──────────────────────────────────────────────────────────────────────────────────────────────────────────

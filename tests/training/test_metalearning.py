@@ -1,4 +1,4 @@
-"""Metagradients equal central differences for every kind of hyper-parameter, in both modes; outer runs are populations."""
+"""Metagradients equal central differences for all kinds of hyper-parameters and in both modes; metalearning."""
 
 from typing import NamedTuple
 
@@ -25,11 +25,11 @@ SMOOTH = dense.shallow(width=12)
 
 
 def decayed(hparams):
-    """Gradient descent with weight decay by layer."""
+    """Make gradient descent with weight decay by layer."""
 
     def decay(gradient, params):
-        own = {name: jax.tree.map(lambda leaf, d=hparams["decay"][name]: d * leaf, params[name]) for name in params}
-        return jax.tree.map(jnp.add, gradient, own)
+        decays = {name: jax.tree.map(lambda leaf, d=hparams["decay"][name]: d * leaf, params[name]) for name in params}
+        return jax.tree.map(jnp.add, gradient, decays)
 
     return optax.chain(optax.stateless(decay), optax.sgd(0.5))
 
@@ -43,7 +43,7 @@ def with_activation(hparams):
 
 
 class Case(NamedTuple):
-    """A kind of hyper-parameter: its value, and what it needs."""
+    """A kind of hyper-parameter: its value, and the training run that reads it."""
 
     hparams: dict
     optimizer: object = "sgd"
@@ -52,7 +52,7 @@ class Case(NamedTuple):
     fixed: dict = {}  # noqa: RUF012
 
 
-# learnable activations are smooth but at 0 (ELU's second derivative jumps): on few steps no unit sits there
+# learnable activations are smooth except at 0, where ELU's second derivative jumps; in few steps no unit is there
 NET = jax.device_get(activations.network_init(jax.random.key(1), 7))
 CASES = {
     "learning rate": Case({"learning_rate": 0.5}),
@@ -64,14 +64,14 @@ CASES = {
     "activation": Case({"activation": NET}, model=with_activation, fixed={"learning_rate": 0.5}),
     "generator": Case({"iid_noise_scale": 0.02, "shear_scale": 0.75}, source=True, fixed={"learning_rate": 0.5}),
 }
-EVERY = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+EACH_CASE = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 
 
 def outer(history):
     return history["loss"][5:].mean() + 0.1 * history["test_loss"][-1]
 
 
-def given(case: Case):
+def set_up(case: Case):
     splits = endless(DATA) if case.source else published(DATA)
     return supervised(case.model), splits, Plan(20, 20, eval_every=100, optimizer=case.optimizer)
 
@@ -80,21 +80,21 @@ START = jax.device_get(SMOOTH.init(jax.random.key(2)))
 
 
 @pytest.mark.slow
-@EVERY
+@EACH_CASE
 def test_equals_central_differences_in_double_precision(case):
-    """Along three directions in the space of the hparams, in forward and in reverse mode."""
-    objective, splits, plan = given(case)
+    """Compare along three random directions, in forward and in reverse mode."""
+    objective, splits, plan = set_up(case)
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), START)
         hparams = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), case.hparams)
-        flat, restored = ravel_pytree(hparams)
+        flat, unravel = ravel_pytree(hparams)
 
         @jax.jit
         def value(flat):
-            hparams = case.fixed | restored(flat)
+            hparams = case.fixed | unravel(flat)
             return outer(train(objective, params, splits, plan, hparams, key=KEY).history)
 
-        found = [
+        results = [
             metagradient(
                 objective, splits, plan, hparams, key=KEY, params=params, fixed=case.fixed, outer=outer, mode=mode
             )
@@ -104,26 +104,26 @@ def test_equals_central_differences_in_double_precision(case):
         for seed in range(3):
             direction = np.random.default_rng(seed).normal(size=flat.shape)
             direction *= 1e-4 * np.maximum(np.abs(flat), 0.01)
-            want = (value(flat + direction) - value(flat - direction)) / 2
-            for one in found:
-                gradient = ravel_pytree(one.gradient)[0]
+            difference = (value(flat + direction) - value(flat - direction)) / 2
+            for result in results:
+                gradient = ravel_pytree(result.gradient)[0]
                 scale = np.linalg.norm(gradient * direction)
-                assert abs(gradient @ direction - want) <= 1e-6 * scale
-                np.testing.assert_allclose(one.value, value(flat), rtol=1e-12)
+                assert abs(gradient @ direction - difference) <= 1e-6 * scale
+                np.testing.assert_allclose(result.value, value(flat), rtol=1e-12)
 
 
-@EVERY
+@EACH_CASE
 def test_single_precision_equals_double(case):
-    objective, splits, plan = given(case)
+    objective, splits, plan = set_up(case)
     common = {"key": KEY, "fixed": case.fixed, "outer": outer}
     single = metagradient(objective, splits, plan, case.hparams, params=START, **common).gradient
     with jax.enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), START)
         double = metagradient(objective, splits, plan, case.hparams, params=params, **common).gradient
-    for one, other in zip(jax.tree.leaves(single), jax.tree.leaves(double), strict=True):
-        assert one.dtype == jnp.float32
-        assert other.dtype == jnp.float64
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.abs(other).max())
+    for leaf, expected in zip(jax.tree.leaves(single), jax.tree.leaves(double), strict=True):
+        assert leaf.dtype == jnp.float32
+        assert expected.dtype == jnp.float64
+        np.testing.assert_allclose(leaf, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 def last(history):
@@ -133,40 +133,40 @@ def last(history):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_model_in_both_modes(name):
-    """Hand-written gradients, too, are differentiated through: by the rate, forwards and backwards alike."""
+    """Models with hand-written gradients can be differentiated in both modes."""
     objective, plan = supervised(get_model(name)), Plan(3, 10, optimizer="sgd")
-    found = [
+    results = [
         metagradient(objective, published(DATA), plan, {"learning_rate": 0.05}, key=KEY, outer=last, mode=mode)
         for mode in ("forward", "reverse")
     ]
-    forward, reverse = (float(one.gradient["learning_rate"]) for one in found)
+    forward, reverse = (float(result.gradient["learning_rate"]) for result in results)
     assert np.isfinite(forward)
     assert forward != 0
     np.testing.assert_allclose(forward, reverse, rtol=1e-3)
 
 
 def test_metalearning_is_descent_along_the_metagradient():
-    """For every start and seed, whoever runs beside it; the hparams kept on the way are those of each step."""
+    """For each start and seed, whichever members run beside it; saved hyper-parameters are those of their steps."""
     objective, splits, inner = supervised(SMOOTH), published(DATA), Plan(10, 20, optimizer="sgd")
     plan = MetaPlan(inner, 3, optax.sgd(0.3), save_hparams_at=(0, 1, 3))
     starts = [{"learning_rate": 0.1}, {"learning_rate": 0.8}]
-    found = metalearn(objective, splits, plan, starts, seeds=(0, 5), key=7)
+    learned = metalearn(objective, splits, plan, starts, seeds=(0, 5), key=7)
     for i, seed in ((0, 0), (1, 5)):
         key, hparams = jax.random.fold_in(jax.random.key(7), seed), starts[i]
         params, rates = objective.init(stream(key, "init"), hparams), [hparams["learning_rate"]]
         for step in range(3):
-            own = jax.random.fold_in(stream(key, "outer"), step)
-            one = metagradient(objective, splits, inner, hparams, key=own, params=params)
+            inner_key = jax.random.fold_in(stream(key, "outer"), step)
+            result = metagradient(objective, splits, inner, hparams, key=inner_key, params=params)
             place = {"start": i, "seed": seed, "outer_step": step}
-            np.testing.assert_allclose(found.results.outer_loss.sel(place), one.value, rtol=1e-5)
-            hparams = {"learning_rate": hparams["learning_rate"] - 0.3 * float(one.gradient["learning_rate"])}
+            np.testing.assert_allclose(learned.results.outer_loss.sel(place), result.value, rtol=1e-5)
+            hparams = {"learning_rate": hparams["learning_rate"] - 0.3 * float(result.gradient["learning_rate"])}
             rates.append(hparams["learning_rate"])
         np.testing.assert_allclose(
-            found.saved_hparams["learning_rate"][i, seed // 5], np.array(rates)[[0, 1, 3]], rtol=1e-5
+            learned.saved_hparams["learning_rate"][i, seed // 5], np.array(rates)[[0, 1, 3]], rtol=1e-5
         )
-        np.testing.assert_allclose(found.hparams["learning_rate"][i, seed // 5], rates[-1], rtol=1e-5)
+        np.testing.assert_allclose(learned.hparams["learning_rate"][i, seed // 5], rates[-1], rtol=1e-5)
     alone = metalearn(objective, splits, plan, starts[:1], seeds=(0,), key=7)
-    np.testing.assert_array_equal(alone.results.outer_loss[0, 0], found.results.outer_loss[0, 0])
+    np.testing.assert_array_equal(alone.results.outer_loss[0, 0], learned.results.outer_loss[0, 0])
 
 
 def test_a_new_start_every_outer_step():
@@ -183,18 +183,18 @@ def test_a_new_start_every_outer_step():
 
 
 def test_metalearning_the_data_is_a_few_lines():
-    """A training set made for the test set: the generator's noise, a hyper-parameter, is driven down."""
+    """Minimising the test loss lowers the noise of the training data, a data parameter."""
     objective = supervised(SMOOTH)
     plan = MetaPlan(Plan(40, 20, optimizer="sgd"), 15, optax.sgd(0.02), outer=lambda h: h["test_loss"][-1])
     start, fixed = {"corr_noise_scale": 0.5}, {"learning_rate": 0.5}
-    found = metalearn(objective, endless(DATA), plan, [start], fixed=fixed)
-    losses = found.results.outer_loss.values.ravel()
+    learned = metalearn(objective, endless(DATA), plan, [start], fixed=fixed)
+    losses = learned.results.outer_loss.values.ravel()
     assert losses[-1] < losses[0] - 0.1
-    assert found.hparams["corr_noise_scale"].item() < 0.4
+    assert learned.hparams["corr_noise_scale"].item() < 0.4
 
 
 def test_reverse_mode_keeps_few_states(monkeypatch):
-    """The same gradient from fewer and fewer states; the memory that the compiler plans falls."""
+    """The gradient is the same from fewer states, and the memory that the compiler plans falls."""
     objective, splits, plan = supervised(dense.mlp()), published(DATA), Plan(200, 20, eval_every=1000, optimizer="sgd")
     params = jax.device_get(objective.init(KEY, {}))
 
@@ -246,7 +246,7 @@ def test_bad_input_gets_a_clear_error():
         metagradient(objective, splits, inner, {"learning_rate": 0.1}, key=KEY, mode="sideways")
     with pytest.raises(ValueError, match="hyper-parameter 'rate' is read by nothing"):
         metagradient(objective, splits, inner, {"learning_rate": 0.1, "rate": 0.1}, key=KEY)
-    with pytest.raises(TypeError, match="dict is no data to train on"):
+    with pytest.raises(TypeError, match=r"data must be Splits, .* not dict"):
         metagradient(objective, {}, inner, {"learning_rate": 0.1}, key=KEY)
     with pytest.raises(ValueError, match="n_steps=0 is not allowed"):
         MetaPlan(inner, 0, optax.sgd(0.1))

@@ -1,4 +1,4 @@
-"""Criteria of contrastive learning against their definitions, and the objective."""
+"""Contrastive criteria equal their definitions; the contrastive objective."""
 
 import jax
 import jax.numpy as jnp

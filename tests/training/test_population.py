@@ -1,4 +1,4 @@
-"""Populations: the same bits in any company, on any number of devices, in any chunking; nothing compiled twice."""
+"""Populations: bit-identical in any company, on any number of devices and in any chunks; nothing compiles twice."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from flylab.training.step import Plan
 
 key = jax.random.key(0)
 PLAN = Plan(40, 50, eval_every=15)
-EVERY = pytest.mark.parametrize("name", PUBLISHED)
+EACH_MODEL = pytest.mark.parametrize("name", PUBLISHED)
 
 
 def population(name, splits, seeds, rates=(1e-2,), plan=PLAN):
@@ -30,10 +30,10 @@ def population(name, splits, seeds, rates=(1e-2,), plan=PLAN):
     )
 
 
-def same_bits(one, other):
-    jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
-    for variable in one.results:
-        np.testing.assert_array_equal(one.results[variable], other.results[variable])
+def same_bits(actual, expected):
+    jax.tree.map(np.testing.assert_array_equal, actual.params, expected.params)
+    for variable in actual.results:
+        np.testing.assert_array_equal(actual.results[variable], expected.results[variable])
 
 
 def picked(population, seeds):
@@ -42,22 +42,22 @@ def picked(population, seeds):
     return population._replace(params=params, results=population.results.sel(seed=seeds))
 
 
-@EVERY
+@EACH_MODEL
 def test_a_member_is_the_same_alone_and_in_company(name, tiny):
     together = population(name, tiny, range(5))
     for seed in (0, 3, 4):
         same_bits(population(name, tiny, [seed]), picked(together, [seed]))
 
 
-@EVERY
+@EACH_MODEL
 def test_the_same_on_one_device_or_two(name, tiny, monkeypatch):
     both = population(name, tiny, range(3))
-    one = runtime.devices()[:1]
-    monkeypatch.setattr(runtime, "devices", lambda: one)
+    one_device = runtime.devices()[:1]
+    monkeypatch.setattr(runtime, "devices", lambda: one_device)
     same_bits(population(name, tiny, range(3)), both)
 
 
-@EVERY
+@EACH_MODEL
 def test_the_same_in_any_chunking_and_with_other_evaluations(name, tiny, monkeypatch):
     whole = population(name, tiny, [0, 1])
     monkeypatch.setattr(population_module, "_next_chunk", lambda *_: 7)
@@ -104,10 +104,10 @@ def test_zero_steps_evaluates_the_initialisation(tiny):
 
 
 @pytest.mark.parametrize(
-    ("grid", "says"), [({"seed": []}, "'seed' is empty"), ({"learning_rate": [1]}, "no axis 'seed'")]
+    ("grid", "message"), [({"seed": []}, "'seed' is empty"), ({"learning_rate": [1]}, "no axis 'seed'")]
 )
-def test_refuses_bad_grids(grid, says, tiny):
-    with pytest.raises(ValueError, match=says):
+def test_refuses_bad_grids(grid, message, tiny):
+    with pytest.raises(ValueError, match=message):
         train_members(supervised(dense.logistic()), tiny, PLAN, grid, key=key)
 
 
@@ -138,7 +138,7 @@ def test_memory_is_bounded(tiny):
 
 
 def test_works_where_jax_has_started(tmp_path):
-    """The same results, and a hint."""
+    """Results are the same, and a warning names `flylab.initialise`."""
     code = """
         import sys, warnings, jax
         if sys.argv[1] == "started":
@@ -153,7 +153,8 @@ def test_works_where_jax_has_started(tmp_path):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = train_members(supervised(get_model("mlp")), splits, Plan(20, 50), grid)
-        print(sum("flylab.initialise()" in str(w.message) for w in caught), result.params["output"]["w"].tobytes().hex())
+        n_warnings = sum("flylab.initialise()" in str(w.message) for w in caught)
+        print(n_warnings, result.params["output"]["w"].tobytes().hex())
     """
 
     def output(how):
@@ -167,7 +168,7 @@ def test_works_where_jax_has_started(tmp_path):
         assert int(hints) == 1
 
 
-def test_a_knob_that_nothing_reads_is_refused(tiny):
+def test_a_hyper_parameter_that_nothing_reads_is_refused(tiny):
     for axis in ({"learning_rte": [0.1]}, {"iid_noise_scale": [0.0, 5.0]}, {"momentum": [0.9]}):
         with pytest.raises(ValueError, match=f"{next(iter(axis))!r} is read by nothing"):
             train_members(supervised(dense.logistic()), tiny, Plan(2), {"learning_rate": [0.1], **axis, "seed": [0]})
@@ -175,7 +176,7 @@ def test_a_knob_that_nothing_reads_is_refused(tiny):
 
 def test_labels_beyond_the_outputs_are_refused():
     splits = published(MNIST1D(n_train=100, n_test=50, n_valid=50, random_labels=20))
-    with pytest.raises(ValueError, match="label 19 in the train set, but the network has 10 outputs"):
+    with pytest.raises(ValueError, match="label 19 in the train set must be from 0 to 9; the network has 10 outputs"):
         train_members(supervised(dense.logistic()), splits, Plan(2), {"learning_rate": [0.1], "seed": [0]})
 
 
@@ -188,8 +189,8 @@ def test_one_task_read_by_more_outputs_trains():
 
 
 @pytest.mark.parametrize("data", [MNIST1D(), None, [1, 2]])
-def test_what_is_no_data_is_refused(data):
-    with pytest.raises(TypeError, match="is no data to train on"):
+def test_data_of_a_wrong_type_are_refused(data):
+    with pytest.raises(TypeError, match=rf"data must be Splits, .* not {type(data).__name__}"):
         train_members(supervised(dense.logistic()), data, Plan(2), {"learning_rate": [0.1], "seed": [0]})
 
 
@@ -197,12 +198,13 @@ def test_what_is_no_data_is_refused(data):
 def test_watched_training_ends_in_the_same_bits(kind, tiny):
     small = MNIST1D(n_train=100, n_valid=0, n_test=100)
     data = {"fixed": tiny, "by seed": lambda seed: published(replace(small, seed=seed)), "source": endless(small)}[kind]
-    asked = supervised(dense.mlp()), data, PLAN, {"learning_rate": [1e-2], "seed": range(3)}
-    whole, watched = train_members(*asked, key=key), list(watch_members(*asked, key=key))
-    assert [found.results.step.values.tolist() for found in watched] == [[0], [0, 15], [0, 15, 30], [0, 15, 30, 40]]
+    arguments = supervised(dense.mlp()), data, PLAN, {"learning_rate": [1e-2], "seed": range(3)}
+    whole, watched = train_members(*arguments, key=key), list(watch_members(*arguments, key=key))
+    assert [partial.results.step.values.tolist() for partial in watched] == [[0], [0, 15], [0, 15, 30], [0, 15, 30, 40]]
     same_bits(watched[-1], whole)
-    for found in watched:
-        for variable in set(found.results) - {"prediction"}:
-            np.testing.assert_array_equal(found.results[variable], whole.results[variable].sel(step=found.results.step))
+    for partial in watched:
+        for variable in set(partial.results) - {"prediction"}:
+            expected = whole.results[variable].sel(step=partial.results.step)
+            np.testing.assert_array_equal(partial.results[variable], expected)
     with pytest.raises(ValueError, match="axis 'seed'"):
-        next(watch_members(*asked[:3], {"learning_rate": [1e-2]}))
+        next(watch_members(*arguments[:3], {"learning_rate": [1e-2]}))

@@ -1,4 +1,4 @@
-"""Training one network: against a hand-written loop, whole and in pieces."""
+"""Training of one network equals a hand-written loop; order, evaluation and derivatives."""
 
 import re
 
@@ -11,7 +11,7 @@ import pytest
 from flylab.data import Dataset
 from flylab.models import Model, dense
 from flylab.training.objectives import cross_entropy, supervised
-from flylab.training.step import Plan, _shuffled, arrays
+from flylab.training.step import Plan, _shuffled, as_arrays
 from flylab.training.train import train
 
 key = jax.random.key(0)
@@ -41,16 +41,16 @@ def test_plan_refuses(change):
 
 
 @pytest.mark.parametrize("batch_size", [50, 30])
-@pytest.mark.parametrize(("optimizer", "made"), [("adam", optax.adam(0.01)), ("sgd", optax.sgd(0.01))])
-def test_equals_a_plain_loop(tiny, batch_size, optimizer, made):
-    """Also where the batch does not divide the data: then batches wrap around."""
+@pytest.mark.parametrize(("optimizer", "transformation"), [("adam", optax.adam(0.01)), ("sgd", optax.sgd(0.01))])
+def test_equals_a_plain_loop(tiny, batch_size, optimizer, transformation):
+    """Batches wrap around where their size does not divide the data."""
     objective = supervised(dense.logistic())
     params = objective.init(key, {})
     plan = Plan(12, batch_size, eval_every=5, optimizer=optimizer)
     trained = train(objective, params, tiny, plan, {"learning_rate": 0.01}, key=key)
 
     x, y = jnp.asarray(tiny.train.x, jnp.float32), jnp.asarray(tiny.train.y)
-    state, losses = made.init(params), []
+    state, losses = transformation.init(params), []
     for step in range(12):
         rows = (step * batch_size + np.arange(batch_size)) % 200
 
@@ -58,7 +58,7 @@ def test_equals_a_plain_loop(tiny, batch_size, optimizer, made):
             return cross_entropy((x[rows] @ p["w"].T + p["b"]).T, y[rows]).mean()
 
         value, gradient = jax.value_and_grad(loss)(params)
-        updates, state = made.update(gradient, state)
+        updates, state = transformation.update(gradient, state)
         params = optax.apply_updates(params, updates)
         losses.append(value)
     np.testing.assert_allclose(trained.history["loss"], losses, rtol=1e-5)
@@ -83,7 +83,7 @@ def test_evaluation_covers_every_example_once(tiny, monkeypatch):
 
 
 def test_shuffled_order_takes_every_example_once_an_epoch(tiny):
-    """A network whose loss is the sum of the labels it sees: over an epoch, that of all labels."""
+    """The loss is the sum of the labels in the batch, so that it adds up to the sum of all labels in each epoch."""
     seen = Model(lambda key: {"p": jnp.zeros(10)}, lambda params, x: params["p"])
     objective = supervised(seen)._replace(loss=lambda p, batch, hparams, key: (batch.y.sum() + 0.0 * p["p"].sum(), {}))
     plan = Plan(8, 50, eval_every=8, shuffle=True)
@@ -94,7 +94,7 @@ def test_shuffled_order_takes_every_example_once_an_epoch(tiny):
 
 @pytest.mark.parametrize("n", [1, 2, 5, 4000, 20000])
 def test_orders_are_random_permutations(n):
-    """Every number stands at every place, and before every other, equally often."""
+    """Each number takes each place, and precedes each other number, equally often."""
     keys = jax.random.split(jax.random.key(3), 500 if n < 100 else 20)
     orders = np.asarray(jax.vmap(lambda key: _shuffled(key, n))(keys))
     assert (np.sort(orders, 1) == np.arange(n)).all()
@@ -108,8 +108,8 @@ def test_orders_are_random_permutations(n):
         assert abs(np.corrcoef(orders.ravel(), np.tile(np.arange(n), len(orders)))[0, 1]) < 0.02
 
 
-def test_differentiable_in_the_knobs(tiny):
-    """Against a finite difference."""
+def test_differentiable_in_the_hyper_parameters(tiny):
+    """The derivative equals a finite difference."""
     objective = supervised(dense.logistic())
     params = objective.init(key, {})
 
@@ -124,4 +124,4 @@ def test_differentiable_in_the_knobs(tiny):
 
 def test_empty_sets_are_refused(tiny):
     with pytest.raises(ValueError, match="n_test=0"):
-        arrays(tiny._replace(test=Dataset(tiny.test.x[:0], tiny.test.y[:0])))
+        as_arrays(tiny._replace(test=Dataset(tiny.test.x[:0], tiny.test.y[:0])))

@@ -1,1 +1,1 @@
-"""The browser app, `flylab app`: pages are marimo notebooks in `pages/`, and modules beside it make what they show."""
+"""The browser app, `flylab app`: the pages are marimo notebooks in `pages/`, and these modules make their contents."""

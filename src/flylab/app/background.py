@@ -1,4 +1,4 @@
-"""Trainings of the playground: each in a thread of its own, watched while it runs, gone when its page is."""
+"""The playground's training: each runs in its own thread, reports progress, and ends with its page."""
 
 import threading
 from collections.abc import Iterator
@@ -13,79 +13,79 @@ from flylab.training.population import Population, let_go, watch_members
 
 Phase = Literal["begun", "training", "done", "stopped", "failed"]
 
-# One program trains on all devices: trainings take turns, an evaluation each, in the order in which they ask.
+# A compiled program uses all devices. So trainings take turns, and each turn is one evaluation interval.
 _TURNS = ThreadPoolExecutor(1, "flylab-turns")
-MOST_AT_ONCE = 4  # trainings of all pages
-MOST_PROGRAMS = 40  # trainings whose compiled programs are kept: a process may map only so much memory
+MOST_AT_ONCE = 4  # trainings of all pages together
+MOST_PROGRAMS = 40  # trainings until compiled programs are dropped: the memory maps of a process are limited
 
 
 class BusyError(ValueError):
-    """Too many trainings are under way."""
+    """Too many trainings are running."""
 
 
 class Training:
-    """Networks that train side by side in the background.
+    """Train several networks side by side in the background.
 
-    It stops when asked to, and by itself once the thread that began it has ended: a marimo page's, when its tab is
-    closed.
+    A training ends when `stop` is called, and when the thread that started it has ended. A marimo page's thread ends
+    when its tab is closed.
 
     Attributes:
-        settings: what is trained.
-        populations: by model, up to the last evaluation; replaced, never changed.
-        phase: how far it is; `error` says why it failed.
+        settings: the data, the networks and their training.
+        populations: one population for each model, up to its last evaluation. The dictionary is replaced, not changed.
+        phase: the state of the training; in the phase "failed", `error` gives the reason.
     """
 
-    running: "set[Training]" = set()  # noqa: RUF012 (all trainings of this process)
+    running: "set[Training]" = set()  # noqa: RUF012 (shared on purpose: all trainings of this process)
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.populations: dict[str, Population] = {}
         self.phase: Phase = "begun"
         self.error = ""
-        self._asked_to_stop = threading.Event()
+        self._stop_requested = threading.Event()
         self._owner = threading.current_thread()
         self._thread = threading.Thread(target=self._run, daemon=True, name="flylab-training")
         if len(self.running) >= MOST_AT_ONCE:
-            raise BusyError(f"{MOST_AT_ONCE} trainings are under way already; stop one, or wait")
+            raise BusyError(f"{MOST_AT_ONCE} trainings are running already; stop one, or wait")
         self.running.add(self)
         self._thread.start()
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the training has ended."""
         return self.phase in ("done", "stopped", "failed")
 
     @property
     def share(self) -> float:
-        """Of the training that is done, 0 … 1."""
-        steps = [int(one.results.step[-1]) for one in self.populations.values()]
+        """The share of the training that is done, 0 … 1."""
+        steps = [int(population.results.step[-1]) for population in self.populations.values()]
         return sum(steps) / (len(self.settings.models) * self.settings.n_steps)
 
     def stop(self) -> None:
-        """End after the evaluation under way."""
-        self._asked_to_stop.set()
+        """Stop at the next evaluation."""
+        self._stop_requested.set()
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until it is over."""
+        """Wait until the training has ended, for at most `timeout` seconds."""
         self._thread.join(timeout)
 
     def _run(self) -> None:
         try:
             self._train()
-        except Exception as error:  # said on the page: a thread's own traceback nobody would see
+        except Exception as error:  # shown on the page: nobody would see a thread's traceback
             self.phase, self.error = "failed", str(error) or type(error).__name__
         finally:
             self.running.discard(self)
-            _TURNS.submit(_let_go)
+            _TURNS.submit(_drop_programs)
 
     def _train(self) -> None:
         watched: dict[str, Iterator[Population]] = {}
         for name in self.settings.models:
-            own = supervised(_TURNS.submit(network, self.settings, name).result())
-            watched[name] = watch_members(own, splits(self.settings.data), self.settings.plan, self.settings.grid)
+            objective = supervised(_TURNS.submit(network, self.settings, name).result())
+            watched[name] = watch_members(objective, splits(self.settings.data), self.settings.plan, self.settings.grid)
         for _ in self.settings.plan.evaluated:
             for name, population in watched.items():
-                if self._asked_to_stop.is_set() or not self._owner.is_alive():
+                if self._stop_requested.is_set() or not self._owner.is_alive():
                     self.phase = "stopped"
                     return
                 self.populations = {**self.populations, name: _TURNS.submit(next, population).result()}
@@ -93,24 +93,24 @@ class Training:
         self.phase = "done"
 
 
-_since: list[int] = [0]  # trainings since programs were let go
+_n_trainings: list[int] = [0]  # since compiled programs were last dropped
 
 
-def _let_go() -> None:
-    """Forget compiled programs now and then, when nobody trains."""
-    _since[0] += 1
-    if _since[0] >= MOST_PROGRAMS and not Training.running:
-        _since[0] = 0
+def _drop_programs() -> None:
+    """Drop all compiled programs after every `MOST_PROGRAMS` trainings, once none is running."""
+    _n_trainings[0] += 1
+    if _n_trainings[0] >= MOST_PROGRAMS and not Training.running:
+        _n_trainings[0] = 0
         let_go()
         network.cache_clear()
         mask.cache_clear()
 
 
-# ── what a page shows of it ──────────────────────────────────────────────────────────────────────────────────────────
+# ── what a page shows ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def confusion(population: Population, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Share in percent of each true class (rows) that was read as each class, mean over seeds."""
+    """Return the confusion matrix in percent of each true class (rows), mean over seeds, `(n_classes, n_classes)`."""
     predictions = population.results.prediction.values.reshape(-1, len(labels))
     counts = np.zeros((n_classes, n_classes))
     for predicted in predictions:
@@ -120,20 +120,20 @@ def confusion(population: Population, labels: np.ndarray, n_classes: int) -> np.
 
 
 def misread(population: Population, labels: np.ndarray, n: int = 12) -> list[tuple[int, int, float]]:
-    """The examples that most seeds misread: (example, the class most read instead, share of seeds in percent)."""
+    """Return the n examples that most seeds misread: (example, most frequent wrong class, percent of seeds)."""
     predictions = population.results.prediction.values.reshape(-1, len(labels))
     wrong = predictions != labels
     worst = np.argsort(-wrong.mean(0), kind="stable")[:n]
-    found = []
+    misreadings = []
     for i in worst:
         if wrong[:, i].any():
             instead = np.bincount(predictions[wrong[:, i], i]).argmax()
-            found.append((int(i), int(instead), float(100 * wrong[:, i].mean())))
-    return found
+            misreadings.append((int(i), int(instead), float(100 * wrong[:, i].mean())))
+    return misreadings
 
 
 def first_layer(population: Population) -> np.ndarray | None:
-    """The first layer's weights `(n_units, n_inputs)` of seed 0, or None where it has none that are a matrix."""
+    """Return seed 0's weights of the first layer, `(n_units, n_inputs)`, or None if they are not one array."""
     params = population.params
     layer = params if "w" in params else next(iter(params.values()))
     if not isinstance(layer, dict) or "w" not in layer:

@@ -1,4 +1,4 @@
-"""What the playground gives away: data, weights, results, as the content of files."""
+"""The playground's downloads: data, weights and results, as the bytes of files."""
 
 import tempfile
 from pathlib import Path
@@ -17,32 +17,37 @@ from flylab.data import MNIST1D, formats
 
 
 def data(config: MNIST1D) -> bytes:
-    """The data set as npz, for `flylab.data.load`."""
+    """Return the data set as npz, which `flylab.data.load` reads."""
     with tempfile.TemporaryDirectory() as folder:
         return formats.save(Path(folder) / "mnist1d.npz", splits(config)).read_bytes()
 
 
 def weights(training: Training) -> bytes:
-    """All networks' weights by PyTorch's names, as safetensors: `model.seed.layer.weight`; those of other layers flat.
+    """Return all networks' weights as safetensors, named as in PyTorch: `model.seed.layer.weight`.
+
+    Layers that PyTorch does not have keep flylab's names.
 
     Raises:
-        MissingExtraError: without safetensors.
+        MissingExtraError: if safetensors is not installed.
     """
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for name, population in training.populations.items():
         for i in range(training.settings.n_seeds):
             params = jax.tree.map(lambda leaf, i=i: leaf[0, i], population.params)
             try:
-                own = state_dict(params)
-            except ValueError:  # a layer that PyTorch has not
+                named = state_dict(params)
+            except ValueError:  # a layer that PyTorch does not have
                 leaves = jax.tree_util.tree_leaves_with_path(params)
-                own = {".".join(str(getattr(key, "key", key)) for key in path): leaf for path, leaf in leaves}
-            found |= {f"{name}.{i}.{key}": np.ascontiguousarray(value) for key, value in own.items()}
-    return need("safetensors.numpy", "data", "weights").save(found, {"made_by": as_python(training.settings)})
+                named = {".".join(str(getattr(key, "key", key)) for key in path): leaf for path, leaf in leaves}
+            arrays |= {f"{name}.{i}.{key}": np.ascontiguousarray(value) for key, value in named.items()}
+    return need("safetensors.numpy", "data", "weights").save(arrays, {"made_by": as_python(training.settings)})
 
 
 def results(training: Training) -> bytes:
-    """Curves and predictions as netCDF, with the program that makes them among the attributes."""
-    parts = {name: one.results.squeeze("learning_rate", drop=True) for name, one in training.populations.items()}
+    """Return curves and predictions as netCDF; the attribute `program` is the Python that reproduces them."""
+    parts = {
+        name: population.results.squeeze("learning_rate", drop=True)
+        for name, population in training.populations.items()
+    }
     joined = xr.concat(list(parts.values()), xr.DataArray(list(parts), dims="model", name="model"))
     return netcdf.encoded(attach_units(joined).assign_attrs(program=as_python(training.settings)))

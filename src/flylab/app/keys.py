@@ -1,11 +1,11 @@
-"""Ten buttons, 0 to 9, that also listen to the keyboard, wherever the focus is but in a field."""
+"""Ten buttons, 0 to 9, that also respond to the keyboard, unless the focus is in a field."""
 
 import anywidget
 import traitlets
 
 
 class Digits(anywidget.AnyWidget):
-    """All digits pressed so far are in `pressed`: a list that grows, so that none is lost between two looks."""
+    """The digit buttons; `pressed` lists all digits so far, so that quick presses are not lost between two updates."""
 
     _esm = """
     function render({ model, el }) {

@@ -1,4 +1,4 @@
-"""One ASGI app of all pages, and the server that shows it on this machine only."""
+"""The ASGI app of all pages, and a server that is reachable from this machine only."""
 
 import os
 import socket
@@ -12,21 +12,21 @@ from flylab.base import runtime
 from flylab.base.optional import need
 
 HOST = "127.0.0.1"
-OUT = "FLYLAB_OUT"  # the folder of all runs, for the pages
-SESSION_SECONDS = 10  # that a page's session outlives its tab: a reload finds it, a closed tab frees its training
+OUT = "FLYLAB_OUT"  # environment variable that tells the pages the folder of runs
+SESSION_SECONDS = 10  # a session's life after its tab is gone: a reload keeps its training, a closed tab ends it
 PAGES = Path(__file__).parent / "pages"
 
 
 def out() -> Path:
-    """The folder of all runs that the pages show."""
+    """Return the folder of runs that the pages show."""
     return Path(os.environ.get(OUT, "runs"))
 
 
 def build() -> Any:
-    """The ASGI app: every page at its name, and `/` leading to the first.
+    """Return the ASGI app: every page at its name, and a redirect from `/` to the first page.
 
     Raises:
-        MissingExtraError: without marimo.
+        MissingExtraError: if marimo is not installed.
     """
     marimo = need("marimo", "app", "flylab app")
     applications = need("starlette.applications", "app", "flylab app")
@@ -42,30 +42,30 @@ def build() -> Any:
 
 
 def serve(folder: Path, port: int, browser: bool) -> None:
-    """Show the app until Ctrl-C.
+    """Serve the app until Ctrl-C.
 
     Args:
-        folder: of all runs.
-        port: of 127.0.0.1; 0 takes a free one.
-        browser: whether to open one.
+        folder: the folder of runs.
+        port: the port on 127.0.0.1; 0 picks a free one.
+        browser: whether to open a browser.
 
     Raises:
-        MissingExtraError: without marimo.
-        OSError: if the port is taken.
+        MissingExtraError: if marimo is not installed.
+        OSError: if the port cannot be bound.
     """
     uvicorn = need("uvicorn", "app", "flylab app")
     os.environ[OUT] = str(folder.resolve())
-    taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        taken.bind((HOST, port))
-        taken.listen(128)  # from here on who connects waits, and is not refused
+        listener.bind((HOST, port))
+        listener.listen(128)  # from here on, connections wait until the server is ready
     except (OSError, OverflowError) as error:
-        raise OSError(f"port {port} of {HOST} cannot be had ({error}); choose another with --port") from None
-    address = f"http://{HOST}:{taken.getsockname()[1]}"
-    runtime.initialise()  # JAX starts here, for all pages
+        raise OSError(f"cannot listen on port {port} of {HOST} ({error}); choose another one with --port") from None
+    address = f"http://{HOST}:{listener.getsockname()[1]}"
+    runtime.initialise()  # start JAX once for all pages
     server = uvicorn.Server(uvicorn.Config(build(), log_level="warning", timeout_graceful_shutdown=1))
-    print(f"flylab is at {address} (Ctrl-C ends it)", flush=True)
+    print(f"flylab is running at {address} (press Ctrl-C to stop)", flush=True)
     if browser:
         threading.Timer(1.0, webbrowser.open, (address,)).start()
-    server.run(sockets=[taken])
+    server.run(sockets=[listener])

@@ -1,4 +1,4 @@
-"""What a visitor of the playground has chosen: one checked, bounded value, which trains and writes itself down."""
+"""The playground's settings: checked and bounded values that define a training, and write it as a Python program."""
 
 import functools
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from flylab.training.objectives import supervised
 from flylab.training.population import train_members
 from flylab.training.step import Plan
 
-MOST_FLOPS = 1e13  # of a training: some minutes on a laptop
+MOST_FLOPS = 1e13  # of one training: some minutes on a laptop
 
 
 class Control(NamedTuple):
-    """A number that can be chosen: its bounds, and what a slider moves by."""
+    """A number to choose: its bounds, the step of its slider, and its label."""
 
     low: float
     high: float
@@ -27,9 +27,9 @@ class Control(NamedTuple):
     says: str
 
 
-DATA_PARAMS: dict[str, Control] = {  # of the data
-    "scale_coeff": Control(0, 2, 0.05, "amplitude jitter"),
-    "max_translation": Control(1, 100, 1, "largest translation + 1 (points)"),
+DATA_PARAMS: dict[str, Control] = {
+    "scale_coeff": Control(0, 2, 0.05, "variation of scale"),
+    "max_translation": Control(1, 100, 1, "largest shift + 1 (points)"),
     "corr_noise_scale": Control(0, 2, 0.05, "smooth noise"),
     "iid_noise_scale": Control(0, 1, 0.01, "white noise"),
     "shear_scale": Control(0, 3, 0.05, "shear (linear trend)"),
@@ -54,20 +54,21 @@ TRAINING: dict[str, Control] = {
 }
 MODELS = ("logistic", "mlp", "cnn", "gru", "lstm", "local", "tcn", "resnet", "mixer")
 PRUNINGS = ("by chance", "magnitude")
-FEWEST_EVALUATIONS = 40  # along a training, for a smooth curve
+FEWEST_EVALUATIONS = 40  # in a training, for a smooth curve
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Data, networks and training.
+    """The data, the networks and their training.
 
     Attributes:
-        data: MNIST-1D with its data_params.
-        models: of MODELS, trained side by side.
+        data: MNIST-1D with its data parameters.
+        models: names from MODELS, trained side by side.
         optimizer: "adam" or "sgd".
         shuffle: draw a new order of the examples in each epoch.
-        activation: of the MLP, one of `activations.ALL`, or "learned".
-        pruning: which weights: by chance, or those that were smallest after a training of seed 0 (a lottery ticket).
+        activation: the MLP's activation, one of `activations.ALL` or "learned".
+        pruning: how the pruned weights are chosen: "by chance", or by "magnitude", the smallest ones after seed 0 has
+            trained (a lottery ticket).
         learning_rate, n_steps, batch_size, n_seeds, pruned, mlp_width, cnn_channels, gru_units: see TRAINING.
 
     Raises:
@@ -118,17 +119,17 @@ class Settings:
 
     @property
     def plan(self) -> Plan:
-        """Of the training."""
+        """The plan of the training."""
         return Plan(self.n_steps, self.batch_size, self.eval_every, self.shuffle, self.optimizer)
 
     @property
     def grid(self) -> dict[str, Any]:
-        """Of the population."""
+        """The axes of the population."""
         return {"learning_rate": [self.learning_rate], "seed": range(self.n_seeds)}
 
     @property
     def flops(self) -> float:
-        """Operations of all trainings."""
+        """The number of operations of all trainings together."""
         data, evaluations = self.data, len(self.plan.evaluated)
         n_examples = data.n_train + data.n_valid + data.n_test
         steps = self.n_steps, self.batch_size, evaluations, n_examples
@@ -144,7 +145,7 @@ def _within(control: Control, value: Any) -> None:
 
 
 def usual_data_params() -> dict[str, Any]:
-    """The published values of DATA_PARAMS."""
+    """Return the values of DATA_PARAMS that give the published data set."""
     usual = MNIST1D()
     low, high = usual.padding
     return {"padding_low": low, "padding_high": high} | {
@@ -153,10 +154,10 @@ def usual_data_params() -> dict[str, Any]:
 
 
 def data_of(values: dict[str, Any], classes: tuple[int, ...] | None = None, **more: Any) -> MNIST1D:
-    """The data set of a form's values by the names of DATA_PARAMS; numbers of examples are rounded to full classes.
+    """Return the data set with these values of DATA_PARAMS; numbers of examples are rounded to equal classes.
 
     Raises:
-        ValueError: naming the control.
+        ValueError: if a value is out of bounds; the message names it.
     """
     for name, value in values.items():
         _within(DATA_PARAMS[name], value)
@@ -181,7 +182,7 @@ def _activation_text(name: str) -> str:
 
 
 def size_of(settings: Settings, model: str) -> dict[str, Any]:
-    """The arguments of `get_model`, beside the name, for the size that was chosen."""
+    """Return the arguments of `get_model` that follow the name."""
     size: dict[str, Any] = {"length": settings.data.final_seq_length, "n_outputs": settings.data.outputs}
     widths = {"mlp": settings.mlp_width, "cnn": settings.cnn_channels} | dict.fromkeys(
         ("gru", "lstm"), settings.gru_units
@@ -191,17 +192,17 @@ def size_of(settings: Settings, model: str) -> dict[str, Any]:
 
 
 def _as_call(settings: Settings, model: str) -> str:
-    """`get_model` with its arguments, as Python."""
+    """Return the call of `get_model` as Python."""
     written = {"activation": _activation_text}
     size = [f"{name}={written.get(name, repr)(value)}" for name, value in size_of(settings, model).items()]
     return f"get_model({', '.join([repr(model), *size])})"
 
 
 def dense(settings: Settings, model: str) -> Model:
-    """The network before pruning.
+    """Return the network before pruning.
 
     Raises:
-        ValueError: if the network is not for signals of this length.
+        ValueError: if the network cannot take signals of this length.
     """
     try:
         size = size_of(settings, model)
@@ -214,29 +215,27 @@ def dense(settings: Settings, model: str) -> Model:
 
 @functools.lru_cache(maxsize=32)
 def network(settings: Settings, model: str) -> Model:
-    """The network, pruned if that was asked for. Cached: the same settings compile once."""
-    own = dense(settings, model)
-    if not settings.pruned:
-        return own
-    return masks.masked(own, mask(settings, model))
+    """Return the network, pruned if the settings say so; it is cached, so that equal settings compile once."""
+    unpruned = dense(settings, model)
+    return masks.masked(unpruned, mask(settings, model)) if settings.pruned else unpruned
 
 
 @functools.lru_cache(maxsize=32)
 def mask(settings: Settings, model: str) -> masks.Mask:
-    """What is left of the network's weights; biases stay."""
-    own = dense(settings, model)
+    """Return the mask of the weights that survive pruning; biases are never pruned."""
+    unpruned = dense(settings, model)
     if settings.pruning == "by chance":
-        params = jax.device_get(own.init(jax.random.key(0)))
+        params = jax.device_get(unpruned.init(jax.random.key(0)))
         return masks.random_mask(params, settings.pruned, np.random.default_rng(0), prune_biases=False)
     grid = {**settings.grid, "seed": [0]}
-    trained = train_members(supervised(own), splits(settings.data), settings.plan, grid)
+    trained = train_members(supervised(unpruned), splits(settings.data), settings.plan, grid)
     params = jax.tree.map(lambda leaf: leaf[0, 0], trained.params)
     return masks.prune(params, masks.full(params), settings.pruned, prune_biases=False)
 
 
 @functools.lru_cache(maxsize=16)
 def splits(data: MNIST1D) -> Splits:
-    """The data set, made once."""
+    """Return the data set; it is cached."""
     return published(data)
 
 
@@ -244,7 +243,7 @@ def splits(data: MNIST1D) -> Splits:
 
 
 def as_python(settings: Settings) -> str:
-    """A program that trains the same networks to the same bits and prints their accuracies."""
+    """Return a program that trains the same networks, bit for bit, and prints their accuracies."""
     return "\n".join([*_head(settings), *_networks(settings), *_tail()])
 
 
@@ -254,14 +253,17 @@ def _head(settings: Settings) -> list[str]:
     from_ = f"from flylab.models import {', '.join(sorted(names))}"
     if not settings.pruned:
         return ["import flylab", from_, "", *_data(settings)]
-    start = "flylab.initialise()  # all cores, since JAX is used before flylab trains"
+    start = "flylab.initialise()  # set up JAX for all cores before its first use"
     return ["import jax", "import numpy as np", "", "import flylab", from_, "", start, *_data(settings)]
 
 
 def _data(settings: Settings) -> list[str]:
-    usual, own = MNIST1D(), settings.data
-    changed = [f"{one.name}={getattr(own, one.name)!r}" for one in fields(own)
-               if getattr(own, one.name) != getattr(usual, one.name)]  # fmt: skip
+    default, data = MNIST1D(), settings.data
+    changed = [
+        f"{param.name}={getattr(data, param.name)!r}"
+        for param in fields(data)
+        if getattr(data, param.name) != getattr(default, param.name)
+    ]
     plan = f"{settings.n_steps}, {settings.batch_size}, eval_every={settings.eval_every}"
     plan += f", shuffle={settings.shuffle!r}, optimizer={settings.optimizer!r}"
     return [
@@ -276,15 +278,15 @@ def _networks(settings: Settings) -> list[str]:
     if not settings.pruned:
         return lines
     if settings.pruning == "by chance":
-        found = ["    params = jax.device_get(network.init(jax.random.key(0)))",
+        body = ["    params = jax.device_get(network.init(jax.random.key(0)))",
                  f"    mask = masks.random_mask(params, {settings.pruned!r}, np.random.default_rng(0), "
                  "prune_biases=False)"]  # fmt: skip
     else:
-        found = ['    once = flylab.train_members(flylab.supervised(network), splits, plan, {**grid, "seed": [0]})',
-                 "    params = jax.tree.map(lambda leaf: leaf[0, 0], once.params)",
+        body = ['    dense = flylab.train_members(flylab.supervised(network), splits, plan, {**grid, "seed": [0]})',
+                 "    params = jax.tree.map(lambda leaf: leaf[0, 0], dense.params)",
                  f"    mask = masks.prune(params, masks.full(params), {settings.pruned!r}, "
                  "prune_biases=False)"]  # fmt: skip
-    return [*lines, "for name, network in networks.items():", *found,
+    return [*lines, "for name, network in networks.items():", *body,
             "    networks[name] = masks.masked(network, mask)"]  # fmt: skip
 
 

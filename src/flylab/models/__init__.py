@@ -1,4 +1,4 @@
-"""Networks as pure functions: the registry of models, networks by family, and the layers to build your own from."""
+"""Networks as pure functions: a registry by name, families of networks, and layers for your own."""
 
 from flylab.models.model import Model, n_params, outputs
 from flylab.models.registry import get_model, list_models, model_title, register_model

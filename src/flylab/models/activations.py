@@ -1,4 +1,4 @@
-"""Activation functions: the usual ones by name, with weights of their own, and the one that flylab metalearned."""
+"""Activation functions: standard ones by name, learnable ones, and the one that flylab metalearned."""
 
 import functools
 import json
@@ -31,21 +31,21 @@ ALL: dict[str, Callable] = {
 }
 TITLES = {"relu": "ReLU", "elu": "ELU", "swish": "Swish", "gelu": "GELU", "mish": "Mish"}
 FINE, OCTAVES = 8, 12  # a table has 2^FINE nodes between 1 + |x| = 2^k and 2^(k + 1), for each k < OCTAVES
-N_NODES = OCTAVES << FINE  # on each side of 0
-LAST = 2.0**OCTAVES - 1  # where the last one is
+N_NODES = OCTAVES << FINE  # nodes on each side of 0
+LAST = 2.0**OCTAVES - 1  # position of the last node
 ONE = 0x3F800000  # the bits of 1.0
-SHARE = 0.2  # of the network in a learnable activation (the published one's)
+SHARE = 0.2  # the network's factor in a learnable activation, as published
 _NAMES = ("w", "b", "v", "c")
 ARTIFACT = Path(__file__).parents[1] / "artifacts" / "activation.json"
 
 
 def title(name: str) -> str:
-    """How a figure writes the name: "ReLU"; "tanh" stays as it is."""
+    """Return an activation's name as figures write it: "ReLU" for "relu", "tanh" for "tanh"."""
     return TITLES.get(name, name)
 
 
 def network_init(key: Key, n_units: int = 100) -> Params:
-    """A network from a number to a number: `w, b, v (n_units,)` and `c ()`, as torch.nn.Linear(1, n), (n, 1)."""
+    """Initialise a scalar network, `w, b, v (n_units,)` and `c ()`, as `torch.nn.Linear(1, n)` and `(n, 1)` do."""
     w, b, v, c = jax.random.split(key, 4)
     return {
         "w": uniform(w, (n_units,), 1),
@@ -56,7 +56,7 @@ def network_init(key: Key, n_units: int = 100) -> Params:
 
 
 def network(params: Params, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
-    """`Σ v·tanh(w·x + b) + c`, elementwise. Where it is evaluated often with the same weights, `tabled` is faster.
+    """Compute `Σ v·tanh(w·x + b) + c` elementwise. `tabled` is faster where the same weights are evaluated often.
 
     >>> import jax, jax.numpy as jnp
     >>> network(network_init(jax.random.key(0)), jnp.zeros((3, 2))).shape
@@ -67,7 +67,7 @@ def network(params: Params, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape
 
 
 class Table(NamedTuple):
-    """A network's Taylor series at nodes on the real line, which lie the closer the nearer they are to 0.
+    """A network's Taylor series at nodes on the real line, spaced more closely near 0.
 
     Attributes:
         terms: f, f′, f″/2 and f‴/6 at each node, `(n_nodes, 4)`.
@@ -77,7 +77,7 @@ class Table(NamedTuple):
 
 
 def table(params: Params) -> Table:
-    """The table of a network's weights; differentiable with respect to them."""
+    """Tabulate a network; differentiable with respect to its weights."""
     w, b, v = params["w"], params["b"], params["v"]
     half = _node(jnp.arange(N_NODES + 1, dtype=jnp.int32))
     t = jnp.tanh(jnp.multiply.outer(w, jnp.concatenate([-half[:0:-1], half]).astype(w.dtype)) + b[:, None])
@@ -87,15 +87,15 @@ def table(params: Params) -> Table:
 
 
 def _node(k: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Where the kth node is: 2^FINE of them, equally spaced, between 1 + x = 1 and 2, as many up to 4, and so on."""
+    """Return the position x of node k: there are 2^FINE equally spaced nodes per octave of 1 + x."""
     return jax.lax.bitcast_convert_type((k << (23 - FINE)) + ONE, jnp.float32) - 1
 
 
 def tabled(table: Table, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
-    """`network(params, x)` from the table of `params`, elementwise: the Taylor series at the nearest node.
+    """Compute `network(params, x)` elementwise from `table(params)`, by the Taylor series at the nearest node.
 
-    As exact as the network's own rounding, with its first two derivatives and those by the weights; constant beyond
-    the last nodes, ±4095.
+    Values, the first two derivatives and the gradient with respect to the weights are exact to rounding. The function
+    is constant beyond the last nodes, ±4095.
 
     >>> import jax, jax.numpy as jnp
     >>> params, x = network_init(jax.random.key(0)), jnp.linspace(-5, 5, 11)
@@ -105,7 +105,7 @@ def tabled(table: Table, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
     x = jnp.clip(x, -LAST, LAST)
     y = jax.lax.stop_gradient(1 + jnp.abs(x)).astype(jnp.float32)
     above = jax.lax.bitcast_convert_type(y, jnp.int32) - ONE  # float32's bits count its numbers upwards
-    k = jnp.minimum((above + (1 << (22 - FINE))) >> (23 - FINE), N_NODES)  # that of not-a-number is the last, too
+    k = jnp.minimum((above + (1 << (22 - FINE))) >> (23 - FINE), N_NODES)  # not-a-number reads the last node
     i = jnp.where(x < 0, N_NODES - k, N_NODES + k)
     terms = jnp.asarray(table.terms)
     f, f1, f2, f3 = (terms[:, j].at[i].get(mode="promise_in_bounds") for j in range(4))
@@ -114,18 +114,18 @@ def tabled(table: Table, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def learnable(params: Params | Table, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
-    """ELU(x) + 0.2 · network(x): the published form of a learnable activation (Greydanus & Kobak 2024).
+    """Compute ELU(x) + 0.2 · network(x), the published learnable activation (Greydanus & Kobak 2024).
 
     Args:
-        params: the network's weights; or their table, much faster where the same weights meet many numbers.
-        x: any shape.
+        params: the network's weights, or their table, which is much faster for many inputs.
+        x: inputs of any shape.
     """
-    own = tabled(params, x) if isinstance(params, Table) else network(params, x)
-    return jax.nn.elu(x) + SHARE * own
+    correction = tabled(params, x) if isinstance(params, Table) else network(params, x)
+    return jax.nn.elu(x) + SHARE * correction
 
 
 class ClosedForm(NamedTuple):
-    """A formula for a learned activation: its text, its numbers, and the largest deviation on [−5, 5]."""
+    """A formula for a learned activation, its coefficients, and its largest error on [−5, 5]."""
 
     text: str
     a: list[float]
@@ -136,33 +136,33 @@ class ClosedForm(NamedTuple):
 
 
 def closed_form(weights: Params, n_terms: int = 3) -> ClosedForm:
-    """ELU plus a few tanh terms and a constant, fitted to a learned activation on [−5, 5] by least squares."""
+    """Fit ELU plus `n_terms` tanh terms and a constant to a learned activation on [−5, 5], by least squares."""
     p = {name: np.asarray(leaf, np.float64) for name, leaf in weights.items()}
     x = np.linspace(-5, 5, 401)
-    want = SHARE * (np.tanh(x[:, None] * p["w"] + p["b"]) @ p["v"] + p["c"])
+    target = SHARE * (np.tanh(x[:, None] * p["w"] + p["b"]) @ p["v"] + p["c"])
 
-    def difference(numbers):
-        a, b, c = numbers[:-1].reshape(3, n_terms)
-        return np.tanh(x[:, None] * b + c) @ a + numbers[-1] - want
+    def residual(coefficients):
+        a, b, c = coefficients[:-1].reshape(3, n_terms)
+        return np.tanh(x[:, None] * b + c) @ a + coefficients[-1] - target
 
     starts = np.random.default_rng(0).normal(size=(10, 3 * n_terms + 1))
-    best = min((least_squares(difference, start) for start in starts), key=lambda fit: fit.cost)
+    best = min((least_squares(residual, start) for start in starts), key=lambda fit: fit.cost)
     a, b, c = best.x[:-1].reshape(3, n_terms).tolist()
     text = "elu(x) + sum_i a[i] tanh(b[i] x + c[i]) + d"
     return ClosedForm(text, a, b, c, float(best.x[-1]), float(np.abs(best.fun).max()))
 
 
 def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any]) -> Path:
-    """Write a learned activation: as JSON with its values on a grid and a closed form, or as safetensors.
+    """Save a learned activation as JSON, with its values on a grid and a closed form, or as safetensors.
 
     Args:
-        path: ending in .json or .safetensors.
+        path: a file ending in .json or .safetensors.
         weights: `w, b, v (n_units,)` and `c ()`.
-        provenance: where it comes from; any JSON.
+        provenance: origin of the weights, any JSON value.
 
     Raises:
-        ValueError: for another ending, or if `safetensors` is needed and not installed.
-        OSError: if the path cannot be written.
+        ValueError: for any other ending, or if `safetensors` is needed but not installed.
+        OSError: if the file cannot be written.
     """
     path, arrays = Path(path), {name: np.asarray(weights[name], np.float32) for name in _NAMES}
     form = "elu(x) + 0.2 (sum_k v[k] tanh(w[k] x + b[k]) + c)"
@@ -172,12 +172,12 @@ def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any
     elif path.suffix == ".json":
         x = np.linspace(-5, 5, 201)
         grid = {"x": x.round(4).tolist(), "y": np.asarray(learnable(arrays, jnp.asarray(x, jnp.float32))).tolist()}
-        numbers = {name: leaf.tolist() for name, leaf in arrays.items()}
+        lists = {name: leaf.tolist() for name, leaf in arrays.items()}
         fit = closed_form(arrays)._asdict()
-        content = {"form": form, "weights": numbers, "closed_form": fit, "grid": grid, "provenance": provenance}
+        content = {"form": form, "weights": lists, "closed_form": fit, "grid": grid, "provenance": provenance}
         write_atomic(path, json.dumps(content, indent=1) + "\n")
     else:
-        raise ValueError(f"{path} ends in neither .json nor .safetensors: choose one of them")
+        raise ValueError(f"path='{path}' must end in .json or .safetensors")
     return path
 
 
@@ -185,23 +185,23 @@ def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any
 def _loaded(path: Path, changed: int) -> Mapping[str, np.ndarray]:
     try:
         if path.suffix == ".safetensors":
-            given = need("safetensors.numpy", "data", "load_weights").load(path.read_bytes())
+            stored = need("safetensors.numpy", "data", "load_weights").load(path.read_bytes())
         else:
-            given = read_json(path)["weights"]
-        found = {name: np.asarray(given[name], np.float32) for name in _NAMES}
+            stored = read_json(path)["weights"]
+        weights = {name: np.asarray(stored[name], np.float32) for name in _NAMES}
     except OSError:
         raise
     except Exception as error:
         raise _no_activation(path, repr(error)) from None
-    if len({found[name].shape for name in "wbv"}) > 1 or found["w"].ndim != 1 or found["c"].ndim:
-        raise _no_activation(path, "the weights' shapes do not fit together")
-    if not all(np.isfinite(leaf).all() for leaf in found.values()):
+    if len({weights[name].shape for name in "wbv"}) > 1 or weights["w"].ndim != 1 or weights["c"].ndim:
+        raise _no_activation(path, "the shapes of its weights do not match")
+    if not all(np.isfinite(leaf).all() for leaf in weights.values()):
         raise _no_activation(path, "a weight is not finite")
-    return found
+    return weights
 
 
-def _no_activation(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path} holds no learned activation ({why}): give a file that save_weights has written")
+def _no_activation(path: Path, reason: str) -> ValueError:
+    return ValueError(f"{path} holds no learned activation ({reason}); pass a file written by save_weights")
 
 
 @functools.cache
@@ -211,29 +211,31 @@ def _function(path: Path, changed: int) -> Callable[[Numbers], Array]:
 
 
 def load_weights(path: str | Path = ARTIFACT) -> Params:
-    """The weights of a learned activation that `save_weights` wrote, as NumPy arrays; by default the committed ones.
+    """Load the weights that `save_weights` wrote, as NumPy arrays; by default those of `learned`.
 
     Raises:
-        ValueError: if the file holds none.
-        OSError: if it cannot be read.
+        ValueError: if the file holds no learned activation.
+        OSError: if the file cannot be read.
     """
     return dict(_loaded(Path(path), Path(path).stat().st_mtime_ns))
 
 
 def load(path: str | Path = ARTIFACT) -> Callable[[Numbers], Array]:
-    """The learned activation that `save_weights` wrote, as an elementwise function: the same one for the same file.
+    """Load the activation that `save_weights` wrote, as an elementwise function.
+
+    The same file gives the same function object, so that a program that uses it compiles once.
 
     Raises:
-        ValueError: if the file holds none.
-        OSError: if it cannot be read.
+        ValueError: if the file holds no learned activation.
+        OSError: if the file cannot be read.
     """
     return _function(Path(path), Path(path).stat().st_mtime_ns)
 
 
 def learned(x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:
-    """The activation function that flylab metalearned on MNIST-1D, by the published protocol; elementwise.
+    """Apply the activation function that flylab metalearned on MNIST-1D by the published protocol, elementwise.
 
-    Its provenance is in `artifacts/activation.json`; of another file: `load(path)`.
+    Its provenance is in `artifacts/activation.json`. Use `load(path)` for an activation of your own.
 
     >>> import jax.numpy as jnp
     >>> learned(jnp.zeros(3)).shape

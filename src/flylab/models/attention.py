@@ -1,4 +1,4 @@
-"""Networks on patches of a signal: a transformer and an MLP-Mixer."""
+"""Networks on patches of a signal: a transformer encoder and an MLP-Mixer."""
 
 import functools
 
@@ -23,10 +23,10 @@ def attention(
     n_blocks: int = 1,
     positions: bool = True,
 ) -> Model:
-    """A transformer on patches of four points, averaged over them: 9 418 parameters, without positions 9 098.
+    """Build a transformer encoder on patches of four points, with mean pooling: 9 418 parameters by default.
 
-    Where a patch stands, only a learned embedding tells (Vaswani et al. 2017; Dosovitskiy et al. 2021, normalised
-    before each part). Without it (`positions=False`) the network sees a bag of patches.
+    Self-attention (Vaswani et al. 2017) with pre-normalisation and a learned position embedding (Dosovitskiy et al.
+    2021). Without the embedding (`positions=False`, 9 098 parameters) the network sees an unordered bag of patches.
     """
     n_patches = -(-length // patch)
 
@@ -62,17 +62,17 @@ def attention(
 
 @register_model("bag", title="attention, no positions")
 def bag(length: int = 40, n_outputs: int = 10, width: int = 32) -> Model:
-    """`attention` without positions, which sees a bag of patches: 9 098 parameters by default."""
+    """Build `attention` without position embeddings, for a bag of patches: 9 098 parameters by default."""
     return attention(length, n_outputs, width, positions=False)
 
 
 @register_model("mixer", title="MLP-Mixer")
 @functools.cache
 def mixer(length: int = 40, n_outputs: int = 10, width: int = 32, patch: int = 4, n_blocks: int = 2) -> Model:
-    """An MLP-Mixer on patches of four points: 10 054 parameters by default.
+    """Build an MLP-Mixer on patches of four points: 10 054 parameters by default.
 
-    Each block mixes patches, channel by channel, then channels, patch by patch (Tolstikhin et al. 2021). That points
-    of a patch belong together is all that it supposes.
+    Each block mixes patches within each channel, then channels within each patch (Tolstikhin et al. 2021). Its only
+    spatial prior is that the points of a patch belong together.
     """
     n_patches = -(-length // patch)
 

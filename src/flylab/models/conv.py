@@ -1,11 +1,10 @@
-"""A stack of 1-D convolutions at the machine's speed: batch last, every layer's positions in *phase order*.
+"""A fast stack of 1-D convolutions, batch last, with each layer's positions in *phase order*.
 
-A strided layer reads every s-th position. If its input holds the positions of one phase (i mod s) side by side, each
-tap is a few contiguous runs, and the whole layer one matrix product of long rows. So from the last layer backwards we
-choose each layer's order such that the next layer's taps are contiguous: sort position i by the mixed-radix digits
-(i mod s₁, ⌊i/s₁⌋ mod s₂, …, rest) of the strides still to come. Gathering taps is then copying runs, and so is its
-transpose, which is written by hand, because the automatic one becomes scatters and pads. Measured: half of the time
-of `layers.conv1d` under vmap.
+A layer of stride s reads every s-th position. If its input stores the positions of each phase (i mod s) side by side,
+every tap is a few contiguous runs, and the layer is one matrix product of long rows. Each layer's order is therefore
+chosen for the strides that follow: position i is sorted by its mixed-radix digits (i mod s₁, ⌊i/s₁⌋ mod s₂, …, rest).
+Gathering the taps then copies runs. So does its transpose, which is written by hand, because JAX would derive scatters
+and pads. The stack takes half the time of `layers.conv1d` under vmap.
 """
 
 import functools
@@ -22,9 +21,14 @@ from flylab.models.layers import POOLINGS, affine, conv1d_length
 
 
 class Conv(NamedTuple):
-    """One convolution of a stack: output channels, kernel, stride, zero padding on both sides, and a pooling after it.
+    """One convolution of a stack.
 
-    `pooling` is a name of `layers.POOLINGS` by which pairs of neighbouring positions become one, or None.
+    Attributes:
+        channels: output channels.
+        kernel: kernel size.
+        stride: stride.
+        padding: zeros added on both sides.
+        pooling: pooling of neighbouring pairs after the ReLU, a name of `layers.POOLINGS`, or None.
     """
 
     channels: int
@@ -34,11 +38,11 @@ class Conv(NamedTuple):
     pooling: str | None = None
 
 
-PAIRS = Conv(0, kernel=2, stride=2)  # a pooling reads its input as such a convolution does
+PAIRS = Conv(0, kernel=2, stride=2)  # a pooling reads its input like this convolution
 
 
 def stack_lengths(length: int, specs: tuple[Conv, ...]) -> list[int]:
-    """Positions of a stack's input, and after each convolution and each pooling."""
+    """Return the number of positions of a stack's input, and after each convolution and pooling."""
     lengths = [length]
     for hop in _hops(specs):
         lengths.append(conv1d_length(lengths[-1], hop.kernel, hop.stride, hop.padding))
@@ -52,10 +56,10 @@ def _hops(specs: tuple[Conv, ...]) -> list[Conv]:
 def conv_stack(
     params: Sequence[Params], x: Float[Array, "n_in length batch"], specs: tuple[Conv, ...]
 ) -> Float[Array, "n_out length_out batch"]:
-    """Convolutions with a ReLU (and a pooling) after each, for a batch-last batch; positions come out in natural order.
+    """Apply a stack of convolutions, each followed by a ReLU and its pooling, to a batch; positions in natural order.
 
-    Equals `pool1d(relu(conv1d(…)))` layer by layer, vmapped over the batch. Never vmap this over its parameters: the
-    hand-written transposes would cost twice the time.
+    Equals `pool1d(relu(conv1d(…)))` layer by layer, vmapped over the batch. Do not vmap over the parameters: the
+    hand-written transposes would take twice the time.
     """
     gathers = iter(plan_stack(x.shape[1], specs))
     h = _ordered(x, [hop.stride for hop in _hops(specs)])
@@ -75,11 +79,11 @@ def _convolve(param: Params, h: Float[Array, "n_in length batch"], gather: "Gath
 
 
 class Gather(NamedTuple):
-    """Which input slot every (tap, output slot) reads: runs to copy, and the runs of its transpose.
+    """The input slots that each tap of a layer reads, as runs to copy, and the runs of the transpose.
 
     Attributes:
-        taps: for each tap, runs `(start, length)` of input slots, start −1 for zeros, in the order of output slots.
-        sources: runs `(length, ((tap, start), …))` of input slots, and the output slots that read them.
+        taps: for each tap, runs `(start, length)` of input slots in the order of output slots; start −1 means zeros.
+        sources: runs `(length, ((tap, start), …))` of input slots, with the output slots that read them.
     """
 
     taps: tuple[tuple[tuple[int, int], ...], ...]
@@ -88,7 +92,7 @@ class Gather(NamedTuple):
 
 @functools.cache
 def plan_stack(length: int, specs: tuple[Conv, ...]) -> list[Gather]:
-    """The gather of each convolution and pooling, from its input's order of positions to its output's."""
+    """Return the gather of each convolution and pooling, from the order of its input to that of its output."""
     hops = _hops(specs)
     strides = [hop.stride for hop in hops]
     orders = [_phase_order(n, strides[level:]) for level, n in enumerate(stack_lengths(length, specs))]
@@ -96,14 +100,14 @@ def plan_stack(length: int, specs: tuple[Conv, ...]) -> list[Gather]:
 
 
 def _ordered(x: Float[Array, "n_in length batch"], strides: list[int]) -> Float[Array, "n_in length batch"]:
-    """The signal's positions in phase order: a strided slice for each residue, not a gather."""
+    """Reorder a signal into phase order, by a strided slice for each residue instead of a gather."""
     length, period = x.shape[1], math.prod(strides)
     phases = [x[:, residue::period] for residue in _phase_order(period, strides) if residue < length]
-    return jax.lax.optimization_barrier(_join(phases))  # else XLA computes it anew for every tap
+    return jax.lax.optimization_barrier(_join(phases))  # otherwise XLA recomputes it for every tap
 
 
 def _phase_order(length: int, strides: list[int]) -> list[int]:
-    """Positions 0 … length − 1 sorted by their digits in the mixed radix of the strides to come, lowest first."""
+    """Sort positions 0 … length − 1 by their mixed-radix digits in `strides`, lowest digit first."""
 
     def digits(position: int) -> list[int]:
         key = []
@@ -118,7 +122,7 @@ def _phase_order(length: int, strides: list[int]) -> list[int]:
 def _gather(order_in: list[int], order_out: list[int], spec: Conv) -> Gather:
     slot_of = {position: slot for slot, position in enumerate(order_in)}
     reads = [[slot_of.get(q * spec.stride + tap - spec.padding, -1) for q in order_out] for tap in range(spec.kernel)]
-    readers: list[dict[int, int]] = [{} for _ in order_in]  # of each input slot: tap → the output slot reading it
+    readers: list[dict[int, int]] = [{} for _ in order_in]  # for each input slot: tap → output slot that reads it
     for tap, slots in enumerate(reads):
         for out, slot in enumerate(slots):
             if slot >= 0:
@@ -127,7 +131,7 @@ def _gather(order_in: list[int], order_out: list[int], spec: Conv) -> Gather:
 
 
 def _runs(slots: list[int]) -> tuple[tuple[int, int], ...]:
-    """Consecutive numbers (and consecutive −1) as `(start, length)`."""
+    """Encode runs of consecutive slots (and of −1) as `(start, length)`."""
     runs: list[list[int]] = []
     for slot in slots:
         if runs and (slot == -1 == runs[-1][0] or (runs[-1][0] >= 0 and slot == sum(runs[-1]))):
@@ -158,7 +162,7 @@ def _taken(h, gather: Gather):
     def run(start: int, n: int):
         return jnp.zeros((n_in, n, batch), h.dtype) if start < 0 else h[:, start : start + n]
 
-    return jnp.stack([_join([run(*one) for one in tap]) for tap in gather.taps])
+    return jnp.stack([_join([run(start, n) for start, n in tap]) for tap in gather.taps])
 
 
 def _take_forward(h, gather: Gather):
@@ -172,7 +176,7 @@ def _take_backward(gather: Gather, _, g: Float[Array, "kernel n_in length_out ba
         total = sum(g[tap, :, start : start + n] for tap, start in sources)
         return total if sources else jnp.zeros((n_in, n, batch), g.dtype)
 
-    return (_join([run(*one) for one in gather.sources]),)
+    return (_join([run(n, sources) for n, sources in gather.sources]),)
 
 
 _take.defvjp(_take_forward, _take_backward)

@@ -1,6 +1,6 @@
-"""Convolutional networks: the published CNN, its variants in pooling and in two dimensions, a TCN and a ResNet.
+"""Convolutional networks: the published CNN, variants with pooling and for images, a TCN and a ResNet.
 
-And a locally connected network, whose weights differ from position to position.
+A locally connected network, whose weights differ between positions, is the control without weight sharing.
 """
 
 import functools
@@ -18,15 +18,16 @@ from flylab.models.conv import Conv, conv_stack, stack_lengths
 from flylab.models.model import Model
 from flylab.models.registry import register_model
 
-POOLINGS = ("none", "stride", *layers.POOLINGS)  # of `pooling_cnn`
+POOLINGS = ("none", "stride", *layers.POOLINGS)  # options of `pooling_cnn`
 
 
 @register_model("cnn", title="CNN")
 @functools.cache
 def cnn(length: int = 40, n_outputs: int = 10, width: int = 25, hidden: tuple[int, ...] = ()) -> Model:
-    """Three strided convolutions (kernels 5, 3, 3; stride 2; padding 1) and a linear layer: 5 210 parameters.
+    """Build the published CNN: three convolutions (kernels 5, 3, 3) and a linear layer; 5 210 parameters by default.
 
-    `hidden` puts ReLU layers of these widths before the last one, as the heads of contrastive learning have them.
+    All convolutions have stride 2 and padding 1. `hidden` inserts ReLU layers of these widths before the last layer,
+    as in the projection heads of contrastive learning.
     """
     return _convolutional(_strided(width), length, n_outputs, hidden)
 
@@ -36,28 +37,29 @@ def _strided(channels: int) -> tuple[Conv, ...]:
 
 
 def cnn_layers(params, x) -> list[jax.Array]:
-    """What every layer of `cnn` makes of one signal `(length,)`, flat: the signal itself first, the outputs last."""
+    """Return the flat activations of each layer of `cnn` for one signal `(length,)`, from the signal to the outputs."""
     return [x, *(layer.ravel() for layer in _layers(params, x, _strided(params["conv1"]["b"].size)))]
 
 
 @register_model("pooling_cnn", title="CNN with pooling")
 @functools.cache
 def pooling_cnn(length: int = 40, n_outputs: int = 10, width: int = 20, pooling: str = "none") -> Model:
-    """Two convolutions (kernel 3, padding 1) and a linear layer: 9 310 parameters without pooling, else 3 310.
+    """Build a CNN of two convolutions (kernel 3, padding 1) and a linear layer: 9 310 parameters, 3 310 with pooling.
 
-    `pooling` is "none", "stride" (the convolutions have stride 2), or "max", "average" or "l2" of two after each.
+    `pooling` is "none", "stride" (convolutions of stride 2), or "max", "average" or "l2" (over pairs of positions
+    after each convolution).
 
     Raises:
-        ValueError: for another pooling.
+        ValueError: for any other pooling.
     """
     if pooling not in POOLINGS:
-        raise ValueError(f"pooling={pooling!r} is not allowed: give one of {', '.join(POOLINGS)}")
-    stride, own = (2 if pooling == "stride" else 1), (pooling if pooling in layers.POOLINGS else None)
-    return _convolutional((Conv(width, 3, stride, 1, own),) * 2, length, n_outputs)
+        raise ValueError(f"pooling={pooling!r} must be one of {', '.join(POOLINGS)}")
+    stride, pairwise = (2 if pooling == "stride" else 1), (pooling if pooling in layers.POOLINGS else None)
+    return _convolutional((Conv(width, 3, stride, 1, pairwise),) * 2, length, n_outputs)
 
 
 def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int, hidden: tuple[int, ...] = ()) -> Model:
-    """Convolutions with a ReLU and perhaps a pooling after each, ReLU layers, and a linear layer."""
+    """Build a network of convolutions (each with a ReLU and its pooling), hidden ReLU layers and a linear layer."""
     widths = (specs[-1].channels * stack_lengths(length, specs)[-1], *hidden)
 
     def init(key):
@@ -85,17 +87,17 @@ def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int, hidden:
 
 
 def _layers(params, x, specs: tuple[Conv, ...]) -> list[jax.Array]:
-    """What every layer makes of one signal."""
-    found, h = [], x[None]  # (1, length)
+    """Return the activations of every layer for one signal."""
+    activations, h = [], x[None]  # (1, length)
     for i, spec in enumerate(specs):
         h = jax.nn.relu(layers.conv1d(params[f"conv{i + 1}"], h, spec.stride, spec.padding))
         h = h if spec.pooling is None else layers.pool1d(h, spec.pooling)
-        found.append(h)
+        activations.append(h)
     h = h.ravel()
     for i in range(sum(name.startswith("hidden") for name in params)):
         h = jax.nn.relu(layers.linear(params[f"hidden{i + 1}"], h))
-        found.append(h)
-    return [*found, layers.linear(params["output"], h)]
+        activations.append(h)
+    return [*activations, layers.linear(params["output"], h)]
 
 
 @functools.cache
@@ -105,12 +107,16 @@ def cnn2d(
     width: int = 16,
     activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
 ) -> Model:
-    """Three strided 3×3 convolutions (stride 2, padding 1) and a linear layer, for images `(height, width, channels)`.
+    """Build a CNN for images: three 3×3 convolutions (stride 2, padding 1) and a linear layer.
 
-    4 970 parameters for 8×8 images, 7 370 for 28×28. `cnn` in two dimensions; written for one example only.
-    It takes flat pixels, too, and large sets should be given so: where their last axis has one entry, XLA copies the
-    whole set at every dispatch. `activation` is any elementwise function; another one is another network, and compiles
-    anew.
+    It has 4 970 parameters for 8×8 images and 7 370 for 28×28.
+
+    Args:
+        shape: height, width and channels. Inputs may also be flat; for large sets they should be, because XLA copies a
+            set whose last axis has one entry at every dispatch.
+        n_outputs: number of outputs.
+        width: channels of each convolution.
+        activation: any elementwise function; each function object compiles a program of its own.
     """
     n_ins = (shape[2], width, width)
     n_positions = 1
@@ -135,9 +141,9 @@ def cnn2d(
 @register_model("local", title="locally connected")
 @functools.cache
 def locally_connected(length: int = 40, n_outputs: int = 10, width: int = 16) -> Model:
-    """The published CNN with weights of their own at every position: 14 394 parameters by default.
+    """Build the published CNN without weight sharing: 14 394 parameters by default.
 
-    It knows that neighbours belong together, not that a pattern may stand anywhere (LeCun 1989).
+    It is local but not translation-equivariant (LeCun 1989).
     """
     kernels, lengths, n_ins = (5, 3, 3), [length], (1, width, width)
     for kernel in kernels:
@@ -156,9 +162,9 @@ def locally_connected(length: int = 40, n_outputs: int = 10, width: int = 16) ->
     def apply_batch(params, x):
         h = x[:, None]  # (positions, channels, batch): a tap is a run of rows
         for i, kernel in enumerate(kernels):
-            own = params[f"local{i + 1}"]
+            layer = params[f"local{i + 1}"]
             columns = jnp.concatenate(taps(h, 0, kernel, 2, 1, 1), axis=1)
-            h = jax.nn.relu(jnp.einsum("poi,pib->pob", own["w"], columns) + own["b"][..., None])
+            h = jax.nn.relu(jnp.einsum("poi,pib->pob", layer["w"], columns) + layer["b"][..., None])
         return readout(params["output"], h)
 
     return from_batch(init, apply_batch)
@@ -167,11 +173,11 @@ def locally_connected(length: int = 40, n_outputs: int = 10, width: int = 16) ->
 @register_model("tcn", title="dilated TCN")
 @functools.cache
 def tcn(length: int = 40, n_outputs: int = 10, width: int = 24) -> Model:
-    """A temporal convolutional network, read at the last position: 7 402 parameters by default.
+    """Build a temporal convolutional network, read at the last position: 7 402 parameters by default.
 
-    Causal convolutions of three weights, dilated by 1, 2, 4, … until the last position sees all, each with a residual
-    connection (Bai, Kolter & Koltun 2018, with one convolution a block). Only what the last position depends on is
-    computed, a fifth: of every layer each second position that the layer before has.
+    Causal convolutions of kernel 3, dilated by 1, 2, 4, … until the last position sees the whole signal, each with a
+    residual connection (Bai, Kolter & Koltun 2018, with one convolution per block). Each layer computes only every
+    second position of the one before, which is all that the last position depends on: a fifth of the work.
     """
     n_levels = max(math.ceil(math.log2(length + 1)) - 1, 1)
 
@@ -199,10 +205,10 @@ def tcn(length: int = 40, n_outputs: int = 10, width: int = 24) -> Model:
 @register_model("resnet", title="ResNet")
 @functools.cache
 def resnet(length: int = 40, n_outputs: int = 10) -> Model:
-    """A residual network of seven convolutions with global average pooling: 11 570 parameters.
+    """Build a residual network of seven convolutions with global average pooling: 11 570 parameters.
 
-    16, 24 and 32 channels at half, a quarter and an eighth of the length (He et al. 2016, without normalisation, which
-    so few layers do not need). Averaged over positions, a pattern counts the same wherever it is.
+    It has 16, 24 and 32 channels at a half, a quarter and an eighth of the length (He et al. 2016, without
+    normalisation, which so few layers do not need). The average over positions makes it nearly translation-invariant.
     """
     sizes = ((16, 16), (16, 24), (24, 32))
 

@@ -1,7 +1,6 @@
 """Networks without spatial structure: logistic regression and MLPs.
 
-The constructors cache, so that two calls with the same arguments give the same `Model`, and training it twice compiles
-once.
+Constructors are cached: the same arguments give the same `Model`, so that training it twice compiles once.
 """
 
 import functools
@@ -18,7 +17,7 @@ from flylab.models.registry import register_model
 @register_model("logistic", title="logistic regression")
 @functools.cache
 def logistic(length: int = 40, n_outputs: int = 10) -> Model:
-    """Multinomial logistic regression: 410 parameters by default."""
+    """Build multinomial logistic regression: 410 parameters by default."""
     return Model(lambda key: layers.linear_init(key, length, n_outputs), layers.linear, layers.linear_batch)
 
 
@@ -31,9 +30,9 @@ def mlp(
     residual: bool = True,
     activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
 ) -> Model:
-    """Two hidden layers, the second residual (unless `residual=False`): 15 210 parameters by default.
+    """Build the published MLP of two hidden layers, the second residual: 15 210 parameters by default.
 
-    `activation` is any elementwise function; by default ReLU, as published.
+    `residual=False` removes the skip connection. `activation` is any elementwise function.
     """
 
     def init(key):
@@ -57,7 +56,7 @@ def mlp(
 @register_model("shallow", title="one hidden layer")
 @functools.cache
 def shallow(length: int = 40, n_outputs: int = 10, width: int = 50, activation: Callable = jnp.tanh) -> Model:
-    """One hidden layer with any elementwise activation, as the metalearning studies train: 2 560 parameters."""
+    """Build an MLP of one hidden layer with any elementwise activation: 2 560 parameters by default."""
 
     def init(key):
         hidden, output = jax.random.split(key)

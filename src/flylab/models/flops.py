@@ -1,4 +1,4 @@
-"""The work of a network: operations of its matrix products and convolutions, counted in what JAX traces."""
+"""FLOPs of a network: its matrix products and convolutions, counted in the traced program."""
 
 import functools
 import math
@@ -11,10 +11,14 @@ from flylab.models.model import Model, n_params
 
 
 def forward_flops(model: Model, shape: tuple[int, ...]) -> int:
-    """Floating-point operations of one example's forward pass, two per multiply-add.
+    """Count the floating-point operations of one example's forward pass, two per multiply-add.
 
-    Matrix products and convolutions are counted, elementwise operations are not, as in
-    `torch.utils.flop_counter.FlopCounterMode`. A training step does about three times as much for each example.
+    Matrix products and convolutions count, elementwise operations do not, as in
+    `torch.utils.flop_counter.FlopCounterMode`. A training step takes about three times as many per example.
+
+    Args:
+        model: the network.
+        shape: shape of one example.
 
     >>> from flylab.models import get_model
     >>> forward_flops(get_model("logistic"), (40,))
@@ -32,9 +36,9 @@ def _forward_and_params(model: Model, shape: tuple[int, ...]) -> tuple[int, int]
 def training_cost(
     model: Model, shape: tuple[int, ...], n_steps: int, batch_size: int, n_evaluations: int, n_examples: int
 ) -> tuple[int, int]:
-    """FLOPs of a training with Adam, and bytes of its data and network: what a dry run says beforehand.
+    """Estimate the FLOPs and the memory in bytes of one training run with Adam.
 
-    A step does about three times the work of a forward pass; beside the weights there are a gradient and two moments.
+    A step counts as three forward passes. Memory is that of the examples, and of the weights, gradient and two moments.
 
     >>> from flylab.models import get_model
     >>> training_cost(get_model("logistic"), (40,), 10, 100, 0, 1000)
@@ -46,9 +50,9 @@ def training_cost(
 
 
 def count(function: Callable, *args: Any) -> int:
-    """Operations of the matrix products and convolutions that `function` does to arguments of these shapes.
+    """Count the operations of the matrix products and convolutions in `function(*args)`.
 
-    A loop whose number of rounds is not known beforehand counts as one round; of several branches the longest counts.
+    A loop with an unknown number of iterations counts once; a conditional counts as its most expensive branch.
     """
     return _count(jax.make_jaxpr(function)(*args).jaxpr)
 
@@ -66,13 +70,13 @@ def _count(jaxpr: Any) -> int:
             n_out = kernel[params["dimension_numbers"].rhs_spec[0]]
             total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // n_out
         else:
-            inner = [_count(one) for one in _jaxprs(params.values())]
+            inner = [_count(nested) for nested in _jaxprs(params.values())]
             total += params.get("length", 1) * (max(inner, default=0) if name == "cond" else sum(inner))
     return total
 
 
 def _jaxprs(values: Any) -> Iterator[Any]:
-    """The programs within an operation, such as a loop's body."""
+    """Yield the programs nested in an operation's parameters, such as a loop's body."""
     for value in values:
         if isinstance(value, tuple | list):
             yield from _jaxprs(value)

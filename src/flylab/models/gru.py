@@ -1,7 +1,7 @@
-"""A bidirectional GRU read at every step: the plain form for one signal, and a fast batched one.
+"""A bidirectional GRU read at every step, for one signal and, faster, for a batch.
 
-The batched form runs both directions in one scan, one product a step, saves the gates, and has a hand-written backward
-pass with two products a step, of which one adds up the gradients of all weights and biases.
+The batched form runs both directions in one scan with one matrix product per step. It saves the gates for a
+hand-written backward pass with two products per step, one of which accumulates the gradients of all parameters.
 
 Parameters: `wi (2, 3, hidden)`, `wh (2, 3, hidden, hidden)` and biases `bi, bh (2, 3, hidden)`, by direction and gate
 (reset, update, candidate), as in `torch.nn.GRU`.
@@ -16,7 +16,7 @@ from flylab.models.layers import uniform
 
 
 def gru_init(key: Key, hidden: int) -> Params:
-    """Parameters of a bidirectional GRU on scalar inputs: U(−1/√hidden, 1/√hidden), as `torch.nn.GRU`."""
+    """Initialise a bidirectional GRU on scalar inputs from U(−1/√hidden, 1/√hidden), as `torch.nn.GRU` does."""
     shapes = {"wi": (2, 3, hidden), "wh": (2, 3, hidden, hidden), "bi": (2, 3, hidden), "bh": (2, 3, hidden)}
     keys = jax.random.split(key, len(shapes))
     return {name: uniform(k, shape, hidden) for k, (name, shape) in zip(keys, shapes.items(), strict=True)}
@@ -27,7 +27,7 @@ def _sigmoid(x):
 
 
 def gru(params: Params, x: Float[Array, " length"]) -> Float[Array, "length outputs"]:
-    """Hidden states of one signal at every step, forward then backward direction: `(length, 2·hidden)`."""
+    """Return the hidden states of one signal at every step, forward then backward: `(length, 2·hidden)`."""
 
     def direction(wi, wh, bi, bh, x):
         def cell(h, x_t):
@@ -48,13 +48,14 @@ def gru(params: Params, x: Float[Array, " length"]) -> Float[Array, "length outp
 
 
 def gru_batch(params: Params, x: Float[Array, "length batch"]) -> Float[Array, "length outputs batch"]:
-    """`gru` for a batch-last batch: `(length, 2·hidden, batch)`. Never vmap this over its parameters."""
+    """Compute `gru` for a batch: `(length, 2·hidden, batch)`. Do not vmap it over its parameters."""
     both = jnp.stack([x, x[::-1]], axis=1)  # (length, 2, batch): direction 1 sees the signal backwards
     states = _states(params, both)
     return jnp.concatenate([states[:, 0], states[::-1, 1]], axis=1)
 
 
-# All products of a step as one: rows reset, update, candidate (recurrent part, input part); columns state, input, 1.
+# All products of a step in one matrix. Rows: reset, update, candidate (recurrent part, input part); columns: state,
+# input, 1.
 def _packed(p: Params) -> Float[Array, "2 rows columns"]:
     hidden = p["wi"].shape[-1]
     blank = jnp.zeros((2, hidden, hidden + 2))
@@ -66,11 +67,11 @@ def _packed(p: Params) -> Float[Array, "2 rows columns"]:
 
 
 def _unpacked(d: Float[Array, "2 rows columns"]) -> Params:
-    """The transpose of `_packed`."""
+    """Apply the transpose of `_packed`."""
     hidden = d.shape[-1] - 2
     d = d.reshape(2, 4, hidden, hidden + 2)
-    own = d[:, jnp.array([0, 1, 3])]  # the rows that see the input
-    return {"wi": own[..., hidden], "wh": d[:, :3, :, :hidden], "bi": own[..., -1], "bh": d[:, :3, :, -1]}
+    inputs = d[:, jnp.array([0, 1, 3])]  # the rows that see the input
+    return {"wi": inputs[..., hidden], "wh": d[:, :3, :, :hidden], "bi": inputs[..., -1], "bh": d[:, :3, :, -1]}
 
 
 def _with_one(x: Float[Array, "length 2 batch"]) -> Float[Array, "length 2 2 batch"]:
@@ -89,8 +90,8 @@ def _scan(p: Params, x: Float[Array, "length 2 batch"]):
         h = candidate + update * (h - candidate)
         return h, (h, gates, recurrent, candidate)
 
-    nothing = jnp.zeros((2, hidden, x.shape[-1]), jnp.result_type(packed, x))
-    return jax.lax.scan(cell, nothing, _with_one(x))[1]
+    zeros = jnp.zeros((2, hidden, x.shape[-1]), jnp.result_type(packed, x))
+    return jax.lax.scan(cell, zeros, _with_one(x))[1]
 
 
 @jax.custom_vjp
@@ -106,7 +107,7 @@ def _states_forward(p: Params, x):
 def _states_backward(residuals, g):
     p, x, (h, gates, recurrent, candidate) = residuals
     hidden, packed = p["wi"].shape[-1], _packed(p)
-    before = jnp.concatenate([jnp.zeros_like(h[:1]), h[:-1]])  # the state that each step started from
+    before = jnp.concatenate([jnp.zeros_like(h[:1]), h[:-1]])  # the state before each step
     before = jnp.concatenate([before, _with_one(x)], axis=2)
 
     def cell(carry, step):
@@ -119,7 +120,7 @@ def _states_backward(residuals, g):
         d_reset = d_candidate * recurrent * reset * (1 - reset)
         d_rows = jnp.concatenate([d_reset, d_update, d_candidate * reset, d_candidate], axis=1)
         d_packed = d_packed + jnp.einsum("drb,dib->dri", d_rows, before)
-        back = jnp.einsum("dri,drb->dib", packed[..., :-1], d_rows)  # to the state, and to the input
+        back = jnp.einsum("dri,drb->dib", packed[..., :-1], d_rows)  # gradients of the state and of the input
         return (dh * update + back[:, :hidden], d_packed), back[:, hidden]
 
     steps = (g, gates, recurrent, candidate, before)

@@ -1,4 +1,4 @@
-"""Pruned networks: masks are trees of booleans like the parameters, and pruning wraps the model."""
+"""Pruning: masks as trees of booleans in the shape of the parameters, and models under a mask."""
 
 import math
 from typing import Literal
@@ -16,7 +16,7 @@ Scope = Literal["layer", "global"]
 
 
 def masked(model: Model, mask: Mask) -> Model:
-    """The model without the weights where `mask` is False: they start at 0 and get no gradient, so they stay there.
+    """Prune a model: weights where `mask` is False start at 0 and get no gradient, so that they stay 0.
 
     >>> import jax
     >>> from flylab.models import get_model
@@ -30,7 +30,7 @@ def masked(model: Model, mask: Mask) -> Model:
         return applied(mask, model.init(key))
 
     def held(params: Params) -> Params:
-        # forward this is `params`, for free; backward the gradient where the mask is True
+        # the value is `params`, at no cost; the gradient passes only where the mask is True
         return jax.tree.map(lambda m, p: jnp.where(m, p, jax.lax.stop_gradient(p)), mask, params)
 
     def apply(params: Params, x: Signal):
@@ -44,24 +44,24 @@ def masked(model: Model, mask: Mask) -> Model:
 
 
 def applied(mask: Mask, params: Params) -> Params:
-    """The parameters with 0 where the mask is False."""
+    """Return the parameters with 0 where the mask is False."""
     return jax.tree.map(lambda m, p: jnp.where(m, p, 0), mask, params)
 
 
 def full(params: Params) -> Mask:
-    """The mask that keeps everything, as NumPy arrays."""
+    """Return the mask that keeps all weights, as NumPy arrays."""
     return jax.tree.map(lambda leaf: np.ones(leaf.shape, bool), params)
 
 
 def prune(params: Params, mask: Mask, sparsity: float, *, scope: Scope = "layer", prune_biases: bool = True) -> Mask:
-    """The mask that keeps the largest of the surviving weights: magnitude pruning (Han et al. 2015), in NumPy.
+    """Return the mask of the largest surviving weights: magnitude pruning (Han et al. 2015), in NumPy.
 
     Args:
-        params: trained parameters, whose magnitudes are the scores.
-        mask: of the survivors so far; what is pruned stays pruned.
-        sparsity: share to be pruned in all, from 0 to 1, of the weights that are ranked.
-        scope: rank within each layer (its weights and biases together, as published), or all layers together.
-        prune_biases: rank the biases too; otherwise they stay.
+        params: trained parameters.
+        mask: the mask so far; pruned weights stay pruned.
+        sparsity: total share of the ranked weights to prune, from 0 to 1.
+        scope: "layer" ranks each layer's weights and biases together, as published; "global" ranks all layers together.
+        prune_biases: whether biases are ranked; otherwise they are kept.
     """
     return _chosen(jax.tree.map(np.abs, params), mask, sparsity, scope, prune_biases)
 
@@ -69,49 +69,46 @@ def prune(params: Params, mask: Mask, sparsity: float, *, scope: Scope = "layer"
 def random_mask(
     params: Params, sparsity: float, rng: np.random.Generator, *, scope: Scope = "layer", prune_biases: bool = True
 ) -> Mask:
-    """A random mask of the same number of survivors as `prune` leaves, per layer or in all."""
+    """Return a random mask with as many survivors as `prune` leaves, per layer or in all."""
     scores = jax.tree.map(lambda leaf: rng.random(leaf.shape), params)
     return _chosen(scores, full(params), sparsity, scope, prune_biases)
 
 
-def sparsity_of(mask: Mask) -> float:
-    """Share of all weights that are pruned."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(mask)]
-    return 1 - sum(leaf.sum() for leaf in leaves) / sum(leaf.size for leaf in leaves)
-
-
 def pack(mask: Mask) -> np.ndarray:
-    """All bits of a mask, leaf after leaf, as bytes."""
+    """Pack a mask into bytes, leaf after leaf, one bit per weight."""
     return np.packbits(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(mask)]))
 
 
 def unpack(bits: np.ndarray, like: Params) -> Mask:
-    """The mask that `pack` packed; `like` has its tree and shapes.
+    """Unpack the mask that `pack` packed; `like` has its tree and shapes.
 
     Raises:
-        ValueError: if the number of bits does not go with the shapes.
+        ValueError: if the number of bytes does not match the shapes.
     """
     leaves, tree = jax.tree.flatten(like)
     sizes = [int(np.prod(leaf.shape)) for leaf in leaves]
-    if len(bits) != -(-sum(sizes) // 8):
-        raise ValueError(f"{len(bits)} bytes are no mask of {sum(sizes)} weights; is it of another model?")
+    n_bytes = -(-sum(sizes) // 8)
+    if len(bits) != n_bytes:
+        raise ValueError(
+            f"a mask of {sum(sizes)} weights must have {n_bytes} bytes, not {len(bits)}; is it from another model?"
+        )
     flat = np.unpackbits(np.asarray(bits, np.uint8), count=sum(sizes)).astype(bool)
     parts = np.split(flat, np.cumsum(sizes)[:-1])
     return tree.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
 
 
 def first_layer(mask: Mask) -> np.ndarray:
-    """The mask of the first layer's weights `(n_units, length)`."""
+    """Return the mask of the first layer's weights, `(n_units, length)`."""
     first = next(iter(mask.values())) if "w" not in mask else mask
     weights = np.asarray(first["w"] if "w" in first else next(iter(first.values())))
     return weights.reshape(len(weights), -1)
 
 
 def adjacency(mask: np.ndarray, n: int) -> float:
-    """Runs of `n` adjacent survivors in `mask (n_units, length)`, relative to random masks of the same units' sparsity.
+    """Return the number of runs of `n` adjacent survivors in `mask (n_units, length)`, relative to chance.
 
-    The denominator is exact: the expectation over all permutations of each unit's positions. 1 is chance; NaN where
-    chance gives none.
+    Chance is the exact expectation over all permutations of each unit's positions. The ratio is NaN where that
+    expectation is 0.
     """
     mask = np.asarray(mask, bool)
     length, survivors = mask.shape[1], mask.sum(1)
@@ -119,14 +116,14 @@ def adjacency(mask: np.ndarray, n: int) -> float:
         return math.nan
     runs = np.lib.stride_tricks.sliding_window_view(mask, n, axis=1).all(-1).sum()
     possible = survivors[survivors >= n]
-    # a given n positions all survive with probability C(length − n, m − n) / C(length, m)
+    # n particular positions all survive with probability C(length − n, m − n) / C(length, m)
     log_p = gammaln(length - n + 1) - gammaln(possible - n + 1) - (gammaln(length + 1) - gammaln(possible + 1))
     expected = (length - n + 1) * np.exp(log_p).sum()
     return float(runs / expected) if expected > 0 else math.nan
 
 
 def _chosen(scores: Params, mask: Mask, sparsity: float, scope: Scope, prune_biases: bool) -> Mask:
-    """The mask of the highest scores among the survivors, within each group of leaves that are ranked together."""
+    """Return the mask of the survivors with the highest scores in each group of leaves that are ranked together."""
     paths, tree = jax.tree.flatten_with_path(scores)
     survivors = [np.asarray(leaf) for leaf in jax.tree.leaves(mask)]
     groups: dict[str, list[int]] = {}
@@ -134,13 +131,14 @@ def _chosen(scores: Params, mask: Mask, sparsity: float, scope: Scope, prune_bia
         if prune_biases or not _is_bias(path):
             groups.setdefault("" if scope == "global" else jax.tree_util.keystr(path[:-1]), []).append(i)
     chosen = [np.ones(leaf.shape, bool) for leaf in survivors]
-    for members in groups.values():
-        ranked = np.concatenate([np.where(survivors[i], paths[i][1], -1).ravel() for i in members])
+    for leaf_indices in groups.values():
+        ranked = np.concatenate([np.where(survivors[i], paths[i][1], -1).ravel() for i in leaf_indices])
         n_kept = round((1 - sparsity) * len(ranked))
         kept = np.zeros(len(ranked), bool)
         kept[np.argsort(-ranked, kind="stable")[:n_kept]] = True
-        kept &= ranked >= 0  # what is pruned stays pruned
-        for i, part in zip(members, np.split(kept, np.cumsum([survivors[i].size for i in members])[:-1]), strict=True):
+        kept &= ranked >= 0  # pruned weights stay pruned
+        ends = np.cumsum([survivors[i].size for i in leaf_indices])
+        for i, part in zip(leaf_indices, np.split(kept, ends[:-1]), strict=True):
             chosen[i] = part.reshape(survivors[i].shape)
     return tree.unflatten(chosen)
 

@@ -1,4 +1,4 @@
-"""`Model`: two pure functions, written for one example."""
+"""`Model`: a network as two pure functions, written for one example."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Model(NamedTuple):
         init: key → parameters.
         apply: (parameters, one example of any fixed shape) → outputs `(n_outputs,)`.
         apply_batch: optional faster form, batch last: (parameters, `(*shape, batch)`) → `(n_outputs, batch)`. It must
-            equal `jax.vmap` of `apply`, in values and gradients; most models leave it out.
+            equal `jax.vmap` of `apply` in values and gradients.
 
     >>> import jax, jax.numpy as jnp
     >>> linear = Model(init=lambda key: jnp.zeros((10, 40)), apply=lambda weights, x: weights @ x)
@@ -29,14 +29,14 @@ class Model(NamedTuple):
 
 
 def outputs(model: Model, params: Params, x: Signals) -> Logits:
-    """The model's outputs for a batch-last batch `(*shape, batch)`: `(n_outputs, batch)`."""
+    """Compute a model's outputs `(n_outputs, batch)` for a batch-last batch `(*shape, batch)`."""
     if model.apply_batch is not None:
         return model.apply_batch(params, x)
     return jax.vmap(model.apply, (None, -1), -1)(params, x)
 
 
 def n_params(model: Model) -> int:
-    """Number of parameters.
+    """Return a model's number of parameters.
 
     >>> from flylab.models import get_model
     >>> n_params(get_model("mlp"))

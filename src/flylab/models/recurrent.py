@@ -16,7 +16,7 @@ from flylab.models.registry import register_model
 @register_model("gru", title="GRU")
 @functools.cache
 def bidirectional_gru(length: int = 40, n_outputs: int = 10, width: int = 6) -> Model:
-    """A bidirectional GRU whose states at all steps feed a linear layer: 5 134 parameters by default."""
+    """Build the published bidirectional GRU, with a linear layer on all its states: 5 134 parameters by default."""
 
     def init(key):
         recurrent, output = jax.random.split(key)
@@ -38,9 +38,9 @@ def bidirectional_gru(length: int = 40, n_outputs: int = 10, width: int = 6) -> 
 @register_model("lstm", title="LSTM")
 @functools.cache
 def lstm(length: int = 40, n_outputs: int = 10, width: int = 6) -> Model:
-    """A bidirectional LSTM whose states at all steps feed a linear layer, as the published GRU: 5 194 parameters.
+    """Build a bidirectional LSTM, with a linear layer on all its states: 5 194 parameters by default.
 
-    Gates as in `torch.nn.LSTM` (input, forget, cell, output), with one bias in place of its two.
+    Gates are those of `torch.nn.LSTM` (input, forget, cell, output), with one bias instead of two.
     """
 
     def init(key):
@@ -61,8 +61,8 @@ def lstm(length: int = 40, n_outputs: int = 10, width: int = 6) -> Model:
             h = jax.nn.sigmoid(o) * jnp.tanh(c)
             return (h, c), h
 
-        nothing = jnp.zeros((2, width, x.shape[-1]), jnp.result_type(w, x))
-        states = jax.lax.scan(cell, (nothing, nothing), both)[1]  # (length, 2, width, batch)
+        zeros = jnp.zeros((2, width, x.shape[-1]), jnp.result_type(w, x))
+        states = jax.lax.scan(cell, (zeros, zeros), both)[1]  # (length, 2, width, batch)
         return readout(params["output"], jnp.concatenate([states[:, 0], states[::-1, 1]], axis=1))
 
     return from_batch(init, apply_batch)

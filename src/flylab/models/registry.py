@@ -1,8 +1,7 @@
-"""Networks by name: flylab's own, and those that other packages register.
+"""The registry of models: flylab's own, and those that other packages register.
 
-A registered constructor takes `length`, `n_outputs` and its own sizes, and returns a `Model`. A package adds its own by
-calling `register_model` on import, and by naming that module under the entry-point group `flylab.models`, so that
-`get_model` finds it.
+A registered constructor takes `length`, `n_outputs` and sizes of its own, and returns a `Model`. To add models, a
+package registers them in a module and lists that module under the entry-point group `flylab.models`.
 """
 
 import difflib
@@ -33,11 +32,11 @@ def register_model(name: str, title: str | None = None) -> Callable[[Constructor
     """Register a constructor of networks under a name, as a decorator.
 
     Args:
-        name: the name that `get_model` takes.
-        title: how figures and tables write the name. The default is the name itself.
+        name: the name for `get_model`.
+        title: the name in figures and tables; `name` by default.
 
     Raises:
-        ValueError: if another constructor has the name, or if this one lacks `length` or `n_outputs`.
+        ValueError: if the name is taken, or the constructor lacks `length` or `n_outputs`.
 
     >>> import jax, jax.numpy as jnp
     >>> @register_model("zeros", title="all zeros")
@@ -51,10 +50,10 @@ def register_model(name: str, title: str | None = None) -> Callable[[Constructor
     def register(build: Constructor) -> Constructor:
         known = _REGISTRY.get(name)
         if known is not None and inspect.unwrap(known.build) is not inspect.unwrap(build):
-            raise ValueError(f"a model called {name!r} is registered already: choose another name")
-        lacking = [size for size in ("length", "n_outputs") if size not in inspect.signature(build).parameters]
-        if lacking:
-            raise ValueError(f"the constructor of {name!r} must take {lacking[0]}")
+            raise ValueError(f"the model {name!r} is already registered; choose another name")
+        missing = [size for size in ("length", "n_outputs") if size not in inspect.signature(build).parameters]
+        if missing:
+            raise ValueError(f"the constructor of the model {name!r} must take {missing[0]!r}")
         _REGISTRY[name] = _Entry(build, title or name)
         return build
 
@@ -62,16 +61,16 @@ def register_model(name: str, title: str | None = None) -> Callable[[Constructor
 
 
 def get_model(name: str, length: int = 40, n_outputs: int = 10, **size: object) -> Model:
-    """Build the network of a name; the same arguments give the same `Model`, so that it is compiled once.
+    """Build a registered network; the same arguments give the same `Model`, so that it compiles once.
 
     Args:
         name: one of `list_models()`.
-        length: number of positions of a signal.
+        length: positions of a signal.
         n_outputs: number of outputs.
-        size: the constructor's own sizes, such as `width=200`.
+        **size: further sizes of this network, such as `width=200`.
 
     Raises:
-        ValueError: for an unknown name, or a size that this network does not have.
+        ValueError: for an unknown name or size.
 
     >>> from flylab.models import n_params
     >>> n_params(get_model("mlp")), n_params(get_model("mlp", width=200))
@@ -85,7 +84,7 @@ def get_model(name: str, length: int = 40, n_outputs: int = 10, **size: object) 
 
 
 def list_models() -> tuple[str, ...]:
-    """The names of all registered networks, flylab's own first.
+    """Return the names of all registered networks, the published ones first.
 
     >>> list_models()[:4]
     ('logistic', 'mlp', 'cnn', 'gru')
@@ -95,7 +94,7 @@ def list_models() -> tuple[str, ...]:
 
 
 def model_title(name: str) -> str:
-    """How figures and tables write the name of a network.
+    """Return a network's name as figures and tables write it.
 
     Raises:
         ValueError: for an unknown name.
@@ -111,8 +110,8 @@ def _entry(name: str) -> _Entry:
         _load()
     if name not in _REGISTRY:
         close = difflib.get_close_matches(name, _REGISTRY, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"there is no model {name!r}; {hint}there are {', '.join(list_models())}")
+        hint = f"did you mean {close[0]!r}? There" if close else "there"
+        raise ValueError(f"there is no model {name!r}; {hint} are {', '.join(list_models())}")
     return _REGISTRY[name]
 
 

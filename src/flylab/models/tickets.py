@@ -1,4 +1,4 @@
-"""Lottery tickets as artifacts: the masks that the study `lottery` finds, for other studies to go on with."""
+"""Lottery tickets as artifacts: masks found by the study `lottery`, for use in other studies."""
 
 import functools
 import json
@@ -20,7 +20,7 @@ TICKET = Path(__file__).parents[1] / "artifacts" / "ticket.nc"
 
 
 class Ticket(NamedTuple):
-    """The network a ticket belongs to, its mask, and where it comes from."""
+    """A lottery ticket: the dense network, the mask, and the provenance of its search."""
 
     model: Model
     mask: Mask
@@ -30,36 +30,36 @@ class Ticket(NamedTuple):
 @register_model("ticket", title="lottery-ticket MLP")
 @functools.cache
 def ticket_mlp(length: int = 40, n_outputs: int = 10) -> Model:
-    """The MLP of the committed ticket, pruned by its mask.
+    """Build the MLP of the committed ticket, pruned by its mask.
 
     Raises:
-        ValueError: for another size than the ticket's, 40 positions and 10 outputs.
+        ValueError: for any size but the ticket's, 40 positions and 10 outputs.
     """
     if (length, n_outputs) != (40, 10):
-        raise ValueError(f"the ticket is for 40 positions and 10 outputs, not {length} and {n_outputs}")
+        raise ValueError(f"length={length} and n_outputs={n_outputs} must be 40 and 10, the ticket's sizes")
     ticket = load_ticket()
     return masked(ticket.model, ticket.mask)
 
 
 @functools.cache
 def model_of(name: str, width: int, length: int, n_outputs: int) -> Model:
-    """The network of flylab that is pruned."""
+    """Build the dense network that a ticket prunes; `logistic` has no width."""
     size = {} if name == "logistic" else {"width": width}
     return get_model(name, length, n_outputs, **size)
 
 
 def save_ticket(mask: Mask, protocol: str, provenance: Mapping[str, Any], path: Path) -> None:
-    """Write a ticket as packed bits, with the protocol (as JSON) and the provenance of its search."""
+    """Save a ticket as packed bits, with the protocol (JSON) and the provenance of its search."""
     bits = xr.Dataset({"mask": (("byte",), pack(mask))})
     netcdf.save(path, bits.assign_attrs(protocol=protocol, provenance=json.dumps(dict(provenance), sort_keys=True)))
 
 
 def load_ticket(path: Path = TICKET) -> Ticket:
-    """A ticket that `save_ticket` wrote; by default the committed one.
+    """Load a ticket that `save_ticket` wrote; by default the committed one.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if it is damaged.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is damaged or holds no ticket.
 
     >>> load_ticket().mask["hidden1"]["w"].shape
     (500, 40)
@@ -71,6 +71,6 @@ def load_ticket(path: Path = TICKET) -> Ticket:
         model = model_of(protocol["model"], protocol["width"], data.final_seq_length, data.outputs)
         shapes = jax.eval_shape(model.init, jax.random.key(0))
         mask, provenance = unpack(bits["mask"].values, shapes), dict(json.loads(bits.attrs["provenance"]))
-    except Exception as error:  # whatever a foreign file makes JSON, a model or JAX raise
-        raise ValueError(f"{path} holds no ticket ({error!r}): give a file that save_ticket has written") from None
+    except Exception as error:  # JSON, the model or JAX may raise anything on a foreign file
+        raise ValueError(f"{path} holds no ticket ({error!r}); pass a file written by save_ticket") from None
     return Ticket(model, mask, provenance)

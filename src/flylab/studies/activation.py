@@ -28,8 +28,8 @@ from flylab.study.study import Condition, Study, Table
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import Objective, cross_entropy, unchanged
 from flylab.training.population import Progress, run_members
-from flylab.training.step import Arrays, Member, Plan, arrays
-from flylab.training.train import steps
+from flylab.training.step import Member, Plan, SplitArrays, as_arrays
+from flylab.training.train import training_run
 
 USUAL = tuple(activations.ALL)
 RATES = (2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
@@ -166,17 +166,17 @@ def _tested(protocol: Protocol, name: str, weights: dict, rates: Sequence[float]
     """Networks with this activation, on data and with initial weights that are the same for every activation."""
     plan, objective = protocol.plan(n_evaluations=3), _objective(name, protocol)
 
-    def members() -> Iterator[tuple[Arrays, Member]]:
+    def members() -> Iterator[tuple[SplitArrays, Member]]:
         for i, seed in enumerate(seeds):
             hparams = {"activation": {part: leaf[i] for part, leaf in weights.items()}} if weights else {}
             for repeat in range(protocol.n_tests):
                 unseen = UNSEEN + seed * protocol.n_tests + repeat
-                data = arrays(_made(replace(protocol.data, seed=unseen)))
+                data = as_arrays(_made(replace(protocol.data, seed=unseen)))
                 for rate in rates:
                     yield data, Member(jax.random.fold_in(key, unseen), hparams | {"learning_rate": np.float32(rate)})
 
     sizes = {"seed": len(seeds), "repeat": protocol.n_tests, "learning_rate": len(rates)}
-    trained = run_members(steps(objective, plan), members(), progress=progress)
+    trained = run_members(training_run(objective, plan), members(), progress=progress)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(one.history for one in trained))
     metrics = ("valid_accuracy", "test_accuracy", "test_loss")
     variables = {metric: ((*sizes, "step"), stacked[metric]) for metric in metrics}

@@ -30,8 +30,8 @@ from flylab.study.protocol import BaseProtocol
 from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import Objective, supervised
 from flylab.training.population import Progress, run_members
-from flylab.training.step import Arrays, Member, Plan, arrays
-from flylab.training.train import Trained, steps
+from flylab.training.step import Member, Plan, SplitArrays, as_arrays
+from flylab.training.train import Trained, training_run
 
 TREATMENTS = ("dense", "random", "ticket", "reinitialised")
 CRITERIA = ("ticket", "random")
@@ -206,13 +206,14 @@ def _round(
     rewinds = number == 0 and protocol.rewind_to > 0
     saved_at = tuple(sorted({protocol.score_at, protocol.rewind_to} if rewinds else {protocol.score_at}))
     plan = Plan(protocol.n_steps, protocol.batch_size, save_params_at=saved_at)
-    data = arrays(_made(protocol.data))
+    data = as_arrays(_made(protocol.data))
     rate = np.float32(protocol.learning_rate)
-    members: Iterator[tuple[Arrays, Member]] = (
+    members: Iterator[tuple[SplitArrays, Member]] = (
         (data, Member(keys[seed], {"learning_rate": rate, "mask": mask}, applied_to(searches[seed].rewound, mask)))
         for (seed, _), mask in masks.items()
     )
-    trained = dict(zip(masks, run_members(steps(objective_of(model), plan), members, progress=progress), strict=True))
+    results = run_members(training_run(objective_of(model), plan), members, progress=progress)
+    trained = dict(zip(masks, results, strict=True))
     for seed, search in searches.items():
         for i, criterion in enumerate(CRITERIA):
             if (seed, criterion) in trained:
@@ -300,9 +301,9 @@ def _analysis(
     plan = Plan(protocol.analysis_steps, protocol.analysis_batch, protocol.analysis_every)
     number = protocol.analysed_round
 
-    def members() -> Iterator[tuple[Arrays, Member]]:
+    def members() -> Iterator[tuple[SplitArrays, Member]]:
         for seed, search in searches.items():
-            made = arrays(_made(replace(protocol.data, seed=1000 + 2 * seed)))
+            made = as_arrays(_made(replace(protocol.data, seed=1000 + 2 * seed)))
             ticket = unpack(search.found["mask"][number], search.rewound)
             other = jax.device_get(model.init(stream(keys[seed], "reinitialised")))
             treatments = {
@@ -320,14 +321,14 @@ def _analysis(
         if progress is not None:
             progress(n * protocol.analysis_batch // protocol.batch_size)
 
-    done = run_members(steps(objective_of(model), plan), members(), progress=told)
+    done = run_members(training_run(objective_of(model), plan), members(), progress=told)
     for seed in searches:
         yield seed, _analysis_results(plan, analysed, [next(done) for _ in analysed], seed)
 
 
-def _arranged(data: Arrays, arrangement: str) -> Arrays:
+def _arranged(data: SplitArrays, arrangement: str) -> SplitArrays:
     order = ARRANGEMENTS[arrangement](data.train.x.shape[1])
-    return data if order is None else Arrays(*(one._replace(x=one.x[:, list(order)]) for one in data))
+    return data if order is None else SplitArrays(*(one._replace(x=one.x[:, list(order)]) for one in data))
 
 
 def _search_results(protocol: Protocol, search: Search, seed: int) -> xr.Dataset:

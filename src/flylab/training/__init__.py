@@ -1,1 +1,1 @@
-"""Optimisation: objectives, one step, one training, populations, metalearning, learners."""
+"""Training: objectives, one step, one run, populations, metalearning and learners."""

@@ -1,6 +1,6 @@
-"""What learns to classify, whatever it is written in: networks of ours, scikit-learn's classifiers, others by adapters.
+"""Learners: one interface to fit networks and scikit-learn classifiers, for studies that compare them.
 
-A study that compares them asks each the same: fit these data under this plan for these seeds, and predict.
+Adapters provide learners for other libraries.
 """
 
 import functools
@@ -27,17 +27,17 @@ from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
 from flylab.training.step import Plan
 
-Data = Splits | Callable[[int], Splits]  # the same for all seeds, or by seed
+Data = Splits | Callable[[int], Splits]  # the same for all seeds, or a function of the seed
 
 
 class Classifier(NamedTuple):
-    """A scikit-learn classifier to compare networks with: how figures write its name, and its constructor."""
+    """A scikit-learn classifier to compare networks with: its name in figures, and its constructor."""
 
     title: str
     build: Callable[[], BaseEstimator]
 
 
-CLASSIFIERS = {  # untuned: chosen beforehand
+CLASSIFIERS = {  # chosen beforehand and not tuned
     "neighbours": Classifier("10 nearest neighbours", lambda: KNeighborsClassifier(n_neighbors=10)),
     "sklearn_logistic": Classifier("logistic regression (scikit-learn)", lambda: LogisticRegression(max_iter=1000)),
     "svm": Classifier("RBF-SVM", lambda: SVC()),
@@ -47,7 +47,7 @@ CLASSIFIERS = {  # untuned: chosen beforehand
 
 
 def learner_title(name: str) -> str:
-    """How figures and tables write the name of a network or of a classifier of `CLASSIFIERS`.
+    """Return the name of a network or of a classifier in `CLASSIFIERS` as figures and tables write it.
 
     Raises:
         ValueError: for an unknown name.
@@ -62,9 +62,10 @@ class Fitted(NamedTuple):
     """A learner after training.
 
     Attributes:
-        results: `{train,valid,test}_accuracy` in percent over `seed` and `step`, the last predictions of the test set,
-            `prediction`, over `seed` and `example`, and, where there is a loss, `{train,valid,test}_loss`.
-        predict: signals `(n, length)` → predicted classes of every seed's network `(n_seeds, n)`.
+        results: `{train,valid,test}_accuracy`, in percent, over `seed` and `step`; `prediction`, the last predicted
+            classes of the test set, over `seed` and `example`; and, for learners with a loss,
+            `{train,valid,test}_loss`.
+        predict: signals `(n, length)` → classes predicted by each seed's network `(n_seeds, n)`.
     """
 
     results: xr.Dataset
@@ -72,12 +73,12 @@ class Fitted(NamedTuple):
 
 
 class Learner(NamedTuple):
-    """How to train something for several seeds.
+    """A learner that can be trained for several seeds.
 
     Attributes:
-        fit: (data, plan, learning rate, seeds, *, key, progress) → `Fitted`. Adam, batches in fixed order.
-        n_params: trained numbers; NaN where there is no such thing.
-        flops: operations of an example's forward pass (see `models.flops`); NaN where unknown.
+        fit: (data, plan, learning rate, seeds, *, key, progress) → `Fitted`, trained by Adam on batches in fixed order.
+        n_params: number of trained parameters; NaN if undefined.
+        flops: floating-point operations of one example's forward pass (see `models.flops`); NaN if unknown.
     """
 
     fit: Callable[..., Fitted]
@@ -86,7 +87,7 @@ class Learner(NamedTuple):
 
 
 def of_model(model: Model, shape: tuple[int, ...]) -> Learner:
-    """A network as two pure functions, trained as a population; `shape` is that of an example."""
+    """Make a learner of a network, trained as a population; `shape` is the shape of one example."""
 
     def fit(
         data: Data,
@@ -109,44 +110,44 @@ def of_model(model: Model, shape: tuple[int, ...]) -> Learner:
 @functools.cache
 def _classes(model: Model) -> Callable:
     def classes(params, x):
-        return jax.lax.map(lambda one: outputs(model, one, jnp.moveaxis(x, 0, -1)).argmax(0).astype(jnp.uint8), params)
+        def of_seed(seed_params):
+            return outputs(model, seed_params, jnp.moveaxis(x, 0, -1)).argmax(0).astype(jnp.uint8)
+
+        return jax.lax.map(of_seed, params)
 
     return jax.jit(classes)
 
 
 def of_classifier(classifier: Any) -> Learner:
-    """A scikit-learn classifier or pipeline, unfitted; every `random_state` in it is the seed.
+    """Make a learner of an unfitted scikit-learn classifier or pipeline; every `random_state` in it becomes the seed.
 
-    The plan's steps and rate do not apply: it learns as it learns, and stands at the last step.
+    Its training ignores the plan and the learning rate. Results have one step, the plan's last.
     """
 
     def fit(data: Data, plan: Plan, learning_rate: float, seeds: Sequence[int], *, key=0, progress=None) -> Fitted:
-        fitted, found = [], []
+        fitted, accuracies, predictions = [], [], []
         for seed in seeds:
             splits = data(seed) if callable(data) else data
             fitted.append(seeded(classifier, seed).fit(splits.train.x, splits.train.y))
-            found.append({name: fitted[-1].predict(getattr(splits, name).x) for name in SETS if _size(splits, name)})
-            found[-1] |= {f"{name}_accuracy": 100 * np.mean(classes == getattr(splits, name).y)
-                          for name, classes in found[-1].items()}  # fmt: skip
+            sets = {name: getattr(splits, name) for name in SETS if len(getattr(splits, name).y)}
+            classes = {name: fitted[-1].predict(dataset.x) for name, dataset in sets.items()}
+            accuracies.append({name: 100 * np.mean(classes[name] == dataset.y) for name, dataset in sets.items()})
+            predictions.append(classes["test"])
             if progress is not None:
                 progress(plan.n_steps)
         variables: dict[str, Any] = {
-            name: (("seed", "step"), np.array([[one[name]] for one in found], np.float32))
-            for name in found[0] if name.endswith("_accuracy")
-        }  # fmt: skip
-        variables["prediction"] = (("seed", "example"), np.array([one["test"] for one in found], np.uint8))
+            f"{name}_accuracy": (("seed", "step"), np.array([[by_set[name]] for by_set in accuracies], np.float32))
+            for name in accuracies[0]
+        }
+        variables["prediction"] = (("seed", "example"), np.array(predictions, np.uint8))
         results = xr.Dataset(variables, {"seed": list(seeds), "step": [plan.n_steps]})
-        return Fitted(results, lambda x: np.stack([one.predict(x).astype(np.uint8) for one in fitted]))
+        return Fitted(results, lambda x: np.stack([copy.predict(x).astype(np.uint8) for copy in fitted]))
 
     return Learner(fit)
 
 
-def _size(splits: Splits, name: str) -> int:
-    return len(getattr(splits, name).y)
-
-
 def seeded(classifier: Any, seed: int) -> Any:
-    """A fresh copy of a scikit-learn estimator, every `random_state` in it set to `seed`."""
+    """Return an unfitted copy of a scikit-learn estimator with every `random_state` in it set to `seed`."""
     copy: Any = clone(classifier)
-    random = [name for name in copy.get_params() if name == "random_state" or name.endswith("__random_state")]
-    return copy.set_params(**dict.fromkeys(random, seed))
+    random_states = [name for name in copy.get_params() if name == "random_state" or name.endswith("__random_state")]
+    return copy.set_params(**dict.fromkeys(random_states, seed))

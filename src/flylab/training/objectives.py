@@ -1,4 +1,4 @@
-"""What to learn: a loss, and how to predict. Everything else about training is shared."""
+"""Objectives: how a network is initialised, which loss it minimises and how it predicts."""
 
 import functools
 from collections.abc import Callable
@@ -13,27 +13,27 @@ from flylab.models.model import Model, outputs
 
 
 class Batch(NamedTuple):
-    """Examples side by side, the batch last, and their labels."""
+    """Inputs `(*shape, batch)` and labels `(batch,)`."""
 
     x: Signals
     y: Labels
 
 
 def unchanged(hparams: Hparams) -> Hparams:
-    """What an objective does to its hyper-parameters before training, unless it says otherwise: nothing."""
+    """Return the hyper-parameters as they are: the default of `Objective.prepare`."""
     return hparams
 
 
 class Objective(NamedTuple):
-    """How a network starts, learns and predicts.
+    """An objective of training, as pure functions.
 
     Attributes:
         init: (key, hparams) → parameters.
         loss: (parameters, batch, hparams, key) → (scalar loss, metrics: scalars by name).
         predict: (parameters, batch-last inputs, hparams, key) → outputs `(n_outputs, batch)`.
         options: XLA's compiler options that make its program fast on a CPU.
-        per_example_loss: (outputs `(n_outputs, batch)`, labels) → the loss of each example `(batch,)` that evaluations report.
-        prepare: hparams → those that `loss` and `predict` are given, with what all steps share and each would make anew.
+        per_example_loss: (outputs `(n_outputs, batch)`, labels) → losses `(batch,)`, which evaluations report.
+        prepare: hparams → the hyper-parameters for `loss` and `predict`, with values that all steps share.
     """
 
     init: Callable[[Key, Hparams], Params]
@@ -48,10 +48,15 @@ class Objective(NamedTuple):
 def supervised(
     model: Model | Callable[[Hparams], Model], per_example_loss: Callable[[Logits, Labels], Array] | None = None
 ) -> Objective:
-    """Classification by an error averaged over the batch: by default `cross_entropy`, or `squared_error`.
+    """Make the objective of classification: a per-example loss, averaged over the batch.
 
-    Where hparams are part of the network (a mask, an activation's weights), `model` is a function from hparams to the
-    network. Cached: the same arguments give the same `Objective`, so that training twice compiles once.
+    Cached: the same arguments give the same `Objective`, so that training twice compiles once.
+
+    Args:
+        model: the network; or a function from hparams to the network, if hparams are part of it (a mask, an
+            activation's weights).
+        per_example_loss: (outputs `(n_outputs, batch)`, labels `(batch,)`) → losses `(batch,)`, e.g. `squared_error`.
+            The default is `cross_entropy`.
 
     >>> import jax, jax.numpy as jnp
     >>> from flylab.models import get_model
@@ -62,36 +67,36 @@ def supervised(
     >>> loss.shape
     ()
     """
-
     per_example_loss = cross_entropy if per_example_loss is None else per_example_loss
 
-    def built(hparams: Hparams) -> Model:
+    def network(hparams: Hparams) -> Model:
         return model if isinstance(model, Model) else model(hparams)
 
     def predict(params, x, hparams, key):
-        return outputs(built(hparams), params, x)
+        return outputs(network(hparams), params, x)
 
     def loss(params, batch, hparams, key):
-        return per_example_loss(outputs(built(hparams), params, batch.x), batch.y).mean(), {}
+        return per_example_loss(outputs(network(hparams), params, batch.x), batch.y).mean(), {}
 
-    # Derived gradients sum over the batch, which is slow with YNNPACK: without it a tenth faster.
-    derived = not isinstance(model, Model) or model.apply_batch is None
-    options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if derived else ()
-    return Objective(lambda key, hparams: built(hparams).init(key), loss, predict, options, per_example_loss)
+    # gradients that JAX derives sum over the batch; without YNNPACK that is a tenth faster
+    is_derived = not isinstance(model, Model) or model.apply_batch is None
+    options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if is_derived else ()
+    return Objective(lambda key, hparams: network(hparams).init(key), loss, predict, options, per_example_loss)
 
 
 @functools.cache
 def contrastive(
     model: Model, view: Callable[[Key, Array], Array], criterion: Callable[[Array, Array], Scalar]
 ) -> Objective:
-    """Self-supervision: a network is to tell that two random views are of one example. Labels are not used.
+    """Make the objective of self-supervised learning from two random views of each example; labels are not used.
 
-    Another kind of it is one function, the criterion. Cached, as `supervised`.
+    Cached, like `supervised`.
 
     Args:
-        model: the network, its head included.
-        view: (key, one example) → a random view of it, e.g. `flylab.data.views.view`.
-        criterion: (outputs `(n_outputs, batch)` of one view each, and of another) → loss, e.g. `info_nce`, `vicreg`.
+        model: the network, including its projection head.
+        view: (key, example) → a random view of the example, e.g. `flylab.data.views.view`.
+        criterion: (outputs `(n_outputs, batch)` of the first views, outputs of the second views) → loss, e.g.
+            `info_nce` or `vicreg`.
 
     >>> import jax, jax.numpy as jnp
     >>> from flylab.data.views import view
@@ -116,13 +121,13 @@ def contrastive(
 
 
 def info_nce(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batch"], temperature=0.5) -> Scalar:
-    """SimCLR's loss, in one direction: which of all `b` is the other view of each `a`? (Chen et al. 2020, eq. 1.)
+    """Compute SimCLR's loss (Chen et al. 2020, eq. 1) in one direction: find the view in `b` that belongs to each `a`.
 
-    By cosine similarity; unlike there, negatives are of the other view only, as in the notebook on MNIST-1D.
+    The similarity is the cosine. Unlike in the paper, negatives come from `b` only, as in the MNIST-1D notebook.
 
     >>> import jax.numpy as jnp
-    >>> one = jnp.eye(3)
-    >>> bool(info_nce(one, one) < info_nce(one, one[:, ::-1]))
+    >>> z = jnp.eye(3)
+    >>> bool(info_nce(z, z) < info_nce(z, z[:, ::-1]))
     True
     """
     a, b = (z * jax.lax.rsqrt(jnp.square(z).sum(0) + 1e-12) for z in (a, b))
@@ -131,34 +136,34 @@ def info_nce(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batc
 
 
 def vicreg(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batch"]) -> Scalar:
-    """Variance-invariance-covariance regularisation with its weights 25, 25 and 1 (Bardes, Ponce & LeCun 2022).
+    """Compute the VICReg loss with weights 25, 25 and 1 (Bardes, Ponce & LeCun 2022, algorithm 1).
 
-    By their algorithm 1, where the squared distance of two views is a mean over outputs.
+    The squared distance of two views is a mean over outputs, as in the algorithm.
 
     >>> import jax.numpy as jnp
-    >>> one = jnp.array([[1.0, -1, 1, -1], [1, 1, -1, -1]])
-    >>> float(vicreg(one, one)) < 1e-4
+    >>> z = jnp.array([[1.0, -1, 1, -1], [1, 1, -1, -1]])
+    >>> float(vicreg(z, z)) < 1e-4
     True
     """
 
-    def spread(z):
+    def regulariser(z):
         z = z - z.mean(1, keepdims=True)
         n_outputs, n = z.shape
         covariance = z @ z.T / (n - 1)
-        too_narrow = jax.nn.relu(1 - jnp.sqrt(jnp.diagonal(covariance) + 1e-4)).mean()
-        correlated = (jnp.square(covariance).sum() - jnp.square(jnp.diagonal(covariance)).sum()) / n_outputs
-        return 25 * too_narrow + correlated
+        variance = jax.nn.relu(1 - jnp.sqrt(jnp.diagonal(covariance) + 1e-4)).mean()
+        decorrelation = (jnp.square(covariance).sum() - jnp.square(jnp.diagonal(covariance)).sum()) / n_outputs
+        return 25 * variance + decorrelation
 
-    return 25 * jnp.square(a - b).mean() + spread(a) + spread(b)
+    return 25 * jnp.square(a - b).mean() + regulariser(a) + regulariser(b)
 
 
 def cross_entropy(logits: Logits, y: Labels) -> Float[Array, " batch"]:
-    """−log softmax of the true class: outputs `(n_outputs, batch)`, labels `(batch,)` → `(batch,)`."""
-    one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(logits.dtype)  # a gather's gradient is a scatter
+    """Compute −log softmax of the true class: outputs `(n_outputs, batch)`, labels `(batch,)` → `(batch,)`."""
+    one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(logits.dtype)  # a gather's gradient is a slow scatter
     return -(jax.nn.log_softmax(logits, axis=0) * one_hot).sum(0)
 
 
 def squared_error(logits: Logits, y: Labels) -> Float[Array, " batch"]:
-    """Squared distance to the one-hot label, summed over outputs: `(n_outputs, batch)`, `(batch,)` → `(batch,)`."""
+    """Sum the squared distance to the one-hot label over outputs: `(n_outputs, batch)`, `(batch,)` → `(batch,)`."""
     one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(logits.dtype)
     return jnp.square(logits - one_hot).sum(0)

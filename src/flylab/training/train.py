@@ -1,7 +1,7 @@
-"""Training one network: pure functions, whether run to the end at once or in pieces.
+"""Training of one network, as one pure function or in chunks.
 
-`train` is one pure, differentiable function. `steps` gives the same training in pieces, for populations: between any
-two steps it can be stopped, shown, saved and taken up again, which changes nothing in the result.
+`train` is one pure, differentiable function. `training_run` gives the same training in chunks, for populations: it can
+be stopped, saved and resumed between any two steps without changing the result.
 """
 
 import functools
@@ -17,21 +17,31 @@ from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
 from flylab.data.splits import SETS, Source, Splits
 from flylab.training.objectives import Objective
-from flylab.training.step import Arrays, Laid, Member, Parts, Plan, State, arrays, not_data, parts_of
+from flylab.training.step import (
+    Member,
+    Plan,
+    PreparedData,
+    SplitArrays,
+    State,
+    TrainingFunctions,
+    as_arrays,
+    data_type_error,
+    training_functions,
+)
 
-REMAT_BYTES = 2**27  # of states that reverse mode may keep
+REMAT_BYTES = 2**27  # limit on the states that reverse mode keeps
 
 
 class Trained(NamedTuple):
     """A trained network.
 
     Attributes:
-        params: the parameters after the last step.
-        history: at each evaluation `{train,valid,test}_{loss,accuracy} (n_evaluations,)`, accuracies in percent; from
-            `train` also `loss (n_steps,)`, of each step's batch before the step. (Populations leave it out unless the
-            plan asks for it: to keep it costs the smallest networks a tenth of their time.)
-        prediction: the predicted class of every test example after the last step, `(n_test,)` uint8.
-        saved_params: the parameters after each step of the plan's `save_params_at`, one tree each.
+        params: parameters after the last step.
+        history: `{train,valid,test}_{loss,accuracy} (n_evaluations,)`, accuracies in percent; and `loss (n_steps,)`,
+            the loss of each step's batch before the step. Populations record `loss` only if the plan has `record_loss`,
+            because recording it takes a tenth of the time of the smallest networks.
+        prediction: predicted classes of the test set after the last step, `(n_test,)` uint8.
+        saved_params: parameters after each step of the plan's `save_params_at`.
     """
 
     params: Params
@@ -40,20 +50,20 @@ class Trained(NamedTuple):
     saved_params: tuple[Params, ...] = ()
 
 
-class Steps(NamedTuple):
-    """A training run in pieces: pure functions.
+class TrainingRun(NamedTuple):
+    """A training run in chunks, as pure functions.
 
     Attributes:
-        lay_out: (data, hparams) → the form of the data that the others take; of a `Source`, which is not data but
-            part of the program, `(None, hparams)`.
+        prepare_data: (data, hparams) → data in the layout that the other functions take. For a `Source`, which is part
+            of the program, data is None.
         start: (data, member) → state before the first step.
-        advance: (data, member, state, stop) → state after `stop` steps, evaluated on the way and at the end.
-        n_steps: steps in all.
-        options: XLA's compiler options for it.
-        first_chunk: steps of the first dispatch, from whose time the number for the next is learnt.
+        advance: (data, member, state, stop) → state after `stop` steps, with all evaluations due until then.
+        n_steps: total number of steps.
+        options: XLA's compiler options.
+        first_chunk: steps of the first dispatch, whose duration determines the length of the next.
     """
 
-    lay_out: Callable[[Arrays | None, Hparams], Any]
+    prepare_data: Callable[[SplitArrays | None, Hparams], Any]
     start: Callable[[Any, Member], State]
     advance: Callable[[Any, Member, State, Any], State]
     n_steps: int
@@ -61,40 +71,49 @@ class Steps(NamedTuple):
     first_chunk: int = 25
 
 
-def check(objective: Objective, plan: Plan, data: Arrays | Source, member: Member) -> None:
-    """Refuse hyper-parameters that nothing reads and labels beyond the network's outputs: both would train in silence.
+def check_training(objective: Objective, plan: Plan, data: SplitArrays | Source, member: Member) -> None:
+    """Raise an error for hyper-parameters that nothing reads and for labels that the network has no output for.
+
+    Without this check, both would be ignored silently.
 
     Raises:
-        ValueError: naming the hyper-parameter, or the label.
+        ValueError: for such a hyper-parameter or label.
     """
     source, sets = (data, None) if isinstance(data, Source) else (None, data)
     leaves, tree = jax.tree.flatten((sets, member))
     shapes = tuple(jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    unread, n_outputs = _looked_through(objective, plan, source, tree, shapes)
+    unread, n_outputs = _inspect(objective, plan, source, tree, shapes)
     if unread:
-        raise ValueError(f"the hyper-parameter {unread[0]!r} is read by nothing in this training: is it spelt right?")
-    for name, one in zip(SETS, sets or (), strict=False):
-        if len(one.y) and not 0 <= one.y.min() <= one.y.max() < n_outputs:
-            wrong = one.y.min() if one.y.min() < 0 else one.y.max()
-            raise ValueError(f"label {wrong} in the {name} set, but the network has {n_outputs} outputs: give it more")
+        raise ValueError(
+            f"the hyper-parameter {unread[0]!r} is read by nothing in this training run; check its spelling"
+        )
+    for name, dataset in zip(SETS, sets or (), strict=False):
+        if len(dataset.y) and not 0 <= dataset.y.min() <= dataset.y.max() < n_outputs:
+            label = dataset.y.min() if dataset.y.min() < 0 else dataset.y.max()
+            allowed = f"from 0 to {n_outputs - 1}; the network has {n_outputs} outputs"
+            raise ValueError(f"label {label} in the {name} set must be {allowed}")
 
 
 @functools.lru_cache(maxsize=64)
-def _looked_through(
+def _inspect(
     objective: Objective, plan: Plan, source: Source | None, tree: Any, shapes: tuple[Any, ...]
 ) -> tuple[tuple[str, ...], int]:
-    """The hyper-parameters that one step and its evaluation do not read, and the number of outputs. Traced once per program."""
-    parts = parts_of(objective, plan, source)
+    """Return the hyper-parameters that one step and its evaluation do not read, and the number of outputs.
+
+    Cached, so that each program is traced once.
+    """
+    functions = training_functions(objective, plan, source)
     sets, member = tree.unflatten(shapes)
 
-    def once(hparams: Hparams, sets: Arrays | None, member: Member):
+    def one_step(hparams: Hparams, sets: SplitArrays | None, member: Member):
         member = member._replace(hparams=hparams)
-        laid, own = parts.lay_out(sets, hparams), parts.prepared(member)
-        state = parts.ordered(laid, own, parts.start(laid, member))
-        out = objective.predict(state.params, laid.evaluated[0], own.hparams, stream(member.key, "predict"))
-        return parts.step(laid, own, state)[1], out
+        data, prepared_member = functions.prepare_data(sets, hparams), functions.prepare_member(member)
+        state = functions.draw_order(data, prepared_member, functions.start(data, member))
+        key = stream(member.key, "predict")
+        out = objective.predict(state.params, data.evaluated[0], prepared_member.hparams, key)
+        return functions.step(data, prepared_member, state)[1], out
 
-    traced, (_, out) = jax.make_jaxpr(once, return_shape=True)(member.hparams, sets, member._replace(hparams={}))
+    traced, (_, out) = jax.make_jaxpr(one_step, return_shape=True)(member.hparams, sets, member._replace(hparams={}))
     read = {id(variable) for equation in traced.jaxpr.eqns for variable in equation.invars}
     paths = jax.tree.flatten_with_path(member.hparams)[0]
     names = [path[0].key for (path, _), v in zip(paths, traced.jaxpr.invars, strict=False) if id(v) not in read]
@@ -111,19 +130,23 @@ def train(
     key: Key,
     remat: bool = False,
 ) -> Trained:
-    """Train one network from `params`: a pure function, to jit, vmap or differentiate with respect to `hparams`.
+    """Train one network: a pure function that can be jitted, vmapped and differentiated with respect to `hparams`.
 
-    On a `Source` there is no training set: the history has the validation and test set only, and `loss`.
+    With a `Source` the history has no metrics of a training set.
 
     Args:
-        objective: what to learn, e.g. `supervised(model)`.
-        params: to start from.
+        objective: the objective, e.g. `supervised(model)`.
+        params: initial parameters.
         data: `Splits`, or a `Source` of fresh data.
-        plan: what shapes the program.
-        hparams: the rest, e.g. `{"learning_rate": 1e-2}`.
-        key: the root of all randomness.
-        remat: whether reverse-mode differentiation is to save memory: it then keeps the state between some steps
-            only and computes the others again. Without differentiation it changes nothing.
+        plan: steps, batches, evaluations and optimiser.
+        hparams: hyper-parameters, e.g. `{"learning_rate": 1e-2}`.
+        key: root of all randomness.
+        remat: whether reverse-mode differentiation saves memory by keeping only some states and recomputing the
+            others. It has no effect without differentiation.
+
+    Raises:
+        TypeError: if `data` is neither `Splits` nor a `Source`.
+        ValueError: if the training or the test set is empty.
 
     >>> import jax
     >>> from flylab.data import MNIST1D, published
@@ -137,19 +160,21 @@ def train(
     """
     source = data if isinstance(data, Source) else None
     if not isinstance(data, Splits | Source):
-        raise not_data(data)
-    parts, member = parts_of(objective, plan, source), Member(key, hparams, params)
-    laid = parts.lay_out(arrays(data) if isinstance(data, Splits) else None, hparams)
-    return whole(parts, plan, laid, member, remat)
+        raise data_type_error(data)
+    functions, member = training_functions(objective, plan, source), Member(key, hparams, params)
+    prepared = functions.prepare_data(as_arrays(data) if isinstance(data, Splits) else None, hparams)
+    return train_to_end(functions, plan, prepared, member, remat)
 
 
-def whole(parts: Parts, plan: Plan, data: Laid, member: Member, remat: bool = False) -> Trained:
-    """A training run from its start to its end."""
-    evaluate = jax.checkpoint(parts.evaluate) if remat else parts.evaluate
-    state, member = parts.start(data, member), parts.prepared(member)
+def train_to_end(
+    functions: TrainingFunctions, plan: Plan, data: PreparedData, member: Member, remat: bool = False
+) -> Trained:
+    """Train from the first step to the last."""
+    evaluate = jax.checkpoint(functions.evaluate) if remat else functions.evaluate
+    state, member = functions.start(data, member), functions.prepare_member(member)
 
     def step(state: State) -> tuple[State, jax.Array]:
-        return parts.step(data, member, parts.ordered(data, member, state))
+        return functions.step(data, member, functions.draw_order(data, member, state))
 
     losses, evaluations, saved_params = [], [], []
     for begin, end in zip(plan.evaluated[:-1], plan.evaluated[1:], strict=True):
@@ -165,32 +190,32 @@ def whole(parts: Parts, plan: Plan, data: Laid, member: Member, remat: bool = Fa
 
 
 def _repeated(step: Callable, state: State, n: int, remat: bool) -> tuple[State, jax.Array]:
-    """`n` steps. With `remat`, reverse mode keeps every `inner`th state, as many as fit in REMAT_BYTES."""
+    """Take `n` steps. With `remat`, reverse mode keeps every `inner`th state, as many as fit in REMAT_BYTES."""
     if not remat:
         return jax.lax.scan(lambda s, _: step(s), state, length=n)
     n_bytes = n * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     inner = min(max(round(n_bytes / REMAT_BYTES), 1), max(math.isqrt(n), 1))
-    one = jax.checkpoint(step)
+    remat_step = jax.checkpoint(step)
     if inner == 1:
-        return jax.lax.scan(lambda s, _: one(s), state, length=n)
-    some = jax.checkpoint(lambda s: jax.lax.scan(lambda s, _: one(s), s, length=inner))
-    state, losses = jax.lax.scan(lambda s, _: some(s), state, length=n // inner)
-    state, rest = jax.lax.scan(lambda s, _: one(s), state, length=n % inner)
+        return jax.lax.scan(lambda s, _: remat_step(s), state, length=n)
+    remat_steps = jax.checkpoint(lambda s: jax.lax.scan(lambda s, _: remat_step(s), s, length=inner))
+    state, losses = jax.lax.scan(lambda s, _: remat_steps(s), state, length=n // inner)
+    state, rest = jax.lax.scan(lambda s, _: remat_step(s), state, length=n % inner)
     return state, jnp.concatenate([losses.ravel(), rest])
 
 
 @functools.cache
-def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Steps:
-    """The same training in pieces, its history filled in as it goes. Cached: the same arguments compile once."""
-    parts = parts_of(objective, plan, source)
+def training_run(objective: Objective, plan: Plan, source: Source | None = None) -> TrainingRun:
+    """Return the training of `train` in chunks, with a history that fills up. Cached, so that it compiles once."""
+    functions = training_functions(objective, plan, source)
     evaluated = np.array(plan.evaluated, np.int32)
 
-    def record(data: Laid, member: Member, state: State) -> State:
-        values, prediction = parts.evaluate(data, member, state.params)
+    def record(data: PreparedData, member: Member, state: State) -> State:
+        values, prediction = functions.evaluate(data, member, state.params)
         history = {name: state.history[name].at[state.n_evaluated].set(value) for name, value in values.items()}
         saved_params = tuple(
-            jax.lax.cond(state.step == step, lambda: state.params, lambda one=one: one)
-            for step, one in zip(plan.save_params_at, state.saved_params, strict=True)
+            jax.lax.cond(state.step == step, lambda: state.params, lambda saved=saved: saved)
+            for step, saved in zip(plan.save_params_at, state.saved_params, strict=True)
         )
         return state._replace(
             history=state.history | history,
@@ -199,9 +224,9 @@ def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Ste
             saved_params=saved_params,
         )
 
-    def start(data: Laid, member: Member) -> State:
-        state = parts.start(data, member)
-        shapes, _ = jax.eval_shape(parts.evaluate, data, parts.prepared(member), state.params)
+    def start(data: PreparedData, member: Member) -> State:
+        state = functions.start(data, member)
+        shapes, _ = jax.eval_shape(functions.evaluate, data, functions.prepare_member(member), state.params)
         history = {name: jnp.zeros((len(plan.evaluated), *s.shape), s.dtype) for name, s in shapes.items()}
         history |= {"loss": jnp.zeros(plan.n_steps)} if plan.record_loss else {}
         return state._replace(
@@ -211,28 +236,29 @@ def steps(objective: Objective, plan: Plan, source: Source | None = None) -> Ste
     def due(state: State):
         return state.step == jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)]
 
-    def one(data: Laid, member: Member, state: State) -> State:
-        after, loss = parts.step(data, member, state)
+    def step(data: PreparedData, member: Member, state: State) -> State:
+        after, loss = functions.step(data, member, state)
         if plan.record_loss:
             after = after._replace(history=state.history | {"loss": state.history["loss"].at[state.step].set(loss)})
         return after
 
-    def segment(data: Laid, member: Member, state: State, stop) -> State:
-        """To the next evaluation, the epoch's end, or `stop`. No branch within the inner loop: it would copy the state
-        each step."""
+    def segment(data: PreparedData, member: Member, state: State, stop) -> State:
+        # Advance to the next evaluation, the end of the epoch or `stop`. A branch within the inner loop would copy the
+        # state in every step.
         state = jax.lax.cond(due(state), lambda s: record(data, member, s), lambda s: s, state)
         target = jnp.minimum(stop, jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)])
-        if parts.epoch_end is not None:
-            state, target = parts.ordered(data, member, state), jnp.minimum(target, parts.epoch_end(data, state))
-        return jax.lax.while_loop(lambda s: s.step < target, lambda s: one(data, member, s), state)
+        if functions.epoch_end is not None:
+            ordered = functions.draw_order(data, member, state)
+            state, target = ordered, jnp.minimum(target, functions.epoch_end(data, state))
+        return jax.lax.while_loop(lambda s: s.step < target, lambda s: step(data, member, s), state)
 
-    def advance(data: Laid, member: Member, state: State, stop) -> State:
-        stop = jnp.minimum(stop, plan.n_steps)  # beyond it nothing would ever be finished
-        member = parts.prepared(member)
+    def advance(data: PreparedData, member: Member, state: State, stop) -> State:
+        stop = jnp.minimum(stop, plan.n_steps)  # otherwise the loop would never end
+        member = functions.prepare_member(member)
 
         def unfinished(state: State):
             return (state.step < stop) | ((state.step == plan.n_steps) & (state.n_evaluated < len(evaluated)))
 
         return jax.lax.while_loop(unfinished, lambda s: segment(data, member, s, stop), state)
 
-    return Steps(parts.lay_out, start, advance, plan.n_steps, objective.options)
+    return TrainingRun(functions.prepare_data, start, advance, plan.n_steps, objective.options)

@@ -2,7 +2,7 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The leaderboard: the continuum of spatial priors, with the user's own evaluated models."""
+"""The leaderboard: the continuum of spatial priors, with the models that the user evaluated."""
 
 import marimo
 
@@ -26,11 +26,11 @@ def _(mo):
         """
         # The continuum of spatial priors
 
-        Shuffle the positions: what that costs a model is what it had supposed about them. On this scale the MLP is 0,
-        the CNN 1. Your own model joins by
+        The accuracy that a model loses when all positions are shuffled measures what it assumed about them. On this
+        scale, the MLP is 0 and the CNN is 1. To add your own model, run
 
         ```sh
-        flylab evaluate my_model.py:Net --preset quick
+        flylab evaluate my_model.py:Net quick
         ```
         """
     )
@@ -40,7 +40,7 @@ def _(mo):
 @app.cell
 def _(mo):
     by = mo.ui.radio(["score", "accuracy"], "score", label="sort by", inline=True)
-    again = mo.ui.button(value=0, on_click=lambda n: n + 1, label="Look again")
+    again = mo.ui.button(value=0, on_click=lambda n: n + 1, label="Reload")
     mo.hstack([by, again], justify="start", wrap=True, align="center")
     return again, by
 

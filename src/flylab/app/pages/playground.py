@@ -2,7 +2,7 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The playground: turn the data's parameters, train networks side by side, look at what they get wrong."""
+"""The playground: change the data parameters, train networks side by side, and see what they get wrong."""
 
 import marimo
 
@@ -28,10 +28,11 @@ def _():
 def _(mo):
     mo.md(
         """
-        # MNIST-1D, and what networks make of it
+        # MNIST-1D and small networks
 
-        Ten digit-like templates of 12 points, padded, scaled, shifted, made noisy, sheared and resampled. Move a slider
-        and see; then choose networks and train them on what you see.
+        MNIST-1D starts from ten digit-like templates of 12 points. They are padded, scaled, shifted, made noisy,
+        sheared and resampled. Move the sliders and see how the data change. Then choose networks, and train them on
+        these data.
         """
     )
     return
@@ -114,12 +115,12 @@ def _(data, drawing, look, mo, settings):
 
 @app.cell
 def _(ACTIVATIONS, mo, model_title, settings):
-    _knob = settings.TRAINING
+    _controls = settings.TRAINING
     _titles = {model_title(name): name for name in settings.MODELS}
 
     def _slider(name, value):
-        return mo.ui.slider(_knob[name].low, _knob[name].high, _knob[name].step, value=value, label=_knob[name].says,
-                            show_value=True)  # fmt: skip
+        control = _controls[name]
+        return mo.ui.slider(control.low, control.high, control.step, value=value, label=control.says, show_value=True)
 
     chosen = mo.ui.dictionary(
         {
@@ -133,14 +134,14 @@ def _(ACTIVATIONS, mo, model_title, settings):
             ),
             "shuffle": mo.ui.switch(label="shuffle the examples in each epoch"),
             "activation": mo.ui.dropdown([*ACTIVATIONS, "learned"], "relu", label="activation of the MLP"),
-            "n_steps": mo.ui.number(value=2000, step=100, label=_knob["n_steps"].says),
-            "n_seeds": mo.ui.number(value=4, step=1, label=_knob["n_seeds"].says),
-            "batch_size": mo.ui.number(value=100, step=10, label=_knob["batch_size"].says),
+            "n_steps": mo.ui.number(value=2000, step=100, label=_controls["n_steps"].says),
+            "n_seeds": mo.ui.number(value=4, step=1, label=_controls["n_seeds"].says),
+            "batch_size": mo.ui.number(value=100, step=10, label=_controls["batch_size"].says),
             "mlp_width": _slider("mlp_width", 100),
             "cnn_channels": _slider("cnn_channels", 25),
             "gru_units": _slider("gru_units", 6),
             "pruned": _slider("pruned", 0),
-            "pruning": mo.ui.dropdown(["by chance", "magnitude"], "by chance", label="which weights"),
+            "pruning": mo.ui.dropdown(["by chance", "magnitude"], "by chance", label="which weights are pruned"),
         }
     )
     return (chosen,)
@@ -179,10 +180,12 @@ def _(mo):
 
 @app.cell
 def _(Training, chosen, data, get_training, mo, set_over, set_refusal, set_training, settings):
-    asked, _problem = None, ""
+    training_settings, _problem = None, ""
     try:
         if data is not None:
-            asked = settings.Settings(data=data, **{**chosen.value, "models": tuple(chosen.value["models"])})
+            training_settings = settings.Settings(
+                data=data, **{**chosen.value, "models": tuple(chosen.value["models"])}
+            )
     except ValueError as error:
         _problem = str(error)
 
@@ -190,7 +193,7 @@ def _(Training, chosen, data, get_training, mo, set_over, set_refusal, set_train
         if (before := get_training()) is not None:
             before.stop()
         try:
-            set_training(Training(asked))
+            set_training(Training(training_settings))
             set_over(None)
             set_refusal("")
         except ValueError as error:
@@ -201,7 +204,7 @@ def _(Training, chosen, data, get_training, mo, set_over, set_refusal, set_train
             before.stop()
 
     _look = {"kind": "success", "keyboard_shortcut": "Ctrl-Enter", "tooltip": "Ctrl + Enter"}
-    train_button = mo.ui.button(label="Train", on_click=_begin, disabled=asked is None, **_look)
+    train_button = mo.ui.button(label="Train", on_click=_begin, disabled=training_settings is None, **_look)
     stop_button = mo.ui.button(label="Stop", kind="warn", on_click=_stop)
     mo.vstack(
         [
@@ -209,7 +212,7 @@ def _(Training, chosen, data, get_training, mo, set_over, set_refusal, set_train
             mo.callout(_problem, kind="danger") if _problem else mo.md(""),
         ]
     )
-    return asked, stop_button, train_button
+    return stop_button, train_button, training_settings
 
 
 @app.cell
@@ -221,7 +224,7 @@ def _(get_refusal, mo):
 @app.cell
 def _(get_over, get_training, mo):
     _training = get_training()
-    # ticks while a training is under way
+    # refresh while a training is running
     tick = mo.ui.refresh(default_interval=0.5) if _training is not None and get_over() is not _training else None
     mo.Html(f'<div style="display:none">{tick}</div>') if tick is not None else None
     return (tick,)
@@ -231,16 +234,16 @@ def _(get_over, get_training, mo):
 def _(drawing, get_over, get_training, look, mo, set_over, tick):
     tick  # runs this cell again
     _training = get_training()
-    mo.stop(_training is None, mo.md("Press **Train**: curves will grow here, a band over seeds around each."))
+    mo.stop(_training is None, mo.md("Press **Train**. Learning curves will appear here, each with a band over seeds."))
     if _training.is_over and get_over() is not _training:
         set_over(_training)
-    _said = {
+    _status = {
         "begun": "compiling …", "training": f"{100 * _training.share:.0f} % done", "done": "done",
         "stopped": f"stopped at {100 * _training.share:.0f} %", "failed": f"failed: {_training.error}",
     }[_training.phase]  # fmt: skip
     _bar = f'<progress max="1" value="{_training.share:.3f}" style="width:12rem" aria-label="progress"></progress>'
     mo.Html(
-        f'<p role="status">{_bar} {_said}</p>'
+        f'<p role="status">{_bar} {_status}</p>'
         + look.row(
             drawing.curves(_training, "accuracy", "test"),
             look.titled("", drawing.accuracies(_training), "mean over seeds ± half of the 95 % interval"),
@@ -273,12 +276,12 @@ def _(drawing, get_over, looked_at, mo, settings):
 
 
 @app.cell
-def _(asked, mo, settings):
-    mo.stop(asked is None)
+def _(mo, settings, training_settings):
+    mo.stop(training_settings is None)
     mo.accordion(
         {
             "Copy as Python": mo.ui.code_editor(
-                settings.as_python(asked), language="python", disabled=True, show_copy_button=True
+                settings.as_python(training_settings), language="python", disabled=True, show_copy_button=True
             )
         }
     )
@@ -286,10 +289,11 @@ def _(asked, mo, settings):
 
 
 @app.cell
-def _(asked, downloads, functools, get_over, mo):
-    mo.stop(asked is None)
+def _(downloads, functools, get_over, mo, training_settings):
+    mo.stop(training_settings is None)
     _training = get_over()
-    _buttons = [mo.download(functools.partial(downloads.data, asked.data), filename="mnist1d.npz", label="data (.npz)")]
+    _data = functools.partial(downloads.data, training_settings.data)
+    _buttons = [mo.download(_data, filename="mnist1d.npz", label="data (.npz)")]
     if _training is not None and _training.phase == "done":
         _buttons += [
             mo.download(

@@ -2,7 +2,7 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The human quiz: read test examples, and see how you do beside networks."""
+"""The human quiz: classify test examples, and compare yourself with networks."""
 
 import marimo
 
@@ -27,8 +27,8 @@ def _(mo):
         """
         # Can you read MNIST-1D?
 
-        One of the paper's authors read 95.8 % of the test examples. Look at the signal, press the digit on your
-        keyboard (or the button). The templates are below, as the author had them.
+        One of the paper's authors read 95.8 % of the test examples correctly. Look at the signal, and press its digit
+        on your keyboard, or click the button. You may look at the ten templates below; the author had them, too.
         """
     )
     return
@@ -76,7 +76,7 @@ def _(drawing, get_sitting, mo, quiz):
 @app.cell
 def _(keys, mo):
     digits = mo.ui.anywidget(keys.Digits())
-    n_seen = [0]  # of the digits pressed, those that were taken as answers
+    n_seen = [0]  # number of pressed digits that have been processed
     return digits, n_seen
 
 
@@ -107,7 +107,7 @@ def _(digits, get_sitting, n_seen, quiz, server, set_problem, set_sitting):
 
 @app.cell
 def _(get_problem, mo):
-    mo.callout(f"Your answers could not be kept: {get_problem()}", kind="warn") if get_problem() else None
+    mo.callout(f"Your answers could not be saved: {get_problem()}", kind="warn") if get_problem() else None
     return
 
 
@@ -121,16 +121,18 @@ def _(drawing, get_sitting, mo):
 
 @app.cell
 def _(drawing, functools, get_sitting, mo, quiz, server):
-    get_sitting()  # again after each sitting
-    _all = quiz.load(server.out())
-    mo.stop(not _all, mo.md("Your results will be kept on this machine only."))
+    get_sitting()  # runs this cell again after each sitting
+    _sittings = quiz.load(server.out())
+    mo.stop(not _sittings, mo.md("Your results are saved on this machine only."))
     mo.vstack(
         [
-            mo.Html(drawing.sittings(_all)),
+            mo.Html(drawing.sittings(_sittings)),
             mo.hstack(
                 [
                     mo.download(
-                        functools.partial(quiz.exported, _all), filename="quiz.csv", label="all your answers (.csv)"
+                        functools.partial(quiz.exported, _sittings),
+                        filename="quiz.csv",
+                        label="all your answers (.csv)",
                     )
                 ],
                 justify="start",

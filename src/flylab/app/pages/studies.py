@@ -2,7 +2,7 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The studies: question, interactive figure, claims with verdicts, provenance, and a run from the page."""
+"""The studies: question, interactive figure, claims with verdicts, provenance, and runs started from the page."""
 
 import marimo
 
@@ -45,7 +45,7 @@ def _(explorer, get_running, get_study, mo, server, set_over, set_refusal, set_r
 
     def _begin(_):
         if (before := get_running()) is not None and not before.is_over:
-            set_refusal("A study is running already: stop it first.")
+            set_refusal("A study is running already; stop it first.")
             return
         try:
             set_running(explorer.Running(study.value, preset.value, server.out()))
@@ -65,14 +65,14 @@ def _(explorer, get_running, get_study, mo, server, set_over, set_refusal, set_r
 
 @app.cell
 def _(get_study, mo, preset, run_button, stop_button, study):
-    _found = get_study(study.value)
-    _minutes = _found.minutes.get(preset.value)
-    _said = f"about {_minutes:g} min on two cores" if _minutes else ""
-    _command = f"flylab run {study.value.replace('_', '-')} --preset {preset.value}"
+    _study = get_study(study.value)
+    _minutes = _study.minutes.get(preset.value)
+    _time = f"about {_minutes:g} min on two cores" if _minutes else ""
+    _command = f"flylab run {study.value.replace('_', '-')} {preset.value}"
     mo.vstack(
         [
-            mo.hstack([study, preset, run_button, stop_button, mo.md(_said)], justify="start", wrap=True, align="end"),
-            mo.md(f"## {_found.question}\n\n`{_command}`"),
+            mo.hstack([study, preset, run_button, stop_button, mo.md(_time)], justify="start", wrap=True, align="end"),
+            mo.md(f"## {_study.question}\n\n`{_command}`"),
         ]
     )
     return
@@ -99,7 +99,7 @@ def _(get_over, get_running, mo, set_over, tick):
     if _running.is_over and get_over() is not _running:
         set_over(_running)
     _share, _name = _running.share, f"{_running.study.name} {_running.preset}"
-    _phase = "failed" if _running.error else "ended" if _running.is_over else f"{100 * _share:.0f} % of its shards"
+    _phase = "failed" if _running.error else "ended" if _running.is_over else f"{100 * _share:.0f} % of its members"
     _bar = f'<progress max="1" value="{_share:.3f}" style="width:12rem" aria-label="progress"></progress>'
     mo.vstack(
         [
@@ -112,19 +112,19 @@ def _(get_over, get_running, mo, set_over, tick):
 
 @app.cell
 def _(explorer, get_over, mo, server, study):
-    get_over()  # again when a run has ended
-    _found = {
+    get_over()  # runs this cell again when a run has ended
+    _runs = {
         name: folder for name, folder in explorer.runs(server.out()).items() if name.startswith(f"{study.value} ·")
     }
     mo.stop(
-        not _found,
+        not _runs,
         mo.callout(
-            f"There is no run of {study.value} in {server.out()} yet: press Run, or take the command above.",
+            f"There is no run of {study.value} in {server.out()} yet. Press Run, or use the command above.",
             kind="info",
         ),
     )
-    run = mo.ui.dropdown(_found, next(iter(_found)), label="run")
-    run if len(_found) > 1 else None
+    run = mo.ui.dropdown(_runs, next(iter(_runs)), label="run")
+    run if len(_runs) > 1 else None
     return (run,)
 
 
