@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from flylab import Plan, Sweep
 from flylab.base import files, netcdf, runtime
-from flylab.reporting.report import image
+from flylab.reporting import image
 from flylab.results.plots import style
 from flylab.runs import sweeping
 from flylab.runs.sweeps import member_groups, member_path

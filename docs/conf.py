@@ -32,8 +32,8 @@ python_maximum_signature_line_length = 100
 
 html_theme = "furo"
 html_title = "flylab"
-html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_static_path = ["_static", "generated/static"]
+html_css_files = ["verdicts.css", "site.css"]
 html_js_files = ["ledger.js"]
 html_copy_source = False
 html_show_sourcelink = False

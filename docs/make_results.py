@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
+from flylab import reporting
 from flylab.base.config import plain
-from flylab.reporting import report
 from flylab.results.plots import style
 from flylab.study.registry import get_study, list_studies
 
@@ -27,11 +27,11 @@ def store(folder: Path) -> str:
     """Store one run, and return what was done with it."""
     if not (folder / "report.html").exists():  # the last file that a run writes
         return "is skipped: it is not finished"
-    results = report.open_results(folder)
+    results = reporting.load(folder)
     name, preset = str(results.attrs.get("study")), str(results.attrs.get("preset"))
     if name not in list_studies() or preset == "smoke":
         return "is skipped: it is no run of a study, or a smoke preset"
-    study, command = get_study(name), report.repeat_command(results.attrs)
+    study, command = get_study(name), reporting.repeat_command(results.attrs)
     if json.loads(results.attrs["protocol"]) != plain(study.presets[preset]):
         return f"is skipped: its protocol is not its preset's ({command})"
     place = RESULTS / name / preset
@@ -48,7 +48,7 @@ def store(folder: Path) -> str:
         "provenance": {key: provenance[key] for key in KEPT if key in provenance},
     }
     (place / "run.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
-    (place / "claims.json").write_text(report.claims_json(report.verdicts(results)))
+    (place / "claims.json").write_text(reporting.claims_json(reporting.verdicts(results)))
     (place / "figure.png").write_bytes(picture(study.figure(results)))
     return f"is stored in {place}"
 
@@ -68,5 +68,5 @@ def picture(figure: Any) -> bytes:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python docs/make_results.py FOLDER")
-    for run in report.runs_in(Path(sys.argv[1])):
+    for run in reporting.runs_in(Path(sys.argv[1])):
         print(run, store(run))

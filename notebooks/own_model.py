@@ -13,7 +13,7 @@ with app.setup:
     import flylab
     from flylab.models import get_model, layers
     from flylab.reporting import notebook
-    from flylab.results.statistics import plus_minus
+    from flylab.results.statistics import interval_text, plus_minus
     from flylab.studies import continuum
 
     flylab.initialise()  # set up JAX for all cores before its first use
@@ -75,7 +75,7 @@ def _():
 
 @app.cell
 def _():
-    _accuracies = {row.model: continuum.text(row.plain) for row in continuum.rows(continuum.load_reference())}
+    _accuracies = {row.model: interval_text(row.plain) for row in continuum.rows(continuum.load_reference())}
     _label = f"its test accuracy in percent (MLP {_accuracies['mlp']}, CNN {_accuracies['cnn']})"
     guess_accuracy = mo.ui.slider(10, 100, value=60, label=_label, show_value=True)
     guess_accuracy
@@ -109,8 +109,8 @@ def _(evaluation, guess_accuracy, guess_score, preset):
     row = evaluation.row
     mo.md(
         f"""
-    - **Accuracy.** You said {guess_accuracy.value} %; measured: {continuum.text(row.plain)} %.
-    - **Score.** You said {guess_score.value:g}; measured: {continuum.text(row.score, 2)}.
+    - **Accuracy.** You said {guess_accuracy.value} %; measured: {interval_text(row.plain)} %.
+    - **Score.** You said {guess_score.value:g}; measured: {interval_text(row.score, 2)}.
     - **Flags.** {", ".join(evaluation.flags) or "none"}. (A flag marks a score that means nothing; `weak`, for
       example, marks an accuracy near chance.)
 
@@ -207,7 +207,7 @@ def _():
 @app.cell(hide_code=True)
 def _(evaluation):
     if mo.app_meta().mode == "script":
-        print(f"strokes: {continuum.text(evaluation.row.plain)} %, score {continuum.text(evaluation.row.score, 2)}")
+        print(f"strokes: {interval_text(evaluation.row.plain)} %, score {interval_text(evaluation.row.score, 2)}")
     return
 
 

@@ -28,7 +28,7 @@ from flylab.data.images.files import CIFAR10_BATCHES, CIFAR10_RECORD, read_cifar
 from flylab.evaluation import evaluation, leaderboard
 from flylab.models import activations
 from flylab.models.tickets import TICKET, load_ticket
-from flylab.reporting import report
+from flylab.reporting import warning_of
 from flylab.runs import sweeps
 from flylab.runs.runner import Resume
 
@@ -126,7 +126,7 @@ READERS = [
     Reader("evaluation.json", _evaluation, leaderboard.entry_of,
            is_right=lambda found: bool(leaderboard.leaderboard_table([found]).rows)),
     Reader("provenance.json", lambda path: path.write_text('{"parity": "failed", "members": {}}'),
-           lambda path: report.warning_of(path.parent), is_right=lambda found: isinstance(found, str)),
+           lambda path: warning_of(path.parent), is_right=lambda found: isinstance(found, str)),
     Reader("parity.json", lambda path: path.write_text(json.dumps({runtime.kind_of(runtime.devices()[0]): "passed"})),
            _parity, is_right=lambda found: found in ("passed", "failed", "not tested")),
     Reader("data.pkl", lambda path: path.write_bytes(pickles.dumps({"x": np.arange(5.0), (1, "a"): [None, 2.5]})),

@@ -23,7 +23,7 @@ from flylab.compat import pickles
 from flylab.data import MNIST1D, DataFileError, Dataset, formats, load, published
 from flylab.evaluation import evaluation, leaderboard
 from flylab.models import tickets
-from flylab.reporting import report
+from flylab.reporting import repeat_command, warning_of
 
 SPLITS = published(MNIST1D(n_train=10, n_valid=10, n_test=10))
 FEW: Any = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -117,7 +117,7 @@ def test_any_evaluation_is_shown_or_refused(tmp_path_factory, changes, whole):
 def test_any_json_says_nothing_of_a_run(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("json")
     (folder / "provenance.json").write_text(json.dumps(content))
-    assert report.warning_of(folder) == ""
+    assert warning_of(folder) == ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtime, "PARITY", folder / "provenance.json")
         assert runtime.parity() == "not tested"
@@ -128,7 +128,7 @@ def test_lists_without_end(name, tmp_path, monkeypatch):
     path = tmp_path / name
     path.write_text("[" * 200_000)
     monkeypatch.setattr(runtime, "PARITY", path)
-    assert report.warning_of(tmp_path) == ""
+    assert warning_of(tmp_path) == ""
     assert runtime.parity() == "not tested"
     with pytest.raises(ValueError, match=name):
         leaderboard.entry_of(path)
@@ -181,7 +181,7 @@ def test_the_command_in_a_report_is_one_command(tmp_path):
     """It is there to be copied into a shell."""
     asked = {"n_seeds": "3; rm -rf ~", "$(reboot)": [1, "`reboot`"]}
     attrs = {"study": "train", "preset": "smoke", "protocol": json.dumps(asked)}
-    assert "'3; rm -rf ~'" in (said := report.repeat_command(attrs))
+    assert "'3; rm -rf ~'" in (said := repeat_command(attrs))
     assert "'--$(reboot)' 1 '`reboot`'" in said
 
 
@@ -255,9 +255,9 @@ LIARS = {
     "data.safetensors": safetensors(),
     "text.csv": f"# flylab {json.dumps(WIDE)}\nsplit,label,x0\ntrain,0,1\nvalid,0,1\ntest,0,1\n".encode(),
     "train-images-idx3-ubyte": bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(8),
-    "deep.pkl": b"\x80\x04})" + pickle.TUPLE1 * 10**6 + b"K\x01s.",
-    "often.pkl": b"\x80\x04})" + b"".join(b"q%ch%ch%c\x86" % (i, i, i) for i in range(60)) + b"K\x01s.",
     "product.pkl": b"\x80\x04cnumpy\nndarray\n((" + BIG_INT + b"q\x01" + b"h\x01" * 10**5 + b"t\x8c\x02i8C\x00tR.",
+    "memo.pkl": b"\x80\x02Nr" + (2**31 - 1).to_bytes(4, "little") + b".",
+    "bytes.pkl": b"\x80\x05\x96" + (2**30).to_bytes(8, "little") + b".",
     "array.pkl": b"\x80\x04cnumpy\nndarray\n(" + b"\x8a\x06" + HUGE.to_bytes(6, "little") + b"\x85\x8c\x02i8C\x00tR.",
 }
 LIMITED = """

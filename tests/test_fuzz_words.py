@@ -18,7 +18,7 @@ from flylab.base.config import flat_fields, from_json, override, override_flat, 
 from flylab.cli.main import main
 from flylab.data import MNIST1D, Templates
 from flylab.evaluation import evaluation
-from flylab.reporting import report
+from flylab.reporting import page
 from flylab.runs import sweeping
 from flylab.runs.runner import execute
 from flylab.study.registry import get_study, list_studies
@@ -156,7 +156,7 @@ def nothing_is_trained(monkeypatch, tmp_path):
     def stop(*_, **__):
         raise StoppedError("here it would train")
 
-    for place, name in ((report, "execute"), (sweeping, "run"), (evaluation, "execute"), (evaluation, "published")):
+    for place, name in ((page, "execute"), (sweeping, "run"), (evaluation, "execute"), (evaluation, "published")):
         monkeypatch.setattr(place, name, stop)
     monkeypatch.setattr("flylab.data.published", stop)
     monkeypatch.setattr("flylab.runs.cluster.dask", stop)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from flylab.results.tables import VERDICT_COLOURS
 from flylab.study.registry import get_study
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def test_stored_results_are_of_the_claims_in_the_code(folder):
     assert info["preset"] in study.presets
     assert (folder.parent.name, folder.name) == (info["study"], info["preset"])
     assert [(one["id"], one["region"]) for one in said] == [(claim.id, claim.region) for claim in study.claims]
-    assert {one["verdict"] for one in said} <= set(stored.WORDS)
+    assert {one["verdict"] for one in said} <= set(VERDICT_COLOURS)
     assert (folder / "figure.png").stat().st_size < 300_000
 
 
@@ -97,10 +98,10 @@ def test_the_largest_preset_that_tested_a_claim_speaks():
     assert RUNS
     said = stored.verdict_of("architectures", "mlp.paper")
     assert said is not None
-    assert said["effect"] is not None
+    assert said.effect is not None
     assert stored.verdict_of("architectures", "no-such-claim") is None
 
 
 def test_text_shows_as_it_is():
     assert stored.plain("a|b *c* `d` [e] <f>") == r"a\|b \*c\* \`d\` \[e\] \<f\>"
-    assert stored.number(-1.0) == "−1.00"
+    assert stored.with_minus("-1.00 (-2.00 … 3.00) log-odds") == "−1.00 (−2.00 … 3.00) log-odds"

@@ -8,6 +8,7 @@ from flylab.study.registry import list_studies
 
 import pages
 import reference
+import stored
 
 DOCS = Path(__file__).parents[1]
 REPOSITORY = "https://github.com/flylab/flylab/blob/main"
@@ -21,6 +22,7 @@ def everything() -> None:
         "ledger.md": pages.ledger(),
         "reference/index.md": reference.index(),
         "gallery.md": gallery(),
+        "static/verdicts.css": stored.style_sheet(),
         "benchmarks.md": benchmarks(),
         **{f"studies/{name}.md": pages.study_page(name) for name in list_studies()},
         **{f"reference/{module}.md": reference.page(module) for module in reference.MODULES},

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,18 +11,20 @@ from typing import Any
 from sphinx.pycode import ModuleAnalyzer
 
 from flylab.base.config import plain as as_plain
+from flylab.results import tables
+from flylab.results.claims import Verdict
+from flylab.results.tables import VERDICT_COLOURS
 from flylab.study.registry import get_study, list_studies
 from flylab.study.study import Study
 
 import stored
-from stored import Stored, anchor, badge, effect, plain, words
+from stored import Stored, anchor, badge, plain, with_minus
 
 WIDE = "---\nhide-toc: true\n---\n\n"  # wide tables take the place of the list of sections
 LEGEND = (
-    "**Supported**: the whole 95 % interval of the mean over seeds lies inside the claim's region. **Refuted**: the "
-    "interval lies outside. **Undecided**: it straddles the edge. *Study-wide* is the verdict at the level 1 − 0.05/m "
-    "for the m claims tested ([what a verdict is and is not]({to}explanation/verdicts.md)). Sources: *paper*, *blog*, "
-    "*nb* (the authors' notebooks; *nb-old*, an earlier generation of them), *here* (added by flylab)."
+    re.sub(r"([A-Z][a-z-]+):", r"**\1**:", tables.LEGEND)
+    + " See [what a verdict is and is not]({to}explanation/verdicts.md). Sources: *paper*, *blog*, *nb* (the authors' "
+    "notebooks; *nb-old*, an earlier generation of them), *here* (added by flylab)."
 )
 
 
@@ -61,8 +64,8 @@ def _run(study: Study, preset: str, run: Stored) -> str:
     text += f"![Figure of the study {name}, preset {preset}](../../results/{name}/{preset}/figure.png)\n\n"
     columns = [plain(column) for column in info["table"]["columns"]]
     text += f"{plain(info['table']['title'])}:\n\n{table(columns, rows, 'numbers')}\n"
-    if run.claims:
-        text += f"### Claims ({preset})\n\n{counts(run.claims)}\n\n{claims([run], per_study=True)}\n"
+    if run.verdicts:
+        text += f"### Claims ({preset})\n\n{counts(run.verdicts)}\n\n{claims([run], per_study=True)}\n"
     versions = ", ".join(f"{package} {version}" for package, version in provenance["versions"].items())
     return text + (
         f"Run {info['run']} finished on {provenance['finished'][:10]} after {provenance['seconds'] / 60:.1f} minutes "
@@ -79,25 +82,23 @@ def claims(runs: Iterable[Stored], per_study: bool = False) -> str:
                "source"]  # fmt: skip
     rows = []
     for run in runs:
-        for verdict in run.claims:
+        for verdict in run.verdicts:
             study, preset = run.info["study"], run.info["preset"]
-            place = anchor(study, verdict["id"], preset)
-            id_ = f"[{plain(verdict['id'])}]{{#{place}}}" if per_study else f"[{plain(verdict['id'])}](#{place})"
-            notes = [verdict["note"]] if verdict["note"] else []
-            if verdict["seeds_needed"] is not None:
-                notes.append(f"about {verdict['seeds_needed']} more seeds would settle it")
-            statement = plain(verdict["statement"]) + "".join(f" [{plain(note)}]{{.note}}" for note in notes)
+            place = anchor(study, verdict.id, preset)
+            id_ = f"[{plain(verdict.id)}]{{#{place}}}" if per_study else f"[{plain(verdict.id)}](#{place})"
+            statement = plain(verdict.statement) + "".join(f" [{plain(note)}]{{.note}}" for note in verdict.notes)
             head = [] if per_study else [f"[{slug(study)}](studies/{study}.md)", preset]
-            region = plain(f"{verdict['region']} {verdict['unit']}").replace("-", "−")
-            published = [plain(verdict["published"]), verdict["source"]]
-            rows.append([*head, id_, statement, *map(badge, words(verdict)), effect(verdict), region, *published])
+            words = badge(verdict.verdict), badge(verdict.verdict_adjusted)
+            region = plain(with_minus(verdict.region_and_unit))
+            published = plain(verdict.published), verdict.source
+            rows.append([*head, id_, statement, *words, with_minus(verdict.measured), region, *published])
     return table(columns, rows, "claims")
 
 
-def counts(verdicts: list[dict[str, Any]]) -> str:
+def counts(verdicts: list[Verdict]) -> str:
     """Return how many claims have each verdict, as a sentence."""
-    number = Counter(verdict["verdict"] for verdict in verdicts)
-    return ", ".join(f"{number[word]} {badge(word)}" for word in stored.WORDS if number[word]) + "."
+    number = Counter(verdict.verdict for verdict in verdicts)
+    return ", ".join(f"{number[word]} {badge(word)}" for word in VERDICT_COLOURS if number[word]) + "."
 
 
 def _protocol(study: Study) -> str:
@@ -134,7 +135,7 @@ def studies_index() -> str:
     rows, shown = [], list_studies()
     for name in shown:
         study, runs = get_study(name), stored.of(name)
-        verdicts = [counts(run.claims).rstrip(".") + f" (`{preset}`)" for preset, run in runs.items() if run.claims]
+        verdicts = [counts(run.verdicts).rstrip(".") + f" (`{preset}`)" for preset, run in runs.items() if run.verdicts]
         rows.append([f"[{slug(name)}]({name}.md)", plain(study.question), "<br>".join(verdicts) or "–"])
     tree = "\n".join(shown)
     return (
@@ -146,19 +147,19 @@ def studies_index() -> str:
 
 def ledger() -> str:
     """Return the ledger: all claims of all stored runs, their counts, and the presets without a stored run."""
-    runs = [run for name in list_studies() for run in stored.of(name).values() if run.claims]
+    runs = [run for name in list_studies() for run in stored.of(name).values() if run.verdicts]
     rows = []
     for run in runs:
-        number = Counter(verdict["verdict"] for verdict in run.claims)
-        wide = Counter(verdict["verdict_adjusted"] for verdict in run.claims)
+        number = Counter(verdict.verdict for verdict in run.verdicts)
+        wide = Counter(verdict.verdict_adjusted for verdict in run.verdicts)
         name = run.info["study"]
-        numbers = [f"{number[word]} ({wide[word]})" for word in stored.WORDS]
+        numbers = [f"{number[word]} ({wide[word]})" for word in VERDICT_COLOURS]
         rows.append([f"[{slug(name)}](studies/{name}.md)", run.info["preset"], str(run.info["n_seeds"]), *numbers])
     latest = [verdict for name in list_studies() for claim in get_study(name).claims
               if (verdict := stored.verdict_of(name, claim.id))]  # fmt: skip
-    total = Counter(verdict["verdict"] for verdict in latest)
+    total = Counter(verdict.verdict for verdict in latest)
     rows.append(
-        ["**all claims**", "the largest that tests the claim", "", *(f"**{total[word]}**" for word in stored.WORDS)]
+        ["**all claims**", "the largest that tests the claim", "", *(f"**{total[word]}**" for word in VERDICT_COLOURS)]
     )
     lacking = [f"`flylab run {slug(name)} {preset}`" for name in list_studies() if get_study(name).claims
                for preset in get_study(name).presets if preset not in ("smoke", *stored.of(name))]  # fmt: skip
@@ -166,7 +167,7 @@ def ledger() -> str:
         f"{WIDE}# The ledger\n\nThe ledger lists every published claim about MNIST-1D that flylab tests, with the "
         "verdicts of the stored runs.\n\n"
         f"{LEGEND.format(to='../')}\n\n## Counts\n\nNumbers in brackets are at the study-wide level.\n\n"
-        f"{table(['study', 'preset', 'seeds', *map(badge, stored.WORDS)], rows)}\n"
+        f"{table(['study', 'preset', 'seeds', *map(badge, VERDICT_COLOURS)], rows)}\n"
         "## All claims\n\n```{raw} html\n<p class='filter' id='ledger-filter'></p>\n```\n\n"
         f"{claims(runs)}\n## Not in the ledger\n\nNo results of these presets are stored, so none of their numbers is "
         "above, not even those that [findings](../findings.md) quotes:\n\n"

@@ -33,20 +33,18 @@ class VerdictRole(SphinxRole):
             shown += nodes.literal(text=claim)
             shown += nodes.Text(": no run is stored yet")
             return [shown], []
-        place = stored.anchor(study, claim, verdict["preset"])
+        place = stored.anchor(study, claim, verdict.preset)
         up = "../" * self.env.docname.count("/")
         link = nodes.reference(refuri=f"{up}generated/studies/{study}.html#{place}", internal=True)
         link += nodes.literal(text=claim)
         shown += link
-        word, wide = stored.words(verdict)
-        if verdict["effect"] is not None:
-            shown += nodes.Text(f": {stored.effect(verdict)} {verdict['unit']}".rstrip())
+        word, wide = verdict.verdict or "–", verdict.verdict_adjusted or "–"
+        if verdict.effect is not None:
+            shown += nodes.Text(f": {stored.with_minus(verdict.measured)} {verdict.unit}".rstrip())
         shown += nodes.Text(", ")
-        shown += nodes.inline(text=word, classes=["verdict", word.replace(" ", "-")])
+        shown += nodes.inline(text=word, classes=["verdict", stored.class_of(word)])
         more = f"study-wide {wide}; " if wide != word else ""
-        origin = (
-            verdict["note"] if word == "not tested" else f"{more}preset {verdict['preset']}, {verdict['n_seeds']} seeds"
-        )
+        origin = verdict.note if word == "not tested" else f"{more}preset {verdict.preset}, {verdict.n_seeds} seeds"
         shown += nodes.Text(f" ({origin})")
         return [shown], []
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import xarray as xr
 
-from flylab.reporting.report import load, run_and_publish, verdicts
+from flylab.reporting import load, run_and_publish, verdicts
 from flylab.runs import sweeping
 from flylab.runs.sweeps import Sweep
 from flylab.study import get_study, protocol_of

@@ -8,7 +8,7 @@ import pytest
 from flylab.base import runtime
 from flylab.cli import doctor
 from flylab.cli.main import main
-from flylab.reporting import report
+from flylab.reporting import warning_of
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,6 @@ def test_json(capsys):
 
 
 def test_a_run_without_provenance_has_no_warning(tmp_path):
-    assert report.warning_of(tmp_path) == ""
+    assert warning_of(tmp_path) == ""
     (tmp_path / "provenance.json").write_text("[")
-    assert report.warning_of(tmp_path) == ""
+    assert warning_of(tmp_path) == ""

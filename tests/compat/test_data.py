@@ -174,8 +174,8 @@ def test_a_missing_argument_is_named(name):
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"num_samples": 9}, ValueError, "num_samples=9 .* at least 10"),
-        ({"num_samples": 100.0}, TypeError, r"num_samples=100\.0 .* whole number"),
+        ({"num_samples": 9}, ValueError, "num_samples=9 must be an integer ≥ 10"),
+        ({"num_samples": 100.0}, TypeError, r"num_samples=100\.0 must be an integer"),
         ({"max_translation": 0}, ValueError, "max_translation=0"),
         ({"padding": (-5, 5)}, ValueError, "padding"),
         ({"iid_noise_scale": float("nan")}, ValueError, "iid_noise_scale"),

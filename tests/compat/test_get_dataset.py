@@ -142,7 +142,10 @@ def test_equal_arguments_load(path, args, same):
 def test_other_arguments_renew_the_file_with_a_warning(path, args, change, says):
     own(args, path)
     other = small(**change)
-    with States() as states, pytest.warns(UserWarning, match=rf"data\.pkl is of other arguments \({says}\)") as warned:
+    with (
+        States() as states,
+        pytest.warns(UserWarning, match=rf"data\.pkl was made with other arguments \({says}\)") as warned,
+    ):
         got = own(other, path)
     assert warned[0].filename == __file__
     if other.seed is not None:
@@ -342,7 +345,7 @@ def test_what_cannot_be_read_is_renewed_if_it_is_ours(path, args, damage):
 def test_what_cannot_be_read_is_kept_if_it_is_not_ours(path, args, foreign, damage, options):
     path.write_bytes(before := damage(foreign))
     args = ours.get_dataset_args() if options else args
-    with pytest.warns(UserWarning, match=r"data\.pkl cannot be read .* left as it is, for flylab did not write it"):
+    with pytest.warns(UserWarning, match=r"data\.pkl cannot be read .* kept, since flylab did not write it"):
         got = own(args, path, **options)
     assert len(got["y"]) == 0.8 * args.num_samples
     assert path.read_bytes() == before
@@ -432,7 +435,7 @@ def test_downloading_with_few_arguments(path):
 
 def test_another_file_in_the_published_sets_place(path, args):
     own(args, path)  # ours, of other arguments: renewed
-    with States() as states, pytest.warns(UserWarning, match=r"of other arguments \(num_samples: 50 → 5000\)"):
+    with States() as states, pytest.warns(UserWarning, match=r"made with other arguments \(num_samples: 50 → 5000\)"):
         assert_same(published(path), PUBLISHED)
     assert states.untouched()
     assert_same(published(path), PUBLISHED)
@@ -461,7 +464,7 @@ def test_unknown_options_are_refused(path, args):
 def test_a_set_that_cannot_be_made_again_is_kept(path):
     own(small(seed=None), path)
     content = path.read_bytes()
-    with pytest.warns(UserWarning, match="has no seed: it is left as it is"):
+    with pytest.warns(UserWarning, match="and no seed: it is kept"):
         own(small(), path)
     assert path.read_bytes() == content
     own(small(), path, regenerate=True)
@@ -470,7 +473,7 @@ def test_a_set_that_cannot_be_made_again_is_kept(path):
 
 def test_somebody_elses_json_is_kept(path, args):
     beside(path).write_text('{"mine": 1}')
-    with pytest.warns(UserWarning, match="is not flylab's and is left as it is"):
+    with pytest.warns(UserWarning, match="is not flylab's and is kept"):
         own(args, path)
     assert beside(path).read_text() == '{"mine": 1}'
     np.testing.assert_array_equal(own(args, path)["x"], make(args)["x"])  # found again, by its content

@@ -113,11 +113,6 @@ def test_arrays_own_their_memory(array, protocol):
 
 DATA = np.array([1.5, -2.0, 1e300])
 PYTHON_2 = {
-    "protocol 0": (
-        b"(dp0\nS'x'\np1\ncnumpy.core.multiarray\n_reconstruct\np2\n(cnumpy\nndarray\np3\n(I0\ntp4\nS'b'\np5\ntp6\nRp7\n"
-        b"(I1\n(L3L\ntp8\ncnumpy\ndtype\np9\n(S'f8'\np10\nI0\nI1\ntp11\nRp12\n(I3\nS'<'\np13\nNNNI-1\nI-1\nI0\ntp14\nbI00\n"
-        b"S" + repr(DATA.tobytes())[1:].encode() + b"\np15\ntp16\nbs."
-    ),
     "protocol 2": (
         b"\x80\x02}q\x00U\x01xcnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87Rq\x03"
         b"(K\x01K\x03\x85cnumpy\ndtype\nq\x04U\x02f8K\x00K\x01\x87Rq\x05(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
@@ -149,11 +144,12 @@ def test_reads_what_contains_itself(protocol):
     assert_same(got["x"], np.arange(2))
 
 
-def test_a_tuple_that_contains_itself_is_not_read():
+def test_reads_a_tuple_that_contains_itself():
     inner: list = [np.arange(2)]
     inner.append((inner,))
-    with pytest.raises(UnreadablePickleError, match="contains itself"):
-        loads(pickle.dumps(inner[1]))
+    got = loads(pickle.dumps(inner[1]))
+    assert got[0][1][0] is got[0]
+    assert_same(got[0][0], np.arange(2))
 
 
 # what is refused
@@ -242,13 +238,10 @@ CRAFTED = {
     "OBJ": b"(cos\nsystem\nS'true'\no.",
     "NEWOBJ": b"\x80\x02cos\n_wrap_close\n)\x81.",
     "dotted": b"\x80\x04\x8c\x08builtins\x8c\x0dset.__class__\x93.",
-    "a state for a list": b"]}S'a'\nI1\nsb.",
     "a state for a name": b"cnumpy\nndarray\n}S'call'\nI1\nsb.",
-    "a state for a scalar": b"c_operator\ngetitem\n(cnumpy\nndarray\n(tS'<f8'\nC\x0812345678\x87R)tR}b.",
     "persistent, text": b"(Pname\nl.",
     "persistent": b"(I1\nQl.",
     "a subclass": b"cnumpy.core.multiarray\n_reconstruct\n(cset\nset\n(I0\ntS'b'\ntR.",
-    "a subclass that is known": b"cnumpy.core.multiarray\n_reconstruct\n(c__builtin__\nset\n(I0\ntS'b'\ntR.",
     "getitem": b"c_operator\ngetitem\n(}I1\ntR.",
     "getitem of an array": b"c_operator\ngetitem\n(cnumpy\nndarray\n((I1\ntS'<f8'\nC\x0812345678tR(ttR.",
     "name as a value": b"(lc__builtin__\nset\na.",
@@ -267,7 +260,7 @@ def test_extension_codes_are_refused_even_if_known():
     try:
         content = pickle.dumps(os.getcwd, 2)
         assert pickle.loads(content) is os.getcwd  # and now it is cached
-        with pytest.raises(UnsafePickleError, match="extension code"):
+        with pytest.raises(UnsafePickleError, match="EXT2"):
             loads(content)
     finally:
         copyreg.remove_extension("posix", "getcwd", code)
@@ -280,7 +273,7 @@ def test_persistent_ids_are_refused():
             return "name" if obj == "x" else None
 
     Persistent(buffer := io.BytesIO(), 4).dump(["x"])
-    with pytest.raises(UnsafePickleError, match="persistent"):
+    with pytest.raises(UnsafePickleError, match="BINPERSID"):
         loads(buffer.getvalue())
 
 
@@ -317,7 +310,6 @@ BROKEN = {
     "no such dtype": array_bytes((1,), "<f7"),
     "without a state": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR.",
     "byte order": b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'?'\nNNNI-1\nI-1\nI0\ntb.",
-    "size": b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI4\nI-1\nI0\ntb.",
     "huge bytearray": b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"abc.",
     "huge bytes": b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"abc.",
     "huge frame": b"\x80\x04\x95" + (2**40).to_bytes(8, "little") + b"N.",
@@ -329,10 +321,7 @@ BROKEN = {
     "array as a key": b"}cnumpy\nndarray\n((I0\ntS'<f8'\nC\x00tRI1\ns.",
     "name as a key": b"}cnumpy\nndarray\nI1\ns.",
     "deep": b"]" * 100_000 + b"a" * 99_999 + b".",
-    "many copies": b"\x80\x03B" + (10**6).to_bytes(4, "little") + bytes(10**6) + b"q\x000]"
-    + b"cbuiltins\nbytearray\nh\x00\x85Ra" * 10_000 + b".",
-    "many arrays": b"\x80\x03B" + (10**6).to_bytes(4, "little") + bytes(10**6) + b"q\x000]"
-    + b"cnumpy\nndarray\nJ\x40\x42\x0f\x00\x85U\x02u1h\x00\x87Ra" * 10_000 + b".",
+    "huge memo": b"\x80\x02Nr" + (2**31).to_bytes(4, "little") + b".",
 }  # fmt: skip
 
 
@@ -428,7 +417,8 @@ def test_other_arrays_are_pickled_by_numpy():
         back = pickle.loads(dumps(thing))
         assert type(back) is type(thing)
         np.testing.assert_array_equal(back, thing)
-        assert "asks for" in pickles.objection(dumps(thing))
+        with pytest.raises(UnsafePickleError):
+            loads(dumps(thing))
 
 
 def test_write_follows_links_and_writes_to_devices(tmp_path):

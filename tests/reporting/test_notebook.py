@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from flylab.reporting import notebook
 from flylab.results.claims import Verdict
+from flylab.results.tables import Table
 from flylab.studies import continuum
-from flylab.study.study import Table
 
 
 def verdict(preset="quick", low=1.0, high=3.0, word="supported") -> Verdict:

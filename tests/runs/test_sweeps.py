@@ -352,11 +352,11 @@ def test_plots(toml, tmp_path, capsys):
         assert (tmp_path / name).stat().st_size > 1000
     capsys.readouterr()
     for options, said in (
-        (["--x", "learning_rate"], "say where to cut iid_noise_scale"),
-        (["--x", "nope"], "x='nope' is no dimension"),
+        (["--x", "learning_rate"], "iid_noise_scale needs a value"),
+        (["--x", "nope"], "x='nope' must be a dimension"),
         (["--x", "step", "--value", "nope"], "there is no 'nope'"),
-        (["--x", "step", "--at", "model=x"], "model=x is not in the results"),
-        (["--x", "step", "--lines", "step"], "one thing only"),
+        (["--x", "step", "--at", "model=x"], "model=x must be one of"),
+        (["--x", "step", "--lines", "step"], "must be different dimensions"),
     ):
         assert main(["plot", str(folder), *options, "-o", str(tmp_path / "bad.png")]) == 2
         assert said in capsys.readouterr().err

@@ -1,23 +1,27 @@
 """The leaderboard's table and chart."""
 
-import html
 from typing import Any
 
-from flylab.app import look, svg
+from markupsafe import Markup
+
+from flylab.app import svg
 from flylab.base.optional import need
 from flylab.evaluation.leaderboard import Entry, leaderboard_table
+from flylab.results.tables import html_table
 
 
-def table(found: list[Entry]) -> str:
-    """The leaderboard; the user's own models in bold."""
-    text = leaderboard_table(found)
-    rows = [[html.escape(cell) for cell in row] for row in text.rows]
-    rows = [[f"<b>{cell}</b>" for cell in row] if entry.own else row for entry, row in zip(found, rows, strict=True)]
-    return f'<p class="flylab-muted">{html.escape(text.title)}</p>' + look.table(list(text.columns), rows)
+def table(entries: list[Entry]) -> str:
+    """Return the leaderboard as HTML, the user's own models in bold."""
+    board = leaderboard_table(entries)
+    rows = [
+        [Markup("<b>{}</b>").format(cell) for cell in row] if entry.own else row
+        for entry, row in zip(entries, board.rows, strict=True)
+    ]
+    return html_table(board._replace(rows=rows))
 
 
-def chart(found: list[Entry]) -> Any:
-    """Accuracy with shuffled positions against that on plain data; names and numbers on hovering.
+def chart(entries: list[Entry]) -> Any:
+    """Draw accuracy with shuffled positions against accuracy on plain data; show names and numbers on hovering.
 
     Raises:
         MissingExtraError: without altair.
@@ -26,7 +30,7 @@ def chart(found: list[Entry]) -> Any:
     values = [
         {"model": entry.row["title"], "plain": entry.row["plain"]["mean"], "shuffled": entry.row["shuffled"]["mean"],
          "score": (entry.row["score"] or {}).get("mean"), "whose": "your own" if entry.own else "flylab's models"}
-        for entry in found
+        for entry in entries
     ]  # fmt: skip
     scale = alt.Scale(zero=False, padding=12)
     base = alt.Chart(alt.Data(values=values)).encode(

@@ -1,4 +1,4 @@
-"""What the playground shows: data, how an example is made, curves, and what networks got wrong."""
+"""Pictures of the playground and the quiz: data, how an example is made, learning curves, mistakes."""
 
 import numpy as np
 
@@ -8,21 +8,22 @@ from flylab.app.settings import Settings
 from flylab.data import MNIST1D, Splits
 from flylab.data.published import stages
 from flylab.models import model_title
-from flylab.results.statistics import interval
+from flylab.results.statistics import interval, plus_minus
+from flylab.results.tables import Table, html_table
 from flylab.training.population import Population
 
 STAGES = ("pad", "scale", "translate", "add noise", "shear", "resample")
 
 
-def examples(splits: Splits, config: MNIST1D, n_each: int = 8) -> str:
-    """Some training examples of each class, a row each."""
-    x, y = splits.train
+def examples(splits: Splits, config: MNIST1D) -> str:
+    """Plot eight training examples of each class, one row for each class."""
+    (x, y), n_each = splits.train, 8
     rows = [(str(label), x[y == label][:n_each]) for label in config.labels]
     return svg.signals(rows, list(range(len(rows))), f"{n_each} training examples of each class")
 
 
 def construction(config: MNIST1D, place: int, number: int = 0) -> str:
-    """How one example of the class at `place` is made, step by step."""
+    """Plot the steps that make an example of the class at `place`."""
     steps, patterns = stages(config, config.seed + number), config.patterns
     named = [("template", np.asarray(patterns.x[place]), place)]
     named += [(name, stage[place], place) for name, stage in zip(STAGES, steps, strict=True)]
@@ -31,15 +32,15 @@ def construction(config: MNIST1D, place: int, number: int = 0) -> str:
 
 def _line(population: Population, variable: str, label: str, ink: int) -> svg.Line:
     curve = population.results[variable].squeeze("learning_rate", drop=True).transpose("step", "seed")
-    found = [interval(row) for row in curve.values]
-    mean = [one.mean for one in found]
-    low = [one.mean if np.isnan(one.low) else one.low for one in found]  # one seed has no interval
-    high = [one.mean if np.isnan(one.high) else one.high for one in found]
+    intervals = [interval(row) for row in curve.values]
+    mean = [value.mean for value in intervals]
+    low = [value.mean if np.isnan(value.low) else value.low for value in intervals]  # one seed has no interval
+    high = [value.mean if np.isnan(value.high) else value.high for value in intervals]
     return svg.Line(label, curve.step.values.tolist(), mean, low, high, ink)
 
 
 def curves(training: Training, what: str = "accuracy", on: str = "test") -> str:
-    """Learning curves of all networks with bands over seeds."""
+    """Plot the learning curves of all networks with bands over seeds."""
     settings = training.settings
     lines = [
         _line(population, f"{on}_{what}", model_title(name), settings.models.index(name))
@@ -51,21 +52,19 @@ def curves(training: Training, what: str = "accuracy", on: str = "test") -> str:
 
 
 def accuracies(training: Training) -> str:
-    """The last accuracies as a table."""
+    """Return the last accuracies as a table."""
     rows = []
     for name, population in training.populations.items():
         last = population.results.squeeze("learning_rate", drop=True).isel(step=-1)
         cells = []
         for on in ("train", "test"):
-            found = interval(last[f"{on}_accuracy"].values)
-            half = "" if np.isnan(found.low) else f" ± {(found.high - found.low) / 2:.1f}"
-            cells.append(f"{found.mean:.1f}{half}")
+            cells.append(plus_minus(last[f"{on}_accuracy"]))
         rows.append([model_title(name), *cells])
-    return look.table(["network", "training accuracy (%)", "test accuracy (%)"], rows)
+    return html_table(Table("", ("network", "training accuracy (%)", "test accuracy (%)"), rows))
 
 
-def mistakes(settings: Settings, splits: Splits, name: str, population: Population) -> str:
-    """A network's confusion matrix, the examples that it misreads most often, and its first layer."""
+def mistakes(settings: Settings, splits: Splits, population: Population) -> str:
+    """Plot a network's confusion matrix, the examples that it misreads most often, and its first layer."""
     x, y = splits.test
     n = settings.data.outputs
     parts = [look.titled("Confusion", svg.matrix(confusion(population, y, n), [str(k) for k in range(n)], "true class",
@@ -74,17 +73,15 @@ def mistakes(settings: Settings, splits: Splits, name: str, population: Populati
         (f"{y[i]} read as {instead} ({share:.0f} %)", x[i], int(y[i])) for i, instead, share in misread(population, y)
     ]
     if named:
-        says = "test examples that most seeds misread"
-        few = svg.small_multiples(named, says, cell=(150, 70), columns=3)
+        few = svg.small_multiples(named, "test examples that most seeds misread", cell=(150, 70), columns=3)
         parts.append(look.titled("Misread", few, "true class, what most read instead, share of seeds that misread it"))
     layer = first_layer(population)
     if layer is not None:
         left = 100 * float((layer != 0).mean())
-        says = (
-            f"seed 0, a row a unit; {left:.0f} % of the weights are left" if settings.pruned else "seed 0, a row a unit"
-        )
+        pruned = f"; {left:.0f} % of the weights are left" if settings.pruned else ""
         drawn = svg.weights(layer, "weights of the first layer")
-        parts.append(look.titled("First layer", drawn, f"{says}; blue is positive, red negative"))
+        explanation = f"seed 0, one row for each unit{pruned}; blue is positive, red negative"
+        parts.append(look.titled("First layer", drawn, explanation))
     return look.row(*parts)
 
 
@@ -92,7 +89,7 @@ def mistakes(settings: Settings, splits: Splits, name: str, population: Populati
 
 
 def one(signal: np.ndarray) -> str:
-    """One example as the paper draws them: the value to the right, the position downwards."""
+    """Plot an example as the paper does: the value to the right, the position downwards."""
     w, h, bound = 150, 300, max(float(np.abs(signal).max()), 1e-9)
     x = w / 2 + (w / 2 - 8) * signal / bound
     line = svg.polyline(x, np.linspace(8, h - 8, len(signal)), svg.colour(0), 3)
@@ -100,7 +97,7 @@ def one(signal: np.ndarray) -> str:
 
 
 def templates() -> str:
-    """The ten templates, drawn as the quiz draws its examples."""
+    """Plot the ten templates as the quiz plots its examples."""
     patterns, parts = MNIST1D().patterns, []
     w, h = 70, 120
     for i, (x, y) in enumerate(zip(patterns.x, patterns.y, strict=True)):
@@ -112,9 +109,9 @@ def templates() -> str:
 
 
 def sitting(done: quiz.Sitting) -> str:
-    """The result of a sitting beside that of networks on the same examples."""
+    """Show the result of a sitting beside the results of networks on the same examples."""
     share, low, high = quiz.accuracy(done.n_right, len(done.items))
-    rows = [["<b>you</b>", f"<b>{share:.0f}</b> ({low:.0f} … {high:.0f})", "–"]]
+    rows = [["you", f"{share:.0f} ({low:.0f} … {high:.0f})", "–"]]
     rows += [[title, f"{on_these:.0f}", f"{on_all:.1f}"] for title, (on_these, on_all) in
              quiz.networks_on(done.arrangement, done.items).items()]  # fmt: skip
     rows.append(["an author of the paper (plain)", "–", f"{quiz.PAPER}"])
@@ -122,32 +119,30 @@ def sitting(done: quiz.Sitting) -> str:
     x = quiz.test_set(done.arrangement).x
     named = [(f"{truth}, read as {answer}", x[i], truth) for i, truth, answer in
              zip(done.items, done.truth, done.answers, strict=True) if truth != answer]  # fmt: skip
-    says = "examples that you misread"
-    wrong = (
-        look.titled("Misread", svg.small_multiples(named[:24], says, (140, 80), 4)) if named else "<p>All right!</p>"
-    )
-    return look.titled(f"{done.n_right} of {len(done.items)} right", look.row(look.table(head, rows), wrong))
+    wrong = "<p>All right!</p>"
+    if named:
+        wrong = look.titled("Misread", svg.small_multiples(named[:24], "examples that you misread", (140, 80), 4))
+    return look.titled(f"{done.n_right} of {len(done.items)} right", look.row(html_table(Table("", head, rows)), wrong))
 
 
 def sittings(all_: list[quiz.Sitting]) -> str:
-    """All sittings on this machine together."""
+    """Show the results of all sittings on this machine together."""
     parts = []
     for arrangement in quiz.ARRANGEMENTS:
-        own = [done for done in all_ if done.arrangement == arrangement and done.answers]
-        if not own:
+        done = [sitting for sitting in all_ if sitting.arrangement == arrangement and sitting.answers]
+        if not done:
             continue
-        n, right = sum(len(done.answers) for done in own), sum(done.n_right for done in own)
+        n, right = sum(len(sitting.answers) for sitting in done), sum(sitting.n_right for sitting in done)
         share, low, high = quiz.accuracy(right, n)
-        rows = [[str(k), str(shown), str(wrong)] for k, shown, wrong in quiz.errors_by_class(own) if shown]
-        said = (
-            f"{right} of {n} right in {len(own)} sitting{'s' * (len(own) > 1)}: {share:.1f} % ({low:.1f} … {high:.1f})"
-        )
-        table = look.table(["class", "shown", "misread"], rows)
-        missed, x = quiz.both_missed(own, arrangement), quiz.test_set(arrangement)
+        rows = [[str(k), str(shown), str(wrong)] for k, shown, wrong in quiz.errors_by_class(done) if shown]
+        n_sittings = f"{len(done)} sitting{'s' * (len(done) > 1)}"
+        total = f"{right} of {n} right in {n_sittings}: {share:.1f} % ({low:.1f} … {high:.1f})"
+        table = html_table(Table("", ("class", "shown", "misread"), rows))
+        missed, x = quiz.both_missed(done, arrangement), quiz.test_set(arrangement)
         named = [(f"{x.y[i]}: you {answer}, CNN {network}", x.x[i], int(x.y[i])) for i, answer, network in missed]
         drawn = (
             svg.small_multiples(named[:24], "examples missed by both", (150, 70), 4) if named else "<p>None yet.</p>"
         )
         missed_by_both = look.titled("Missed by you and by most CNNs", drawn)
-        parts.append(look.titled(f"So far, {arrangement}: {said}", look.row(table, missed_by_both)))
+        parts.append(look.titled(f"So far, {arrangement}: {total}", look.row(table, missed_by_both)))
     return "".join(parts)

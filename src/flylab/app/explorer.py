@@ -1,4 +1,4 @@
-"""What the page of studies shows: finished runs, their claims, an interactive chart; and runs from the page."""
+"""The page of studies: finished runs, their claims, an interactive chart, and runs started from the page."""
 
 import contextlib
 import html
@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from flylab.app import look, svg
+from flylab import reporting
+from flylab.app import svg
 from flylab.base.optional import need
 from flylab.base.units import axis
-from flylab.reporting import report
 from flylab.results.statistics import interval
+from flylab.results.tables import html_verdicts
 from flylab.runs.runner import plan
 from flylab.study.registry import get_study
 
@@ -27,58 +28,44 @@ NUMBERS = "fiu"
 
 
 def runs(out: Path) -> dict[str, Path]:
-    """Finished runs under a folder, newest first: "architectures · quick, 10 seeds" → its folder."""
-    found = {}
+    """Return the folders of finished runs, newest first, by names such as "architectures · quick, 10 seeds"."""
+    folders = {}
     for path in sorted(out.glob("*/*/results.nc"), key=lambda path: -path.stat().st_mtime):
         with contextlib.suppress(ValueError, KeyError, OSError):  # damaged, or of a study that is not installed
-            results = report.open_results(path.parent)
+            results = reporting.load(path.parent)
             get_study(results.attrs["study"])
             name = f"{results.attrs['study']} · {results.attrs['preset']}, {results.sizes['seed']} seeds"
-            found.setdefault(name if name not in found else f"{name} ({path.parent.name})", path.parent)
-    return found
+            folders.setdefault(name if name not in folders else f"{name} ({path.parent.name})", path.parent)
+    return folders
 
 
 def claims(folder: Path, results: xr.Dataset) -> str:
-    """Claims with verdicts as a table, and a warning where the device cannot be trusted."""
-    rows = [
-        [
-            f"<b>{html.escape(one.id)}</b><br>{html.escape(one.statement)}"
-            + (f"<br><small>{html.escape(one.note)}</small>" if one.note else ""),
-            html.escape(one.source),
-            html.escape(one.published),
-            html.escape(f"{one.region} {one.unit}"),
-            report.effect_text(one),
-            look.verdict(one.verdict),
-            look.verdict(one.verdict_adjusted),
-        ]
-        for one in report.verdicts(results)
-    ]
-    warning = report.warning_of(folder)
-    said = f"<p><b>Warning: {html.escape(warning)}.</b></p>" if warning else ""
-    columns = ["claim", "source", "published", "region", "effect (95 % interval)", "verdict", "study-wide"]
-    return said + (look.table(columns, rows) if rows else "<p>This study has no claims.</p>")
+    """Return claims with verdicts as HTML, and a warning if the device failed the doctor's test."""
+    warning, verdicts = reporting.warning_of(folder), reporting.verdicts(results)
+    above = f"<p><b>Warning: {html.escape(warning)}.</b></p>" if warning else ""
+    return above + (html_verdicts(verdicts) if verdicts else "<p>This study has no claims.</p>")
 
 
 # ── the chart ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Axes(NamedTuple):
-    """What a chart may show of some results."""
+    """The variables and dimensions that a chart of some results may show."""
 
-    values: list[str]  # variables that are numbers over seeds
-    dims: list[str]  # of the variable that was chosen, but the seed
+    values: list[str]  # variables with numbers over seeds
+    dims: list[str]  # the chosen variable's dimensions, without the seed
 
     @classmethod
     def of(cls, results: xr.Dataset, value: str | None = None) -> "Axes":
-        """Of a data set, and one of its variables."""
-        names = [str(name) for name, one in results.data_vars.items()
-                 if one.dtype.kind == "f" and "seed" in one.dims and one.ndim > 1]  # fmt: skip
+        """Return the axes of results and one of their variables."""
+        names = [str(name) for name, array in results.data_vars.items()
+                 if array.dtype.kind == "f" and "seed" in array.dims and array.ndim > 1]  # fmt: skip
         chosen = value or names[0]
         return cls(names, [str(dim) for dim in results[chosen].dims if dim != "seed"])
 
 
 def cut(array: xr.DataArray, used: list[str], at: dict[str, Any]) -> xr.DataArray:
-    """The array at one place of every dimension that is not used: where `at` says, else the last step, or the first."""
+    """Select one place of every unused dimension: the one that `at` gives, else the last step, else the first."""
     for dim in [str(dim) for dim in array.dims if dim != "seed" and dim not in used]:
         values = array[dim].values.tolist() if dim in array.coords else list(range(array.sizes[dim]))
         place = values.index(at[dim]) if at.get(dim) in values else (len(values) - 1 if dim == "step" else 0)
@@ -87,28 +74,28 @@ def cut(array: xr.DataArray, used: list[str], at: dict[str, Any]) -> xr.DataArra
 
 
 def rows(array: xr.DataArray, x: str, lines: str | None) -> list[dict[str, Any]]:
-    """Mean and interval over seeds at each place, as records."""
-    found = []
+    """Return mean and interval over seeds at each place, as records."""
+    records = []
     values = array[lines].values.tolist()[:MOST_VALUES] if lines else [None]
     for value in values:
         curve = array if value is None else array.sel({lines: value})
         for place in curve[x].values.tolist():
-            one = interval(curve.sel({x: place}).values.ravel())
-            if not math.isnan(one.mean):
-                low, high = (one.mean if math.isnan(side) else side for side in (one.low, one.high))
-                found.append({"x": place, "mean": one.mean, "low": low, "high": high, "line": str(value)})
-    return found
+            mean, low, high, _ = interval(curve.sel({x: place}).values.ravel())
+            if not math.isnan(mean):
+                low, high = (mean if math.isnan(bound) else bound for bound in (low, high))
+                records.append({"x": place, "mean": mean, "low": low, "high": high, "line": str(value)})
+    return records
 
 
 def chart(results: xr.Dataset, value: str, x: str, lines: str | None, at: dict[str, Any]) -> Any:
-    """Lines with bands (points with bars, where `x` is words), values on hovering.
+    """Plot lines with bands, or points with bars if `x` has no numbers; values appear in tooltips.
 
     Raises:
         MissingExtraError: without altair.
     """
     alt = need("altair", "app", "interactive charts")
     array = results[value]
-    found = rows(cut(array, [name for name in (x, lines) if name], at), x, lines)
+    records = rows(cut(array, [name for name in (x, lines) if name], at), x, lines)
     is_number = np.asarray(array[x].values).dtype.kind in NUMBERS if x in array.coords else True
     title = axis(array)
     kind = "Q" if is_number else "N"
@@ -119,7 +106,7 @@ def chart(results: xr.Dataset, value: str, x: str, lines: str | None, at: dict[s
                     legend=alt.Legend(orient="bottom") if lines else None)  # fmt: skip
     hover = [alt.Tooltip("line:N", title=lines or " "), alt.Tooltip(f"x:{kind}", title=x),
              *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("mean", "low", "high"))]  # fmt: skip
-    base = alt.Chart(alt.Data(values=found)).encode(across, color=ink)
+    base = alt.Chart(alt.Data(values=records)).encode(across, color=ink)
     y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=False))
     if is_number:
         band = base.mark_area(opacity=0.2).encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
@@ -134,7 +121,7 @@ def chart(results: xr.Dataset, value: str, x: str, lines: str | None, at: dict[s
 
 
 class Running:
-    """A study that runs in a process of its own; it ends with the thread that began it, a closed page's.
+    """A study that runs in its own process and ends with the thread that started it, when its page is closed.
 
     Raises:
         ValueError: for an unknown study or preset.
@@ -150,7 +137,7 @@ class Running:
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         self._owner, self.said = threading.current_thread(), ""
-        members = plan(self.study, self.study.presets[preset], out)  # their names, wherever they stand
+        members = plan(self.study, self.study.presets[preset], out)  # their names, in whatever folder
         self._names = {member.path.name for member in members}
         self._watching = threading.Thread(target=self._watch, daemon=True, name="flylab-study")
         self._watching.start()
@@ -166,27 +153,27 @@ class Running:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether the process has ended."""
         return not self._watching.is_alive()
 
     @property
     def error(self) -> str:
-        """What it said where it failed; empty where it did not, or was stopped."""
+        """The end of the output of a process that failed; empty if it did not fail or was stopped."""
         code = self._process.returncode
         return self.said.strip()[-500:] if self.is_over and code not in (0, -signal.SIGTERM, None) else ""
 
     @property
     def share(self) -> float:
-        """Of its members that are on disk, 0 … 1."""
-        have = {path.name for path in self.out.glob(f"{self.study.name}/{self.preset}-*/members/*.nc")}
-        return len(self._names & have) / max(len(self._names), 1)
+        """The share of the members that are on disk, 0 … 1."""
+        saved = {path.name for path in self.out.glob(f"{self.study.name}/{self.preset}-*/members/*.nc")}
+        return len(self._names & saved) / max(len(self._names), 1)
 
     def stop(self) -> None:
-        """End it: what is finished is on disk."""
+        """End the process; finished members are on disk."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGTERM)  # SIGINT would be ignored where our server's is
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until it has ended."""
+        """Wait until the process has ended."""
         self._watching.join(timeout)

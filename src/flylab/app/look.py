@@ -1,4 +1,4 @@
-"""One look for all pages: their common head, navigation and style."""
+"""The look of all pages: style, navigation and layout."""
 
 import html
 
@@ -12,11 +12,6 @@ HEAD = """<style>
 .flylab-nav a { color: inherit; text-decoration: none; padding: .2rem .1rem; border-bottom: 3px solid transparent; }
 .flylab-nav a:hover, .flylab-nav a:focus-visible { border-bottom-color: #56B4E9; }
 .flylab-nav a[aria-current] { border-bottom-color: #0072B2; font-weight: 600; }
-.flylab-wide { overflow-x: auto; }
-.flylab-table { border-collapse: collapse; font-size: .9rem; }
-.flylab-table th, .flylab-table td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid var(--border, #8884); }
-.flylab-verdict { border-radius: .5rem; padding: .05rem .5rem; color: #fff; white-space: nowrap; font-size: .85rem; }
 .flylab-row { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
 .flylab-row > * { flex: 1 1 18rem; min-width: 0; }
 .flylab-title { font-weight: 600; margin: .75rem 0 .25rem; }
@@ -24,11 +19,9 @@ HEAD = """<style>
 @media (max-width: 480px) { #App .mx-auto, main { padding-left: .5rem !important; padding-right: .5rem !important; } }
 </style>"""
 
-VERDICTS = {"supported": "#00734f", "refuted": "#b8480a", "undecided": "#80600a", "not tested": "#666"}  # ≥ 4.5:1
-
 
 def navigation(current: str) -> str:
-    """Links to all pages, the current one marked."""
+    """Return links to all pages, the current one marked."""
     links = "".join(
         f'<a href="/{name}"{" aria-current=page" if name == current else ""}>{title}</a>'
         for name, title in PAGES.items()
@@ -37,24 +30,12 @@ def navigation(current: str) -> str:
 
 
 def row(*parts: str) -> str:
-    """Side by side where there is room, else below one another."""
+    """Put parts side by side where there is room, else below one another."""
     return f'<div class="flylab-row">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
 
 
-def titled(title: str, part: str, says: str = "") -> str:
-    """A part with a title and perhaps a line of explanation."""
-    more = f'<p class="flylab-muted">{html.escape(says)}</p>' if says else ""
+def titled(title: str, part: str, explanation: str = "") -> str:
+    """Put a title, and perhaps a line of explanation, above a part."""
+    more = f'<p class="flylab-muted">{html.escape(explanation)}</p>' if explanation else ""
     head = f'<div class="flylab-title" role="heading" aria-level="4">{html.escape(title)}</div>' if title else ""
     return f"{head}{more}{part}"
-
-
-def table(columns: list[str], rows: list[list[str]]) -> str:
-    """A table that scrolls sideways where it must. Cells are HTML."""
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
-    return f'<div class="flylab-wide"><table class="flylab-table"><tr>{head}</tr>{body}</table></div>'
-
-
-def verdict(word: str | None) -> str:
-    """A verdict as a coloured word."""
-    return f'<span class="flylab-verdict" style="background:{VERDICTS[word]}">{word}</span>' if word else "–"

@@ -1,4 +1,4 @@
-"""Small pictures as SVG text: drawn in milliseconds, sharp on any screen, in the page's colours, light or dark."""
+"""Small pictures as SVG text, in the colours of the page, light or dark."""
 
 import html
 import math
@@ -9,18 +9,18 @@ import numpy as np
 
 from flylab.results.plots import COLOURS
 
-PALETTE = tuple(colour for colour in COLOURS if colour != "#000000")  # black is not seen on a dark page
-DASHES = ("", "7 3", "2 3", "9 3 2 3")  # so that lines differ by more than their colour
+PALETTE = tuple(colour for colour in COLOURS if colour != "#000000")  # black is invisible on a dark page
+DASHES = ("", "7 3", "2 3", "9 3 2 3")  # lines differ by more than their colour
 
 
 class Line(NamedTuple):
     """A curve with a band.
 
     Attributes:
-        label: beside its end.
+        label: the text beside the curve's end.
         x, y: the curve.
-        low, high: of the band.
-        colour: number in the palette, and of the dashes.
+        low, high: the band.
+        colour: the number of the colour and of the dashes.
     """
 
     label: str
@@ -34,21 +34,21 @@ class Line(NamedTuple):
 # ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def picture(width: float, height: float, says: str, parts: Iterable[str], most: float) -> str:
-    """An SVG that fills its place, up to `most` pixels; on a phone a wide one scrolls, so that it can still be read.
+def picture(width: float, height: float, description: str, parts: Iterable[str], most: float) -> str:
+    """Return an SVG that fills its place, up to `most` pixels; on a phone a wide one scrolls.
 
-    `says` is read out by screen readers.
+    Screen readers read out `description`.
     """
     look = f"width:100%;min-width:{min(0.7 * width, 560):.0f}px;max-width:{most:.0f}px;height:auto;display:block"
-    about = f'role="img" aria-label="{html.escape(says, quote=True)}" style="{look}"'
+    about = f'role="img" aria-label="{html.escape(description, quote=True)}" style="{look}"'
     drawn = f'<svg viewBox="0 0 {width:g} {height:g}" {about} xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
     return f'<div style="overflow-x:auto">{drawn}</div>'
 
 
-def element(name: str, says: str = "", **attributes: object) -> str:
-    """A shape; `says` appears on hovering. Underscores in names of attributes are hyphens."""
+def element(name: str, tooltip: str = "", **attributes: object) -> str:
+    """Return a shape; underscores in names of attributes become hyphens."""
     written = " ".join(f'{key.replace("_", "-")}="{_short(value)}"' for key, value in attributes.items())
-    return f"<{name} {written}>{f'<title>{html.escape(says)}</title>' if says else ''}</{name}>"
+    return f"<{name} {written}>{f'<title>{html.escape(tooltip)}</title>' if tooltip else ''}</{name}>"
 
 
 def _short(value: object) -> str:
@@ -56,23 +56,23 @@ def _short(value: object) -> str:
 
 
 def text(x: float, y: float, words: str, size: float = 11, anchor: str = "start", more: str = "") -> str:
-    """Words at a place."""
+    """Return text at a place."""
     about = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}" fill="currentColor" {more}'
     return f"<text {about}>{html.escape(words)}</text>"
 
 
 def upright(x: float, y: float, words: str, size: float = 11) -> str:
-    """Words that are read from below, around a place."""
+    """Return text turned by 90° to the left, centred at a place."""
     return text(x, y, words, size, "middle", f'transform="rotate(-90 {x:.0f} {y:.0f})"')
 
 
 def colour(i: int) -> str:
-    """Of the palette, round and round."""
+    """Return a colour of the palette, which repeats."""
     return PALETTE[i % len(PALETTE)]
 
 
 def polyline(x: Iterable[float], y: Iterable[float], ink: str, width: float, dash: str = "") -> str:
-    """A line through points."""
+    """Return a line through points."""
     look = {"fill": "none", "stroke": ink, "stroke_width": width, "stroke_dasharray": dash}
     return element("polyline", points=_points(x, y), **look)
 
@@ -82,7 +82,7 @@ def _points(x: Iterable[float], y: Iterable[float]) -> str:
 
 
 def ticks(low: float, high: float, n: int = 5) -> list[float]:
-    """About n round numbers between two.
+    """Return about `n` round numbers from `low` to `high`.
 
     >>> ticks(0, 6000)
     [0.0, 2000.0, 4000.0, 6000.0]
@@ -104,7 +104,7 @@ def curves(
     y_range: tuple[float, float],
     size: tuple[int, int] = (640, 320),
 ) -> str:
-    """Lines with bands; the last value stands beside each, all values appear on hovering."""
+    """Plot lines with bands; each line ends with its last value, and all values have tooltips."""
     width, height = size
     left, top = 48, 12
     w, h = width - left - 150, height - top - 40
@@ -132,49 +132,47 @@ def curves(
         parts.append(element("polygon", points=band, fill=ink, opacity=0.18))
         parts.append(polyline(xs, ys, ink, 2, DASHES[line.colour % len(DASHES)]))
         for x, y, at, value, low, high in zip(xs, ys, line.x, line.y, line.low, line.high, strict=True):
-            says = f"{line.label}: {value:.2f} ({low:.2f} … {high:.2f}) at {at:g}"
-            parts.append(element("circle", says, cx=float(x), cy=float(y), r=5, fill="transparent"))
+            tooltip = f"{line.label}: {value:.2f} ({low:.2f} … {high:.2f}) at {at:g}"
+            parts.append(element("circle", tooltip, cx=float(x), cy=float(y), r=5, fill="transparent"))
     for line, y in zip(drawn, _apart([float(py(line.y)[-1]) for line in drawn], 15, top + 8, top + h), strict=True):
         parts.append(element("circle", cx=left + w + 10, cy=y, r=4, fill=colour(line.colour)))
         parts.append(text(left + w + 18, y + 4, f"{line.label} {line.y[-1]:.1f}", 12))
-    says = "; ".join(f"{line.label}: {line.y[-1]:.1f} at {line.x[-1]:g}" for line in drawn)
-    return picture(width, height, f"{y_label} against {x_label}. {says}", parts, most=900)
+    ends = "; ".join(f"{line.label}: {line.y[-1]:.1f} at {line.x[-1]:g}" for line in drawn)
+    return picture(width, height, f"{y_label} against {x_label}. {ends}", parts, most=900)
 
 
 def _apart(heights: list[float], gap: float, low: float, high: float) -> list[float]:
-    """Heights moved so far apart that labels there do not overlap."""
-    found, last = list(heights), low - gap
+    """Move heights apart, so that labels at them do not overlap."""
+    moved, last = list(heights), low - gap
     for i in np.argsort(heights, kind="stable"):
-        last = found[i] = max(heights[i], last + gap)
-    over = max(max(found, default=high) - high, 0)
-    return [y - over for y in found]
+        last = moved[i] = max(heights[i], last + gap)
+    excess = max(max(moved, default=high) - high, 0)
+    return [y - excess for y in moved]
 
 
 # ── signals, tables, weights ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def signals(
-    rows: Sequence[tuple[str, np.ndarray]], inks: Sequence[int], says: str, cell: tuple[int, int] = (84, 46)
-) -> str:
-    """A table of small signals, each row `(name, (n, length))`, one scale for all."""
+def signals(rows: Sequence[tuple[str, np.ndarray]], inks: Sequence[int], description: str) -> str:
+    """Plot a table of signals, each row `(name, (n, length))`, to one scale."""
     n = max((len(row) for _, row in rows), default=0)
     if not n:
         return ""
     bound = max(float(np.abs(row).max(initial=1e-9)) for _, row in rows)
-    (w, h), left, parts = cell, 26, []
+    (w, h), left, parts = (84, 46), 26, []
     for r, (name, row) in enumerate(rows):
         parts.append(text(left - 8, r * h + h / 2 + 5, name, 13, "end"))
         for c, signal in enumerate(row):
             x = left + c * w + 4 + (w - 8) * np.linspace(0, 1, len(signal))
             parts.append(polyline(x, r * h + h / 2 - (h / 2 - 3) * signal / bound, colour(inks[r]), 1.6))
     width = left + n * w
-    return picture(width, len(rows) * h, says, parts, most=1.3 * width)
+    return picture(width, len(rows) * h, description, parts, most=1.3 * width)
 
 
 def small_multiples(
-    named: Sequence[tuple[str, np.ndarray, int]], says: str, cell: tuple[int, int] = (128, 84), columns: int = 7
+    named: Sequence[tuple[str, np.ndarray, int]], description: str, cell: tuple[int, int] = (128, 84), columns: int = 7
 ) -> str:
-    """Signals `(name, values, colour)` with a title each, every one to its own scale."""
+    """Plot signals `(title, values, colour)`, each to its own scale."""
     (w, h), parts = cell, []
     for i, (name, signal, ink) in enumerate(named):
         left, top = (i % columns) * w, (i // columns) * (h + 20)
@@ -183,11 +181,11 @@ def small_multiples(
         y = top + 22 + (h - 10) * (1 - (np.asarray(signal) - low) / ((high - low) or 1))
         parts += [text(left + 6, top + 13, name, 12), polyline(x, y, colour(ink), 1.8)]
     width = min(columns, len(named)) * w
-    return picture(width, -(-len(named) // columns) * (h + 20), says, parts, most=1.25 * width)
+    return picture(width, -(-len(named) // columns) * (h + 20), description, parts, most=1.25 * width)
 
 
-def matrix(values: np.ndarray, labels: Sequence[str], row_label: str, column_label: str, unit: str = "%") -> str:
-    """A square table of percentages in shades, such as a confusion matrix; the number is written where it is ≥ 1."""
+def matrix(values: np.ndarray, labels: Sequence[str], row_label: str, column_label: str) -> str:
+    """Plot a square table of percentages as shades, such as a confusion matrix; numbers ≥ 1 are written."""
     n, size, left, top = len(values), 34, 54, 26
     middle = n * size / 2
     parts = [text(left + middle, 14, column_label, 12, "middle"), upright(14, top + middle, row_label, 12)]
@@ -198,16 +196,16 @@ def matrix(values: np.ndarray, labels: Sequence[str], row_label: str, column_lab
         for c in range(n):
             value, x = float(values[r, c]), left + c * size
             look = {"fill": PALETTE[0] if r == c else PALETTE[1], "opacity": 0.06 + 0.6 * value / 100}
-            says = f"{labels[r]} read as {labels[c]}: {value:.1f} {unit}"
-            parts.append(element("rect", says, x=x, y=y, width=size - 1, height=size - 1, **look))
+            tooltip = f"{labels[r]} read as {labels[c]}: {value:.1f} %"
+            parts.append(element("rect", tooltip, x=x, y=y, width=size - 1, height=size - 1, **look))
             if value >= 1:
                 parts.append(text(x + size / 2, y + 22, f"{value:.0f}", 11, "middle", 'pointer-events="none"'))
     return picture(left + n * size + 6, top + n * size + 24, f"{row_label} against {column_label}", parts, most=440)
 
 
-def weights(values: np.ndarray, says: str, most_rows: int = 48) -> str:
-    """A layer's weights, a row a unit: blue is positive, red negative, none is pruned."""
-    rows = values[:most_rows]
+def weights(values: np.ndarray, description: str) -> str:
+    """Plot the weights of a layer's first 48 units, one row for each: blue is positive, red negative, empty pruned."""
+    rows = values[:48]
     bound = float(np.abs(rows).max(initial=1e-9))
     size = max(5, min(12, 440 // max(rows.shape[1], 1)))
     parts = []
@@ -217,4 +215,4 @@ def weights(values: np.ndarray, says: str, most_rows: int = 48) -> str:
             parts.append(element("rect", x=c * size, y=r * size, width=size, height=size, **look))
     width, height = rows.shape[1] * size, len(rows) * size
     parts.append(element("rect", x=0, y=0, width=width, height=height, fill="none", stroke="currentColor", opacity=0.3))
-    return picture(width, height, says, parts, most=width)
+    return picture(width, height, description, parts, most=width)

@@ -39,7 +39,7 @@ def __getattr__(name: str) -> App:
 
 def _command(study: Study, preset: str) -> Any:
     def command(*, out: Out = RUNS, force: Force = False, **changes: Any) -> None:
-        from flylab.reporting.report import run_and_publish, verdicts
+        from flylab.reporting import run_and_publish, verdicts
 
         protocol = override_flat(study.presets[preset], changes)
         with Bar() as watcher:

@@ -34,9 +34,9 @@ def cost(study: "Study", preset: str) -> dict[str, Any]:
 
 def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
     """Print the verdict on every claim."""
-    from flylab.reporting.report import claims_json, open_results, runs_in, verdicts
+    from flylab.reporting import claims_json, load, runs_in, verdicts
 
-    found = {folder: verdicts(open_results(folder)) for folder in runs_in(path)}
+    found = {folder: verdicts(load(folder)) for folder in runs_in(path)}
     if json:
         print(claims_json([verdict for of_run in found.values() for verdict in of_run]), end="")
         return
@@ -49,7 +49,7 @@ def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
 
 def report(path: Runs = RUNS, /) -> None:
     """Write figure, claims and report again, from saved results."""
-    from flylab.reporting.report import publish, runs_in
+    from flylab.reporting import publish, runs_in
 
     for folder in runs_in(path):
         publish(folder)
@@ -58,7 +58,7 @@ def report(path: Runs = RUNS, /) -> None:
 
 def print_warning(folder: Path) -> None:
     """Print what speaks against the verdicts of a run, if anything does."""
-    from flylab.reporting.report import warning_of
+    from flylab.reporting import warning_of
 
     if warning := warning_of(folder):
         print(f"flylab: {folder}: {warning}", file=sys.stderr)

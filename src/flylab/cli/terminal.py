@@ -102,15 +102,12 @@ def cost_text(cost: dict[str, Any]) -> str:
 
 def print_verdicts(console: Console, verdicts: "Sequence[Verdict]") -> None:
     """Print claims: the verdict and the statement, then the numbers behind it."""
-    from flylab.reporting.report import effect_text
-
     grid = RichTable.grid(padding=(0, 2, 0, 0))
     for verdict in verdicts:
         numbers = [
-            f"effect {effect_text(verdict)}, region {verdict.region} {verdict.unit}, published {verdict.published}",
+            f"effect {verdict.measured}, region {verdict.region_and_unit}, published {verdict.published}",
             f"study-wide {verdict.verdict_adjusted}" if verdict.verdict_adjusted else "",
-            f"about {verdict.seeds_needed} more seeds would settle it" if verdict.seeds_needed else "",
-            verdict.note if verdict.verdict else "",
+            *(verdict.notes if verdict.verdict else ()),
         ]
         word = f"[{_STYLES[verdict.verdict or 'not tested']}]{verdict.verdict or '–'}[/]"
         grid.add_row(word, f"[bold]{_cell(verdict.id)}[/]: {_cell(verdict.statement)}")

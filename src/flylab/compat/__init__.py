@@ -1,1 +1,1 @@
-"""Drop-in replacements for other packages: change one import, and client code runs as before."""
+"""Drop-in replacements for other packages: change one import, and code written for them runs."""

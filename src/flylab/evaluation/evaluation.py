@@ -16,7 +16,7 @@ from flylab.base.config import override, plain, to_json
 from flylab.base.files import write_atomic
 from flylab.data import published
 from flylab.evaluation.load import Contestant, contestant, load, own_code
-from flylab.reporting.report import image
+from flylab.reporting import image
 from flylab.results.statistics import Interval
 from flylab.runs.provenance import origin
 from flylab.runs.runner import Watcher, execute

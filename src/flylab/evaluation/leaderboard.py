@@ -9,9 +9,9 @@ import numpy as np
 
 from flylab.base.files import read_json
 from flylab.evaluation.evaluation import FOLDER, SAME, as_json
-from flylab.results.statistics import Interval
+from flylab.results.statistics import Interval, interval_text
+from flylab.results.tables import Table
 from flylab.studies import continuum
-from flylab.study.study import Table
 
 # ── the leaderboard ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -83,7 +83,7 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
         row = entry.row
         note = [*entry.flags, *(["another protocol"] if entry.comparable != usual else [])]
         texts = [
-            continuum.text(_interval(row[name]), 2 if name == "score" else 1) for name in ("score", "plain", "shuffled")
+            interval_text(_interval(row[name]), 2 if name == "score" else 1) for name in ("score", "plain", "shuffled")
         ]
         rows.append((
             str(i + 1), row["title"] + (" *" if entry.own else ""), *texts, continuum.count(row["n_params"]),

@@ -50,11 +50,6 @@ def _affine(w, b, x):
     return w @ x + b[:, None]
 
 
-def _product(a, b, contracted: tuple[int, int]):
-    """Contract one axis of `a` with one of `b`; with `.T` XLA would first copy the transposed matrix."""
-    return jax.lax.dot_general(a, b, (((contracted[0],), (contracted[1],)), ((), ())))
-
-
 def _affine_forward(w, b, x):
     return _affine(w, b, x), (w, x)  # plain operations, so that forward mode can differentiate it
 

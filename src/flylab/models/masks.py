@@ -74,12 +74,6 @@ def random_mask(
     return _chosen(scores, full(params), sparsity, scope, prune_biases)
 
 
-def sparsity_of(mask: Mask) -> float:
-    """Return the share of all weights that are pruned."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(mask)]
-    return 1 - sum(leaf.sum() for leaf in leaves) / sum(leaf.size for leaf in leaves)
-
-
 def pack(mask: Mask) -> np.ndarray:
     """Pack a mask into bytes, leaf after leaf, one bit per weight."""
     return np.packbits(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(mask)]))

@@ -1,4 +1,4 @@
-"""Lines and heat maps of any results, by the names of their dimensions."""
+"""Plot lines and heat maps of any results, by the names of their dimensions."""
 
 import math
 from collections.abc import Mapping
@@ -24,34 +24,38 @@ def chart(
     panels: str | None = None,
     at: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """`value` against `x`: lines with bands over seeds, or with `y` a heat map of means over seeds.
+    """Plot `value` against `x`: lines with bands over seeds, or with `y` a heat map of means over seeds.
 
     Args:
-        results: of a sweep or a study.
-        value: a variable of theirs.
-        x: a dimension.
-        y: another, for a heat map.
-        lines: a dimension, one line for each value.
-        panels: a dimension, one panel for each value.
-        at: where to cut the other dimensions; `step` is cut at the last one if nothing is said.
+        results: results of a sweep or a study.
+        value: the variable to plot.
+        x: the dimension of the horizontal axis.
+        y: the dimension of the vertical axis, for a heat map.
+        lines: a dimension with a line for each of its values.
+        panels: a dimension with a panel for each of its values.
+        at: values of the other dimensions; by default the last `step`.
 
     Raises:
-        ValueError: for a name that is unknown, or a dimension that nothing is said about.
+        ValueError: for an unknown name, or if the value of a dimension is missing.
     """
     if value not in results.data_vars:
         raise ValueError(f"there is no {value!r} in the results; there are {', '.join(map(str, results.data_vars))}")
     array = results[value]
     if array.dtype.kind not in "iufb" or not array.size:
-        raise ValueError(f"{value} cannot be drawn: it is {array.dtype} of shape {array.shape}; draw another one")
-    for name, what in ((x, "x"), (y, "y"), (lines, "lines"), (panels, "panels")):
+        raise ValueError(
+            f"{value} is {array.dtype} of shape {array.shape} and cannot be plotted; choose another variable"
+        )
+    for name, role in ((x, "x"), (y, "y"), (lines, "lines"), (panels, "panels")):
         if name is not None and name not in array.dims:
-            raise ValueError(f"{what}={name!r} is no dimension of {value}; it has {', '.join(map(str, array.dims))}")
+            raise ValueError(f"{role}={name!r} must be a dimension of {value}: {', '.join(map(str, array.dims))}")
     used = [name for name in (x, y, lines, panels) if name is not None]
     if len(set(used)) < len(used):
-        raise ValueError(f"a dimension stands for one thing only: {', '.join(used)}")
+        raise ValueError(f"x, y, lines and panels must be different dimensions, not {', '.join(used)}")
     array = _cut(array, dict(at or {}), used)
     if lines is not None and array.sizes[lines] > MOST_LINES:
-        raise ValueError(f"lines={lines} has {array.sizes[lines]} values, colours are {MOST_LINES}: cut it with --at")
+        raise ValueError(
+            f"lines={lines} has {array.sizes[lines]} values, but there are {MOST_LINES} colours; choose one by at"
+        )
     shown = array[panels].values.tolist() if panels is not None else [None]
     with style():
         n_columns = min(3, len(shown))
@@ -78,10 +82,10 @@ def _cut(array: xr.DataArray, at: dict[str, Any], used: list[str]) -> xr.DataArr
     for name, text in at.items():
         if name not in array.dims or name in used:
             known_dims = ", ".join(str(dim) for dim in array.dims if dim not in used)
-            raise ValueError(f"at {name}={text}: there is no such dimension to cut; there are {known_dims}")
+            raise ValueError(f"at {name}={text}: there is no dimension {name} to choose from; there are {known_dims}")
         known = {str(value): value for value in array[name].values.tolist()}
         if str(text) not in known:
-            raise ValueError(f"{name}={text} is not in the results; there are {', '.join(known)}")
+            raise ValueError(f"{name}={text} must be one of {', '.join(known)}")
         array = array.sel({name: known[str(text)]}, drop=True)
     if "step" in array.dims and "step" not in used:
         attrs, array = array.attrs, array.isel(step=-1, drop=True)
@@ -90,8 +94,9 @@ def _cut(array: xr.DataArray, at: dict[str, Any], used: list[str]) -> xr.DataArr
         if name != "seed" and name not in used:
             if array.sizes[name] > 1:
                 values = ", ".join(map(str, array[name].values.tolist()[:8]))
-                wanted = f"--at {name}=VALUE ({values}), or let it be x, lines or panels"
-                raise ValueError(f"say where to cut {name}: {wanted}")
+                raise ValueError(
+                    f"{name} needs a value: give at {name}=VALUE ({values}), or use it as x, lines or panels"
+                )
             array = array.isel({name: 0}, drop=True)
     return array if "seed" in array.dims else array.expand_dims("seed")
 
@@ -121,5 +126,5 @@ def _heat(ax: Any, array: xr.DataArray, x: str, y: str | None, scale: tuple[floa
 
 
 def _is_log(values: np.ndarray) -> bool:
-    """Whether numbers are spread over so much that a linear axis would hide most of them."""
+    """Return whether positive numbers span so wide a range that a linear axis would hide most of them."""
     return values.dtype.kind in "if" and len(values) > 2 and values.min() > 0 and values.max() / values.min() > 20

@@ -1,4 +1,4 @@
-"""Claims and verdicts: every published statement is a hypothesis, tested on every run."""
+"""Claims and verdicts: every published statement is a hypothesis that each run tests."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,19 +16,19 @@ Word = Literal["supported", "refuted", "undecided", "not tested"]
 
 @dataclass(frozen=True)
 class Claim:
-    """One quantitative statement, and how results decide on it.
+    """A quantitative statement and the effect that decides on it.
 
     Attributes:
-        id: short name, unique in its study.
-        statement: the statement in our own words.
+        id: a short name, unique in its study.
+        statement: the statement in flylab's words.
         source: where it was published: "paper", "blog", "nb" (the authors' notebooks) or "here".
         published: the published value, as printed.
-        unit: of the effect.
-        effect: results → one value per seed (a DataArray over `seed`); paired: both arms share keys and data. NaN is
-            a seed without a value, e.g. where a threshold was not reached; then the claim stays undecided.
+        unit: the effect's unit.
+        effect: results → the effect of each seed, a DataArray over `seed`; the two sides of a difference share keys and
+            data. NaN marks a seed without a value, e.g. if a threshold was not reached; the claim is then undecided.
         above, below, within: the region of the effect in which the statement holds; exactly one of them.
-        requires: coordinates that the results must have, e.g. `{"source": "fresh"}`; a tuple of several, if it takes all.
-        needs: where no preset can test it yet, what is missing.
+        requires: coordinates that the results must have, e.g. `{"source": "fresh"}`; a tuple if several must be there.
+        needs: what is missing, for a claim that no preset can test yet.
 
     Raises:
         ValueError: if there is not exactly one region.
@@ -62,14 +62,14 @@ class Claim:
 
     @property
     def region(self) -> str:
-        """The region in words, e.g. "≥ 25"."""
+        """The region as text, e.g. "≥ 25"."""
         if self.within is not None:
             return f"{self.within[0]:g} … {self.within[1]:g}"
         return f"≥ {self.above:g}" if self.above is not None else f"≤ {self.below:g}"
 
 
 class Verdict(NamedTuple):
-    """What a run says of a claim; `None` where there is nothing to say."""
+    """A run's verdict on a claim; fields without a value are None."""
 
     study: str
     preset: str
@@ -89,9 +89,33 @@ class Verdict(NamedTuple):
     seeds_needed: int | None
     note: str = ""
 
+    @property
+    def region_and_unit(self) -> str:
+        """The claim's region with its unit, e.g. "≥ 25 points"."""
+        return f"{self.region} {self.unit}".strip()
+
+    @property
+    def measured(self) -> str:
+        """The effect with its 95 % interval, e.g. "2.00 (1.00 … 3.00)"; a dash if there is none."""
+        if self.effect is None:
+            return "–"
+        scale = max(abs(value) for value in (self.effect, self.low, self.high) if value is not None)
+        digits = 2 if scale >= 0.1 or scale == 0 else min(2 - math.floor(math.log10(scale)), 8)
+        if self.low is None or self.high is None:
+            return f"{self.effect:.{digits}f}"
+        return f"{self.effect:.{digits}f} ({self.low:.{digits}f} … {self.high:.{digits}f})"
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks: why there is no verdict, and how many more seeds would settle an undecided claim."""
+        notes = [self.note] if self.note else []
+        if self.seeds_needed is not None:
+            notes.append(f"about {self.seeds_needed} more seeds would settle it")
+        return notes
+
 
 def decide(low: float, high: float, region: tuple[float, float]) -> Word:
-    """Supported if `low … high` lies inside the region, refuted if outside, else undecided (also where NaN).
+    """Return "supported" if `low … high` lies inside the region, "refuted" if outside, else (and for NaN) "undecided".
 
     >>> decide(26, 30, (25, float("inf")))
     'supported'
@@ -106,12 +130,12 @@ def decide(low: float, high: float, region: tuple[float, float]) -> Word:
 def judge(
     claims: Sequence[Claim], results: xr.Dataset, presets: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> list[Verdict]:
-    """The verdict on each claim, at 95 % and at the study-wide level 1 − 0.05/m for the m claims tested.
+    """Return the verdict on each claim, at 95 % and at the study-wide level 1 − 0.05/m for the m claims tested.
 
     Args:
-        claims: of the study that made the results.
-        results: with `study`, `preset` and `run` among the attributes. A preset called "smoke" gets no verdicts.
-        presets: the conditions of each preset, to say which of them can test what this one cannot.
+        claims: the claims of the study that made the results.
+        results: results with the attributes `study`, `preset` and `run`. The preset "smoke" gets no verdicts.
+        presets: the conditions of each preset, to name those that can test what this one cannot.
     """
     values = [_values(claim, results) for claim in claims]
     tested = sum(value is not None and not np.isnan(value).all() for value in values)
@@ -126,15 +150,15 @@ def _values(claim: Claim, results: xr.Dataset) -> np.ndarray | None:
                for dim, wanted in claim.requires.items()):  # fmt: skip
         return None
     values = claim.effect(results).values.astype(float)
-    lacking = np.isnan(values).all() and not claim.requires  # of a sparse design
-    return None if lacking else values
+    is_missing = np.isnan(values).all() and not claim.requires  # the design has no such conditions
+    return None if is_missing else values
 
 
 def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, presets) -> Verdict:
-    def verdict(*found: Any) -> Verdict:
+    def verdict(*measured: Any) -> Verdict:
         study, preset, run = (str(results.attrs.get(name, "")) for name in ("study", "preset", "run"))
-        said = (claim.id, claim.statement, claim.source, claim.published, claim.unit, claim.region)
-        return Verdict(study, preset, run, *said, *found)
+        published = (claim.id, claim.statement, claim.source, claim.published, claim.unit, claim.region)
+        return Verdict(study, preset, run, *published, *measured)
 
     smoke = results.attrs.get("preset") == "smoke"
     if values is None:
@@ -150,12 +174,12 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     low, high = (bound if math.isfinite(bound) else None for bound in (narrow.low, narrow.high))
     if smoke:
         return verdict(narrow.mean, low, high, narrow.n, None, None, None, "smoke gives no verdicts")
-    if values.size < n_seeds:  # those left are no random choice
+    if values.size < n_seeds:  # the seeds left are no random choice
         note = f"{n_seeds - values.size} of {n_seeds} seeds gave no value"
         return verdict(narrow.mean, low, high, narrow.n, "undecided", "undecided", None, note)
     word = decide(narrow.low, narrow.high, claim.bounds)
     more = seeds_needed(values, *claim.bounds) if word == "undecided" else None
-    if more == 0:  # it goes by the t interval, the verdict by one that heeds skewness
+    if more == 0:  # seeds_needed uses the t interval, the verdict one that takes account of skewness
         more = 1
     return verdict(narrow.mean, low, high, narrow.n, word, decide(wide.low, wide.high, claim.bounds), more)
 
@@ -165,8 +189,8 @@ def _all(wanted: Any) -> tuple:
 
 
 def _has(conditions: Sequence[Mapping[str, Any]], requires: Mapping[str, Any]) -> bool:
-    """Whether there is a condition for every combination of what is required."""
+    """Return whether there is a condition for every combination of the required values."""
     combinations = [dict(zip(requires, values, strict=True)) for values in product(*map(_all, requires.values()))]
     return bool(requires) and all(
-        any(one.items() <= dict(condition).items() for condition in conditions) for one in combinations
+        any(required.items() <= dict(condition).items() for condition in conditions) for required in combinations
     )

@@ -1,4 +1,4 @@
-"""House style, lines with bands, and pictures of the data. Figures read results and nothing else."""
+"""The style of figures, lines with bands, and figures of the data."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
 from flylab.results.statistics import interval
 
-# Okabe & Ito (2008): told apart by colour-blind eyes
+# Okabe & Ito (2008): distinct to colour-blind readers
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLE: Any = {
     "axes.grid": True,
@@ -38,38 +38,38 @@ _STYLE: Any = {
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """The house style, within a `with` block."""
+    """Use flylab's style within a `with` block."""
     with mpl.rc_context(_STYLE):
         yield
 
 
 def band(ax: Axes, curve: xr.DataArray, *, dim: str = "seed", label: str = "", **line: Any) -> None:
-    """The mean over `dim` as a line, its 95 % interval as a band, against the one other dimension.
+    """Plot the mean over `dim` as a line and its 95 % interval as a band, against the other dimension.
 
     Args:
-        ax: where to draw.
-        curve: with `dim` and one more dimension; its attributes give the axis labels.
-        dim: the dimension averaged over.
-        label: for the legend.
-        line: passed on to `Axes.plot`.
+        ax: the axes.
+        curve: has `dim` and one more dimension; its attributes give the axis labels.
+        dim: the dimension to average over.
+        label: the line's label in the legend.
+        line: further arguments of `Axes.plot`.
     """
     (along,) = (name for name in curve.dims if name != dim)
     columns = curve.transpose(dim, along).values
     columns = columns[~np.isnan(columns).all(1)]
     intervals = [interval(column) for column in columns.T]
     x = curve[along].values
-    (drawn,) = ax.plot(x, [one.mean for one in intervals], label=label, **line)
-    low, high = ([getattr(one, side) for one in intervals] for side in ("low", "high"))
+    (drawn,) = ax.plot(x, [value.mean for value in intervals], label=label, **line)
+    low, high = ([getattr(value, side) for value in intervals] for side in ("low", "high"))
     ax.fill_between(x, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
     ax.set_xlabel(axis(curve[along]))
     ax.set_ylabel(axis(curve))
 
 
 def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:
-    """`n_each` examples of every class, and one example's construction in six steps.
+    """Plot `n_each` examples of every class, and the six steps that make one example.
 
     Args:
-        config: how the data are made.
+        config: the data set.
         n_each: examples per class.
     """
     splits, templates = published(config), config.patterns
@@ -89,7 +89,7 @@ def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:
             ax.set_title(title, fontsize=9)
             ax.tick_params(labelsize=7)
             ax.set_xlabel("position", fontsize=8)
-        below.suptitle(f"{n_each} training examples of each class (standardised; one row a class)", fontsize=11)
+        below.suptitle(f"{n_each} training examples of each class (standardised; one row for each class)", fontsize=11)
         x, y = splits.train
         for row, (axes, label) in enumerate(
             zip(below.subplots(config.n_classes, n_each, squeeze=False), templates.y, strict=True)

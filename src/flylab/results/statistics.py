@@ -1,4 +1,4 @@
-"""Intervals over seeds, and how many seeds would settle a question. NumPy and SciPy only."""
+"""Statistics over seeds: intervals, seeds needed, and places on curves."""
 
 import math
 from collections.abc import Callable
@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-MANY = 30  # seeds from which the bootstrap is trusted
+MANY = 30  # seeds from which on the bootstrap is used
 N_RESAMPLES = 9999
 
 
 class Interval(NamedTuple):
-    """A mean over seeds with its confidence interval; the bounds are NaN where one seed allows none."""
+    """A mean over seeds with its confidence interval; the bounds are NaN for a single seed."""
 
     mean: float
     low: float
@@ -22,10 +22,10 @@ class Interval(NamedTuple):
 
 
 def interval(values, level: float = 0.95) -> Interval:
-    """Confidence interval of the mean of `values (n_seeds,)`.
+    """Return the confidence interval of the mean of `values (n_seeds,)`.
 
-    Student's t below 30 values; from 30 on the studentised bootstrap (Efron & Tibshirani 1993, §12.5), which needs no
-    normality; BCa undercovers at few seeds. Constant values give a point, one value no bounds.
+    Below 30 values it is Student's t; from 30 on the studentised bootstrap (Efron & Tibshirani 1993, §12.5), which
+    needs no normality (BCa undercovers for few seeds). Constant values give a point, a single value no bounds.
 
     Raises:
         ValueError: if there are no values.
@@ -50,18 +50,34 @@ def interval(values, level: float = 0.95) -> Interval:
     return Interval(mean, mean - float(upper) * error, mean - float(lower) * error, n)
 
 
-def plus_minus(values, digits: int = 1) -> str:
-    """The mean ± half of its 95 % interval, as text; values that are missing count nowhere.
+def interval_text(value: Interval | None, digits: int = 1) -> str:
+    """Return an interval as "mean ± half of its width"; a dash if there is none.
 
-    >>> plus_minus([1.0, 2.0, 3.0]), plus_minus([1.0]), plus_minus([])
+    >>> interval_text(Interval(2.0, 1.5, 2.5, 9)), interval_text(interval([1.0])), interval_text(None)
+    ('2.0 ± 0.5', '1.0', '–')
+    """
+    if value is None or math.isnan(value.mean):
+        return "–"
+    half = "" if math.isnan(value.low) else f" ± {(value.high - value.low) / 2:.{digits}f}"
+    return f"{value.mean:.{digits}f}{half}"
+
+
+def plus_minus(values, digits: int = 1, skipna: bool = True) -> str:
+    """Return the mean of `values (n_seeds,)` ± half of its 95 % interval as text; a dash if there are no values.
+
+    Args:
+        values: one for each seed.
+        digits: after the decimal point.
+        skipna: leave out seeds without a value; else one such seed makes the text a dash, since the seeds left would be
+            no random choice.
+
+    >>> plus_minus([1.0, 2.0, 3.0]), plus_minus([1.0, np.nan]), plus_minus([1.0, np.nan], skipna=False)
     ('2.0 ± 2.5', '1.0', '–')
     """
     values = np.asarray(values, float)
     kept = values[~np.isnan(values)]
-    if kept.size == 0:
-        return "–"
-    mean, low, high, n = interval(kept)
-    return f"{mean:.{digits}f}" if n == 1 else f"{mean:.{digits}f} ± {(high - low) / 2:.{digits}f}"
+    is_missing = kept.size == 0 or (not skipna and kept.size < values.size)
+    return "–" if is_missing else interval_text(interval(kept), digits)
 
 
 def _studentised(values: np.ndarray) -> np.ndarray:
@@ -74,9 +90,9 @@ def _studentised(values: np.ndarray) -> np.ndarray:
 
 
 def seeds_needed(values, low: float, high: float, level: float = 0.95, at_most: int = 1_000_000) -> int | None:
-    """How many more seeds would put the interval wholly inside or outside `low … high`, if mean and spread stay.
+    """Return how many more seeds would put the interval inside or outside `low … high`, if mean and spread stay.
 
-    None if more than `at_most` would be needed, or with fewer than two values.
+    Returns None if more than `at_most` would be needed, or for fewer than two values.
     """
     values = np.asarray(values, float)
     if len(values) < 2:
@@ -97,13 +113,13 @@ def seeds_needed(values, low: float, high: float, level: float = 0.95, at_most: 
 
 
 def cross_fitted(curve: xr.DataArray, along: str, better: str = "max") -> xr.DataArray:
-    """A curve's peak per seed, without the bias of choosing and measuring on the same seeds.
+    """Return a curve's peak for each seed, without the bias of choosing and measuring on the same seeds.
 
     The place is chosen by the mean over one half of the seeds and read from the other half, both ways.
 
     Args:
-        curve: with dimensions `seed` and `along`.
-        along: the dimension to choose a place on.
+        curve: has the dimensions `seed` and `along`.
+        along: the dimension with the peak.
         better: "max" or "min".
 
     Raises:
@@ -118,7 +134,7 @@ def cross_fitted(curve: xr.DataArray, along: str, better: str = "max") -> xr.Dat
 
 
 def _both_ways(curve: xr.DataArray, measure: Callable) -> Any:
-    """`measure(mean over one half of the seeds, the other half)`, both ways."""
+    """Return `measure(mean over one half of the seeds, the other half)`, both ways."""
     if curve.sizes["seed"] < 2:
         raise ValueError("a cross-fitted peak needs at least two seeds")
     halves = [curve.isel(seed=slice(start, None, 2)) for start in (0, 1)]
@@ -127,14 +143,14 @@ def _both_ways(curve: xr.DataArray, measure: Callable) -> Any:
 
 
 class Rise(NamedTuple):
-    """Places on a curve that falls, rises and falls again: of the dip, and of the peak after it."""
+    """The places of the dip and of the peak after it, on a curve that falls, rises and falls again."""
 
     dip: int
     peak: int
 
 
 def greatest_rise(values) -> Rise:
-    """The two places, one after the other, between which `values (n,)` rise most (or, if they only fall, fall least).
+    """Return the two places between which `values (n,)` rise most (or, if they only fall, fall least).
 
     Raises:
         ValueError: with fewer than two values.
@@ -150,14 +166,14 @@ def greatest_rise(values) -> Rise:
 
 
 def cross_fitted_rise(curve: xr.DataArray, along: str) -> xr.Dataset:
-    """The heights of a curve's `dip`, of the `peak` after it and of its `end`, per seed.
+    """Return the heights of a curve's `dip`, of the `peak` after it and of its `end`, for each seed.
 
     Dip and peak are the greatest rise of the mean over one half of the seeds, read from the other half, both ways: on
     a curve that does not rise, peak − dip has no upward bias.
 
     Args:
-        curve: with dimensions `seed` and `along`, nothing missing.
-        along: the dimension to look along.
+        curve: has the dimensions `seed` and `along`, and no missing values.
+        along: the dimension with dip and peak.
 
     Raises:
         ValueError: with fewer than two seeds.
@@ -172,10 +188,10 @@ def cross_fitted_rise(curve: xr.DataArray, along: str) -> xr.Dataset:
 
 
 def peak_place(x, values, least: float = 0.0) -> float:
-    """Where an interior peak of `values (n,)` stands on the positive axis `x (n,)`; NaN where there is none.
+    """Return the place of an interior peak of `values (n,)` on the positive axis `x (n,)`; NaN if there is none.
 
-    It is the vertex of the parabola in log x through the upper end of the greatest rise and its two neighbours. No
-    interior peak is a rise before it, or a fall after it, of less than the share `least` of the value at the dip.
+    It is the vertex of the parabola in log x through the upper end of the greatest rise and its two neighbours. The
+    rise before an interior peak and the fall after it must exceed the share `least` of the value at the dip.
 
     >>> round(peak_place([1, 2, 4, 8, 16], [5, 3, 9, 3, 2]), 2)
     4.0
@@ -194,9 +210,9 @@ def peak_place(x, values, least: float = 0.0) -> float:
 
 
 def crossing(x, values, level: float) -> float:
-    """Where `values (n,)` first fall below `level` on the positive axis `x (n,)`, interpolated in log x.
+    """Return where `values (n,)` first fall below `level` on the positive axis `x (n,)`, interpolated in log x.
 
-    NaN if they never do, and if they are below from the start, where the place is beyond what was measured.
+    Returns NaN if they never do, or if they are below from the start, since the place then lies outside `x`.
 
     >>> round(crossing([1, 2, 4], [3.0, 2.0, 0.0], 1.0), 3)
     2.828
@@ -211,9 +227,9 @@ def crossing(x, values, level: float) -> float:
 
 
 def exponents(y, **factors) -> dict[str, float]:
-    """By what powers of the `factors` the positive `y (n,)` grow: least squares of log y on the logs of all factors.
+    """Return the powers of the `factors` by which the positive `y (n,)` grow: least squares of log y on their logs.
 
-    NaN where a value of `y` is missing, since the rest would stand for a narrower design.
+    Returns NaN if a value of `y` is missing, since the rest would describe a narrower design.
 
     >>> {name: round(power, 3) for name, power in exponents([2, 4, 6, 12], n=[1, 2, 1, 2], k=[1, 1, 3, 3]).items()}
     {'n': 1.0, 'k': 1.0}

@@ -30,7 +30,7 @@ from flylab.models.masks import masked
 from flylab.models.tickets import TICKET, load_ticket
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, style
-from flylab.results.statistics import Interval, interval
+from flylab.results.statistics import Interval, interval, interval_text
 from flylab.study.protocol import BaseProtocol, NSeeds
 from flylab.study.study import Condition, Study, Table
 from flylab.training.learners import CLASSIFIERS, Learner, learner_title, of_classifier, of_model
@@ -326,25 +326,20 @@ def table_of(found: Sequence[Row], title: str) -> Table:
     """Rows as text."""
     columns = ("model", "score (MLP 0, CNN 1)", "plain (%)", "shuffled (%)", "parameters", "FLOPs/example")
     texts = [
-        (row.title, text(row.score, 2), text(row.plain), text(row.shuffled), count(row.n_params), count(row.flops))
+        (row.title, interval_text(row.score, 2), *map(interval_text, (row.plain, row.shuffled)), count(row.n_params),
+         count(row.flops))
         for row in found
-    ]
+    ]  # fmt: skip
     return Table(title, columns, texts)
 
 
 def details(row: Row) -> Table:
     """One model's accuracy with fewer examples, and what it loses where a data parameter of the data is turned in the test."""
-    sizes = [(f"{n} training examples", text(value) + " %") for n, value in row.by_size.items()]
-    data_params = [(f"{name} turned up", text(value) + " points lost") for name, value in row.robustness.items()]
+    sizes = [(f"{n} training examples", interval_text(value) + " %") for n, value in row.by_size.items()]
+    data_params = [
+        (f"{name} turned up", interval_text(value) + " points lost") for name, value in row.robustness.items()
+    ]
     return Table(row.title, ("", ""), [*sizes, *data_params])
-
-
-def text(value: Interval | None, digits: int = 1) -> str:
-    """The mean ± half of the interval."""
-    if value is None:
-        return "–"
-    half = "" if np.isnan(value.low) else f" ± {(value.high - value.low) / 2:.{digits}f}"
-    return f"{value.mean:.{digits}f}{half}"
 
 
 def count(value: float | None) -> str:

@@ -400,8 +400,7 @@ def _sizes(results: xr.Dataset, treatment: str) -> list[int]:
     return sorted(results.n_train.values[n_widths > 1].tolist())
 
 
-def _interval_text(values: xr.DataArray, digits: int = 1) -> str:
-    return "–" if values.isnull().any() else plus_minus(values, digits)  # the seeds left would be no random choice
+_interval_text = functools.partial(plus_minus, skipna=False)
 
 
 def table(results: xr.Dataset) -> Table:

@@ -25,7 +25,7 @@ from flylab.models import Model, tickets
 from flylab.models.masks import Mask, adjacency, applied, first_layer, full, masked, pack, prune, random_mask, unpack
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
-from flylab.results.statistics import interval
+from flylab.results.statistics import interval, plus_minus
 from flylab.runs.runner import Resume
 from flylab.study.protocol import BaseProtocol, Published
 from flylab.study.study import Condition, Study, Table
@@ -464,11 +464,6 @@ CLAIMS = (
 
 def table(results: xr.Dataset) -> Table:
     """The treatments of the analysis on every arrangement, and the search at the same sparsity."""
-
-    def text(values: xr.DataArray) -> str:
-        mean, low, high, _ = interval(values)
-        return "–" if np.isnan(mean) else f"{mean:.1f}" + ("" if np.isnan(low) else f" ± {(high - low) / 2:.1f}")
-
     arrangements = results.arrangement.values.tolist()
     at = _analysed(results)
     in_search = {
@@ -478,8 +473,8 @@ def table(results: xr.Dataset) -> Table:
     rows = [
         [
             treatment,
-            text(in_search[treatment]) if treatment in in_search else "–",
-            *(text(last(results, treatment, one)) for one in arrangements),
+            plus_minus(in_search[treatment], skipna=False) if treatment in in_search else "–",
+            *(plus_minus(last(results, treatment, one), skipna=False) for one in arrangements),
         ]
         for treatment in TREATMENTS
     ]

@@ -1,7 +1,8 @@
 """The definition of a study, its protocol and presets, and the registry of all studies."""
 
+from flylab.results.tables import Table
 from flylab.study.protocol import BaseProtocol
 from flylab.study.registry import get_study, list_studies
-from flylab.study.study import Condition, Study, Table, protocol_of
+from flylab.study.study import Condition, Study, protocol_of
 
 __all__ = ["BaseProtocol", "Condition", "Study", "Table", "get_study", "list_studies", "protocol_of"]

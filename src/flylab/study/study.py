@@ -3,24 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.base.config import override
 from flylab.results.claims import Claim
+from flylab.results.tables import Table
 
 Condition = Mapping[str, Any]  # a value for each static axis
 RESERVED = ("preset", "out", "force")  # options of the command line, which a protocol's fields must not repeat
-
-
-class Table(NamedTuple):
-    """A table of text for the terminal and the report; its first column names the rows."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,7 @@ def _(drawing, get_over, looked_at, mo, settings):
     mo.stop(_training is None or _name not in (*_training.populations, ""))
     if _name:
         _splits = settings.splits(_training.settings.data)
-        _drawn = drawing.mistakes(_training.settings, _splits, _name, _training.populations[_name])
+        _drawn = drawing.mistakes(_training.settings, _splits, _training.populations[_name])
     else:
         _drawn = drawing.curves(_training, "accuracy", "train") + drawing.curves(_training, "loss", "train")
     mo.Html(_drawn)

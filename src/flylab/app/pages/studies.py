@@ -15,12 +15,12 @@ def _():
 
     import marimo as mo
 
+    from flylab import reporting
     from flylab.app import explorer, look, server
-    from flylab.reporting import report
     from flylab.study import get_study, list_studies
 
     mo.Html(look.navigation("studies"))
-    return explorer, get_study, json, list_studies, look, mo, report, server
+    return explorer, get_study, json, list_studies, look, mo, reporting, server
 
 
 @app.cell
@@ -129,9 +129,9 @@ def _(explorer, get_over, mo, server, study):
 
 
 @app.cell
-def _(mo, report, run):
+def _(mo, reporting, run):
     folder = run.value
-    results = report.open_results(folder)
+    results = reporting.load(folder)
     _png = folder / "figure.png"
     mo.image(_png.read_bytes(), alt="figure of the study", rounded=True) if _png.exists() else None
     return folder, results
@@ -195,13 +195,13 @@ def _(explorer, folder, look, mo, results):
 
 
 @app.cell
-def _(folder, json, mo, report, results):
+def _(folder, json, mo, reporting, results):
     _path = folder / "provenance.json"
     _provenance = json.loads(_path.read_text()) if _path.exists() else {}
     _provenance.pop("members", None)
     mo.accordion(
         {
-            "Repeat it": mo.md(f"```sh\n{report.repeat_command(results.attrs)}\n```"),
+            "Repeat it": mo.md(f"```sh\n{reporting.repeat_command(results.attrs)}\n```"),
             "Provenance": mo.md(f"```json\n{json.dumps(_provenance, indent=2)}\n```"),
         }
     )

@@ -1,6 +1,6 @@
-"""A data set in a pickle file, and beside it, `<file>.json`, the arguments that it was made with.
+"""Cache a data set in a pickle file; beside it, the sidecar `<file>.json` records the arguments.
 
-The rule: what is loaded is what would be made. A file that no sidecar of ours vouches for is never overwritten.
+The rule: loading gives what making would give. A file without a sidecar of flylab is never overwritten.
 """
 
 import hashlib
@@ -22,46 +22,46 @@ ARGS = (
     "iid_noise_scale", "shear_scale", "shuffle_seq", "final_seq_length", "seed",
 )  # fmt: skip
 COMPARED = ("x", "y", "x_test", "y_test")
-TOLERANCE = 1e-9  # between two makings of one set, by whichever package
+TOLERANCE = 1e-9  # between the reference package's data set and flylab's
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What determines a data set: its arguments, and its templates' fingerprint."""
+    """The arguments and the templates' fingerprint, which determine a data set."""
 
     args: dict[str, Any]
     templates: str
 
     @classmethod
     def of(cls, args: Any, template: dict[str, Any]) -> "Identity":
-        """From arguments with attributes, of which those unknown are ignored.
+        """Return the identity of arguments with attributes; unknown ones are ignored.
 
         Raises:
-            AttributeError: for one that is missing.
+            AttributeError: for a missing argument.
         """
         known = plain({name: getattr(args, name) for name in ARGS}) | {"shuffle_seq": bool(args.shuffle_seq)}
         return cls(known, _fingerprint(template))
 
     def changes(self, other: "Identity") -> str:
-        """The arguments that differ, "old → new"; "" if none does."""
+        """Return the arguments that differ, as "name: old → new"; "" if none does."""
         names = [name for name in ARGS if self.args.get(name) != other.args[name]]
         changed = [f"{name}: {self.args.get(name)} → {other.args[name]}" for name in names]
         return ", ".join(changed + ["other templates"] * (self.templates != other.templates))
 
 
-class Found(NamedTuple):
-    """What a path holds for someone who asks for a set."""
+class Cached(NamedTuple):
+    """The result of a look into the cache."""
 
-    data: Any  # the set; None if it must be made
-    may_save: bool  # whether a set that is made may be put there
-    note: str = ""  # what the user should know
-
-
-OVERWRITE = Found(None, True)
+    data: Any  # the data set; None if it must be made
+    may_save: bool  # whether the data set may be saved there once it is made
+    note: str = ""  # a warning for the user
 
 
-def look(path: Path, identity: Identity, make: Callable[[], dict[str, Any]]) -> Found:
-    """Look for the data set of `identity` at `path`; `make` makes it, for comparison.
+OVERWRITE = Cached(None, True)
+
+
+def look(path: Path, identity: Identity, make: Callable[[], dict[str, Any]]) -> Cached:
+    """Look for the data set of `identity` at `path`; `make` makes it for comparison.
 
     Raises:
         UnsafePickleError: if the file asks for more than arrays.
@@ -72,41 +72,43 @@ def look(path: Path, identity: Identity, make: Callable[[], dict[str, Any]]) -> 
     try:
         data = pickles.loads(content, str(path))
     except pickles.UnreadablePickleError as error:
-        fate = "overwritten" if sidecar else "left as it is, for flylab did not write it"
-        return Found(None, bool(sidecar), f"{error}. The set is made anew, the file {fate}")
+        fate = "overwritten" if sidecar else "kept, since flylab did not write it"
+        return Cached(None, bool(sidecar), f"{error}. The data set is made anew, the file is {fate}")
     if sidecar and sidecar["sha256"] == _sha256(content):
         if changes := Identity(sidecar["args"], sidecar["templates"]).changes(identity):
             if sidecar["args"].get("seed") is None:  # nobody can make that one again
-                return Found(
-                    None, False, f"{path} is of other arguments ({changes}) and has no seed: it is left as it is"
-                )
-            return Found(
-                None, True, f"{path} is of other arguments ({changes}): the set is made anew and overwrites it"
+                return Cached(None, False, f"{path} was made with other arguments ({changes}) and no seed: it is kept")
+            return Cached(
+                None,
+                True,
+                f"{path} was made with other arguments ({changes}): a new data set overwrites it",
             )
-        return Found(data, False)
+        return Cached(data, False)
     if identity.args["seed"] is None or _same(data, make()):
-        return Found(data, False)
+        return Cached(data, False)
     note = (
-        f"{path} is of unknown origin and not what these arguments make: the set is made anew, the file left as it is "
-        f"(the reference package would return it). To overwrite it give regenerate=True with download=False, to keep "
-        f"both another path, to read the file itself from_pickle({str(path)!r})"
+        f"{path} is of unknown origin and not what these arguments make: the set is made anew, the file is kept (the "
+        "reference package would return it). To overwrite it, give regenerate=True with download=False; to keep both, "
+        f"another path; to read it, call from_pickle({str(path)!r})"
     )
-    return Found(None, False, note)
+    return Cached(None, False, note)
 
 
 def save(path: Path, identity: Identity, data: dict[str, Any]) -> str:
-    """Write the data set, then its sidecar. If `look` could not read it back, write nothing and say why.
+    """Write the data set, then its sidecar, and return "". If `look` could not read it back, only return why.
 
     Raises:
-        OSError: naming the path, if it cannot be written.
+        OSError: if the file cannot be written, naming the path.
     """
     content = pickles.dumps(data)
-    if objection := pickles.objection(content):
-        return f"the set is not saved to {path}, since it could not be read back: {objection}"
+    try:
+        pickles.loads(content)
+    except ValueError as error:
+        return f"the data set is not saved to {path}, since it could not be read back: {error}"
     pickles.write(path, content)
     if _beside(path).exists() and _read(path) is None:
-        return f"{_beside(path)} is not flylab's and is left as it is: the arguments of {path} are not noted"
-    if path.is_file():  # no device
+        return f"{_beside(path)} is not flylab's and is kept: the arguments of {path} are not recorded"
+    if path.is_file():  # a device has no sidecar
         sidecar = {"format": FORMAT, "args": identity.args, "templates": identity.templates, "sha256": _sha256(content)}
         pickles.write(_beside(path), json.dumps(sidecar, indent=1) + "\n")
     return ""
@@ -117,7 +119,7 @@ def _beside(path: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Our sidecar of `path`, if it is there and whole."""
+    """Return flylab's sidecar of `path`, or None if it is missing or damaged."""
     try:
         sidecar = read_json(_beside(path))
     except (OSError, ValueError):
@@ -128,7 +130,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _same(data: Any, made: dict[str, Any]) -> bool:
-    """Whether a file's content is a data set with the signals and labels of `made`."""
+    """Return whether a file's content is a data set with the signals and labels of `made`."""
     if not isinstance(data, dict) or not all(isinstance(data.get(name), np.ndarray) for name in COMPARED):
         return False
     for name in COMPARED:
@@ -140,7 +142,7 @@ def _same(data: Any, made: dict[str, Any]) -> bool:
 
 
 def _fingerprint(template: dict[str, Any]) -> str:
-    """SHA-256 over patterns, time axis and labels."""
+    """Return the SHA-256 of patterns, time axis and labels."""
     digest = hashlib.sha256()
     for name in ("x", "t"):
         values = np.ascontiguousarray(template[name], float)

@@ -1,4 +1,4 @@
-"""Making, saving and loading the data set, under the names of the reference package's module."""
+"""Make, save and load the data set, with the names of the reference package's module."""
 
 import operator
 import os
@@ -26,7 +26,7 @@ SAME_NAMED = (
 
 
 def get_dataset_args(as_dict: bool = False) -> Any:
-    """The arguments of the published set, to be changed by attribute and passed on; as a dictionary if `as_dict`.
+    """Return the arguments of the published data set, as attributes to change; as a dictionary if `as_dict`.
 
     `url` is where the reference package downloads from; it has no effect here.
 
@@ -44,7 +44,7 @@ def get_dataset_args(as_dict: bool = False) -> Any:
 
 
 def get_templates() -> dict[str, np.ndarray]:
-    """The ten digits: patterns `x (10, 12)`, their time axis `t (12,)` and labels `y (10,)`.
+    """Return the ten digits: patterns `x (10, 12)`, their time axis `t (12,)` and labels `y (10,)`.
 
     >>> {name: array.shape for name, array in get_templates().items()}
     {'x': (10, 12), 't': (12,), 'y': (10,)}
@@ -54,21 +54,21 @@ def get_templates() -> dict[str, np.ndarray]:
 
 
 def make_dataset(args: Any = None, template: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Make a data set: the reference's numbers, and its state left in the global random generators.
+    """Make a data set: the reference package's numbers; the global random generators end in the same state as there.
 
     Args:
-        args: as `get_dataset_args()`, which is the default; what else it has is ignored. With `seed` None, each call
-            gives another set.
-        template: as `get_templates()`, which is the default: any patterns `x (n_classes, length)` with labels `y`.
+        args: by default `get_dataset_args()`; further attributes are ignored. With `seed` None, each call makes another
+            data set.
+        template: by default `get_templates()`; any patterns `x (n_classes, length)` with labels `y`.
 
     Returns:
-        Dictionary of `x (n_train, final_seq_length)`, `y (n_train,)`, `x_test`, `y_test`, the time axis
-        `t (final_seq_length,)` and `templates`. `num_samples` is rounded down to a multiple of the classes; the first
-        `train_split` of them are for training.
+        A dictionary of `x (n_train, final_seq_length)`, `y (n_train,)`, `x_test`, `y_test`, the time axis
+        `t (final_seq_length,)` and `templates`. `num_samples` is rounded down to a multiple of the number of
+        classes; the first share `train_split` is the training set.
 
     Raises:
-        AttributeError: for an argument that is missing.
-        ValueError, TypeError: naming an argument or template that is not allowed.
+        AttributeError: for a missing argument.
+        ValueError, TypeError: for an invalid argument or template, naming it.
 
     >>> data = make_dataset(ObjectView(get_dataset_args(as_dict=True) | {"num_samples": 50}))
     >>> data["x"].shape, data["y_test"].shape
@@ -92,28 +92,28 @@ def get_dataset(
 ) -> dict[str, Any]:
     """Load the data set from a file, or make it and save it there. Nothing is ever downloaded.
 
-    A file written here has another beside it, `<path>.json`, that says of which arguments it is; a file for other
-    arguments is renewed. A file of unknown origin is compared with what the arguments make, and never overwritten.
+    Beside each file that it writes, `<path>.json` records the arguments; a file made with other arguments is
+    overwritten. A file of unknown origin is compared with what the arguments make, and never overwritten.
 
     Args:
-        args: as `get_dataset_args()`.
+        args: as returned by `get_dataset_args()`.
         path: by default `./mnist1d_data.pkl`.
-        verbose: whether to print what is done.
-        download: give the published set, whatever `args` say. For a set of your own: False.
-        regenerate: with `download=False`, make the set and overwrite the file in any case.
+        verbose: print whether the data set is made or loaded.
+        download: return the published data set, whatever `args` are; False for a data set of your own.
+        regenerate: with `download=False`, make the data set and overwrite the file in any case.
         template: as for `make_dataset`; not with `download`.
 
     Returns:
-        As `make_dataset`. A set that is made leaves the global random generators as there, a set that is loaded or
-        published leaves them alone: both as in the reference.
+        The same as `make_dataset`. As in the reference package, making a data set changes the state of the global
+        random generators; loading one, or the published one, does not.
 
     Raises:
         AssertionError: for `download` and `regenerate` together.
-        UnsafePickleError: (a ValueError) if the file asks for more than arrays; see `from_pickle`.
-        OSError: naming the path, if it cannot be written.
+        UnsafePickleError: if the file asks for more than arrays, see `from_pickle`; a ValueError.
+        OSError: if the file cannot be written, naming the path.
 
     Warns:
-        UserWarning: if `download` is not what `args` ask for, or the file is not what it should be.
+        UserWarning: if `args` ask for another data set than `download` returns, or the file holds another one.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -123,14 +123,16 @@ def get_dataset(
     """
     if download and regenerate:
         raise AssertionError(
-            "download=True and regenerate=True exclude each other: give download=False to make the set that args ask "
-            "for, or regenerate=False for the published one"
+            "download=True and regenerate=True exclude each other; give download=False to make the set of args, or "
+            "regenerate=False for the published one"
         )
     path = Path("./mnist1d_data.pkl" if path is None else path)
     args = get_dataset_args() if args is None else args
     if download:
         if others := _unpublished(args, template):
-            message = f"download=True gives the published set, but another is asked for ({others}): give download=False"
+            message = (
+                f"download=True returns the published set, but args ask for another ({others}); give download=False"
+            )
             warnings.warn(message, stacklevel=2)
         args, template = get_dataset_args(), None
     template = get_templates() if template is None else template
@@ -139,31 +141,31 @@ def get_dataset(
     def private() -> dict[str, Any]:
         return _make(_config(args, template), args, template, np.random.RandomState(args.seed))
 
-    found = cache.OVERWRITE if regenerate else cache.look(path, identity, private)
-    if found.note:
-        warnings.warn(found.note, stacklevel=2)
-    if found.data is not None:
+    cached = cache.OVERWRITE if regenerate else cache.look(path, identity, private)
+    if cached.note:
+        warnings.warn(cached.note, stacklevel=2)
+    if cached.data is not None:
         if verbose:
             print(f"Loaded the data set from {path}")
-        return found.data
+        return cached.data
     if verbose:
-        print(f"Making the data set{f' and saving it to {path}' if found.may_save else ''}")
+        print(f"Making the data set{f' and saving it to {path}' if cached.may_save else ''}")
     data = private() if download else make_dataset(args, template)
-    if found.may_save and (objection := cache.save(path, identity, data)):
+    if cached.may_save and (objection := cache.save(path, identity, data)):
         warnings.warn(objection, stacklevel=2)
     return data
 
 
 def _unpublished(args: Any, template: dict[str, Any] | None) -> str:
-    """What is asked for and differs from the published set, in words."""
+    """Return the arguments that differ from the published set's, as text."""
     default = get_dataset_args(as_dict=True)
-    asked = ObjectView({name: getattr(args, name, default[name]) for name in default})
+    complete = ObjectView({name: getattr(args, name, default[name]) for name in default})
     template = get_templates() if template is None else template
-    return cache.Identity.of(ObjectView(default), get_templates()).changes(cache.Identity.of(asked, template))
+    return cache.Identity.of(ObjectView(default), get_templates()).changes(cache.Identity.of(complete, template))
 
 
 def _config(args: Any, template: dict[str, Any]) -> MNIST1D:
-    """The arguments and patterns, checked, as a config of as many examples as there will be."""
+    """Return a config with the arguments and patterns, checked; all examples are in its training set."""
     n_classes = len(template["y"])
     x = np.asarray(template["x"][:n_classes])
     if x.dtype.kind == "f" and x.dtype.itemsize < 8:  # the reference rounds to this precision after it adds 1e-8
@@ -172,9 +174,9 @@ def _config(args: Any, template: dict[str, Any]) -> MNIST1D:
     try:
         n = operator.index(args.num_samples)
     except TypeError:
-        raise TypeError(f"num_samples={args.num_samples!r} is not allowed: give a whole number") from None
+        raise TypeError(f"num_samples={args.num_samples!r} must be an integer") from None
     if n < n_classes:
-        raise ValueError(f"num_samples={n} is not allowed: give at least {n_classes}, one for each class")
+        raise ValueError(f"num_samples={n} must be an integer ≥ {n_classes}, the number of classes")
     data_params: dict[str, Any] = {name: getattr(args, name) for name in SAME_NAMED} | {"padding": tuple(args.padding)}
     n_train = n // n_classes * n_classes
     shuffle = bool(args.shuffle_seq)

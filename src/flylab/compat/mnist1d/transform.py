@@ -1,6 +1,6 @@
-"""The steps from a template to an example, one signal at a time, drawing from NumPy's global generator.
+"""The steps from a template to an example, for one signal, with NumPy's global random generator.
 
-`flylab.data.transforms` has them for many signals at once, as pure functions.
+`flylab.data.transforms` has them as pure functions of many signals.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ def pad(x: np.ndarray, padding) -> np.ndarray:
     """Append a random number of zeros, from `padding[0]` to `padding[1]`, to a signal.
 
     Args:
-        x: `(length,)`, or `(n, length)`: all rows are padded alike.
-        padding: the least and the greatest number.
+        x: signal `(length,)`, or signals `(n, length)`, which all get the same number of zeros.
+        padding: the smallest and the largest number.
 
     >>> pad(np.ones(2), (3, 3))
     array([1., 1., 0., 0., 0.])
@@ -33,7 +33,7 @@ def shear(x: np.ndarray, scale: float = 10) -> np.ndarray:
 
 
 def translate(x: np.ndarray, max_translation: int) -> np.ndarray:
-    """Shift circularly by 0 … `max_translation` − 1 points along the first axis; not at all from the length on.
+    """Shift circularly by 0 … `max_translation` − 1 points along the first axis; shifts ≥ the length have no effect.
 
     >>> translate(np.arange(3), 1)
     array([0, 1, 2])
@@ -43,12 +43,12 @@ def translate(x: np.ndarray, max_translation: int) -> np.ndarray:
 
 
 def corr_noise_like(x: np.ndarray, scale: float) -> np.ndarray:
-    """Smooth noise of the shape of `x`: Gaussian noise of amplitude `scale`, filtered (σ = 2) along every axis."""
+    """Return Gaussian noise with the shape of `x`, scaled by `scale`, then filtered (σ = 2) along all axes."""
     return gaussian_filter(scale * np.random.randn(*x.shape), 2)
 
 
 def iid_noise_like(x: np.ndarray, scale: float) -> np.ndarray:
-    """White Gaussian noise of the shape of `x` and amplitude `scale`."""
+    """Return white Gaussian noise with the shape of `x` and standard deviation `scale`."""
     return scale * np.random.randn(*x.shape)
 
 
@@ -69,9 +69,9 @@ def transform(x: np.ndarray, y: np.ndarray, args: Any, eps: float = 1e-8) -> tup
     Args:
         x: the template `(length,)`.
         y: its time axis `(length,)`.
-        args: `padding`, `template_len`, `scale_coeff`, `max_translation`, `corr_noise_scale`, `iid_noise_scale`,
-            `shear_scale` and `final_seq_length`, by attribute.
-        eps: added to the template, so that zeros of its own are told from the padding's.
+        args: has the attributes `padding`, `template_len`, `scale_coeff`, `max_translation`, `corr_noise_scale`,
+            `iid_noise_scale`, `shear_scale` and `final_seq_length`.
+        eps: added to the template, which tells its own zeros from the padding's.
 
     Returns:
         The example and its time axis, each `(final_seq_length,)`.

@@ -1,4 +1,4 @@
-"""Seeds, pickles and pictures, under the names of the reference package's module."""
+"""Seeds, pickles and plots, with the names of the reference package's module."""
 
 import os
 import random
@@ -15,7 +15,7 @@ N_PANELS = 10
 
 
 class ObjectView:
-    """A dictionary by attribute: what is set on the view is set in the dictionary.
+    """A view of a dictionary's items as attributes; setting an attribute sets the item.
 
     >>> view = ObjectView({"seed": 42})
     >>> view.seed = 43
@@ -26,65 +26,69 @@ class ObjectView:
     def __init__(self, d: dict[str, Any]) -> None:
         self.__dict__ = d
 
-    def __getattr__(self, name: str) -> Any:  # only for what is missing; type checkers learn that anything may be there
+    def __getattr__(
+        self, name: str
+    ) -> Any:  # called for missing attributes only; tells type checkers that any may exist
         raise AttributeError(f"{name!r} is missing; there are {', '.join(map(str, vars(self))) or 'no attributes'}")
 
 
 def set_seed(seed: int | None) -> None:
-    """Seed the global generators of Python and NumPy; None seeds them from the system."""
+    """Seed the global random generators of Python and NumPy; None takes the seed from the system."""
     random.seed(seed)
     np.random.seed(seed)
 
 
 def to_pickle(thing: Any, path: str | os.PathLike[str]) -> None:
-    """Save anything that pickles, atomically. Its NumPy arrays can be read under every NumPy.
+    """Pickle an object into a file, atomically; any version of NumPy reads its arrays.
 
     Warns:
-        UserWarning: if it holds what `from_pickle` refuses.
+        UserWarning: if `from_pickle` would refuse the file.
 
     Raises:
-        OSError: naming the path, if it cannot be written.
+        OSError: if the file cannot be written, naming the path.
     """
     content = pickles.dumps(thing)
-    if objection := pickles.objection(content):
-        warnings.warn(f"from_pickle will not read {path} back, pickle.load will: {objection}", stacklevel=2)
+    try:
+        pickles.loads(content)
+    except ValueError as error:
+        warnings.warn(f"from_pickle will not read {path} back, pickle.load will: {error}", stacklevel=2)
     pickles.write(path, content)
 
 
 def from_pickle(path: str | os.PathLike[str]) -> Any:
-    """Load NumPy arrays and Python's own containers and scalars from a pickle file; nothing in it is run.
+    """Load NumPy arrays and Python's own containers and scalars from a pickle file; run nothing.
 
     Raises:
-        FileNotFoundError: if there is none.
-        UnsafePickleError: (a ValueError) if it asks for anything else; see `flylab.compat.pickles.loads`.
-        UnreadablePickleError: (a ValueError) if it is truncated, damaged or no pickle.
+        FileNotFoundError: if there is no such file.
+        UnsafePickleError: if the file asks for any other object, see `flylab.compat.pickles.loads`; a ValueError.
+        UnreadablePickleError: if it is truncated, damaged or no pickle; a ValueError.
     """
     return pickles.load(path)
 
 
 def plot_signals(xs, t, labels=None, args=None, ratio=2.6, do_transform=False, dark_mode=False, zoom=1):
-    """Draw the first ten signals side by side, time downwards, and show them.
+    """Plot the first ten signals side by side, with time downwards, and show the figure.
 
     Args:
         xs: signals `(n, length)`.
         t: their time axis `(length,)`.
-        labels: one for each signal, as its title; by default none.
-        args: for `do_transform`, as `transform` takes them.
-        ratio: height of a panel, in widths.
-        do_transform: make an example from each signal first.
-        dark_mode: white dots on black in place of a black line.
-        zoom: the axes run from −zoom to zoom.
+        labels: titles of the signals; by default none.
+        args: arguments of `transform`, for `do_transform`.
+        ratio: a panel's height divided by its width.
+        do_transform: apply `transform` to each signal first.
+        dark_mode: plot white dots on black instead of a black line.
+        zoom: the axes' limits are −zoom and zoom.
 
     Returns:
         The matplotlib figure.
 
     Raises:
-        AssertionError: if `do_transform` has no `args`.
+        AssertionError: if `do_transform` is given without `args`.
     """
     import matplotlib.pyplot as plt
 
     if do_transform and args is None:
-        raise AssertionError("do_transform=True needs args, as get_dataset_args() gives them")
+        raise AssertionError("do_transform=True needs args; give get_dataset_args()")
     fig, axes = plt.subplots(1, N_PANELS, figsize=(1.5 * N_PANELS, 1.5 * ratio), dpi=60)
     for i, (ax, x) in enumerate(zip(axes, xs, strict=False)):
         x, time = transform(x, t, args) if do_transform else (x, t)
@@ -98,6 +102,6 @@ def plot_signals(xs, t, labels=None, args=None, ratio=2.6, do_transform=False, d
     fig.subplots_adjust(wspace=0, hspace=0)
     fig.tight_layout()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "FigureCanvasAgg is non-interactive")  # also where there is no screen
+        warnings.filterwarnings("ignore", "FigureCanvasAgg is non-interactive")  # where there is no screen
         plt.show()
     return fig

@@ -1,0 +1,54 @@
+"""Judge the claims of the study that made some results."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+
+import xarray as xr
+
+from flylab.results.claims import Verdict, judge
+from flylab.study.registry import get_study
+from flylab.study.study import Study
+
+
+@contextlib.contextmanager
+def understood(results: xr.Dataset) -> Iterator[None]:
+    """Turn any exception within a `with` block into a ValueError that names the results.
+
+    Results that something else than this version of the study made can raise nearly anything.
+    """
+    try:
+        yield
+    except Exception as error:
+        place = results.encoding.get("source") or f"the run {results.attrs.get('run')}"
+        raise ValueError(
+            f"{place} holds results that this flylab cannot make sense of ({type(error).__name__}: {str(error)[:200]});"
+            " run the study again"
+        ) from error
+
+
+def study_of(results: xr.Dataset) -> Study:
+    """Return the study that made the results.
+
+    Raises:
+        ValueError: if the results name no known study.
+    """
+    with understood(results):
+        return get_study(str(results.attrs.get("study", "(none)")))
+
+
+def verdicts(results: xr.Dataset) -> list[Verdict]:
+    """Return the verdict on every claim of the study that made `results`.
+
+    Raises:
+        ValueError: if the results name no known study, or are not as the study makes them.
+    """
+    study = study_of(results)
+    with understood(results):
+        presets = {name: study.conditions(protocol) for name, protocol in study.presets.items()}
+        return judge(study.claims, results, presets)
+
+
+def claims_json(verdicts: Sequence[Verdict]) -> str:
+    """Return verdicts as a JSON list of objects."""
+    return json.dumps([verdict._asdict() for verdict in verdicts], indent=2, ensure_ascii=False) + "\n"

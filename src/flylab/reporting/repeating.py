@@ -1,0 +1,30 @@
+"""The command line that repeats a run."""
+
+import json
+import shlex
+from typing import Any
+
+from flylab.base.config import plain
+from flylab.study.registry import get_study
+
+
+def repeat_command(attrs: dict[str, Any]) -> str:
+    """Return the command line that makes results with these attributes; its flags are what differs from the preset."""
+    study = get_study(attrs["study"])
+    protocol, preset = json.loads(attrs["protocol"]), plain(study.presets[attrs["preset"]])
+    words = ["flylab", "run", study.name.replace("_", "-"), attrs["preset"]]
+    for name, value in _flat(protocol).items():
+        if value != _flat(preset).get(name):
+            flag = name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+            else:
+                words += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
+
+
+def _flat(protocol: dict[str, Any]) -> dict[str, Any]:
+    flat = {name: value for name, value in protocol.items() if not isinstance(value, dict)}
+    for value in protocol.values():
+        flat |= value if isinstance(value, dict) else {}
+    return flat

@@ -1,0 +1,105 @@
+"""Tables and verdicts as text and as HTML: one renderer for each medium, shared by reports, notebooks and the app.
+
+`flylab.cli.terminal` prints them, with colours, on a terminal.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from flylab.results.claims import Verdict
+
+# white text on them has a contrast of at least 5 : 1, on light and dark pages
+VERDICT_COLOURS = {"supported": "#007A5A", "refuted": "#B94A00", "undecided": "#8A6100", "not tested": "#666666"}
+LEGEND = (
+    "Supported: the whole 95 % interval of the effect's mean over seeds lies inside the claim's region. "
+    "Refuted: it lies outside. Undecided: it straddles the border. "
+    "Study-wide: the same at the level 1 − 0.05/m for the m claims tested."
+)
+_CELL = "text-align: left; vertical-align: top; padding: .2em .8em; border-bottom: 1px solid #8884"
+_ONE_LINE = 30  # characters of a cell that is not broken into lines
+
+
+class Table(NamedTuple):
+    """A table of text.
+
+    Attributes:
+        title: a line above the table; may be empty.
+        columns: the columns' names.
+        rows: cells; the first of each row is its name. HTML shows a cell of type `markupsafe.Markup` unescaped.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def text_table(table: Table) -> str:
+    """Return a table as lines of text, the title first.
+
+    >>> print(text_table(Table("Accuracy (%)", ("network", "test"), [("MLP", "64.7 ± 1.0")])))
+    Accuracy (%)
+    network | test
+    MLP     | 64.7 ± 1.0
+    """
+    lines = [[*table.columns], *([*row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join([table.title, *(line.rstrip() for line in padded)])
+
+
+def html_table(table: Table) -> Markup:
+    """Return a table as HTML that needs no style sheet and scrolls sideways where it is too wide.
+
+    >>> "&lt;b&gt;" in html_table(Table("", ("a",), [("<b>",)]))
+    True
+    """
+    title = Markup("<p>{}</p>").format(table.title) if table.title else Markup()
+    head = Markup().join(_cell("th", column) for column in table.columns)
+    rows = (Markup().join(_cell("td", cell) for cell in row) for row in table.rows)
+    body = Markup().join(Markup("<tr>{}</tr>\n").format(row) for row in (head, *rows))
+    style = "border-collapse: collapse; font-size: .92em"
+    return Markup('{}<div style="overflow-x: auto"><table class="flylab-table" style="{}">\n{}</table></div>').format(
+        title, style, body
+    )
+
+
+def _cell(tag: str, content: str) -> Markup:
+    width = "white-space: nowrap" if len(escape(content).striptags()) <= _ONE_LINE else "min-width: 14em"
+    return Markup(f'<{tag} style="{_CELL}; {width}">{{}}</{tag}>').format(content)
+
+
+def html_verdict(word: str | None) -> Markup:
+    """Return a verdict in its colour; a dash for None.
+
+    >>> html_verdict(None)
+    Markup('–')
+    """
+    if word not in VERDICT_COLOURS:
+        return escape(word or "–")
+    style = f"background: {VERDICT_COLOURS[word]}; color: white; border-radius: .3em; padding: .05em .4em"
+    return Markup('<span style="{}; white-space: nowrap">{}</span>').format(style, word)
+
+
+def html_verdicts(verdicts: Sequence[Verdict]) -> Markup:
+    """Return verdicts as a table in HTML."""
+    columns = ("claim", "source", "published", "region", "effect (95 % interval)", "verdict", "study-wide")
+    rows = []
+    for verdict in verdicts:
+        notes = Markup().join(Markup("<br><small>{}</small>").format(note) for note in verdict.notes)
+        claim = Markup("<b>{}</b><br>{}{}").format(verdict.id, verdict.statement, notes)
+        words = map(html_verdict, (verdict.verdict, verdict.verdict_adjusted))
+        rows.append((claim, verdict.source, verdict.published, verdict.region_and_unit, verdict.measured, *words))
+    return html_table(Table("", columns, rows))
+
+
+def text_verdicts(verdicts: Sequence[Verdict]) -> str:
+    """Return verdicts as lines of text."""
+    columns = ("claim", "published", "region", "effect (95 % interval)", "verdict", "study-wide")
+    rows = [
+        (verdict.id, verdict.published, verdict.region_and_unit, verdict.measured, verdict.verdict or "–",
+         verdict.verdict_adjusted or "–")
+        for verdict in verdicts
+    ]  # fmt: skip
+    return text_table(Table("Claims", columns, rows))
