@@ -10,6 +10,7 @@ import xarray as xr
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from flylab.base.units import axis
 from flylab.data.mnist1d import MNIST1D
@@ -87,6 +88,13 @@ def bar_lengths(intervals: Sequence[Interval]) -> np.ndarray | None:
     """Return the lengths of error bars below and above each mean, `(2, n)`; None if there is a single seed."""
     lengths = np.array([(value.mean - value.low, value.high - value.mean) for value in intervals]).reshape(-1, 2).T
     return None if np.isnan(lengths).any() else lengths
+
+
+def plain_ticks(ax: Axes, at: Sequence[float] | None = None) -> None:
+    """Label a logarithmic x axis with plain numbers: 1, 2, 5, 10, …, or those in `at`."""
+    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if at is None else FixedLocator(at))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:
