@@ -230,7 +230,7 @@ class Row(NamedTuple):
         n_seeds: number of seeds.
         n_train: number of training examples.
         by_size: accuracy by the size of smaller training sets.
-        robustness: points lost with a data parameter doubled in the test, by data parameter.
+        robustness: points lost with a data parameter raised in the test (see `doubled`), by data parameter.
     """
 
     model: str
@@ -332,9 +332,9 @@ def table_of(rows: Sequence[Row], title: str) -> Table:
 
 
 def details(row: Row) -> Table:
-    """Tabulate one model's accuracy with fewer examples and its loss where the test doubles a data parameter."""
+    """Tabulate one model's accuracy with fewer examples and its loss where the test raises a data parameter."""
     sizes = [(f"{n} training examples", interval_text(value) + " %") for n, value in row.by_size.items()]
-    losses = [(f"{name} doubled", interval_text(value) + " points lost") for name, value in row.robustness.items()]
+    losses = [(f"{name} raised", interval_text(value) + " points lost") for name, value in row.robustness.items()]
     return Table(row.title, ("", ""), [*sizes, *losses])
 
 
