@@ -210,7 +210,7 @@ def test_predictions_and_labels_belong_together(done):
 def test_table_and_figure_show_every_data_set(done):
     rows = [row[0] for row in STUDY.table(done.results).rows]
     assert {"CNN, plain", "MNIST: CNN, plain", "MNIST: CNN, shuffled", "scikit-learn's digits: MLP, plain",
-            "MNIST: support vector machine, plain, divided anew"} <= set(rows)  # fmt: skip
+            "MNIST: RBF-SVM, plain, divided anew"} <= set(rows)  # fmt: skip
     assert [row.partition(":")[0] for row in rows if "spread" in row] == ["MNIST-1D", "scikit-learn's digits", "MNIST"]
     panels = STUDY.figure(done.results).axes
     assert len(panels) == 3
@@ -303,7 +303,7 @@ def test_damaged_files_are_refused_likewise(mnist, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_from_the_command_line(mnist, tmp_path, capsys):
-    words = ["run", "architectures", *TINY_WORDS, "--n-seeds", "1", "--dataset", "mnist", "--data-dir", str(mnist)]
+    words = ["run", "architectures", *TINY_WORDS, "--dataset", "mnist", "--data-dir", str(mnist)]
     words += ["--image-n-train", "300", "--out", str(tmp_path)]
     assert main(words) == 0
     assert "MNIST: spread" in capsys.readouterr().out

@@ -125,7 +125,7 @@ def test_smoke_has_a_table_a_figure_and_rows(run_):
 def test_fewer_examples_are_the_first_of_all(run_):
     splits = published(TINY.data)
     forest = run_.results.sel(model="forest", arrangement="plain", n_train=100, seed=0)
-    theirs = seeded(continuum.CLASSIFIERS["forest"](), 0).fit(splits.train.x[:100], splits.train.y[:100])
+    theirs = seeded(continuum.CLASSIFIERS["forest"].build(), 0).fit(splits.train.x[:100], splits.train.y[:100])
     np.testing.assert_array_equal(forest.prediction, theirs.predict(splits.test.x))
 
 

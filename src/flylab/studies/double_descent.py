@@ -286,7 +286,7 @@ def power(results: xr.Dataset, treatment: str, measure: str, of: str) -> xr.Data
 
 
 def level(results: xr.Dataset, treatment: str, measure: str, outputs_count: bool) -> xr.DataArray:
-    """Return the mean of log₂(threshold / n), or of log₂(threshold / (n·K)), over the design; NaN as in `power`."""
+    """Return the mean over the design of log₂ of the threshold over n (or n·K), over `seed`; NaN as in `power`."""
     places = threshold(results, treatment, measure)
     expected = places.n_train * (places.n_outputs if outputs_count else 1)
     return np.log2(places / expected).mean(("n_train", "n_outputs"), skipna=False)
