@@ -100,7 +100,7 @@ def _():
 @app.cell
 def _(model, out, preset):
     evaluation = flylab.evaluate(model, name="strokes", preset=preset.value, out=out)
-    notebook.figure(continuum.drawn(evaluation.rows, highlighted="strokes"), "your model among flylab's models")
+    notebook.figure(continuum.figure_of(evaluation.rows, highlighted="strokes"), "your model among flylab's models")
     return (evaluation,)
 
 

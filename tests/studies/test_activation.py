@@ -1,4 +1,4 @@
-"""Metalearning an activation: what is tested is unseen and paired; what the effects make of known results."""
+"""Metalearning an activation: tests on unseen, paired data, and effects on known results."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ KEY = jax.random.key(0)
 
 
 def made_up(accuracies, slope, n_seeds=4):
-    """Test and validation accuracy by activation and rate; the rest follows."""
+    """Return results with these test and validation accuracies by activation and rate."""
     names, rates = list(accuracies), [0.003, 0.01]
     values = np.array([[accuracies[name][rate] for rate in rates] for name in names])
     noise = 0.1 * np.arange(n_seeds)
@@ -39,44 +39,45 @@ def made_up(accuracies, slope, n_seeds=4):
 
 
 def verdicts(results):
-    return {one.id: one.verdict for one in judge(STUDY.claims, results, {"quick": []})}
+    return {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": []})}
 
 
 def test_claims_on_known_results():
     """A fixed rate flatters: at its own best rate a usual function may catch up."""
     usual = {name: {0.003: 62.0, 0.01: 50.0} for name in study.USUAL}
     accuracies = {"learned": {0.003: np.nan, 0.01: 60.0}, **usual}
-    found = made_up(accuracies, np.array([1.0, 2, -1, -1, 3]))
-    assert study.best_rate(found, "relu") == 0.003
-    assert study.best_rate(found, "learned") == 0.01
-    assert study.n_extrema(found).values.tolist() == [2, 2, 2, 2]
-    got = verdicts(found)
+    results = made_up(accuracies, np.array([1.0, 2, -1, -1, 3]))
+    assert study.best_rate(results, "relu") == 0.003
+    assert study.best_rate(results, "learned") == 0.01
+    assert study.n_extrema(results).values.tolist() == [2, 2, 2, 2]
+    by_id = verdicts(results)
     supported = {"beats-relu", "beats-elu", "beats-swish", "train-loss.last", "train-loss.all", "shape"}
-    assert {name for name, verdict in got.items() if verdict == "supported"} == supported
-    assert {name for name, verdict in got.items() if verdict == "refuted"} == set(got) - supported
+    assert {name for name, verdict in by_id.items() if verdict == "supported"} == supported
+    assert {name for name, verdict in by_id.items() if verdict == "refuted"} == set(by_id) - supported
     assert verdicts(made_up(accuracies, np.array([1.0, 2, 3])))["shape"] == "refuted"
 
 
 def test_tests_are_paired_and_unseen():
     """Every function is tested on the same data and initial weights, none of which metalearning saw."""
     protocol = replace(SMOKE, n_steps=6, window=3)
-    one, other = (study.run(protocol, {"activation": name}, [0, 1], key=KEY) for name in ("relu", "gelu"))
-    assert one.test_accuracy.dims == ("seed", "learning_rate", "step")
+    relu, gelu = (study.run(protocol, {"activation": name}, [0, 1], key=KEY) for name in ("relu", "gelu"))
+    assert relu.test_accuracy.dims == ("seed", "learning_rate", "step")
     assert study.UNSEEN > 1000 + 2 * 10_000
-    xr.testing.assert_identical(study.run(protocol, {"activation": "relu"}, [1], key=KEY).sel(seed=1), one.sel(seed=1))
-    assert (one.loss_all != other.loss_all).all()
+    alone = study.run(protocol, {"activation": "relu"}, [1], key=KEY)
+    xr.testing.assert_identical(alone.sel(seed=1), relu.sel(seed=1))
+    assert (relu.loss_all != gelu.loss_all).all()
 
 
 @pytest.mark.slow
 def test_metalearning_moves_the_function_and_keeps_its_weights():
-    found = study.run(SMOKE, {"activation": "learned"}, [0, 1], key=KEY)
-    assert found.stage.values.tolist() == [0, 1, 3]
-    first, last = (found.value.isel(stage=i) for i in (0, -1))
+    results = study.run(SMOKE, {"activation": "learned"}, [0, 1], key=KEY)
+    assert results.stage.values.tolist() == [0, 1, 3]
+    first, last = (results.value.isel(stage=i) for i in (0, -1))
     assert (first != last).any("x").all()
     assert (first.isel(seed=0) != first.isel(seed=1)).any()
-    weights = {name: found[f"weight_{name}"].sel(seed=1).values for name in "wbvc"}
+    weights = {name: results[f"weight_{name}"].sel(seed=1).values for name in "wbvc"}
     np.testing.assert_allclose(learnable(weights, study.X.astype(np.float32)), last.sel(seed=1), rtol=1e-4, atol=1e-5)
-    assert found.test_accuracy.learning_rate.values.tolist() == [SMOKE.learning_rate]
+    assert results.test_accuracy.learning_rate.values.tolist() == [SMOKE.learning_rate]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,6 @@ def test_bad_values_are_refused(changes, message):
 @pytest.mark.slow
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", SMOKE, tmp_path)
-    assert [one.verdict for one in judge(STUDY.claims, run.results, {})] == [None] * len(STUDY.claims)
+    assert [verdict.verdict for verdict in judge(STUDY.claims, run.results, {})] == [None] * len(STUDY.claims)
     assert len(STUDY.table(run.results).rows) == 9
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")

@@ -1,4 +1,4 @@
-"""Architectures: its claims on made-up results, and small runs with image data sets, missing ones among them."""
+"""Architectures: claims on made-up results, and small runs with image data sets, some of which are missing."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ TINY_WORDS = ["smoke", "--n-seeds", "2", "--n-steps", "20", "--eval-every", "10"
 
 @pytest.fixture
 def mnist(tmp_path):
-    """A folder for `data_dir`: a small set of MNIST's format, 8×8 pixels, from scikit-learn's digits."""
+    """Write scikit-learn's digits, 8×8 pixels, in MNIST's format, and return the folder for `data_dir`."""
     return write_mnist(tmp_path / "data")
 
 
@@ -43,22 +43,22 @@ def write_mnist(folder, name="mnist", seed=0):
     return folder
 
 
-def results_of(**accuracies):
-    """Made-up results: test accuracies (one per seed) by `dataset__model` or `dataset__model__arm`."""
+def results_of(**accuracy_by_place):
+    """Return results with these test accuracies (one per seed) by `dataset__model` or `dataset__model__source`."""
     conditions, values = [], []
-    for place, accuracy in accuracies.items():
+    for place, accuracy in accuracy_by_place.items():
         dataset, model, source = (*place.split("__"), "published")[:3]
         conditions.append({"dataset": dataset, "model": model, "arrangement": "plain", "source": source})
         values.append(accuracy)
     coords = {name: list(dict.fromkeys(condition[name] for condition in conditions)) for name in conditions[0]}
-    found = xr.DataArray(
+    accuracies = xr.DataArray(
         np.full((*map(len, coords.values()), len(values[0]), 1), np.nan, np.float32),
         coords | {"seed": range(len(values[0])), "step": [100]},
     )
     for condition, value in zip(conditions, values, strict=True):
-        found.loc[condition] = np.array(value)[:, None]
-    both = {"test_accuracy": found, "train_accuracy": found, "valid_accuracy": found}
-    return xr.Dataset(both).assign_attrs(study="architectures", preset="quick", run="r")
+        accuracies.loc[condition] = np.array(value)[:, None]
+    variables = dict.fromkeys(("test_accuracy", "train_accuracy", "valid_accuracy"), accuracies)
+    return xr.Dataset(variables).assign_attrs(study="architectures", preset="quick", run="r")
 
 
 def verdicts(results):
@@ -76,22 +76,22 @@ CIFAR10 = {"cifar10__cnn": [65, 66, 64], "cifar10__mlp": [50, 51, 50], "cifar10_
 
 
 def test_image_claims_where_the_data_are_there():
-    found = verdicts(results_of(**SIGNALS, **DIGITS, **MNIST, **FASHION, **CIFAR10))
+    by_id = verdicts(results_of(**SIGNALS, **DIGITS, **MNIST, **FASHION, **CIFAR10))
     for name, effect in (
         ("discriminates", np.mean([63 - 35, 62 - 35, 62 - 36])), ("fashion-harder", np.mean([9, 9, 9.2])),
         ("cifar-discriminates", np.mean([14, 14.1, 12.9])), ("sklearn-easy", 98.5),
     ):  # fmt: skip
-        assert found[name].effect == pytest.approx(effect, abs=1e-3), name
-        assert found[name].verdict == "supported"
-        assert found[name].n_seeds == 3
+        assert by_id[name].effect == pytest.approx(effect, abs=1e-3), name
+        assert by_id[name].verdict == "supported"
+        assert by_id[name].n_seeds == 3
 
 
 def test_image_claims_can_be_refuted():
     easy = {name.replace("mnist__", "fashion_mnist__"): value for name, value in MNIST.items()}
     hard = {name: [value - 40 for value in values] for name, values in MNIST.items() if "logistic" in name}
-    found = verdicts(results_of(**SIGNALS, digits__svm__fresh=[90, 91, 90], **{**MNIST, **hard}, **easy, **CIFAR10))
+    by_id = verdicts(results_of(**SIGNALS, digits__svm__fresh=[90, 91, 90], **{**MNIST, **hard}, **easy, **CIFAR10))
     for name, word in (("discriminates", "refuted"), ("sklearn-easy", "refuted"), ("fashion-harder", "supported")):
-        assert found[name].verdict == word, name
+        assert by_id[name].verdict == word, name
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_image_claims_can_be_refuted():
     ids=["none", "mnist", "fashion"],
 )  # fmt: skip
 def test_where_they_are_not_the_flag_is_named(more, untested):
-    found = verdicts(results_of(**SIGNALS, **DIGITS, **more))
+    by_id = verdicts(results_of(**SIGNALS, **DIGITS, **more))
     for name, flag in untested.items():
-        assert (found[name].verdict, found[name].note) == ("not tested", f"needs --dataset {flag}")
-    assert found["sklearn-easy"].verdict == "supported"
-    assert found["spatial-gap"].verdict == "supported"
+        assert (by_id[name].verdict, by_id[name].note) == ("not tested", f"needs --dataset {flag}")
+    assert by_id["sklearn-easy"].verdict == "supported"
+    assert by_id["spatial-gap"].verdict == "supported"
 
 
 def test_results_made_when_there_was_one_data_set_are_still_read():
@@ -119,7 +119,7 @@ def test_results_made_when_there_was_one_data_set_are_still_read():
     assert architectures.compared(old) == ["mnist1d"]
 
 
-# ── protocol and conditions ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── protocol and conditions ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def conditions_of(**changes):
@@ -134,7 +134,7 @@ def test_mnist1d_is_always_among_the_data_sets():
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"dataset": ("mnits",)}, "dataset[0]='mnits' must be one of mnist1d, digits, mnist"),
         ({"image_n_train": 0}, "image_n_train=0"),
@@ -142,13 +142,13 @@ def test_mnist1d_is_always_among_the_data_sets():
         ({"image_eval_every": 0}, "image_eval_every=0"),
     ],
 )
-def test_refuses(changes, says):
-    with pytest.raises(ValueError, match=re.escape(says)):
+def test_refuses(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         protocol_of(STUDY, "smoke", **changes)
 
 
 def test_digits_references_are_in_every_run():
-    """So that `sklearn-easy` is decided; networks learn them only where asked for."""
+    """The claim `sklearn-easy` needs them; networks learn digits only if they are chosen."""
     models = [condition["model"] for condition in conditions_of() if condition["dataset"] == "digits"]
     assert models == ["neighbours", "sklearn_logistic", "svm"]
     models = [condition["model"] for condition in conditions_of(dataset="digits") if condition["dataset"] == "digits"]
@@ -197,20 +197,20 @@ def test_networks_and_references_learn_images(done):
 
 @pytest.mark.slow
 def test_predictions_and_labels_belong_together(done):
-    """Also where test sets have different lengths: what is missing is 255."""
+    """Missing labels and predictions are 255 where test sets have different lengths."""
     results = done.results
     for dataset, n in (("mnist1d", 100), ("digits", 397), ("mnist", 397)):
-        own = results.sel(dataset=dataset, model="cnn", arrangement="plain", source="published")
-        assert (own.label[:, n:] == 255).all()
-        right = (own.label == own.prediction)[:, :n].mean("example") * 100
-        np.testing.assert_allclose(right, own.test_accuracy.isel(step=-1), atol=1e-3)
+        cnn = results.sel(dataset=dataset, model="cnn", arrangement="plain", source="published")
+        assert (cnn.label[:, n:] == 255).all()
+        accuracy = (cnn.label == cnn.prediction)[:, :n].mean("example") * 100
+        np.testing.assert_allclose(accuracy, cnn.test_accuracy.isel(step=-1), atol=1e-3)
 
 
 @pytest.mark.slow
 def test_table_and_figure_show_every_data_set(done):
     rows = [row[0] for row in STUDY.table(done.results).rows]
     assert {"CNN, plain", "MNIST: CNN, plain", "MNIST: CNN, shuffled", "scikit-learn's digits: MLP, plain",
-            "MNIST: support vector machine, plain, divided anew"} <= set(rows)  # fmt: skip
+            "MNIST: RBF-SVM, plain, divided anew"} <= set(rows)  # fmt: skip
     assert [row.partition(":")[0] for row in rows if "spread" in row] == ["MNIST-1D", "scikit-learn's digits", "MNIST"]
     panels = STUDY.figure(done.results).axes
     assert len(panels) == 3
@@ -229,7 +229,7 @@ def test_without_images_table_and_figure_are_as_before(done):
 @pytest.mark.slow
 def test_mnist1d_has_the_same_bits_beside_images(done, tmp_path):
     alone = execute(STUDY, "smoke", protocol_of(STUDY, "smoke", **TINY), tmp_path).results
-    ours, theirs = (found.sel(dataset="mnist1d") for found in (alone, done.results))
+    ours, theirs = (results.sel(dataset="mnist1d") for results in (alone, done.results))
     for name in ours.data_vars:
         expected = theirs[name].isel(example=slice(100)) if "example" in theirs[name].dims else theirs[name]
         xr.testing.assert_identical(ours[name].isel(example=slice(100)) if "example" in ours[name].dims else ours[name],
@@ -240,11 +240,12 @@ def test_mnist1d_has_the_same_bits_beside_images(done, tmp_path):
 
 
 def names(protocol, folder):
-    return {(s.condition["dataset"], s.condition["model"], s.seed, s.condition["arrangement"], s.condition["source"]): s.path.name
-            for s in plan(STUDY, protocol, folder)}  # fmt: skip
+    axes = ("dataset", "model", "arrangement", "source")
+    members = plan(STUDY, protocol, folder)
+    return {(*(member.condition[axis] for axis in axes), member.seed): member.path.name for member in members}
 
 
-def test_shards_are_named_by_the_images_themselves(mnist, tmp_path):
+def test_members_are_named_by_the_images_themselves(mnist, tmp_path):
     protocol = protocol_of(STUDY, "smoke", dataset="mnist", data_dir=str(mnist), **TINY)
     before = names(protocol, tmp_path)
     for path in (mnist / "mnist").iterdir():  # unpacked they are the same images
@@ -265,29 +266,29 @@ def test_missing_files_are_refused_before_anything_is_trained_or_written(tmp_pat
     monkeypatch.chdir(tmp_path)
     words = ["run", "architectures", *TINY_WORDS, "--dataset", "mnist", "--data-dir", str(tmp_path / "nowhere")]
     assert main(words) == 2
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1
-    assert "mnist lacks train-images-idx3-ubyte.gz" in said
-    assert "https://ossci-datasets" in said
-    assert str(tmp_path / "nowhere/mnist") in said
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "mnist lacks train-images-idx3-ubyte.gz" in error
+    assert "https://ossci-datasets" in error
+    assert str(tmp_path / "nowhere/mnist") in error
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(MissingImagesError):
         execute(STUDY, "smoke", protocol_of(STUDY, "smoke", dataset="cifar10", data_dir=str(tmp_path)), tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["--dataset", "digits", "--image-n-train", "5000"], "digits has 1797 examples"),
         (["--dataset", "mnits"], "mnits"),
     ],
 )
-def test_other_bad_input_is_refused_likewise(words, says, tmp_path, monkeypatch, capsys):
+def test_other_bad_input_is_refused_likewise(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["run", "architectures", *TINY_WORDS, *words]) == 2
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1
-    assert says in said
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert message in error
     assert list(tmp_path.iterdir()) == []
 
 
@@ -302,14 +303,14 @@ def test_damaged_files_are_refused_likewise(mnist, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_from_the_command_line(mnist, tmp_path, capsys):
-    words = ["run", "architectures", *TINY_WORDS, "--n-seeds", "1", "--dataset", "mnist", "--data-dir", str(mnist)]
+    words = ["run", "architectures", *TINY_WORDS, "--dataset", "mnist", "--data-dir", str(mnist)]
     words += ["--image-n-train", "300", "--out", str(tmp_path)]
     assert main(words) == 0
     assert "MNIST: spread" in capsys.readouterr().out
     (folder,) = (tmp_path / "architectures").iterdir()
-    found = {claim["id"]: claim for claim in json.loads((folder / "claims.json").read_text())}
-    assert found["discriminates"]["effect"] is not None
-    assert found["fashion-harder"]["effect"] is None
+    by_id = {claim["id"]: claim for claim in json.loads((folder / "claims.json").read_text())}
+    assert by_id["discriminates"]["effect"] is not None
+    assert by_id["fashion-harder"]["effect"] is None
     page = (folder / "report.html").read_text()
     for flag in (f"--data-dir {mnist} ", "--dataset mnist1d mnist ", "--image-n-train 300"):
         assert flag in page

@@ -1,4 +1,4 @@
-"""The continuum of spatial priors: score and claims of known results, the protocol, and a short run of all of it."""
+"""The continuum of spatial priors: score and claims on known results, the protocol, and a short run."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ DATA_PARAMS = ["none", *continuum.DOUBLED]
 
 
 def made_up(accuracies, n_seeds=4, sizes=(4000,)):
-    """Last accuracies (plain, shuffled) by model; all seeds are alike but for a level, which pairing cancels."""
+    """Return results with these last accuracies (plain, shuffled) by model; seeds differ by a level, which cancels."""
     names = list(accuracies)
     values = np.full((len(names), 2, len(sizes), n_seeds, 1), np.nan)
     level = 0.5 * np.arange(n_seeds)[:, None]
@@ -30,11 +30,11 @@ def made_up(accuracies, n_seeds=4, sizes=(4000,)):
         values[i, 1, -1] = accuracies[name][1] + level
     robust = np.full((len(names), 2, len(sizes), n_seeds, len(DATA_PARAMS)), np.nan)
     robust[:, 0, -1] = 80 - 3 * np.arange(len(DATA_PARAMS))
-    one = np.full((len(names), 2, len(sizes), n_seeds), 410.0)
+    number = np.full((len(names), 2, len(sizes), n_seeds), 410.0)
     dims = ("model", "arrangement", "n_train", "seed")
     return xr.Dataset(
         {"test_accuracy": ((*dims, "step"), values), "robust_accuracy": ((*dims, "data_param"), robust),
-         "n_params": (dims, one), "flops": (dims, one)},
+         "n_params": (dims, number), "flops": (dims, number)},
         {"model": names, "arrangement": ["plain", "shuffled"], "n_train": list(sizes), "seed": range(n_seeds),
          "step": [6000], "data_param": DATA_PARAMS},
         {"preset": "quick", "study": "continuum", "run": "r"},
@@ -57,7 +57,7 @@ def test_the_score_is_0_at_the_mlp_and_1_at_the_cnn():
 def test_the_score_is_paired_by_seed():
     results = made_up(KNOWN)
     noise = xr.DataArray([0.0, 5.0, -5.0, 1.0], dims="seed")
-    shuffled = results.test_accuracy.sel(arrangement=["shuffled"]) - noise  # of all models: it costs all the same
+    shuffled = results.test_accuracy.sel(arrangement=["shuffled"]) - noise  # costs all models the same
     both = xr.concat([results.test_accuracy.sel(arrangement=["plain"]), shuffled], "arrangement")
     np.testing.assert_allclose(continuum.score(results.assign(test_accuracy=both), "local"), [17 / 36] * 4)
 
@@ -70,15 +70,15 @@ def test_without_a_difference_between_the_ends_there_is_no_score():
 
 
 def test_verdicts_of_known_results():
-    found = {one.id: one.verdict for one in judge(STUDY.claims, made_up(KNOWN), {})}
-    assert {name: word for name, word in found.items() if word != "not tested"} == {
+    words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, made_up(KNOWN), {})}
+    assert {name: word for name, word in words.items() if word != "not tested"} == {
         "between-ticket": "refuted", "between-local": "supported", "moderate-ticket": "refuted",
         "moderate-local": "supported", "equivariant-resnet": "supported", "equivariant-bag": "refuted",
         "none-logistic": "refuted", "none-svm": "supported", "deeper": "refuted", "sharing": "supported",
     }  # fmt: skip
 
 
-def test_rows_sort_by_score_and_say_what_is_known():
+def test_rows_sort_by_score_and_hold_the_measurements():
     rows = continuum.rows(made_up(KNOWN, sizes=(500, 4000)))
     assert [row.model for row in rows][:4] == ["resnet", "cnn", "local", "logistic"]
     assert rows[0].by_size[500].mean == pytest.approx(93.75)
@@ -100,7 +100,7 @@ def test_refuses(changes, message):
         replace(STUDY.presets["quick"], **changes)
 
 
-def test_the_ends_are_always_there():
+def test_mlp_and_cnn_are_always_included():
     assert continuum.Protocol(models=("svm",)).models == ("mlp", "cnn", "svm")
     assert set(TINY.models) == {"mlp", "cnn", "logistic", "local", "ticket", "forest"}
 
@@ -125,7 +125,7 @@ def test_smoke_has_a_table_a_figure_and_rows(run_):
 def test_fewer_examples_are_the_first_of_all(run_):
     splits = published(TINY.data)
     forest = run_.results.sel(model="forest", arrangement="plain", n_train=100, seed=0)
-    theirs = seeded(continuum.CLASSIFIERS["forest"](), 0).fit(splits.train.x[:100], splits.train.y[:100])
+    theirs = seeded(continuum.CLASSIFIERS["forest"].build(), 0).fit(splits.train.x[:100], splits.train.y[:100])
     np.testing.assert_array_equal(forest.prediction, theirs.predict(splits.test.x))
 
 
@@ -133,32 +133,32 @@ def test_fewer_examples_are_the_first_of_all(run_):
 def test_a_seed_is_the_same_alone(run_):
     condition = {"model": "local", "arrangement": "shuffled", "n_train": 200}
     alone = STUDY.run(TINY, condition, [1], key=jax.random.key(0))
-    there = run_.results.sel(**condition, seed=[1])
-    np.testing.assert_array_equal(alone.test_accuracy, there.test_accuracy.sel(step=alone.step))
+    among_others = run_.results.sel(**condition, seed=[1])
+    np.testing.assert_array_equal(alone.test_accuracy, among_others.test_accuracy.sel(step=alone.step))
 
 
 @pytest.mark.slow
 def test_fresh_data_differ_by_seed_and_are_shared_by_models():
     protocol = replace(TINY, fresh_data=True, models=("mlp", "cnn"))
-    one, two = (
+    mlp, forest = (
         STUDY.run(protocol, {"model": name, "arrangement": "plain", "n_train": 200}, [0, 1], key=jax.random.key(0))
         for name in ("mlp", "forest")
     )
-    np.testing.assert_array_equal(one.label, two.label)
-    assert (one.label[0] != one.label[1]).any()
+    np.testing.assert_array_equal(mlp.label, forest.label)
+    assert (mlp.label[0] != mlp.label[1]).any()
 
 
-def test_turned_data_are_harder_in_one_way_and_standardised_as_usual():
-    tests = continuum.turned(MNIST1D())
+def test_doubled_data_are_harder_in_one_way_and_standardised_as_usual():
+    tests = continuum.doubled(MNIST1D())
     assert list(tests) == DATA_PARAMS
     assert tests["none"].x.shape == (2000, 40)
     assert tests["none"].x.std() == pytest.approx(1, abs=0.05)
     assert tests["corr_noise_scale"].x.std() > 1.2
-    for one in tests.values():
-        np.testing.assert_array_equal(one.y, tests["none"].y)
+    for test in tests.values():
+        np.testing.assert_array_equal(test.y, tests["none"].y)
 
 
-def test_the_committed_zoo_is_of_the_quick_protocol():
+def test_the_committed_reference_is_of_the_quick_protocol():
     reference = continuum.load_reference()
     assert reference.attrs["protocol"] == to_json(STUDY.presets["quick"])
     assert set(reference.model.values) == set(continuum.MODELS)
@@ -168,8 +168,8 @@ def test_the_committed_zoo_is_of_the_quick_protocol():
 
 
 @pytest.mark.slow
-def test_a_zoo_round_trip(run_, tmp_path):
+def test_a_reference_round_trip(run_, tmp_path):
     continuum.save_reference(run_.results, tmp_path / "reference.nc")
-    kept = continuum.load_reference(tmp_path / "reference.nc")
-    assert str(continuum.rows(kept)) == str(continuum.rows(run_.results))
+    loaded = continuum.load_reference(tmp_path / "reference.nc")
+    assert str(continuum.rows(loaded)) == str(continuum.rows(run_.results))
     assert (tmp_path / "reference.nc").stat().st_size < 100_000

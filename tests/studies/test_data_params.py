@@ -1,4 +1,4 @@
-"""Data parameters: the effects on made-up results, one program for all traced data parameters, and a short run of all of it."""
+"""Data parameters: effects on made-up results, one program for all traced data parameters, and a short run."""
 
 from dataclasses import replace
 
@@ -19,12 +19,12 @@ KEY = jax.random.key(0)
 
 
 def made_up(mlp, cnn, n_seeds=4):
-    """Test accuracies by data parameter and setting for both networks, alike in all seeds but for a level."""
-    settings = sorted({setting for found in mlp.values() for setting in found})
+    """Return results with these test accuracies by data parameter and setting; seeds differ by a level."""
+    settings = sorted({setting for by_setting in mlp.values() for setting in by_setting})
     values = np.full((len(mlp), 2, n_seeds, len(settings)), np.nan)
     for i, data_param in enumerate(mlp):
-        for j, found in enumerate((mlp[data_param], cnn[data_param])):
-            for setting, value in found.items():
+        for j, by_setting in enumerate((mlp[data_param], cnn[data_param])):
+            for setting, value in by_setting.items():
                 values[i, j, :, settings.index(setting)] = value + 0.1 * np.arange(n_seeds)
     coords = {"data_param": list(mlp), "model": ["mlp", "cnn"], "seed": range(n_seeds), "setting": settings}
     results = xr.Dataset({"test_accuracy": (tuple(coords), values)}, coords)
@@ -47,30 +47,30 @@ def test_effects_and_verdicts_of_known_results():
     np.testing.assert_allclose(data_params.slope(data_params.gap(results, "max_translation"), 10), [27 / 4.7] * 4)
     np.testing.assert_allclose(data_params._resolution(results, "mlp"), [10] * 4)  # beyond 40 points does not count
     np.testing.assert_allclose(data_params._resolution(results, "cnn"), [-3] * 4)
-    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {})}
-    found.pop("noise-white-mlp")  # neither: it is exactly 0
-    assert found == {
+    words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})}
+    words.pop("noise-white-mlp")  # undecided: the slope is 0 to rounding
+    assert words == {
         "gap-grows": "supported", "gap-without": "supported", "noise-smooth-mlp": "supported",
         "noise-smooth-cnn": "supported", "noise-white-cnn": "refuted", "resolution-mlp": "supported",
         "resolution-cnn": "refuted",
     }  # fmt: skip
 
 
-def test_what_a_preset_lacks_is_not_tested():
+def test_claims_without_conditions_are_not_tested():
     results = made_up({"max_translation": MLP["max_translation"]}, {"max_translation": CNN["max_translation"]})
     presets = {name: STUDY.conditions(protocol) for name, protocol in STUDY.presets.items()}
-    found = {one.id: one for one in judge(STUDY.claims, results, presets)}
-    assert found["noise-smooth-mlp"].note == "needs the preset quick or paper"
-    assert found["resolution-mlp"].note == "needs the preset paper"
+    by_id = {verdict.id: verdict for verdict in judge(STUDY.claims, results, presets)}
+    assert by_id["noise-smooth-mlp"].note == "needs the preset quick or paper"
+    assert by_id["resolution-mlp"].note == "needs the preset paper"
 
 
 def test_one_network_alone_has_no_gap():
     results = made_up(MLP, CNN).sel(model=["cnn"])
-    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {})}
-    assert found["gap-grows"] == found["gap-without"] == "not tested"
+    words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})}
+    assert words["gap-grows"] == words["gap-without"] == "not tested"
 
 
-def test_the_usual_value_is_always_among_a_knobs_values():
+def test_the_values_of_a_data_parameter_include_the_usual_one():
     protocol = replace(TINY, max_translations=(60, 1), data=replace(TINY.data, max_translation=30))
     assert protocol.settings("max_translation") == [1, 30, 60]
 
@@ -83,7 +83,7 @@ def test_a_network_tested_where_it_was_trained_has_the_accuracy_of_its_training_
     assert (results.robust_accuracy != results.test_accuracy).any()
 
 
-def test_all_traced_knobs_share_one_program(monkeypatch):
+def test_all_traced_data_params_share_one_program(monkeypatch):
     """Their grids have the same axes, so that only the first compiles."""
     grids = []
     real = data_params.train_members
@@ -96,12 +96,12 @@ def test_all_traced_knobs_share_one_program(monkeypatch):
     assert len({args[:3] for args in grids}) == 1  # objective, source and plan: equal and cached
 
 
-def test_the_number_of_training_examples_is_a_knob_like_any_other():
+def test_the_number_of_training_examples_is_a_data_parameter():
     few = replace(TINY, train_sizes=(100,), n_steps=30)
-    found = data_params.run(few, {"data_param": "n_train", "model": "mlp"}, [0], key=KEY).isel(seed=0)
-    assert found.setting.values.tolist() == [100, 200]
-    assert "robust_accuracy" not in found
-    assert found.test_accuracy[0] != found.test_accuracy[1]
+    results = data_params.run(few, {"data_param": "n_train", "model": "mlp"}, [0], key=KEY).isel(seed=0)
+    assert results.setting.values.tolist() == [100, 200]
+    assert "robust_accuracy" not in results
+    assert results.test_accuracy[0] != results.test_accuracy[1]
 
 
 def test_a_seed_is_the_same_alone():
@@ -139,6 +139,6 @@ def test_bad_values_are_refused(changes, message):
 def test_smoke_has_a_table_a_figure_and_claims(tmp_path, changes):
     run = execute(STUDY, "smoke", replace(TINY, **changes), tmp_path)
     verdicts = judge(STUDY.claims, run.results, {})
-    assert all(one.verdict is None and (changes or one.effect is not None) for one in verdicts)
+    assert all(verdict.verdict is None and (changes or verdict.effect is not None) for verdict in verdicts)
     assert STUDY.table(run.results).rows
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")

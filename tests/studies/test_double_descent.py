@@ -1,5 +1,6 @@
-"""Double descent: what its effects make of curves with known peaks, and a short run of all of it."""
+"""Double descent: effects on curves with known peaks, and a short run."""
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,7 +18,7 @@ WIDTHS = np.array(dd.WIDTHS)
 
 
 def results_of(treatment, test_error, train_error, test_loss=None, n_train=(4000,), n_outputs=(10,), n_seeds=4):
-    """Made-up results: functions of (number of parameters or width, n, k, seed), at a first and a last step."""
+    """Return results from functions of (numbers of parameters, n, k, seed), at a first and a last step."""
     sizes = (1, len(n_train), len(n_outputs), len(WIDTHS), n_seeds, 2)
     values = {name: np.full(sizes, 90.0) for name in ("test_error", "train_error", "test_loss", "train_loss")}
     params = np.empty(sizes[:-1])
@@ -33,17 +34,17 @@ def results_of(treatment, test_error, train_error, test_loss=None, n_train=(4000
     dims = ("treatment", "n_train", "n_outputs", "width", "seed", "step")
     coords = {"treatment": [treatment], "n_train": list(n_train), "n_outputs": list(n_outputs), "width": WIDTHS}
     data = {name: (dims, value) for name, value in values.items()} | {"n_params": (dims[:-1], params)}
-    found = xr.Dataset(data, coords | {"seed": range(n_seeds), "step": [0, 20000]})
-    return units.attach_units(found).assign_attrs(preset="paper", study="double_descent", run="r")
+    results = xr.Dataset(data, coords | {"seed": range(n_seeds), "step": [0, 20000]})
+    return units.attach_units(results).assign_attrs(preset="paper", study="double_descent", run="r")
 
 
 def hill(p, place, base=45.0, height=9.0):
-    """Falls, rises to `base + height` at `place` parameters, and falls again."""
+    """Return errors that fall, rise to `base + height` at `place` parameters, and fall again."""
     return base + 40 * np.exp(-p / 60) + height * np.exp(-(np.log(p / place) ** 2))
 
 
 def fit(p, place):
-    """A training error of 1 % at `place` parameters."""
+    """Return training errors that reach 1 % at `place` parameters."""
     return np.minimum(90, (place / p) ** 3)
 
 
@@ -60,11 +61,11 @@ def test_widths_are_the_notebooks():
 def test_curve_claims_on_a_known_curve():
     p47, p61 = (w * (52 + w) + 10 for w in (47, 61))
     results = results_of("mlp-noise", lambda p, n, k, s: hill(p, p47) + 0.1 * s, lambda p, n, k, s: fit(p, 0.99 * p61))
-    found = verdicts(results)
-    assert found["mlp-peak"].verdict == found["mlp-descent"].verdict == found["mlp-peak-place"].verdict == "supported"
-    assert found["mlp-peak-place"].effect == 47
-    assert found["zero-after-peak-mlp"].effect == pytest.approx(61 / 47)
-    assert found["cnn-peak"].verdict == "not tested"
+    by_id = verdicts(results)
+    assert by_id["mlp-peak"].verdict == by_id["mlp-descent"].verdict == by_id["mlp-peak-place"].verdict == "supported"
+    assert by_id["mlp-peak-place"].effect == 47
+    assert by_id["zero-after-peak-mlp"].effect == pytest.approx(61 / 47)
+    assert by_id["cnn-peak"].verdict == "not tested"
     rise = dd.rise(results, "mlp-noise")
     assert float(rise.peak.mean()) == pytest.approx(54.15, abs=0.1)
 
@@ -75,12 +76,12 @@ def test_without_a_rise_there_is_no_peak():
     def falls(p, n, k, seed):
         return 80 - 4 * np.log(p) + rng.normal(0, 0.2, len(p))
 
-    found = verdicts(results_of("mlp-clean", falls, lambda p, n, k, s: 20.0))
-    assert found["no-noise"].verdict == "supported"
-    found = verdicts(results_of("mlp-noise", falls, lambda p, n, k, s: 20.0))
-    assert found["mlp-peak"].verdict == "refuted"
-    assert found["zero-after-peak-mlp"].verdict == "undecided"  # never fitted: no value
-    assert found["zero-after-peak-mlp"].note == "none of 4 seeds gave a value"
+    by_id = verdicts(results_of("mlp-clean", falls, lambda p, n, k, s: 20.0))
+    assert by_id["no-noise"].verdict == "supported"
+    by_id = verdicts(results_of("mlp-noise", falls, lambda p, n, k, s: 20.0))
+    assert by_id["mlp-peak"].verdict == "refuted"
+    assert by_id["zero-after-peak-mlp"].verdict == "undecided"  # never fitted: no value
+    assert by_id["zero-after-peak-mlp"].note == "none of 4 seeds gave a value"
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2])
@@ -103,9 +104,8 @@ def test_threshold_claims_recover_a_known_law(way, curve, loss, law):
     test_error, test_loss = peak.get("test_error", lambda p, n, k, s: 90.0), peak.get("test_loss")
     treatment = f"{way}-{loss}"
     results = results_of(treatment, test_error, lambda p, n, k, s: fit(p, 2 * law(n, k)), test_loss, **DESIGN)
-    found = {name: one for name, one in verdicts(results).items() if name.startswith(f"{loss}-threshold.{way}.")}
-    assert len(found) == 3
-    assert {one.verdict for one in found.values()} == {"supported"}
+    words = [v.verdict for name, v in verdicts(results).items() if name.startswith(f"{loss}-threshold.{way}.")]
+    assert words == ["supported"] * 3
     by_error = dd.threshold(results, treatment, "error")
     assert float(by_error.sel(n_train=1000, n_outputs=5, seed=0)) == pytest.approx(2 * law(1000, 5), rel=0.1)
     assert float(dd.power(results, treatment, "error", "n_train").mean()) == pytest.approx(1, abs=0.05)
@@ -119,11 +119,11 @@ def test_a_threshold_beyond_the_widths_leaves_the_claims_undecided():
                          lambda p, n, k, s: hill(p, 5 * n * k), **DESIGN)  # fmt: skip
     assert np.isnan(dd.threshold(results, "random-mse", "peak").sel(n_train=4000, n_outputs=10)).all()
     assert not np.isnan(dd.threshold(results, "random-mse", "peak").sel(n_train=500, n_outputs=2)).any()
-    found = verdicts(results)["mse-threshold.random.n"]
-    assert (found.verdict, found.note) == ("undecided", "none of 4 seeds gave a value")
+    verdict = verdicts(results)["mse-threshold.random.n"]
+    assert (verdict.verdict, verdict.note) == ("undecided", "none of 4 seeds gave a value")
 
 
-def test_cells_and_labels_of_the_arms():
+def test_conditions_and_labels_of_the_treatments():
     paper, threshold = STUDY.presets["paper"], STUDY.presets["threshold"]
     conditions = dd.conditions(paper)
     assert len(conditions) == 3 * 19 + 29 + 3 * len(paper.sample_widths)
@@ -131,7 +131,7 @@ def test_cells_and_labels_of_the_arms():
     assert len(dd.conditions(threshold)) == 4 * 4 * 3 * len(threshold.widths)
     assert paper.n_steps == threshold.n_steps == 20000
     small = STUDY.presets["smoke"].data
-    random, two = (published(dd.TREATMENTS[f"{way}-nll"].labels(small, 5)) for way in ("random", "two-class"))
+    random, two = (published(dd.with_labels(small, labels, 5)) for labels in ("random", "two-class"))
     assert set(random.train.y) == set(random.test.y) == set(range(5))
     assert set(two.train.y) == set(two.test.y) == {0, 1}
     assert two.config.outputs == 5
@@ -147,13 +147,11 @@ def test_refuses():
 
 
 def test_a_padded_width_trains_as_alone(monkeypatch):
-    """The bucket is a matter of speed only; the initialisation is the width's own."""
+    """The bucket changes only the speed: a width keeps its initialisation."""
     protocol = protocol_of(STUDY, "smoke", n_epochs=2)
     condition = {"treatment": "mlp-noise", "n_train": 200, "n_outputs": 10, "width": 5}
 
     def trained():
-        import jax
-
         return dd.run(protocol, condition, [0, 3], key=jax.random.key(0))
 
     padded = trained()
@@ -172,8 +170,6 @@ def test_smoke_runs_every_claim(tmp_path):
     assert set(results.test_error.dims) == {"treatment", "n_train", "n_outputs", "width", "seed", "step"}
     assert results.test_error.attrs == {"long_name": "test error", "units": "%"}
     assert "prediction" not in results
-    found = judge(STUDY.claims, results, {})
-    assert len(found) == 20
-    assert all(verdict.verdict is None for verdict in found)
+    assert [verdict.verdict for verdict in judge(STUDY.claims, results, {})] == [None] * 20
     assert STUDY.figure(results).axes
     assert len(STUDY.table(results).rows) == 4

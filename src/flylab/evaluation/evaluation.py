@@ -189,7 +189,7 @@ def flags(results: xr.Dataset) -> tuple[str, ...]:
 
 
 def _publish(found: Evaluation, preset: str, protocol: Protocol, place: str | None) -> None:
-    drawn = continuum.drawn(found.rows, highlighted=found.row.model)
+    drawn = continuum.figure_of(found.rows, highlighted=found.row.model)
     for kind in ("png", "svg"):
         write_atomic(found.folder / f"figure.{kind}", image(drawn, kind))
     content = {

@@ -1,7 +1,7 @@
-"""The style of figures, lines with bands, and figures of the data."""
+"""The style of figures, means over seeds with their intervals, and figures of the data."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -10,11 +10,12 @@ import xarray as xr
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from flylab.base.units import axis
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
-from flylab.results.statistics import interval
+from flylab.results.statistics import Interval, interval
 
 # Okabe & Ito (2008): distinct to colour-blind readers
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -63,6 +64,37 @@ def band(ax: Axes, curve: xr.DataArray, *, dim: str = "seed", label: str = "", *
     ax.fill_between(x, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
     ax.set_xlabel(axis(curve[along]))
     ax.set_ylabel(axis(curve))
+
+
+def dots(ax: Axes, values: Any, at: Any, *, horizontal: bool = False, **line: Any) -> list[Interval]:
+    """Plot means over seeds as dots with their 95 % intervals, and return the intervals.
+
+    Args:
+        ax: the axes.
+        values: `(n_seeds,)` for one dot, or `(n_dots, n_seeds)`.
+        at: each dot's position on the other axis.
+        horizontal: whether values lie along the x axis.
+        line: further arguments of `Axes.errorbar`.
+    """
+    intervals = [interval(row) for row in np.atleast_2d(values)]
+    means, positions = [value.mean for value in intervals], np.atleast_1d(at)
+    x, y = (means, positions) if horizontal else (positions, means)
+    lengths = {"xerr" if horizontal else "yerr": bar_lengths(intervals)}
+    ax.errorbar(x, y, **lengths, **{"fmt": "o", "capsize": 3} | line)
+    return intervals
+
+
+def bar_lengths(intervals: Sequence[Interval]) -> np.ndarray | None:
+    """Return the lengths of error bars below and above each mean, `(2, n)`; None if there is a single seed."""
+    lengths = np.array([(value.mean - value.low, value.high - value.mean) for value in intervals]).reshape(-1, 2).T
+    return None if np.isnan(lengths).any() else lengths
+
+
+def plain_ticks(ax: Axes, at: Sequence[float] | None = None) -> None:
+    """Label a logarithmic x axis with plain numbers: 1, 2, 5, 10, …, or those in `at`."""
+    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if at is None else FixedLocator(at))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:

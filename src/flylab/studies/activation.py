@@ -1,9 +1,9 @@
-"""Metalearning an activation function: does one that was found by gradient descent beat those that people use?
+"""Metalearning an activation function: does one found by gradient descent beat the usual ones?
 
-A small network from number to number is added to ELU and takes its place in an MLP; its weights are descended through
-whole training runs (Greydanus & Kobak 2024, section 3.4). What it has become is then tested, beside eight usual
-functions, on data and initial weights that metalearning never saw, at the published learning rate and with each usual
-function at its own best one: the published rate is the one that the learned function was made for.
+A small scalar network is added to ELU and serves as the activation of an MLP. Gradient descent through whole training
+runs learns its weights (Greydanus & Kobak 2024, section 3.4). The learned function and eight usual ones are then tested
+on data and initial weights that metalearning never saw: at the published learning rate, for which the function was
+learned, and with each usual function at its own best rate.
 """
 
 import functools
@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from flylab.base.constraints import NonNegativeFloat, PositiveFloat, PositiveInt
 from flylab.base.rng import stream
-from flylab.data import MNIST1D, Splits, published
+from flylab.data import MNIST1D, published
 from flylab.models import activations, dense, layers
 from flylab.results.claims import Claim
 from flylab.results.plots import COLOURS, band, style
@@ -37,7 +37,8 @@ from flylab.training.train import training_run
 USUAL = tuple(activations.ALL)
 RATES = (2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
 X = np.linspace(-5, 5, 401)
-UNSEEN = 100_000  # seeds from here on: data and initial weights that metalearning never saw
+UNSEEN = 100_000  # the first seed of data and initial weights that metalearning never saw
+_published = functools.lru_cache(maxsize=32)(published)
 
 
 # ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -45,7 +46,7 @@ UNSEEN = 100_000  # seeds from here on: data and initial weights that metalearni
 
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
-    """The published protocol, on a data set and initial weights of each seed's own."""
+    """The published protocol, with a data set and initial weights for each seed."""
 
     n_seeds: NSeeds = 5
     """Seeds: independent repetitions."""
@@ -54,7 +55,7 @@ class Protocol(BaseProtocol):
     outer_rate: PositiveFloat = 0.3
     """Learning rate of the outer gradient descent."""
     clip: PositiveFloat = 0.1
-    """Every component of the outer gradient is clipped to ± this value."""
+    """Bound of each component of the outer gradient, which is clipped to ± this value."""
     n_steps: PositiveInt = 301
     """Inner steps: optimiser steps of each training run."""
     window: PositiveInt = 200
@@ -64,19 +65,19 @@ class Protocol(BaseProtocol):
     width: PositiveInt = 128
     """Hidden units."""
     n_units: PositiveInt = 100
-    """Hidden units of the activation's own network."""
+    """Hidden units of the activation's network."""
     noise: NonNegativeFloat = 0.1
-    """Bound of the uniform noise on the hidden units of both networks, one vector per forward pass; in tests, too."""
+    """Bound of the uniform noise on the hidden units of both networks, drawn once per forward pass, also in tests."""
     learning_rate: PositiveFloat = 1e-2
     """Learning rate of the inner optimiser, RMSProp."""
     decay: Annotated[float, Meta(ge=0, lt=1)] = 0.4
     """Decay of RMSProp's second moment, which starts at 1."""
     rates: Annotated[tuple[PositiveFloat, ...], Meta(min_length=1)] = RATES
-    """Learning rates among which each usual function has its best, by validation accuracy."""
+    """Learning rates from which each usual function's best is chosen by validation accuracy."""
     n_tests: PositiveInt = 3
-    """Networks of each seed and function that are tested, each on its own unseen data."""
+    """Networks to test for each seed and function, each on unseen data of its own."""
     fresh_start: bool = False
-    """Draw new initial weights in each outer step (the fairer test); by default each seed keeps its own."""
+    """Draw new initial weights in each outer step (the fairer test); by default each seed keeps its initial weights."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_train=8000, n_valid=500, n_test=500))
     """The data set."""
 
@@ -88,16 +89,16 @@ class Protocol(BaseProtocol):
 
     @property
     def all_rates(self) -> tuple[float, ...]:
-        """Those of `rates`, and the published one."""
+        """The learning rates to test, in ascending order: `rates` and the published one."""
         return tuple(sorted({*self.rates, self.learning_rate}))
 
     @property
     def stages(self) -> tuple[int, ...]:
-        """Outer steps at which the function is kept."""
+        """Outer steps after which the function is saved."""
         return tuple(sorted({0, self.n_outer_steps // 10, self.n_outer_steps // 3, self.n_outer_steps}))
 
     def plan(self, n_evaluations: int = 1) -> Plan:
-        """Of an inner run."""
+        """Return the plan of an inner run."""
         every, optimizer = -(-self.n_steps // n_evaluations), _rms(self.decay)
         return Plan(self.n_steps, self.batch_size, every, optimizer=optimizer, record_loss=n_evaluations > 1)
 
@@ -108,7 +109,7 @@ def _rms(decay: float) -> Callable:
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """The learned function, and the usual ones."""
+    """Return one condition per activation: the learned one and the usual ones."""
     return [{"activation": name} for name in ("learned", *USUAL)]
 
 
@@ -122,39 +123,36 @@ def run(
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
-    """Metalearn the function of each seed and test it, or test a usual one, on data that metalearning never saw."""
+    """Metalearn and test the function of each seed, or test a usual one, on data that metalearning never saw."""
     if condition["activation"] != "learned":
         return _tested(protocol, condition["activation"], {}, protocol.all_rates, seeds, key, progress)
-    weights, found = _metalearned(protocol, seeds, key, progress)
-    return found.merge(_tested(protocol, "learned", weights, (protocol.learning_rate,), seeds, key, progress))
+    weights, descent = _metalearned(protocol, seeds, key, progress)
+    return descent.merge(_tested(protocol, "learned", weights, (protocol.learning_rate,), seeds, key, progress))
 
 
 def _metalearned(protocol: Protocol, seeds: Sequence[int], key, progress) -> tuple[dict, xr.Dataset]:
-    """The weights over seeds, and the outer descent with the function at its stages."""
+    """Return the weights over seeds, and the outer descent with the function at its stages."""
 
     def start(seed: int) -> dict:
-        own = stream(jax.random.fold_in(key, seed), "activation")
-        return {"activation": jax.device_get(activations.network_init(own, protocol.n_units))}
+        init_key = stream(jax.random.fold_in(key, seed), "activation")
+        return {"activation": jax.device_get(activations.network_init(init_key, protocol.n_units))}
 
-    def data(seed: int) -> Splits:
-        return _made(replace(protocol.data, seed=1000 + 2 * seed))
-
-    fixed = {"learning_rate": protocol.learning_rate}
-    objective = _objective("learned", protocol)
-    found = metalearn(objective, data, _outer(protocol), [start], seeds, fixed=fixed, key=key, progress=progress)
-    kept = jax.tree.map(lambda leaf: leaf[0], found.saved_hparams["activation"])  # over seed, stage
+    learned = metalearn(
+        _objective("learned", protocol), lambda seed: _published(replace(protocol.data, seed=1000 + 2 * seed)),
+        _outer(protocol), [start], seeds, fixed={"learning_rate": protocol.learning_rate}, key=key, progress=progress,
+    )  # fmt: skip
+    saved = jax.tree.map(lambda leaf: leaf[0], learned.saved_hparams["activation"])  # over seed, stage
     over_x = jax.vmap(lambda p: jax.vmap(jax.value_and_grad(lambda x: activations.learnable(p, x)))(jnp.float32(X)))
-    value, slope = jax.device_get(jax.jit(jax.vmap(over_x))(kept))
-    results = found.results.squeeze("start", drop=True)
+    value, slope = jax.device_get(jax.jit(jax.vmap(over_x))(saved))
     curves = {"value": (("seed", "stage", "x"), value), "slope": (("seed", "stage", "x"), slope)}
-    last = {name: leaf[0] for name, leaf in found.hparams["activation"].items()}
+    last = {name: leaf[0] for name, leaf in learned.hparams["activation"].items()}
     weights = {f"weight_{name}": (("seed", "unit")[: leaf.ndim], leaf) for name, leaf in last.items()}
-    coords = {"stage": list(protocol.stages), "x": X}
-    return last, results.merge(xr.Dataset(curves | weights, coords))
+    functions = xr.Dataset(curves | weights, {"stage": list(protocol.stages), "x": X})
+    return last, learned.results.squeeze("start", drop=True).merge(functions)
 
 
 def _tested(protocol: Protocol, name: str, weights: dict, rates: Sequence[float], seeds, key, progress) -> xr.Dataset:
-    """Networks with this activation, on data and with initial weights that are the same for every activation."""
+    """Train networks with this activation on data and from initial weights that are the same for every activation."""
     plan, objective = protocol.plan(n_evaluations=3), _objective(name, protocol)
 
     def members() -> Iterator[tuple[SplitArrays, Member]]:
@@ -162,20 +160,19 @@ def _tested(protocol: Protocol, name: str, weights: dict, rates: Sequence[float]
             hparams = {"activation": {part: leaf[i] for part, leaf in weights.items()}} if weights else {}
             for repeat in range(protocol.n_tests):
                 unseen = UNSEEN + seed * protocol.n_tests + repeat
-                data = as_arrays(_made(replace(protocol.data, seed=unseen)))
+                data = as_arrays(_published(replace(protocol.data, seed=unseen)))
                 for rate in rates:
                     yield data, Member(jax.random.fold_in(key, unseen), hparams | {"learning_rate": np.float32(rate)})
 
     sizes = {"seed": len(seeds), "repeat": protocol.n_tests, "learning_rate": len(rates)}
     trained = run_members(training_run(objective, plan), members(), progress=progress)
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(one.history for one in trained))
-    metrics = ("valid_accuracy", "test_accuracy", "test_loss")
-    variables = {metric: ((*sizes, "step"), stacked[metric]) for metric in metrics}
-    variables |= {
-        "loss_last": (tuple(sizes), stacked["loss"][:, -protocol.window :].mean(1)),
-        "loss_all": (tuple(sizes), stacked["loss"].mean(1)),
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(network.history for network in trained))
+    variables = {metric: stacked[metric] for metric in ("valid_accuracy", "test_accuracy", "test_loss")}
+    variables |= {"loss_last": stacked["loss"][:, -protocol.window :].mean(1), "loss_all": stacked["loss"].mean(1)}
+    shaped = {
+        name: ((*sizes, "step")[: len(sizes) + v.ndim - 1], v.reshape(*sizes.values(), *v.shape[1:]))
+        for name, v in variables.items()
     }
-    shaped = {name: (dims, v.reshape(*sizes.values(), *v.shape[1:])) for name, (dims, v) in variables.items()}
     coords = {"seed": list(seeds), "learning_rate": list(rates), "step": list(plan.evaluated)}
     return xr.Dataset(shaped, coords).mean("repeat")
 
@@ -187,10 +184,8 @@ def _outer(protocol: Protocol) -> MetaPlan:
     def outer(history):
         return history["loss"][-protocol.window :].mean()
 
-    fresh = protocol.fresh_start
-    return MetaPlan(
-        protocol.plan(), protocol.n_outer_steps, descent, outer, fresh_start=fresh, save_hparams_at=protocol.stages
-    )
+    return MetaPlan(protocol.plan(), protocol.n_outer_steps, descent, outer, fresh_start=protocol.fresh_start,
+                    save_hparams_at=protocol.stages)  # fmt: skip
 
 
 def _objective(name: str, protocol: Protocol) -> Objective:
@@ -200,17 +195,17 @@ def _objective(name: str, protocol: Protocol) -> Objective:
 
 @functools.cache
 def _noisy(name: str, init: Callable, width: int, n_units: int, noise: float) -> Objective:
-    """Classification by one hidden layer, whose units, and those of a learned activation's network, are noisy."""
+    """Make the objective of one hidden layer with noise on its units and on those of a learned activation's network."""
 
     def predict(params, x, hparams, key):
-        own, inner = jax.random.split(key)
+        activation_key, hidden_key = jax.random.split(key)
         z = layers.affine(params["hidden"]["w"], params["hidden"]["b"], x)  # (width, batch)
         if name == "learned":
-            drawn = jax.random.uniform(own, (n_units,), z.dtype, -noise, noise)
-            h = activations.learnable(hparams["table"], z) + activations.SHARE * hparams["activation"]["v"] @ drawn
+            unit_noise = jax.random.uniform(activation_key, (n_units,), z.dtype, -noise, noise)
+            h = activations.learnable(hparams["table"], z) + activations.SHARE * hparams["activation"]["v"] @ unit_noise
         else:
             h = activations.ALL[name](z)
-        h = h + jax.random.uniform(inner, (width, 1), z.dtype, -noise, noise)
+        h = h + jax.random.uniform(hidden_key, (width, 1), z.dtype, -noise, noise)
         return layers.affine(params["output"]["w"], params["output"]["b"], h)
 
     def loss(params, batch, hparams, key):
@@ -222,22 +217,17 @@ def _noisy(name: str, init: Callable, width: int, n_units: int, noise: float) ->
     return Objective(lambda key, hparams: init(key), loss, predict, prepare=prepare if name == "learned" else unchanged)
 
 
-@functools.lru_cache(maxsize=32)
-def _made(config: MNIST1D) -> Splits:
-    return published(config)
-
-
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _fixed_rate(results: xr.Dataset) -> float:
-    """The rate that the learned function was made for: the only one it is tested at."""
+    """Return the learning rate that the function was learned at, the only one it is tested at."""
     tested = results.test_accuracy.sel(activation="learned").notnull().any(("seed", "step"))
     return float(results.learning_rate[tested.values][0])
 
 
 def best_rate(results: xr.Dataset, name: str) -> float:
-    """The learning rate of an activation's best validation accuracy after the last step, the mean over seeds."""
+    """Return the learning rate of an activation's best mean validation accuracy after the last step."""
     if name == "learned":
         return _fixed_rate(results)
     accuracy = results.valid_accuracy.sel(activation=name).isel(step=-1).mean("seed")
@@ -245,11 +235,11 @@ def best_rate(results: xr.Dataset, name: str) -> float:
 
 
 def accuracy(results: xr.Dataset, name: str, *, own_rate: bool = False) -> xr.DataArray:
-    """Test accuracy after the inner loop over `seed`, at the published learning rate or the activation's own best."""
+    """Return test accuracy after the last step over `seed`, at the published learning rate or the activation's best."""
     return _at(results, "test_accuracy", name, own_rate).isel(step=-1)
 
 
-def _at(results: xr.Dataset, variable: str, name: str, own_rate: bool) -> xr.DataArray:
+def _at(results: xr.Dataset, variable: str, name: str, own_rate: bool = False) -> xr.DataArray:
     rate = best_rate(results, name) if own_rate else _fixed_rate(results)
     return results[variable].sel(activation=name, learning_rate=rate, drop=True)
 
@@ -259,17 +249,19 @@ def _usual(results: xr.Dataset) -> list[str]:
 
 
 def n_extrema(results: xr.Dataset) -> xr.DataArray:
-    """How often the learned function's slope changes its sign on [−5, 5], over `seed`; NaN if it was learned for less
-    than the published 301 outer steps: the second extremum comes late."""
+    """Return how often the learned function's slope changes its sign on [−5, 5], over `seed`.
+
+    Returns NaN with fewer than the published 301 outer steps, since the second extremum appears late.
+    """
     slope = results.slope.sel(activation="learned").isel(stage=-1).transpose("seed", "x")
-    found = (np.diff(np.sign(slope.values)) != 0).sum(1).astype(float)
-    return slope.isel(x=0).copy(data=found if int(results.stage[-1]) >= 301 else np.full_like(found, np.nan))
+    n_changes = (np.diff(np.sign(slope.values)) != 0).sum(1).astype(float)
+    return slope.isel(x=0).copy(data=n_changes if int(results.stage[-1]) >= 301 else np.full_like(n_changes, np.nan))
 
 
 def weights(results: xr.Dataset, seed: int = 0) -> dict[str, np.ndarray]:
-    """The learned function's weights of one seed, for `activations.learnable` and `activations.save_weights`."""
-    one = results.sel(activation="learned", seed=seed)
-    return {name: one[f"weight_{name}"].values for name in ("w", "b", "v", "c")}
+    """Return the learned weights of one seed, for `activations.learnable` and `activations.save_weights`."""
+    learned = results.sel(activation="learned", seed=seed)
+    return {name: learned[f"weight_{name}"].values for name in ("w", "b", "v", "c")}
 
 
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,31 +277,30 @@ def _beats(name: str, source: str, own_rate: bool = False) -> Claim:
     )  # fmt: skip
 
 
-def _over_all(results: xr.Dataset, own_rate: bool) -> xr.DataArray:
-    """The learned function's lead over whichever usual one has the best mean."""
-    usual = xr.concat(
-        [accuracy(results, name, own_rate=own_rate) for name in _usual(results)], "usual", coords="minimal"
-    )
+def _accuracy_lead(results: xr.Dataset) -> xr.DataArray:
+    """Return the learned function's accuracy less that of the usual one with the best mean at its own best rate."""
+    accuracies = [accuracy(results, name, own_rate=True) for name in _usual(results)]
+    usual = xr.concat(accuracies, "usual", coords="minimal")
     return accuracy(results, "learned") - usual.isel(usual=usual.mean("seed").values.argmax())
 
 
-def _lead(results: xr.Dataset, variable: str, own_rate: bool = False) -> xr.DataArray:
-    """The learned function's training loss less that of the best usual one of each seed."""
+def _loss_lead(results: xr.Dataset, variable: str, own_rate: bool = False) -> xr.DataArray:
+    """Return the learned function's training loss less that of each seed's best usual one."""
     usual = xr.concat([_at(results, variable, name, own_rate) for name in _usual(results)], "usual")
-    return _at(results, variable, "learned", False) - usual.min("usual")
+    return _at(results, variable, "learned") - usual.min("usual")
 
 
 CLAIMS = (
     *(_beats(name, "paper") for name in ("relu", "elu", "swish")),
     *(_beats(name, "here", own_rate=True) for name in ("relu", "elu", "swish")),
     Claim("beats-all.tuned", "it beats the best of eight usual functions, each at its own best rate, at all", "here",
-          "–", "points", lambda r: _over_all(r, True), above=0),
+          "–", "points", _accuracy_lead, above=0),
     Claim("train-loss.last", "its training loss over the last 200 inner steps is below every usual function's", "nb",
-          "0.884", "nats", lambda r: _lead(r, "loss_last"), below=0),
+          "0.884", "nats", lambda r: _loss_lead(r, "loss_last"), below=0),
     Claim("train-loss.all", "its training loss over all inner steps is below every usual function's", "nb",
-          "best of the usual: 1.337", "nats", lambda r: _lead(r, "loss_all"), below=0),
+          "best of the usual: 1.337", "nats", lambda r: _loss_lead(r, "loss_all"), below=0),
     Claim("train-loss.tuned", "… over all inner steps, with each usual function at its own best rate", "here", "–",
-          "nats", lambda r: _lead(r, "loss_all", own_rate=True), below=0),
+          "nats", lambda r: _loss_lead(r, "loss_all", own_rate=True), below=0),
     Claim("shape", "the learned function has two extrema on [−5, 5]", "paper", "2", "extrema", n_extrema,
           within=(2, 2), needs="needs the preset paper"),
 )  # fmt: skip
@@ -319,54 +310,48 @@ CLAIMS = (
 
 
 def table(results: xr.Dataset) -> Table:
-    """Accuracy on unseen data and training loss of every function."""
+    """Tabulate every function's accuracy on unseen data and training loss."""
     rows = []
     for name in ("learned", *_usual(results)):
-        losses = [plus_minus(_at(results, variable, name, False), 3) for variable in ("loss_last", "loss_all")]
+        losses = [plus_minus(_at(results, variable, name), 3) for variable in ("loss_last", "loss_all")]
         tuned = "–" if name == "learned" else plus_minus(accuracy(results, name, own_rate=True))
         rate = f"{best_rate(results, name):g}" if name != "learned" else "–"
         rows.append((activations.title(name), plus_minus(accuracy(results, name)), tuned, rate, *losses))
-    columns = (
-        "", "test accuracy (%)", "at its own best rate", "that rate", "training loss, last steps", "… all steps"
-    )  # fmt: skip
-    n = results.sizes["seed"]
-    return Table(f"At learning rate {_fixed_rate(results):g}: mean over {n} seeds ± half of the 95 % interval",
-                 columns, rows)  # fmt: skip
+    columns = ("", "test accuracy (%)", "at its best rate", "best rate", "training loss, last steps", "… all steps")
+    rate, n = _fixed_rate(results), results.sizes["seed"]
+    return Table(f"At learning rate {rate:g}: mean over {n} seeds ± half of the 95 % interval", columns, rows)
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Outer objective, test accuracy beside the usual functions, and the function and its slope as it was learned."""
+    """Plot the outer objective, test accuracies, and the function and its slope at stages of learning."""
     learned = results.sel(activation="learned")
     with style():
-        drawn = Figure(figsize=(11, 8))
-        (outer, curves), (function, slope) = drawn.subplots(2, 2)
+        picture = Figure(figsize=(11, 8))
+        (outer, curves), (function, slope) = picture.subplots(2, 2)
         band(outer, learned.outer_loss, color=COLOURS[0])
         outer.set(title="Outer objective: training loss, last inner steps")
         _against_usual(curves, results)
         greys = ("0.8", "0.6", "0.4", COLOURS[0])
         for ax, name in ((function, "value"), (slope, "slope")):
             for stage, colour in zip(learned.stage.values, greys[-learned.sizes["stage"] :], strict=True):
-                one = learned[name].sel(stage=stage)
-                last = colour == COLOURS[0]
-                band(ax, one, label=f"after {stage} outer steps", color=colour, linewidth=1.8 if last else 1.1)
+                width = 1.8 if colour == COLOURS[0] else 1.1
+                curve = learned[name].sel(stage=stage)
+                band(ax, curve, label=f"after {stage} outer steps", color=colour, linewidth=width)
             for seed in learned.seed.values:
                 ax.plot(X, learned[name].sel(seed=seed).isel(stage=-1), color=COLOURS[0], linewidth=0.4, alpha=0.6)
             ax.axhline(0, color="0.85", linewidth=0.8, zorder=0)
         function.set(title="The function (mean, band, each seed)")
         slope.set(title="Its slope")
         function.legend(fontsize=8)
-    return drawn
+    return picture
 
 
 def _against_usual(ax, results: xr.Dataset) -> None:
-    """Test accuracy over inner steps at the published rate, and dots for each function's own best rate."""
-    cycle = (*COLOURS[1:], "#8c564b", "#7f7f7f")
+    """Plot test accuracy over inner steps at the published rate, and a dot for each function at its own best rate."""
     last = int(results.step[-1])
-    usual = _usual(results)
-    band(ax, _at(results, "test_accuracy", "learned", False), label="learned", color=COLOURS[0], linewidth=2)
-    for i, name in enumerate(usual):
-        colour = cycle[i % len(cycle)]
-        band(ax, _at(results, "test_accuracy", name, False), label=activations.title(name), color=colour, linewidth=1.2)
+    band(ax, _at(results, "test_accuracy", "learned"), label="learned", color=COLOURS[0], linewidth=2)
+    for i, (name, colour) in enumerate(zip(_usual(results), (*COLOURS[1:], "#8c564b", "#7f7f7f"), strict=False)):
+        band(ax, _at(results, "test_accuracy", name), label=activations.title(name), color=colour, linewidth=1.2)
         best = float(accuracy(results, name, own_rate=True).mean())
         ax.plot(last * (1.04 + 0.025 * i), best, "o", color=colour, markersize=4, clip_on=False)
     ax.plot([], [], "o", color="0.4", markersize=4, label="at its own best rate")

@@ -1,18 +1,18 @@
 """Spatial priors: how much of the accuracy of a network comes from knowing that positions have neighbours?
 
-Logistic regression, an MLP, a CNN and a GRU learn MNIST-1D, plain and with the positions shuffled (one fixed
-permutation), which destroys what convolution and recurrence presuppose (Greydanus & Kobak 2024, table 1).
+Logistic regression, an MLP, a CNN and a GRU learn MNIST-1D, plain and with the positions shuffled by one fixed
+permutation, which destroys the locality that convolution and recurrence presuppose (Greydanus & Kobak 2024, table 1).
 
-The first three also learn images, where asked for (`--dataset mnist`), with a CNN in two dimensions: does a data set
-tell networks apart? No GRU there: it would read pixels one by one, in an order that images do not have. scikit-learn's
-methods, on its digits in any case, say how far one comes without a network.
+With `--dataset mnist` the first three also learn images, with a two-dimensional CNN, to compare how well data sets tell
+networks apart. The GRU does not: it would read pixels in an order that images do not have. scikit-learn's classifiers
+are the references without a network; they always run on its digits.
 """
 
 import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -25,8 +25,8 @@ from flylab.models import Model, convolutional, get_model
 from flylab.models.flops import training_cost
 from flylab.models.registry import PUBLISHED
 from flylab.results.claims import Claim
-from flylab.results.plots import COLOURS, band, style
-from flylab.results.statistics import cross_fitted, interval, plus_minus
+from flylab.results.plots import COLOURS, band, dots, style
+from flylab.results.statistics import cross_fitted, plus_minus
 from flylab.study.protocol import BaseProtocol
 from flylab.study.study import Condition, Study, Table
 from flylab.training.learners import CLASSIFIERS, learner_title
@@ -36,13 +36,14 @@ from flylab.training.step import Plan
 
 NETWORKS = PUBLISHED
 IMAGE_NETWORKS = ("logistic", "mlp", "cnn")
-NAMES = {
-    "mnist1d": "MNIST-1D", "digits": "scikit-learn's digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-}  # fmt: skip
-N_REFERENCE = 2000  # training images for scikit-learn's methods: with all of them some would take hours
+REFERENCES = ("neighbours", "sklearn_logistic", "svm")  # untuned classifiers of scikit-learn
+DatasetName = Literal["mnist1d", "digits", "mnist", "fashion_mnist", "cifar10"]
+TITLES = ("MNIST-1D", "scikit-learn's digits", "MNIST", "Fashion-MNIST", "CIFAR-10")
+NAMES = dict(zip(get_args(DatasetName), TITLES, strict=True))
+N_REFERENCE = 2000  # training images for scikit-learn's classifiers: with all images some would take hours
 PAPER = {"logistic": (32, 1, None, None), "mlp": (68, 2, 68, 2), "cnn": (94, 2, 56, 2), "gru": (91, 2, 57, 2)}
 HUMAN = 95.8  # five quizzes of 100 (Greydanus & Kobak 2024)
+_published = functools.lru_cache(maxsize=4)(published)
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,16 @@ class Protocol(BaseProtocol):
     """Steps between evaluations."""
     fresh_data: bool = False
     """Also train every network on a new data set per seed (generator seed 1000 + 2·seed)."""
-    dataset: tuple[Literal["mnist1d", "digits", "mnist", "fashion_mnist", "cifar10"], ...] = ("mnist1d",)
+    dataset: tuple[DatasetName, ...] = ("mnist1d",)
     """Data sets to train on. MNIST-1D is always included, for comparison."""
     data_dir: str | None = None
-    """Folder with the files of image data sets, in mnist/, fashion_mnist/, cifar10/. By default they are downloaded."""
+    """Folder with mnist/, fashion_mnist/ and cifar10/, which hold the files. By default the files are downloaded."""
     image_n_train: PositiveInt | None = None
-    """Training images. By default all but the validation set."""
+    """Training images. By default, all but the validation set."""
     image_learning_rate: PositiveFloat = 1e-3
-    """Adam's learning rate on images: its usual one, since no published protocol gives one."""
+    """Adam's learning rate on images: its default, since no published protocol gives one."""
     image_eval_every: PositiveInt = 1500
-    """Steps between evaluations on images: all of MNIST takes about as long to evaluate as a thousand steps."""
+    """Steps between evaluations on images: evaluating on all of MNIST takes about as long as a thousand steps."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """MNIST-1D."""
 
@@ -78,31 +79,30 @@ class Protocol(BaseProtocol):
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Data sets × networks × arrangements (× sources), slowest first, and methods without training as references."""
+    """Return data sets × networks × arrangements (× sources), slowest first, then the references."""
     sources = ("published", "fresh") if protocol.fresh_data else ("published",)
-    found = [
+    signals = [
         {"dataset": "mnist1d", "model": model, "arrangement": arrangement, "source": source}
         for source in sources
         for model in NETWORKS[::-1]
         for arrangement in ("plain", "shuffled")
     ]
-    found += [
+    images = [
         {"dataset": name, "model": model, "arrangement": arrangement, "source": "published"}
         for name in protocol.dataset[1:]
         for arrangement in ("plain", "shuffled")
         for model in IMAGE_NETWORKS[::-1]
     ]
-    referred = dict.fromkeys((*protocol.dataset, "digits"))
-    return found + [
+    return [*signals, *images] + [
         {"dataset": name, "model": model, "arrangement": "plain", "source": "fresh"}
-        for name in referred
+        for name in dict.fromkeys((*protocol.dataset, "digits"))
         for model in REFERENCES
         if model != "svm" or name != "mnist1d"
     ]
 
 
 def input_digest(protocol: Protocol) -> Callable[[Condition], str | None]:
-    """The digest of each condition's images. To have it, all of them are read: what is missing is refused at once."""
+    """Return the digest of a condition's images, as a function; reading them all finds missing files at once."""
     digests = {name: digest(_config(protocol, name)) for name in protocol.dataset[1:]}
     return lambda condition: digests.get(condition["dataset"])
 
@@ -117,7 +117,7 @@ def run(
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
-    """Train one condition for all seeds: Adam, batches in fixed order, accuracy on all three sets along the way."""
+    """Train one network for all seeds with Adam on batches in fixed order, or fit one reference for each seed."""
     task = TASKS[condition["dataset"]](protocol, condition)
     if condition["model"] in REFERENCES:
         return _references(protocol, CLASSIFIERS[condition["model"]].build, task.data, seeds)
@@ -125,12 +125,12 @@ def run(
     grid = {"learning_rate": [task.learning_rate], "seed": seeds}
     splits = task.data(0) if condition["source"] == "published" else task.data
     results = train_members(supervised(task.network()), splits, plan, grid, key=key, progress=progress).results
-    labels = [task.data(seed).test.y for seed in seeds]
-    return _with_labels(results.squeeze("learning_rate", drop=True), labels)
+    labels = np.array([task.data(seed).test.y for seed in seeds], np.uint8)
+    return results.squeeze("learning_rate", drop=True).assign(label=(("seed", "example"), labels))
 
 
 class Task(NamedTuple):
-    """What a condition trains: the data by seed, the network, Adam's learning rate, and steps between evaluations."""
+    """A condition's data by seed, its network, Adam's learning rate, and steps between evaluations."""
 
     data: Callable[[int], Splits]
     network: Callable[[], Model]
@@ -140,9 +140,9 @@ class Task(NamedTuple):
 
 def _signals(protocol: Protocol, condition: Condition) -> Task:
     def data(seed: int) -> Splits:
-        made = protocol.data if condition["source"] == "published" else replace(protocol.data, seed=1000 + 2 * seed)
-        order = shuffled(made.final_seq_length) if condition["arrangement"] == "shuffled" else made.permutation
-        return _made(replace(made, permutation=order))
+        config = protocol.data if condition["source"] == "published" else replace(protocol.data, seed=1000 + 2 * seed)
+        order = shuffled(config.final_seq_length) if condition["arrangement"] == "shuffled" else config.permutation
+        return _published(replace(config, permutation=order))
 
     def network() -> Model:
         return get_model(condition["model"], protocol.data.final_seq_length, protocol.data.outputs)
@@ -151,24 +151,21 @@ def _signals(protocol: Protocol, condition: Condition) -> Task:
 
 
 def _images(protocol: Protocol, condition: Condition) -> Task:
-    """References have another division per seed, and fewer images. All have flat pixels: see `convolutional.cnn2d`."""
+    """Divide the images anew for each seed of a reference. Pixels are flat: see `convolutional.cnn2d`."""
+    config = _config(protocol, condition["dataset"])
 
     def data(seed: int) -> Splits:
-        config = _config(protocol, condition["dataset"])
-        found = _loaded(
-            replace(config, seed=1 + seed) if condition["source"] == "fresh" else config, condition["arrangement"]
-        )
+        division = replace(config, seed=1 + seed) if condition["source"] == "fresh" else config
+        splits = _loaded(division, condition["arrangement"])
         if condition["model"] in REFERENCES:
-            found = found._replace(train=Dataset(*(part[:N_REFERENCE] for part in found.train)))
-        return _reshaped(found, lambda x: x.reshape(len(x), -1))
+            splits = splits._replace(train=Dataset(*(part[:N_REFERENCE] for part in splits.train)))
+        return _reshaped(splits, lambda x: x.reshape(len(x), -1))
 
     def network() -> Model:
-        shape = _loaded(_config(protocol, condition["dataset"]), condition["arrangement"]).train.x.shape[1:]
-        return (
-            convolutional.cnn2d(shape)
-            if condition["model"] == "cnn"
-            else get_model(condition["model"], math.prod(shape))
-        )
+        shape = _loaded(config, condition["arrangement"]).train.x.shape[1:]
+        if condition["model"] == "cnn":
+            return convolutional.cnn2d(shape)
+        return get_model(condition["model"], math.prod(shape))
 
     return Task(data, network, protocol.image_learning_rate, protocol.image_eval_every)
 
@@ -176,11 +173,6 @@ def _images(protocol: Protocol, condition: Condition) -> Task:
 TASKS: dict[str, Callable[[Protocol, Condition], Task]] = {
     "mnist1d": _signals, "digits": _images, "mnist": _images, "fashion_mnist": _images, "cifar10": _images,
 }  # fmt: skip
-
-
-@functools.lru_cache(maxsize=4)
-def _made(config: MNIST1D) -> Splits:
-    return published(config)
 
 
 def _config(protocol: Protocol, name: Any) -> Images:
@@ -202,28 +194,19 @@ def _reshaped(splits: Splits, change: Callable[[np.ndarray], np.ndarray]) -> Spl
     return splits._replace(train=train, valid=valid, test=test)
 
 
-REFERENCES = ("neighbours", "sklearn_logistic", "svm")  # untuned classifiers of scikit-learn
-
-
-def _references(protocol: Protocol, make: Callable, data: Callable, seeds: Sequence[int]) -> xr.Dataset:
-    accuracy, predictions, labels = [], [], []
+def _references(protocol: Protocol, build: Callable, data: Callable, seeds: Sequence[int]) -> xr.Dataset:
+    accuracies, predictions, labels = [], [], []
     for seed in seeds:
         train, _, test = data(seed)[:3]
-        predictions.append(make().fit(train.x, train.y).predict(test.x).astype(np.uint8))
-        accuracy.append([100 * (predictions[-1] == test.y).mean()])
+        predictions.append(build().fit(train.x, train.y).predict(test.x).astype(np.uint8))
+        accuracies.append([100 * (predictions[-1] == test.y).mean()])
         labels.append(test.y)
-    results = xr.Dataset(
-        {
-            "test_accuracy": (("seed", "step"), np.array(accuracy, np.float32)),
-            "prediction": (("seed", "example"), np.array(predictions)),
-        },
-        {"seed": list(seeds), "step": [protocol.n_steps]},
-    )
-    return _with_labels(results, labels)
-
-
-def _with_labels(results: xr.Dataset, labels: Sequence[np.ndarray]) -> xr.Dataset:
-    return results.assign(label=(("seed", "example"), np.array(labels, np.uint8)))
+    variables = {
+        "test_accuracy": (("seed", "step"), np.array(accuracies, np.float32)),
+        "prediction": (("seed", "example"), np.array(predictions)),
+        "label": (("seed", "example"), np.array(labels, np.uint8)),
+    }
+    return xr.Dataset(variables, {"seed": list(seeds), "step": [protocol.n_steps]})
 
 
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,8 +220,8 @@ def curves(
     source: str = "published",
     dataset: str = "mnist1d",
 ) -> xr.DataArray:
-    """A quantity over `seed` and `step`; NaN where the results have no such network."""
-    if "dataset" not in results.dims:  # made when there was but one
+    """Return a quantity over `seed` and `step`; NaN where the results have no such network."""
+    if "dataset" not in results.dims:  # results from before there were several data sets
         results = results.expand_dims(dataset=["mnist1d"])
     place = {"dataset": dataset, "model": model, "arrangement": arrangement, "source": source}
     return results[quantity].reindex({dim: [value] for dim, value in place.items()}).sel(place)
@@ -247,14 +230,14 @@ def curves(
 def last(
     results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
 ) -> xr.DataArray:
-    """Test accuracy at the last step, over `seed`."""
+    """Return test accuracy at the last step, over `seed`."""
     return curves(results, "test_accuracy", model, arrangement, source, dataset).isel(step=-1)
 
 
 def stopped(
     results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
 ) -> xr.DataArray:
-    """Test accuracy at the evaluation with the best validation accuracy (the first of several), over `seed`."""
+    """Return test accuracy at the first evaluation with the best validation accuracy, over `seed`."""
     test, valid = (curves(results, f"{on}_accuracy", model, arrangement, source, dataset) for on in ("test", "valid"))
     return test.isel(step=valid.fillna(-1).argmax("step"))
 
@@ -262,28 +245,28 @@ def stopped(
 def best(
     results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
 ) -> xr.DataArray:
-    """Test accuracy at its best evaluation, cross-fitted over seeds."""
+    """Return test accuracy at its best evaluation, cross-fitted over seeds."""
     curve = curves(results, "test_accuracy", model, arrangement, source, dataset)
     return cross_fitted(curve.dropna("step"), "step")  # not all data sets are evaluated at all steps
 
 
 def fitted(results: xr.Dataset, model: str) -> xr.DataArray:
-    """The best training accuracy of the run, over `seed`."""
+    """Return the best training accuracy of the run, over `seed`."""
     return curves(results, "train_accuracy", model, "plain").max("step")
 
 
 def cost_of_shuffling(results: xr.Dataset, model: str) -> xr.DataArray:
-    """Points of test accuracy lost by shuffling the positions, paired by seed."""
+    """Return the points of test accuracy lost by shuffling the positions, paired by seed."""
     return last(results, model) - last(results, model, "shuffled")
 
 
 def gap(results: xr.Dataset, better: str, worse: str, dataset: str = "mnist1d") -> xr.DataArray:
-    """Points of test accuracy between two networks, paired by seed."""
+    """Return the points of test accuracy between two networks, paired by seed."""
     return last(results, better, dataset=dataset) - last(results, worse, dataset=dataset)
 
 
 def compared(results: xr.Dataset) -> list[str]:
-    """The data sets that networks were trained on."""
+    """Return the names of the data sets that networks were trained on."""
     return [name for name in NAMES if not np.isnan(last(results, "cnn", dataset=name)).all()]
 
 
@@ -297,8 +280,8 @@ def _accuracy(id_: str, source: str, published_value: str, within: tuple[float, 
 
 
 def _shuffling(model: str, region: tuple[float, float], published_value: str) -> Claim:
-    says = "costs 30 to 45 points" if region[0] > 0 else "changes the accuracy by less than 2 points"
-    statement = f"shuffling the positions {says} for the {learner_title(model)}"
+    effect = "costs 30 to 45 points" if region[0] > 0 else "changes the accuracy by less than 2 points"
+    statement = f"shuffling the positions {effect} for the {learner_title(model)}"
     return Claim(f"shuffle-{model}", statement, "paper", published_value, "points",
                  lambda r: cost_of_shuffling(r, model), within=region)  # fmt: skip
 
@@ -320,9 +303,9 @@ CLAIMS = (
     _accuracy("gru.paper", "paper", "91 ± 2", (89, 93)),
     _accuracy("gru.nb", "nb", "89–91", (89, 91)),
     Claim("nonlinear-gap", "the MLP beats logistic regression by at least 25 points", "paper", "36", "points",
-          lambda r: last(r, "mlp") - last(r, "logistic"), above=25),
+          lambda r: gap(r, "mlp", "logistic"), above=25),
     Claim("spatial-gap", "the CNN beats the MLP by at least 20 points", "paper", "26", "points",
-          lambda r: last(r, "cnn") - last(r, "mlp"), above=20),
+          lambda r: gap(r, "cnn", "mlp"), above=20),
     _shuffling("cnn", (30, 45), "94 → 56 ± 2"),
     _shuffling("gru", (30, 45), "91 → 57 ± 2"),
     _shuffling("mlp", (-2, 2), "0"),
@@ -357,7 +340,7 @@ CLAIMS = (
 
 
 def table(results: xr.Dataset) -> Table:
-    """Test accuracy by data set, network and arrangement, beside the paper's."""
+    """Tabulate test accuracy by data set, network and arrangement, beside the paper's."""
     columns = ("", "last step", "stopped by validation", "best (cross-fitted)", "paper")
     rows = [
         row
@@ -367,11 +350,11 @@ def table(results: xr.Dataset) -> Table:
         for arrangement in results.arrangement.values
         if (row := _row(results, model, str(arrangement), str(source), dataset))
     ]
-    sets = compared(results)
-    for dataset in sets if len(sets) > 1 else ():
-        peak = max(IMAGE_NETWORKS[1:], key=lambda model: float(last(results, model, dataset=dataset).mean()))
-        name = f"{NAMES[dataset]}: spread, {learner_title(peak)} − {learner_title('logistic')}"
-        rows.append((name, plus_minus(gap(results, peak, "logistic", dataset)), "–", "–", "–"))
+    datasets = compared(results)
+    for dataset in datasets if len(datasets) > 1 else ():
+        strongest = max(IMAGE_NETWORKS[1:], key=lambda model: float(last(results, model, dataset=dataset).mean()))
+        name = f"{NAMES[dataset]}: spread, {learner_title(strongest)} − {learner_title('logistic')}"
+        rows.append((name, plus_minus(gap(results, strongest, "logistic", dataset)), "–", "–", "–"))
     n = results.sizes["seed"]
     return Table(f"Test accuracy in percent: mean over {n} seeds ± half of the 95 % interval", columns, rows)
 
@@ -385,26 +368,30 @@ def _row(results: xr.Dataset, model: str, arrangement: str, source: str, dataset
         name += ", fresh data" if source == "fresh" else ""
     else:
         name = f"{NAMES[dataset]}: {name}" + (", divided anew" if source == "fresh" else "")
-    trained = model in NETWORKS
-    peak = best(*place) if trained and results.sizes["seed"] > 1 else None
-    mean, reach = None, None
-    if dataset == "mnist1d" and model in PAPER:
-        mean, reach = PAPER[model][:2] if arrangement == "plain" else PAPER[model][2:]
+    is_network = model in NETWORKS
+    mean, spread = _paper(model, arrangement) if dataset == "mnist1d" else (None, None)
     return (
-        name, plus_minus(last(*place)), plus_minus(stopped(*place)) if trained else "–",
-        "–" if peak is None else plus_minus(peak), "–" if mean is None else f"{mean} ± {reach}",
+        name, plus_minus(last(*place)), plus_minus(stopped(*place)) if is_network else "–",
+        plus_minus(best(*place)) if is_network and results.sizes["seed"] > 1 else "–",
+        "–" if mean is None else f"{mean} ± {spread}",
     )  # fmt: skip
 
 
+def _paper(model: str, arrangement: str) -> tuple[int | None, int | None]:
+    """Return the published mean and its spread."""
+    plain, plain_spread, shuffled, shuffled_spread = PAPER.get(model, (None,) * 4)
+    return (plain, plain_spread) if arrangement == "plain" else (shuffled, shuffled_spread)
+
+
 def figure(results: xr.Dataset) -> Figure:
-    """Learning curves, and the last accuracies beside the paper's; where there are several data sets, on each."""
+    """Plot learning curves, the last accuracies beside the paper's, and those on each data set if there are several."""
     shown = [model for model in NETWORKS[::-1] if model in results.model]
     colours: dict[str, str] = dict(zip(shown, COLOURS, strict=False))
-    sets = compared(results)
+    datasets = compared(results)
     with style():
-        drawn = Figure(figsize=(10 if len(sets) < 2 else 14.5, 4.4))
-        widths = (1.25, 1) if len(sets) < 2 else (1.25, 1, 1)
-        left, right, *more = drawn.subplots(1, len(widths), width_ratios=widths)
+        picture = Figure(figsize=(10 if len(datasets) < 2 else 14.5, 4.4))
+        widths = (1.25, 1) if len(datasets) < 2 else (1.25, 1, 1)
+        left, right, *more = picture.subplots(1, len(widths), width_ratios=widths)
         for model in shown:
             for arrangement, line in (("plain", "-"), ("shuffled", "--")):
                 curve = curves(results, "test_accuracy", model, arrangement)
@@ -412,57 +399,48 @@ def figure(results: xr.Dataset) -> Figure:
                 band(left, curve, label=label, color=colours[model], linestyle=line, linewidth=1.5)
         left.set(ylim=(0, 100), title="Learning curves (mean and 95 % interval over seeds)")
         left.legend(fontsize=8, ncols=2, loc="lower right")
-        _dots(right, results, shown, colours)
+        _by_model(right, results, shown, colours)
         for ax in more:
-            _dots_by_dataset(ax, results, sets, colours)
-    return drawn
+            _by_dataset(ax, results, datasets, colours)
+    return picture
 
 
-def _dots_by_dataset(ax, results: xr.Dataset, sets: list[str], colours: dict[str, str]) -> None:
-    for row, dataset in enumerate(sets):
-        for i, model in enumerate(IMAGE_NETWORKS):
-            mean, low, high, _ = interval(last(results, model, dataset=dataset))
-            reach = None if np.isnan(low) else [[mean - low], [high - mean]]
-            label = learner_title(model) if row == 0 else None
-            at = row + 0.14 * (i - 1)
-            ax.errorbar(mean, at, xerr=reach, fmt="o", color=colours[model], capsize=3, label=label)
-    ax.set(yticks=range(len(sets)), yticklabels=[NAMES[name] for name in sets], xlim=(0, 101))
-    ax.set(ylim=(len(sets) - 0.5, -0.5), xlabel="test accuracy (%)", title="Data sets, after the last step")
+def _by_dataset(ax, results: xr.Dataset, datasets: list[str], colours: dict[str, str]) -> None:
+    for i, model in enumerate(IMAGE_NETWORKS):
+        accuracies = [last(results, model, dataset=dataset) for dataset in datasets]
+        rows = np.arange(len(datasets)) + 0.14 * (i - 1)
+        dots(ax, accuracies, rows, horizontal=True, color=colours[model], label=learner_title(model))
+    ax.set(yticks=range(len(datasets)), yticklabels=[NAMES[name] for name in datasets], xlim=(0, 101))
+    ax.set(ylim=(len(datasets) - 0.5, -0.5), xlabel="test accuracy (%)", title="Data sets, after the last step")
     ax.legend(fontsize=8, loc="center left")
 
 
-def _dots(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]) -> None:
+def _by_model(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]) -> None:
     for row, model in enumerate(shown):
         for offset, arrangement, face in ((-0.16, "plain", colours[model]), (0.16, "shuffled", "white")):
-            mean, low, high, _ = interval(last(results, model, arrangement))
-            reach = None if np.isnan(low) else [[mean - low], [high - mean]]
-            ax.errorbar(mean, row + offset, xerr=reach, fmt="o", color=colours[model], markerfacecolor=face, capsize=3)
-            published_mean, spread = PAPER[model][:2] if arrangement == "plain" else PAPER[model][2:]
-            if published_mean is not None:
-                ax.errorbar(published_mean, row + offset + 0.12, xerr=spread, fmt="|", color="0.55", capsize=2, lw=1)
+            line = {"color": colours[model], "markerfacecolor": face}
+            dots(ax, last(results, model, arrangement), row + offset, horizontal=True, **line)
+            mean, spread = _paper(model, arrangement)
+            if mean is not None:
+                ax.errorbar(mean, row + offset + 0.12, xerr=spread, fmt="|", color="0.55", capsize=2, lw=1)
     ax.errorbar([], [], fmt="o", color="0.3", label="plain")
     ax.errorbar([], [], fmt="o", color="0.3", markerfacecolor="white", label="shuffled")
     ax.errorbar([], [], xerr=[], fmt="|", color="0.55", label="published")
     ax.axvline(HUMAN, color="0.7", linestyle=":", linewidth=1)
     ax.text(HUMAN - 1, len(shown) - 0.45, "human", fontsize=8, color="0.4", ha="right", va="center")
-    ax.set(
-        yticks=range(len(shown)),
-        yticklabels=[learner_title(m) for m in shown],
-        xlim=(0, 100),
-        ylim=(len(shown) - 0.3, -0.5),
-    )
-    ax.set(xlabel="test accuracy (%)", title="After the last step")
+    ax.set(yticks=range(len(shown)), yticklabels=[*map(learner_title, shown)], ylim=(len(shown) - 0.3, -0.5))
+    ax.set(xlim=(0, 100), xlabel="test accuracy (%)", title="After the last step")
     ax.legend(fontsize=8, loc="lower left")
 
 
 def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
-    """FLOPs of training one seed, and bytes of its data and network; 0 for the references, which are not trained."""
+    """Return the FLOPs of training one seed, and the bytes of its data and network; 0 for the references."""
     if condition["model"] in REFERENCES:
         return 0, 0
     task = TASKS[condition["dataset"]](protocol, condition)
     sets, evaluated = task.data(0)[:3], Plan(protocol.n_steps, protocol.batch_size, task.eval_every).evaluated
     steps = protocol.n_steps, protocol.batch_size, len(evaluated)
-    return training_cost(task.network(), sets[0].x.shape[1:], *steps, sum(len(one.y) for one in sets))
+    return training_cost(task.network(), sets[0].x.shape[1:], *steps, sum(len(part.y) for part in sets))
 
 
 STUDY = Study(

@@ -1,12 +1,12 @@
 """The continuum of spatial priors: where do architectures stand between the MLP and the CNN, and beyond them?
 
 "Models with more moderate spatial priors would sit somewhere along the continuum between the MLP and CNN benchmarks"
-(Greydanus 2020). Here each learns MNIST-1D, plain and with the positions shuffled by one fixed permutation, under the
-protocol of `architectures`. What shuffling costs a network is what it had presupposed about positions; on this scale
-the published MLP stands at 0 and the published CNN at 1: the **spatial-prior score**.
+(Greydanus 2020). Each model learns MNIST-1D, plain and with the positions shuffled by one fixed permutation, by the
+protocol of `architectures`. The accuracy that shuffling costs a model measures its assumptions about positions. The
+**spatial-prior score** is this cost on a scale where the published MLP stands at 0 and the published CNN at 1.
 
-What the score is not: a network too weak to learn has nothing to lose, and scores 0; one whose prior is wrong for these
-data (say, that the halves of a signal are alike) may score 0 as well. Read it beside the accuracy.
+Read the score beside the accuracy: a model too weak to learn has nothing to lose and scores near 0, and so may one
+whose prior is wrong for these data, for example that the halves of a signal are alike.
 """
 
 import functools
@@ -29,7 +29,7 @@ from flylab.models import get_model
 from flylab.models.masks import masked
 from flylab.models.tickets import TICKET, load_ticket
 from flylab.results.claims import Claim
-from flylab.results.plots import COLOURS, style
+from flylab.results.plots import COLOURS, bar_lengths, plain_ticks, style
 from flylab.results.statistics import Interval, interval, interval_text
 from flylab.study.protocol import BaseProtocol, NSeeds
 from flylab.study.study import Condition, Study, Table
@@ -45,8 +45,8 @@ NETWORKS, REFERENCES = get_args(Network), get_args(Reference)
 MODELS = (*NETWORKS, *REFERENCES)
 ENDS = ("mlp", "cnn")  # where the score is 0 and 1
 DOUBLED = ("corr_noise_scale", "iid_noise_scale", "shear_scale", "scale_coeff", "max_translation")
-N_SHIFTED = 2000  # test examples with a data parameter turned
-LEAST_WIDTH = 5.0  # points between the costs at both ends, below which there is no scale
+N_SHIFTED = 2000  # test examples with a data parameter doubled
+LEAST_WIDTH = 5.0  # points between the costs at both ends; with fewer there is no scale
 
 
 # ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -59,10 +59,10 @@ class Protocol(BaseProtocol):
     n_seeds: NSeeds = 5
     """Seeds: independent repetitions."""
     models: tuple[Network | Reference, ...] = MODELS
-    """Models to compare, scikit-learn's neighbours, svm, forest and boosting among them. mlp and cnn are always
-    included: the score is between them."""
+    """Models to compare; neighbours, svm, forest and boosting are scikit-learn's. mlp and cnn are always included: they
+    define the score."""
     train_sizes: tuple[PositiveInt, ...] = ()
-    """Sizes of smaller training sets, the first examples of the plain data, to train on as well."""
+    """Sizes of smaller training sets to train on as well: the first examples of the plain data."""
     n_steps: PositiveInt = 6000
     """Optimiser steps."""
     batch_size: PositiveInt = 100
@@ -72,7 +72,7 @@ class Protocol(BaseProtocol):
     eval_every: PositiveInt = 1000
     """Steps between evaluations."""
     fresh_data: bool = False
-    """Use a new data set per seed (generator seed 1000 + 2·seed) in place of the published one."""
+    """Use a new data set per seed (generator seed 1000 + 2·seed) instead of the published one."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """MNIST-1D."""
 
@@ -88,15 +88,15 @@ class Protocol(BaseProtocol):
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Models × arrangements, and plain with fewer examples; slowest first."""
+    """Return models × arrangements, and plain data with fewer examples; slowest first."""
     return [condition for model in protocol.models[::-1] for condition in conditions_of(protocol, model)]
 
 
 def conditions_of(protocol: Protocol, model: str) -> list[Condition]:
-    """What one model has to learn."""
-    found = [("plain", protocol.data.n_train), ("shuffled", protocol.data.n_train)]
-    found += [("plain", n) for n in protocol.train_sizes]
-    return [{"model": model, "arrangement": arrangement, "n_train": n} for arrangement, n in found]
+    """Return the conditions of one model."""
+    n_train = protocol.data.n_train
+    tasks = [("plain", n_train), ("shuffled", n_train), *(("plain", n) for n in protocol.train_sizes)]
+    return [{"model": model, "arrangement": arrangement, "n_train": n} for arrangement, n in tasks]
 
 
 def run(
@@ -109,7 +109,7 @@ def run(
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
-    """Train one model for all seeds, and test it where a data parameter of the data is turned."""
+    """Train one model for all seeds, and test it with one data parameter doubled at a time."""
     size = protocol.data.final_seq_length, protocol.data.outputs
     if condition["model"] in REFERENCES:
         learner = of_classifier(CLASSIFIERS[condition["model"]].build())
@@ -120,45 +120,38 @@ def run(
     return learn(learner, protocol, condition, seeds, key=key, progress=progress)
 
 
-def learn(
-    learner: Learner,
-    protocol: Protocol,
-    condition: Condition,
-    seeds: Sequence[int],
-    *,
-    key,
-    progress: Progress | None = None,
-) -> xr.Dataset:
-    """One condition, whoever learns; `robust_accuracy`, over seed and data_param, is that of the plain data with a data parameter turned."""
+def learn(learner: Learner, protocol: Protocol, condition: Condition, seeds: Sequence[int], *, key,
+          progress: Progress | None = None) -> xr.Dataset:  # fmt: skip
+    """Train any learner in one condition.
+
+    With all plain data the results include `robust_accuracy` over `seed` and `data_param`, the test accuracy on plain
+    data with this data parameter doubled.
+    """
 
     def data(seed: int) -> Splits:
-        made = replace(protocol.data, seed=1000 + 2 * seed) if protocol.fresh_data else protocol.data
-        order = shuffled(made.final_seq_length) if condition["arrangement"] == "shuffled" else made.permutation
-        return _first(replace(made, permutation=order), condition["n_train"])
+        config = replace(protocol.data, seed=1000 + 2 * seed) if protocol.fresh_data else protocol.data
+        order = shuffled(config.final_seq_length) if condition["arrangement"] == "shuffled" else config.permutation
+        return _first(replace(config, permutation=order), condition["n_train"])
 
     splits = data if protocol.fresh_data else data(0)
     plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every)
     fitted = learner.fit(splits, plan, protocol.learning_rate, seeds, key=key, progress=progress)
-    results = fitted.results
-    labels = np.array([data(seed).test.y for seed in seeds], np.uint8)
-    results = results.assign(
-        label=(("seed", "example"), labels),
+    results = fitted.results.assign(
+        label=(("seed", "example"), np.array([data(seed).test.y for seed in seeds], np.uint8)),
         n_params=("seed", np.full(len(seeds), float(learner.n_params))),
         flops=("seed", np.full(len(seeds), float(learner.flops))),
     )
     if condition["arrangement"] == "plain" and condition["n_train"] == protocol.data.n_train:
-        tests = turned(protocol.data)
+        tests = doubled(protocol.data)
         robust = [100 * (fitted.predict(test.x) == test.y).mean(1) for test in tests.values()]
-        data_params = xr.DataArray(
-            np.array(robust).T, {"seed": list(seeds), "data_param": list(tests)}, ("seed", "data_param")
-        )
-        results = results.assign(robust_accuracy=data_params)
+        results = results.assign_coords(data_param=list(tests))
+        results = results.assign(robust_accuracy=(("seed", "data_param"), np.array(robust).T))
     return results
 
 
 @functools.cache
 def _ticket(path: Path) -> Learner:
-    """The committed ticket's mask, with other initial weights for each seed; work and size are those of survivors."""
+    """Make a learner of the committed ticket's mask; its parameters and FLOPs are those of the surviving weights."""
     ticket = load_ticket(path)
     learner = of_model(masked(ticket.model, ticket.mask), (40,))
     survivors = [int(leaf.sum()) for leaf in jax.tree.leaves(ticket.mask)]
@@ -168,36 +161,34 @@ def _ticket(path: Path) -> Learner:
 
 @functools.lru_cache(maxsize=8)
 def _first(config: MNIST1D, n_train: int) -> Splits:
-    """The data of a config, of the training set the first `n_train`."""
+    """Return the data of a config with only the first `n_train` training examples."""
     splits = published(config)
     return splits._replace(train=Dataset(splits.train.x[:n_train], splits.train.y[:n_train]))
 
 
 @functools.lru_cache(maxsize=4)
-def turned(data: MNIST1D) -> dict[str, Dataset]:
-    """Fresh test sets: as usual (`none`), and with one data parameter doubled, the translation as far as a signal has room.
+def doubled(data: MNIST1D) -> dict[str, Dataset]:
+    """Return fresh test sets: the usual one (`none`), and one with each data parameter doubled.
 
-    From the generator in JAX, standardised as the usual data are.
+    The translation is doubled only as far as a signal has room. All sets come from the generator in JAX and are
+    standardised by the constants of the usual data.
     """
-    source = endless(replace(data, n_train=data.n_classes, n_valid=0, n_test=_multiple(N_SHIFTED, data.n_classes)))
+    n_test = -(-N_SHIFTED // data.n_classes) * data.n_classes  # a multiple of the number of classes
+    source = endless(replace(data, n_train=data.n_classes, n_valid=0, n_test=n_test))
     usual = {name: float(getattr(data, name)) for name in DATA_PARAMS}
     room = {"max_translation": max(data.n_points - data.template_len, data.max_translation)}
     settings = {"none": usual} | {
         name: usual | {name: min(2 * usual[name], float(room.get(name, np.inf)))} for name in DOUBLED
     }
-    made = jax.jit(lambda data_params: source.evaluation(source.prepare(usual), data_params)[1])
-    return {name: Dataset(*map(np.asarray, made(data_params))) for name, data_params in settings.items()}
-
-
-def _multiple(n: int, of: int) -> int:
-    return -(-n // of) * of
+    generate = jax.jit(lambda data_params: source.evaluation(source.prepare(usual), data_params)[1])
+    return {name: Dataset(*map(np.asarray, generate(data_params))) for name, data_params in settings.items()}
 
 
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def last(results: xr.Dataset, model: str, arrangement: str = "plain", n_train: int | None = None) -> xr.DataArray:
-    """Test accuracy at the last step, over `seed`; NaN where the results have no such network."""
+    """Return test accuracy at the last step, over `seed`; NaN where the results have no such network."""
     n_train = int(results.n_train.max()) if n_train is None else n_train
     place = {"model": model, "arrangement": arrangement, "n_train": n_train}
     end = results.test_accuracy.sel(step=results.step.max(), drop=True)  # classifiers have no other steps
@@ -205,14 +196,14 @@ def last(results: xr.Dataset, model: str, arrangement: str = "plain", n_train: i
 
 
 def cost_of_shuffling(results: xr.Dataset, model: str) -> xr.DataArray:
-    """Points of test accuracy lost by shuffling the positions, paired by seed."""
+    """Return the points of test accuracy lost by shuffling the positions, paired by seed."""
     return last(results, model) - last(results, model, "shuffled")
 
 
 def score(results: xr.Dataset, model: str) -> xr.DataArray:
-    """The spatial-prior score, over `seed`: the cost of shuffling, the MLP's being 0 and the CNN's 1, paired by seed.
+    """Return the spatial-prior score over `seed`: the cost of shuffling, scaled to 0 for the MLP and 1 for the CNN.
 
-    NaN where the costs at both ends differ by less than 5 points: then the data give no scale.
+    Costs are paired by seed. Returns NaN if those of the MLP and the CNN differ by less than 5 points on average.
     """
     low, high = (cost_of_shuffling(results, end) for end in ENDS)
     width = high - low
@@ -220,13 +211,27 @@ def score(results: xr.Dataset, model: str) -> xr.DataArray:
 
 
 def place(results: xr.Dataset, model: str) -> xr.DataArray:
-    """Where a model's accuracy on plain data lies, over `seed`: 0 is the MLP's, 1 the CNN's."""
+    """Return a model's accuracy on plain data over `seed`, scaled to 0 for the MLP and 1 for the CNN."""
     low, high = (last(results, end) for end in ENDS)
     return (last(results, model) - low) / (high - low)
 
 
 class Row(NamedTuple):
-    """What is known about one model: accuracies in percent, intervals over seeds."""
+    """The measurements of one model: accuracies in percent, with intervals over seeds.
+
+    Attributes:
+        model: the model's name.
+        title: its name in figures and tables.
+        plain: accuracy on plain data.
+        shuffled: accuracy on shuffled data.
+        score: the spatial-prior score; None if there is no scale.
+        n_params: number of parameters, if known.
+        flops: operations of one example's forward pass, if known.
+        n_seeds: number of seeds.
+        n_train: number of training examples.
+        by_size: accuracy by the size of smaller training sets.
+        robustness: points lost with a data parameter raised in the test (see `doubled`), by data parameter.
+    """
 
     model: str
     title: str
@@ -238,45 +243,39 @@ class Row(NamedTuple):
     n_seeds: int
     n_train: int
     by_size: dict[int, Interval]
-    """Accuracy with fewer training examples."""
     robustness: dict[str, Interval]
-    """Points lost where a data parameter of the data is doubled in the test."""
 
 
 def rows(
     results: xr.Dataset, models: Sequence[str] | None = None, titles: Mapping[str, str] | None = None
 ) -> list[Row]:
-    """A row for each model, the highest score first."""
-    found = []
+    """Return a row for each model, the highest score first."""
+    *sizes, n_train = np.sort(results.n_train.values).tolist()
+    by_model = []
     for model in results.model.values.tolist() if models is None else models:
-        at = results.sel(model=model)
+        title, measured = (titles or {}).get(model) or learner_title(model), results.sel(model=model)
         scores = score(results, model).values
-        sizes = [int(n) for n in np.sort(results.n_train.values)[:-1]]
         accuracies = {n: last(results, model, n_train=n).dropna("seed") for n in sizes}
-        lost = _lost(at).dropna("seed")
-        found.append(Row(
-            model, (titles or {}).get(model) or learner_title(model), interval(last(results, model)),
-            interval(last(results, model, "shuffled")), None if np.isnan(scores).any() else interval(scores),
-            _number(at.n_params), _number(at.flops), results.sizes["seed"], int(results.n_train.max()),
+        robust = measured.robust_accuracy.sel(arrangement="plain", n_train=n_train)
+        lost = (robust.sel(data_param="none", drop=True) - robust.drop_sel(data_param="none")).dropna("seed")
+        by_model.append(Row(
+            model, title, interval(last(results, model)), interval(last(results, model, "shuffled")),
+            None if np.isnan(scores).any() else interval(scores), _first_number(measured.n_params),
+            _first_number(measured.flops), results.sizes["seed"], n_train,
             {n: interval(values) for n, values in accuracies.items() if values.size},
-            {str(one.data_param.values): interval(one) for one in lost.transpose("data_param", "seed")} if lost.size else {},
+            {name: interval(lost.sel(data_param=name)) for name in lost.data_param.values.tolist() if lost.size},
         ))  # fmt: skip
-    return sorted(found, key=by_score)
+    return sorted(by_model, key=by_score)
 
 
 def by_score(row: Row) -> float:
-    """A key to sort by: the highest score first, last where there is none."""
+    """Return a sort key that puts the highest score first and rows without a score last."""
     return -row.score.mean if row.score else np.inf
 
 
-def _lost(at: xr.Dataset) -> xr.DataArray:
-    accuracy = at.robust_accuracy.sel(arrangement="plain", n_train=at.n_train.max())
-    return accuracy.sel(data_param="none", drop=True) - accuracy.drop_sel(data_param="none")
-
-
-def _number(values: xr.DataArray) -> float | None:
-    found = values.values[~np.isnan(values.values)]
-    return float(found[0]) if found.size else None
+def _first_number(values: xr.DataArray) -> float | None:
+    numbers = values.values[~np.isnan(values.values)]
+    return float(numbers[0]) if numbers.size else None
 
 
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -292,10 +291,9 @@ def _between(model: str) -> Claim:
                   within=(0, 1))  # fmt: skip
 
 
-def _score(id_: str, model: str, says: str, **region: Any) -> Claim:
-    return _claim(
-        f"{id_}-{model}", f"{learner_title(model)}: {says}", "here", "", lambda r: score(r, model), model, **region
-    )
+def _score(id_: str, model: str, statement: str, **region: Any) -> Claim:
+    statement = f"{learner_title(model)}: {statement}"
+    return _claim(f"{id_}-{model}", statement, "here", "", lambda r: score(r, model), model, **region)
 
 
 CLAIMS = (
@@ -317,79 +315,70 @@ CLAIMS = (
 
 
 def table(results: xr.Dataset) -> Table:
-    """Every model's row, the highest score first."""
+    """Tabulate every model, the highest score first."""
     title = f"Spatial priors, mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
     return table_of(rows(results), title)
 
 
-def table_of(found: Sequence[Row], title: str) -> Table:
-    """Rows as text."""
+def table_of(rows: Sequence[Row], title: str) -> Table:
+    """Tabulate some rows."""
     columns = ("model", "score (MLP 0, CNN 1)", "plain (%)", "shuffled (%)", "parameters", "FLOPs/example")
     texts = [
         (row.title, interval_text(row.score, 2), *map(interval_text, (row.plain, row.shuffled)), count(row.n_params),
          count(row.flops))
-        for row in found
+        for row in rows
     ]  # fmt: skip
     return Table(title, columns, texts)
 
 
 def details(row: Row) -> Table:
-    """One model's accuracy with fewer examples, and what it loses where a data parameter of the data is turned in the test."""
+    """Tabulate one model's accuracy with fewer examples and its loss where the test raises a data parameter."""
     sizes = [(f"{n} training examples", interval_text(value) + " %") for n, value in row.by_size.items()]
-    data_params = [
-        (f"{name} turned up", interval_text(value) + " points lost") for name, value in row.robustness.items()
-    ]
-    return Table(row.title, ("", ""), [*sizes, *data_params])
+    losses = [(f"{name} raised", interval_text(value) + " points lost") for name, value in row.robustness.items()]
+    return Table(row.title, ("", ""), [*sizes, *losses])
 
 
 def count(value: float | None) -> str:
-    """A whole number, its thousands apart."""
+    """Return a whole number as text with its thousands apart; a dash for None."""
     return "–" if value is None else f"{value:,.0f}".replace(",", " ")
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Plain against shuffled accuracy, and the score, sorted; where there are several sizes, accuracy against them."""
-    return drawn(rows(results))
+    """Plot plain against shuffled accuracy, the sorted scores, and accuracy against several sizes if there are any."""
+    return figure_of(rows(results))
 
 
-def drawn(found: Sequence[Row], highlighted: str | None = None) -> Figure:
-    """The figure of some rows, one of them perhaps highlighted."""
-    sizes = sorted({n for row in found for n in row.by_size})
-    colour = {row.model: _colour(row.model, highlighted) for row in found}
+def figure_of(rows: Sequence[Row], highlighted: str | None = None) -> Figure:
+    """Plot some rows; one may be highlighted."""
+    sizes = sorted({n for row in rows for n in row.by_size})
+    special = {highlighted: COLOURS[2], "mlp": COLOURS[0], "cnn": COLOURS[1]}
+    colour = {row.model: special.get(row.model, "0.45") for row in rows}
     with style():
-        figure_ = Figure(figsize=(12 + 5 * bool(sizes), 1.8 + 0.26 * len(found)))
-        axes = figure_.subplots(1, 2 + bool(sizes), width_ratios=(1.15, 1, 0.8)[: 2 + bool(sizes)])
-        _draw_plane(axes[0], found, colour)
-        _draw_scores(axes[1], found, colour)
+        picture = Figure(figsize=(12 + 5 * bool(sizes), 1.8 + 0.26 * len(rows)))
+        axes = picture.subplots(1, 2 + bool(sizes), width_ratios=(1.15, 1, 0.8)[: 2 + bool(sizes)])
+        _draw_plane(axes[0], rows, colour)
+        _draw_scores(axes[1], rows, colour)
         if sizes:
-            _draw_sizes(axes[2], found, colour, sizes)
-    return figure_
+            _draw_sizes(axes[2], rows, colour, sizes)
+    return picture
 
 
-def _colour(model: str, highlighted: str | None) -> str:
-    return {highlighted: COLOURS[2], "mlp": COLOURS[0], "cnn": COLOURS[1]}.get(model, "0.45")
-
-
-def _error(value: Interval) -> list[list[float]] | None:
-    return None if np.isnan(value.low) else [[value.mean - value.low], [value.high - value.mean]]
-
-
-def _draw_plane(ax: Axes, found: Sequence[Row], colour: Mapping[str, str]) -> None:
-    for row in found:
-        ax.errorbar(row.shuffled.mean, row.plain.mean, _error(row.plain), _error(row.shuffled), fmt="o",
+def _draw_plane(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str]) -> None:
+    for row in rows:
+        ax.errorbar(row.shuffled.mean, row.plain.mean, bar_lengths([row.plain]), bar_lengths([row.shuffled]), fmt="o",
                     color=colour[row.model], markersize=4.5, linewidth=1, zorder=3)  # fmt: skip
-    values = [value for row in found for value in (row.plain.mean, row.shuffled.mean)]
-    ends, right = (min(values) - 3, max(values) + 3), max(row.shuffled.mean for row in found) + 3
+    values = [value for row in rows for value in (row.plain.mean, row.shuffled.mean)]
+    ends, right = (min(values) - 3, max(values) + 3), max(row.shuffled.mean for row in rows) + 3
     ax.plot((ends[0], right), (ends[0], right), color="0.6", linestyle="--", linewidth=1)
     ax.set(xlim=(ends[0], right + 0.42 * (right - ends[0])), ylim=ends, title="What shuffling costs (dashed: nothing)")
     ax.set(xlabel="test accuracy, positions shuffled (%)", ylabel="test accuracy, plain (%)")
     ax.set_xticks([tick for tick in ax.get_xticks() if ends[0] <= tick <= right])
-    _draw_names(ax, found, colour, right + 0.03 * (right - ends[0]))
+    _draw_names(ax, rows, colour, right + 0.03 * (right - ends[0]))
 
 
-def _draw_names(ax: Axes, found: Sequence[Row], colour: Mapping[str, str], x: float) -> None:
-    """Each name right of all dots, near its dot's height but clear of other names, a line leading there."""
-    ordered = sorted(found, key=lambda row: row.plain.mean)
+def _draw_names(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str], x: float) -> None:
+    """Write the names to the right of all dots, without overlap, each joined to its dot by a line."""
+    ordered = sorted(rows, key=lambda row: row.plain.mean)
     low, high = ax.get_ylim()
     step = (high - low) * 0.036
     heights = np.array([row.plain.mean for row in ordered])
@@ -404,56 +393,52 @@ def _draw_names(ax: Axes, found: Sequence[Row], colour: Mapping[str, str], x: fl
                                              "relpos": (0, 0.5)})  # fmt: skip
 
 
-def _draw_scores(ax: Axes, found: Sequence[Row], colour: Mapping[str, str]) -> None:
-    scored = [row for row in found if row.score is not None][::-1]
-    for i, row in enumerate(scored):
-        assert row.score is not None
-        ax.barh(i, row.score.mean, color=colour[row.model], alpha=0.75, height=0.7)
-        ax.errorbar(row.score.mean, i, xerr=_error(row.score), color="black", capsize=2, linewidth=1)
-    for value in (0, 1):
-        ax.axvline(value, color="0.6", linestyle=":", linewidth=1)
+def _draw_scores(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str]) -> None:
+    scored = [(row, row.score) for row in rows if row.score is not None][::-1]
+    for i, (row, value) in enumerate(scored):
+        ax.barh(i, value.mean, color=colour[row.model], alpha=0.75, height=0.7)
+        ax.errorbar(value.mean, i, xerr=bar_lengths([value]), color="black", capsize=2, linewidth=1)
+    for end in (0, 1):
+        ax.axvline(end, color="0.6", linestyle=":", linewidth=1)
     if not scored:
         ax.text(0.5, 0.5, "no score: the costs of shuffling\nof MLP and CNN hardly differ", ha="center", va="center",
                 transform=ax.transAxes)  # fmt: skip
-    ax.set_yticks(range(len(scored)), [row.title for row in scored], fontsize=9)
+    ax.set_yticks(range(len(scored)), [row.title for row, _ in scored], fontsize=9)
     ax.set(xlabel="spatial-prior score (MLP 0, CNN 1; 95 % interval)", title="The continuum of spatial priors")
     ax.grid(visible=False, axis="y")
 
 
-def _draw_sizes(ax: Axes, found: Sequence[Row], colour: Mapping[str, str], sizes: Sequence[int]) -> None:
-    for row in found:
+def _draw_sizes(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str], sizes: Sequence[int]) -> None:
+    for row in rows:
         if row.by_size:
-            values = [row.by_size[n].mean for n in sizes if n in row.by_size]
-            strong = colour[row.model] != "0.45"
-            ax.plot([*(n for n in sizes if n in row.by_size), row.n_train], [*values, row.plain.mean], "o-",
-                    color=colour[row.model], markersize=3, linewidth=2 if strong else 0.8, zorder=3 if strong else 2,
-                    label=row.title if strong else None)  # fmt: skip
+            is_special = colour[row.model] != "0.45"
+            accuracies = [value.mean for value in row.by_size.values()]
+            ax.plot([*row.by_size, row.n_train], [*accuracies, row.plain.mean], "o-", color=colour[row.model],
+                    markersize=3, linewidth=2 if is_special else 0.8, zorder=3 if is_special else 2,
+                    label=row.title if is_special else None)  # fmt: skip
     ax.set_xscale("log")
-    ticks = sorted({*sizes, *(row.n_train for row in found)})
-    ax.set_xticks(ticks, [f"{n}" for n in ticks], minor=False)
-    ax.minorticks_off()
+    plain_ticks(ax, sorted({*sizes, *(row.n_train for row in rows)}))
     ax.set(xlabel="training examples", ylabel="test accuracy (%)", title="Sample efficiency")
     ax.legend(fontsize=8, loc="lower right")
 
 
-# ── the stored reference rows ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the stored reference rows ────────────────────────────────────────────────────────────────────────────────────────
 
 REFERENCE = Path(__file__).parents[1] / "artifacts" / "continuum.nc"
 
 
 def condensed(results: xr.Dataset) -> xr.Dataset:
-    """What `rows` needs of a run."""
-    kept = results[["test_accuracy", "robust_accuracy", "n_params", "flops"]]
-    return kept.sel(step=[results.step.values.max()])
+    """Return the part of a run's results that `rows` reads."""
+    return results[["test_accuracy", "robust_accuracy", "n_params", "flops"]].sel(step=[results.step.values.max()])
 
 
 def save_reference(results: xr.Dataset, path: Path = REFERENCE) -> None:
-    """Keep what figures and leaderboards need of a run, to show a model among others."""
+    """Save the part of a run that figures and leaderboards read, to show a model among others."""
     netcdf.save(path, condensed(results).assign_attrs(results.attrs))
 
 
 def load_reference(path: Path = REFERENCE) -> xr.Dataset:
-    """What `save_reference` kept; by default the committed run of preset `quick`."""
+    """Load the results that `save_reference` saved; by default those of the committed run of preset `quick`."""
     return netcdf.open_checked(path)
 
 

@@ -1,8 +1,8 @@
-"""The data parameters of the data: how does what a network learns depend on translation, noise, shear, scale, resolution, number?
+"""Data parameters: how does accuracy depend on translation, noise, shear, scale, resolution and number of examples?
 
-"Smoothly vary parameters such as background noise, translation, and resolution" was the essay's wish (Greydanus 2020).
-Here networks learn MNIST-1D at each value of one data parameter at a time; and those that learned at its usual value are tested
-at all others. Data come from the generator in JAX, whose data_params are traced: one program for all values of one.
+The essay suggests to "smoothly vary parameters such as background noise, translation, and resolution" (Greydanus 2020).
+Networks learn MNIST-1D at each value of one data parameter at a time; those trained at its usual value are also tested
+at all others. The generator in JAX traces the data parameters, so that all values share one program.
 """
 
 import functools
@@ -15,7 +15,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.base.units import axis
@@ -24,7 +23,7 @@ from flylab.data.generator import endless, repeating
 from flylab.models import Model, get_model, model_title, outputs
 from flylab.models.flops import training_cost
 from flylab.results.claims import Claim
-from flylab.results.plots import COLOURS, band, style
+from flylab.results.plots import COLOURS, band, plain_ticks, style
 from flylab.results.statistics import plus_minus
 from flylab.study.protocol import BaseProtocol, NSeeds, Published
 from flylab.study.study import Condition, Study, Table
@@ -36,7 +35,7 @@ NETWORKS = ("mlp", "cnn", "logistic", "gru")
 
 
 class DataParam(NamedTuple):
-    """A data_param: the protocol's field with its values, its name on axes, whether it is a scale of octaves."""
+    """A data parameter: the protocol's field with its values, its title on axes, and whether these are logarithmic."""
 
     values: str
     title: str
@@ -55,7 +54,7 @@ DATA_PARAMS = {
     "n_train": DataParam("train_sizes", "training examples", True),
 }
 TRACED = tuple(name for name in DATA_PARAMS if name != "final_seq_length")
-UNTESTED = ("final_seq_length", "n_train")  # other inputs than the network's own; no property of test data
+UNTESTED = ("final_seq_length", "n_train")  # the network's inputs have one length; n_train does not change test data
 
 
 # ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -63,10 +62,10 @@ UNTESTED = ("final_seq_length", "n_train")  # other inputs than the network's ow
 
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
-    """The protocol of `architectures`, on training data of its own per seed, from the generator in JAX.
+    """The protocol of `architectures`, with new training data for each seed, from the generator in JAX.
 
     The test set of a setting is the same for all seeds, hence large. The values of a data parameter always include the
-    one in `data`.
+    usual one, which is that of `data`.
     """
 
     n_seeds: NSeeds = 5
@@ -96,7 +95,7 @@ class Protocol(BaseProtocol):
     learning_rate: PositiveFloat = 1e-2
     """Adam's learning rate."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=10_000))
-    """The data set, of which one data parameter at a time is varied."""
+    """The data set; one of its parameters is varied at a time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,15 +104,13 @@ class Protocol(BaseProtocol):
                 replace(self.data, **{data_param: value})  # raises ValueError where a value does not fit the others
 
     def settings(self, data_param: str) -> list:
-        """The values of a data parameter in ascending order, its usual one among them."""
+        """Return the values of a data parameter in ascending order, including the usual one."""
         return sorted({*getattr(self, DATA_PARAMS[data_param].values), getattr(self.data, data_param)})
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Data parameters × networks."""
-    return [
-        {"data_param": data_param, "model": model} for data_param in protocol.data_params for model in protocol.models
-    ]
+    """Return data parameters × networks."""
+    return [{"data_param": name, "model": model} for name in protocol.data_params for model in protocol.models]
 
 
 def run(
@@ -126,17 +123,18 @@ def run(
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
-    """Train one network per seed and value; then test those of the usual value at all others."""
+    """Train one network per seed and value; then test the networks of the usual value at all values."""
     data_param, values = condition["data_param"], protocol.settings(condition["data_param"])
-    traced = data_param != "final_seq_length"  # else each value is another shape, and another program
-    swept = [(protocol.data, values)] if traced else [
+    usual = getattr(protocol.data, data_param)
+    is_traced = data_param in TRACED  # otherwise each value is another shape, and another program
+    populations = [(protocol.data, values)] if is_traced else [
         (replace(protocol.data, final_seq_length=value), [protocol.data.n_train]) for value in values
     ]  # fmt: skip
-    accuracies, tested = [], None
-    for data, settings in swept:
+    accuracies, robust_accuracy = [], None
+    for data, settings in populations:
         network = get_model(condition["model"], data.final_seq_length, data.outputs)
-        # all data parameters are traced, whichever is turned: then all share one program
-        grid = {name: [getattr(data, name)] for name in TRACED} | {data_param if traced else "n_train": settings}
+        # all data parameters are traced, whichever varies, so that all share one program
+        grid = {name: [getattr(data, name)] for name in TRACED} | {data_param if is_traced else "n_train": settings}
         grid |= {"learning_rate": [protocol.learning_rate], "seed": seeds}
         plan = Plan(protocol.n_steps, protocol.batch_size, protocol.n_steps)
         source = repeating(endless(data), data.n_train)
@@ -144,40 +142,41 @@ def run(
         last = population.results.test_accuracy.isel(step=-1)
         accuracies.append(last.transpose("seed", ...).values.reshape(len(seeds), len(settings)))
         if data_param not in UNTESTED:
-            params = jax.tree.map(
-                functools.partial(_usual, values.index(getattr(data, data_param)), grid), population.params
-            )
-            tested = _tested(network, data, data_param, values, params)
+            params = _select_params(population.params, grid, values.index(usual))
+            robust_accuracy = _robust_accuracy(network, data, data_param, values, params)
     variables = {"test_accuracy": (("seed", "setting"), np.concatenate(accuracies, axis=1))}
-    variables |= {} if tested is None else {"robust_accuracy": (("seed", "setting"), tested)}
-    variables |= {"usual": ("seed", np.full(len(seeds), getattr(protocol.data, data_param), float))}
+    variables |= {} if robust_accuracy is None else {"robust_accuracy": (("seed", "setting"), robust_accuracy)}
+    variables |= {"usual": ("seed", np.full(len(seeds), usual, float))}
     return xr.Dataset(variables, {"seed": list(seeds), "setting": [float(value) for value in values]})
 
 
-def _usual(place: int, grid: Mapping, leaf: np.ndarray) -> np.ndarray:
-    """Of a population's parameters those of the value at `place` of the only data parameter with several, for all seeds."""
-    return leaf.reshape(-1, len(grid["seed"]), *leaf.shape[len(grid) :])[place]
+def _select_params(params, grid: Mapping, index: int):
+    """Return the parameters of all seeds at one value of the only data parameter that has several values."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, len(grid["seed"]), *leaf.shape[len(grid) :])[index], params)
 
 
-def _tested(network: Model, data: MNIST1D, data_param: str, values: Sequence, params) -> np.ndarray:
-    """Test accuracy in percent of each seed's network at each value of a data_param: `(n_seeds, n_values)`."""
+def _robust_accuracy(network: Model, data: MNIST1D, data_param: str, values: Sequence, params) -> np.ndarray:
+    """Return the test accuracy in percent of each seed's network at each value: `(n_seeds, n_values)`."""
     usual = {name: np.float32(getattr(data, name)) for name in TRACED if name != "n_train"}
     test = functools.partial(_accuracies(network, data), params, usual)
-    by_value = [test(usual | {data_param: np.float32(value)}) for value in values]
-    return np.stack(by_value, axis=1)
+    return np.stack([test(usual | {data_param: np.float32(value)}) for value in values], axis=1)
 
 
 @functools.cache
 def _accuracies(network: Model, data: MNIST1D) -> Callable:
-    """(parameters of several networks, the usual data parameters, others) → test accuracies on data of the others.
+    """Make (parameters of several networks, usual data parameters, test data parameters) → test accuracies.
 
-    Signals are standardised by the constants of the usual data, with which the networks were trained.
+    Signals are standardised by the constants of the usual data, on which the networks were trained.
     """
     source = endless(data)
 
     def accuracies(params, usual, data_params):
         _, test = source.evaluation(source.prepare(usual), data_params)
-        return 100 * jax.lax.map(lambda one: (outputs(network, one, test.x.T).argmax(0) == test.y).mean(), params)
+
+        def accuracy(network_params):
+            return (outputs(network, network_params, test.x.T).argmax(0) == test.y).mean()
+
+        return 100 * jax.lax.map(accuracy, params)
 
     return jax.jit(accuracies)
 
@@ -186,38 +185,38 @@ def _accuracies(network: Model, data: MNIST1D) -> Callable:
 
 
 def curve(results: xr.Dataset, data_param: str, model: str, variable: str = "test_accuracy") -> xr.DataArray:
-    """Test accuracy over `seed` and `setting`; `robust_accuracy` is that of the network of the usual setting."""
-    found = results[variable].reindex(model=[model]).sel(data_param=data_param).squeeze("model", drop=True)
-    return found.dropna("setting", how="all").sortby("setting").transpose("seed", "setting")
+    """Return test accuracy over `seed` and `setting`; `robust_accuracy` is that of networks of the usual setting."""
+    accuracy = results[variable].reindex(model=[model]).sel(data_param=data_param).squeeze("model", drop=True)
+    return accuracy.dropna("setting", how="all").sortby("setting").transpose("seed", "setting")
 
 
 def gap(results: xr.Dataset, data_param: str, variable: str = "test_accuracy") -> xr.DataArray:
-    """CNN − MLP in points over `seed` and `setting`, paired by seed."""
+    """Return CNN − MLP in points over `seed` and `setting`, paired by seed."""
     return curve(results, data_param, "cnn", variable) - curve(results, data_param, "mlp", variable)
 
 
 def slope(values: xr.DataArray, unit: float = 1.0, logarithmic: bool = False) -> xr.DataArray:
-    """By how much a curve rises for each `unit` of the setting (or doubling), least squares, over `seed`."""
+    """Return a curve's least-squares slope per `unit` of the setting, or per doubling, over `seed`."""
     if values.sizes["setting"] < 2:
         return xr.full_like(values.seed, np.nan, float)
-    x = values.setting.values
-    rises = np.polyfit(np.log2(x) if logarithmic else x / unit, values.values.T, 1)[0]
-    return values.seed.copy(data=rises)
+    x = np.log2(values.setting.values) if logarithmic else values.setting.values / unit
+    return values.seed.copy(data=np.polyfit(x, values.values.T, 1)[0])
 
 
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _noise_claim(data_param: str, model: str, kind: str) -> Claim:
+def _noise_claim(kind: str, model: str) -> Claim:
+    data_param = {"smooth": "corr_noise_scale", "white": "iid_noise_scale"}[kind]
     return Claim(
         f"noise-{kind}-{model}", f"{model_title(model)}: accuracy falls with {kind} noise", "here", "–",
-        "points per 0.1", lambda r: slope(curve(r, data_param, model), 0.1), below=0, requires={"data_param": data_param, "model": model},
+        "points per 0.1", lambda r: slope(curve(r, data_param, model), 0.1), below=0,
+        requires={"data_param": data_param, "model": model},
     )  # fmt: skip
 
 
 def _resolution(results: xr.Dataset, model: str) -> xr.DataArray:
-    accuracy = curve(results, "final_seq_length", model)
-    return slope(accuracy.sel(setting=slice(0, 40)), logarithmic=True)
+    return slope(curve(results, "final_seq_length", model).sel(setting=slice(0, 40)), logarithmic=True)
 
 
 CLAIMS = (
@@ -227,8 +226,7 @@ CLAIMS = (
     Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
           lambda r: gap(r, "max_translation").reindex(setting=[1.0]).squeeze("setting"), below=5,
           requires={"data_param": "max_translation", "model": ("mlp", "cnn")}),
-    *(_noise_claim(data_param, model, kind) for data_param, kind in (("corr_noise_scale", "smooth"), ("iid_noise_scale", "white"))
-      for model in ("mlp", "cnn")),
+    *(_noise_claim(kind, model) for kind in ("smooth", "white") for model in ("mlp", "cnn")),
     *(Claim(f"resolution-{model}", f"{model_title(model)}: accuracy rises with resolution up to 40 points", "here", "–",
             "points per doubling", lambda r, model=model: _resolution(r, model), above=0,
             requires={"data_param": "final_seq_length", "model": model}) for model in ("mlp", "cnn")),
@@ -239,31 +237,31 @@ CLAIMS = (
 
 
 def table(results: xr.Dataset) -> Table:
-    """Accuracy and gap at the lowest, the usual and the highest setting of each data_param."""
+    """Tabulate accuracy and gap at the lowest, the usual and the highest setting of each data parameter."""
     rows = []
     for data_param in results.data_param.values:
         usual = float(results.usual.sel(data_param=data_param).max())
-        found = {model: curve(results, data_param, model) for model in results.model.values}
-        settings = next(iter(found.values())).setting.values.tolist()
+        curves = [curve(results, data_param, model) for model in results.model.values]
+        settings = curves[0].setting.values.tolist()
         for setting in dict.fromkeys((settings[0], usual, settings[-1])):
-            values = [plus_minus(one.sel(setting=setting)) for one in found.values()]
-            both = plus_minus(gap(results, data_param).sel(setting=setting)) if _both(results) else "–"
-            rows.append((data_param, f"{setting:g}", *values, both))
-    columns = ("data_param", "setting", *(model_title(model) for model in results.model.values), "CNN − MLP")
+            accuracies = [plus_minus(accuracy.sel(setting=setting)) for accuracy in curves]
+            difference = plus_minus(gap(results, data_param).sel(setting=setting)) if _has_gap(results) else "–"
+            rows.append((data_param, f"{setting:g}", *accuracies, difference))
+    columns = ("data parameter", "setting", *map(model_title, results.model.values), "CNN − MLP")
     title = f"Test accuracy (%), mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
     return Table(title, columns, rows)
 
 
-def _both(results: xr.Dataset) -> bool:
+def _has_gap(results: xr.Dataset) -> bool:
     return {"mlp", "cnn"} <= set(results.model.values)
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Accuracy of each network and their gap against each data_param: trained there (lines), only tested there (dashed)."""
+    """Plot accuracy and gap against each data parameter, of networks trained there and (dashed) only tested there."""
     data_params = results.data_param.values
     with style():
-        drawn = Figure(figsize=(3.1 * len(data_params) + 1, 6.4))
-        rows = drawn.subplots(2, len(data_params), squeeze=False, sharey="row")
+        picture = Figure(figsize=(3.1 * len(data_params) + 1, 6.4))
+        rows = picture.subplots(2, len(data_params), squeeze=False, sharey="row")
         for i, data_param in enumerate(data_params):
             accuracy, difference = rows[:, i]
             for variable, line in (("test_accuracy", "-"), ("robust_accuracy", "--")):
@@ -271,10 +269,10 @@ def figure(results: xr.Dataset) -> Figure:
                     continue
                 for model, colour in zip(NETWORKS, COLOURS, strict=False):
                     if model in results.model:
-                        one = curve(results, data_param, model, variable)
                         label = model_title(model) + (", trained at the usual value" if line == "--" else "")
-                        band(accuracy, one, label=label, color=colour, linestyle=line)
-                if _both(results):
+                        values = curve(results, data_param, model, variable)
+                        band(accuracy, values, label=label, color=colour, linestyle=line)
+                if _has_gap(results):
                     label = "tested there" if line == "--" else "trained there"
                     band(difference, gap(results, data_param, variable), label=label, color="0.25", linestyle=line)
             for ax in (accuracy, difference):
@@ -286,7 +284,7 @@ def figure(results: xr.Dataset) -> Figure:
             ax = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[0]))  # the first that has all lines
             if ax.get_legend_handles_labels()[0]:
                 ax.legend(fontsize=7)
-    return drawn
+    return picture
 
 
 def _data_param_axis(ax: Axes, results: xr.Dataset, data_param: str) -> None:
@@ -295,24 +293,23 @@ def _data_param_axis(ax: Axes, results: xr.Dataset, data_param: str) -> None:
     if DATA_PARAMS[data_param].logarithmic:
         settings = results.test_accuracy.sel(data_param=data_param).dropna("setting", how="all").setting.values
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(FixedLocator(settings.tolist()))
+        plain_ticks(ax, settings.tolist())
         ax.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
-        ax.xaxis.set_minor_locator(NullLocator())
 
 
 def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
-    """FLOPs of training one seed at all values, and bytes of the data and network of one."""
-    found = []
+    """Return the FLOPs of training one seed at all values, and the bytes of its largest data and network."""
+    costs = []
     for value in protocol.settings(condition["data_param"]):
         data = replace(protocol.data, **{condition["data_param"]: value})
         network = get_model(condition["model"], data.final_seq_length, data.outputs)
         steps = protocol.n_steps, protocol.batch_size, 2
-        found.append(training_cost(network, (data.final_seq_length,), *steps, data.n_test))
-    return sum(flops for flops, _ in found), max(n_bytes for _, n_bytes in found)
+        costs.append(training_cost(network, (data.final_seq_length,), *steps, data.n_test))
+    return sum(flops for flops, _ in costs), max(n_bytes for _, n_bytes in costs)
 
 
 STUDY = Study(
-    question="How does what a network learns depend on the data parameters of the data: translation, noise, shear, resolution?",
+    question="How does accuracy depend on the data's parameters: translation, noise, shear, resolution?",
     presets={
         "smoke": Protocol(n_seeds=2, n_steps=10, max_translations=(1, 60), corr_noise_scales=(0.0,),
                           iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),

@@ -9,14 +9,13 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.base.rng import stream
@@ -25,8 +24,9 @@ from flylab.models import Model, convolutional, dense, n_params
 from flylab.models.flops import training_cost
 from flylab.models.padding import padded
 from flylab.results.claims import Claim
-from flylab.results.plots import COLOURS, band, style
+from flylab.results.plots import COLOURS, band, bar_lengths, plain_ticks, style
 from flylab.results.statistics import (
+    Interval,
     cross_fitted_rise,
     crossing,
     exponents,
@@ -43,6 +43,7 @@ from flylab.training.step import Plan
 
 WIDTHS = tuple(np.unique(np.geomspace(2, 300, 20, dtype=int)).tolist())
 CHANNELS = (*range(2, 30, 2), *range(30, 101, 5))
+_published = functools.lru_cache(maxsize=16)(published)
 
 
 # ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -57,9 +58,9 @@ def _cnn(width: int, n_outputs: int, length: int) -> Model:
 
 
 class Network(NamedTuple):
-    """A network by width, outputs and length; widths up to the last bucket share the next bucket's program."""
+    """A network by width, outputs and length; each width up to the last bucket shares the next bucket's program."""
 
-    make: Callable[[int, int, int], Model]
+    build: Callable[[int, int, int], Model]
     buckets: tuple[int, ...]
 
 
@@ -67,49 +68,39 @@ MLP = Network(_mlp, (8, 16, 32, 64, 112))
 CNN = Network(_cnn, (8, 12, 16, 20, 24, 28, 32))
 
 
-def _as_given(data: MNIST1D, n_outputs: int) -> MNIST1D:
-    return data
-
-
-def _clean(data: MNIST1D, n_outputs: int) -> MNIST1D:
-    return replace(data, label_noise=0.0)
-
-
-def _strict(data: MNIST1D, n_outputs: int) -> MNIST1D:
-    return replace(data, label_noise_repeats=False)
-
-
-def _random(data: MNIST1D, n_outputs: int) -> MNIST1D:
-    return replace(data, label_noise=0.0, random_labels=n_outputs)
-
-
-def _two_class(data: MNIST1D, n_outputs: int) -> MNIST1D:
-    """Digits 0 and 1 read by more outputs; of two labels a redraw that could repeat would halve the noise."""
-    return replace(data, classes=(0, 1), n_outputs=n_outputs, label_noise_repeats=False)
-
-
 class Treatment(NamedTuple):
-    """Networks of growing width on one kind of labels: (data's config, outputs) → config."""
+    """Networks of growing width on one kind of labels, see `with_labels`."""
 
     title: str
     network: Network
-    labels: Callable[[MNIST1D, int], MNIST1D]
-    error: Callable | None = None
+    labels: Literal["noisy", "clean", "strict", "random", "two-class"]
+    per_example_loss: Callable | None = None
 
 
 TreatmentName = Literal["mlp-noise", "mlp-clean", "mlp-strict", "cnn-noise", "random-nll", "two-class-nll",
                         "random-mse", "two-class-mse"]  # fmt: skip
 TREATMENTS = {
-    "mlp-noise": Treatment("MLP, label noise", MLP, _as_given),
-    "mlp-clean": Treatment("MLP, no label noise", MLP, _clean),
-    "mlp-strict": Treatment("MLP, label noise without repeats", MLP, _strict),
-    "cnn-noise": Treatment("CNN, label noise", CNN, _as_given),
-    "random-nll": Treatment("cross-entropy, random labels", MLP, _random),
-    "two-class-nll": Treatment("cross-entropy, two classes", MLP, _two_class),
-    "random-mse": Treatment("squared error, random labels", MLP, _random, squared_error),
-    "two-class-mse": Treatment("squared error, two classes", MLP, _two_class, squared_error),
+    "mlp-noise": Treatment("MLP, label noise", MLP, "noisy"),
+    "mlp-clean": Treatment("MLP, no label noise", MLP, "clean"),
+    "mlp-strict": Treatment("MLP, label noise without repeats", MLP, "strict"),
+    "cnn-noise": Treatment("CNN, label noise", CNN, "noisy"),
+    "random-nll": Treatment("cross-entropy, random labels", MLP, "random"),
+    "two-class-nll": Treatment("cross-entropy, two classes", MLP, "two-class"),
+    "random-mse": Treatment("squared error, random labels", MLP, "random", squared_error),
+    "two-class-mse": Treatment("squared error, two classes", MLP, "two-class", squared_error),
 }
 CURVES, THRESHOLDS = get_args(TreatmentName)[:4], get_args(TreatmentName)[4:]
+
+
+def with_labels(data: MNIST1D, labels: str, n_outputs: int) -> MNIST1D:
+    """Return the data's config with labels of one kind."""
+    changes = {
+        "noisy": {}, "clean": {"label_noise": 0.0}, "strict": {"label_noise_repeats": False},
+        "random": {"label_noise": 0.0, "random_labels": n_outputs},
+        # redrawing with repeats would halve the noise on two labels
+        "two-class": {"classes": (0, 1), "n_outputs": n_outputs, "label_noise_repeats": False},
+    }  # fmt: skip
+    return replace(data, **changes[labels])
 
 
 @dataclass(frozen=True)
@@ -119,21 +110,21 @@ class Protocol(BaseProtocol):
     n_seeds: NSeeds = 6
     """Seeds: independent repetitions."""
     treatments: tuple[TreatmentName, ...] = CURVES
-    """Networks, labels and losses to train with."""
+    """Networks, labels and losses to compare."""
     widths: tuple[PositiveInt, ...] = WIDTHS
     """Hidden units of the MLPs."""
     channels: tuple[PositiveInt, ...] = CHANNELS
     """Channels of the CNNs."""
     sample_sizes: tuple[PositiveInt, ...] = ()
-    """More sizes of the training set for mlp-noise."""
+    """Further training-set sizes for mlp-noise."""
     sample_widths: tuple[PositiveInt, ...] = (21, 27, 36, 47, 61, 80)
     """Hidden units of the MLPs at those sizes."""
     threshold_sizes: tuple[PositiveInt, ...] = (500, 1000, 2000, 4000)
-    """Sizes of the training set for random- and two-class-."""
+    """Training-set sizes for random-* and two-class-*."""
     threshold_outputs: tuple[PositiveInt, ...] = (2, 5, 10)
-    """Numbers of outputs for random- and two-class-."""
+    """Numbers of outputs for random-* and two-class-*."""
     n_epochs: PositiveInt = 500
-    """Epochs of `n_train` examples; networks on fewer or more examples train for as many steps."""
+    """Epochs of `n_train` examples; networks on other training-set sizes train for as many steps."""
     batch_size: PositiveInt = 100
     """Examples per step."""
     learning_rate: PositiveFloat = 1e-2
@@ -141,15 +132,15 @@ class Protocol(BaseProtocol):
     momentum: float = 0.9
     """SGD's momentum."""
     n_evaluations: PositiveInt = 24
-    """Evaluations, at steps in a geometric series from the end of the first epoch on."""
+    """Evaluations, at steps in a geometric series from the end of the first epoch."""
     fresh_data: bool = True
-    """Use a new data set per seed (generator seed 1000 + 2·seed), else the published one, whose noise is one draw."""
+    """Use a new data set per seed (generator seed 1000 + 2·seed); else all seeds share one data set and label noise."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=12000, label_noise=0.15))
     """The data set."""
 
     @property
     def n_steps(self) -> int:
-        """Optimiser steps of every network."""
+        """Optimiser steps of each network."""
         return self.n_epochs * self.epoch
 
     @property
@@ -159,24 +150,17 @@ class Protocol(BaseProtocol):
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Treatments × sizes of the training set × outputs × widths."""
-    usual = (protocol.data.n_train, protocol.data.outputs)
-
-    def of(treatment: str, sizes, widths: Sequence[int]) -> list[Condition]:
-        return [
-            {"treatment": treatment, "n_train": n, "n_outputs": k, "width": width} for n, k in sizes for width in widths
-        ]
-
-    found = []
+    """Return treatments × training-set sizes × outputs × widths."""
+    n_train, n_outputs = protocol.data.n_train, protocol.data.outputs
+    designs = []
     for treatment in protocol.treatments:
-        sizes = itertools.product(protocol.threshold_sizes, protocol.threshold_outputs)
-        widths = protocol.channels if TREATMENTS[treatment].network is CNN else protocol.widths
-        found += of(treatment, sizes if treatment in THRESHOLDS else [usual], widths)
+        is_threshold, is_cnn = treatment in THRESHOLDS, TREATMENTS[treatment].network is CNN
+        sizes = (protocol.threshold_sizes, protocol.threshold_outputs) if is_threshold else ([n_train], [n_outputs])
+        designs += itertools.product([treatment], *sizes, protocol.channels if is_cnn else protocol.widths)
         if treatment == "mlp-noise":
-            found += of(
-                treatment, [(n, usual[1]) for n in protocol.sample_sizes if n != usual[0]], protocol.sample_widths
-            )
-    return found
+            other_sizes = [n for n in protocol.sample_sizes if n != n_train]
+            designs += itertools.product([treatment], other_sizes, [n_outputs], protocol.sample_widths)
+    return [dict(zip(("treatment", "n_train", "n_outputs", "width"), design, strict=True)) for design in designs]
 
 
 def run(
@@ -189,77 +173,75 @@ def run(
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
-    """Train one network for all seeds, by the program of its bucket; errors and losses along the way."""
+    """Train one network for all seeds by its bucket's program; return errors and losses along the way."""
     treatment = TREATMENTS[condition["treatment"]]
-    config = replace(treatment.labels(protocol.data, condition["n_outputs"]), n_train=condition["n_train"])
-    bucket = next((bucket for bucket in treatment.network.buckets if condition["width"] <= bucket), condition["width"])
-    own, like = (
-        treatment.network.make(n, condition["n_outputs"], config.final_seq_length) for n in (condition["width"], bucket)
+    config = with_labels(protocol.data, treatment.labels, condition["n_outputs"])
+    config = replace(config, n_train=condition["n_train"])
+    width = condition["width"]
+    bucket = next((bucket for bucket in treatment.network.buckets if width <= bucket), width)
+    network, wide = (
+        treatment.network.build(n, condition["n_outputs"], config.final_seq_length) for n in (width, bucket)
     )
-    network = padded(own, like)
 
     def data(seed: int) -> Splits:
-        return _made(replace(config, seed=1000 + 2 * seed) if protocol.fresh_data else config)
+        return _published(replace(config, seed=1000 + 2 * seed) if protocol.fresh_data else config)
 
     def params(seed: int):
-        return jax.device_get(network.init(stream(jax.random.fold_in(key, seed), "init")))
+        return jax.device_get(padded(network, wide).init(stream(jax.random.fold_in(key, seed), "init")))
 
     steps = np.geomspace(protocol.epoch, protocol.n_steps, protocol.n_evaluations).round().astype(int)
     plan = Plan(protocol.n_steps, protocol.batch_size, tuple(steps.tolist()), shuffle=True, optimizer="sgd")
     grid = {"learning_rate": [protocol.learning_rate], "momentum": [protocol.momentum], "seed": seeds}
-    objective = supervised(like, treatment.error)
-    found = train_members(objective, data, plan, grid, key=key, params=params, progress=progress).results
-    found = found.squeeze(("learning_rate", "momentum"), drop=True)
-    results = {f"{name}_error": 100 - found[f"{name}_accuracy"] for name in ("train", "test")}
-    results |= {name: found[name] for name in ("train_loss", "test_loss")}
-    return xr.Dataset(results).assign(n_params=("seed", np.full(len(seeds), n_params(own), np.float32)))
-
-
-@functools.lru_cache(maxsize=16)
-def _made(config: MNIST1D) -> Splits:
-    return published(config)
+    objective = supervised(wide, treatment.per_example_loss)
+    history = train_members(objective, data, plan, grid, key=key, params=params, progress=progress).results
+    history = history.squeeze(("learning_rate", "momentum"), drop=True)
+    results = {f"{name}_error": 100 - history[f"{name}_accuracy"] for name in ("train", "test")}
+    results |= {name: history[name] for name in ("train_loss", "test_loss")}
+    return xr.Dataset(results).assign(n_params=("seed", np.full(len(seeds), n_params(network), np.float32)))
 
 
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def networks(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:
-    """An treatment's results over `seed, width, step`; by default at the size of the training set that has most widths."""
-    found = results.sel(treatment=treatment)
-    most = found.n_params.notnull().all("seed").sum("width").argmax(("n_train", "n_outputs"))
-    found = found.isel(n_outputs=most["n_outputs"])  # pyright: ignore[reportCallIssue, reportArgumentType]
-    found = found.isel(n_train=most["n_train"]) if n_train is None else found.sel(n_train=n_train)
-    return found.dropna("width", subset=["n_params"]).sortby("width")
+    """Return a treatment's results over `seed, width, step`; by default at the training-set size with most widths."""
+    results = results.sel(treatment=treatment)
+    most = results.n_params.notnull().all("seed").sum("width").argmax(("n_train", "n_outputs"))
+    results = results.isel(n_outputs=most["n_outputs"])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    results = results.isel(n_train=most["n_train"]) if n_train is None else results.sel(n_train=n_train)
+    return results.dropna("width", subset=["n_params"]).sortby("width")
 
 
 def curve(
     results: xr.Dataset, treatment: str, variable: str = "test_error", n_train: int | None = None
 ) -> xr.DataArray:
-    """A variable after the last step over `seed` and `width`."""
+    """Return a variable after the last step, over `seed` and `width`."""
     return networks(results, treatment, n_train)[variable].isel(step=-1).transpose("seed", "width")
 
 
 def rise(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:
-    """Test error at the dip, at the peak and at the widest over `seed`, cross-fitted; NaN with one seed."""
+    """Return the test error at dip, peak and greatest width over `seed`, cross-fitted; NaN with one seed."""
     errors = curve(results, treatment, n_train=n_train)
     if errors.sizes["seed"] < 2 or errors.sizes["width"] < 2:
-        nothing = xr.full_like(errors.seed, np.nan, float)
-        return xr.Dataset(dict.fromkeys(("dip", "peak", "end"), nothing))
+        return xr.Dataset(dict.fromkeys(("dip", "peak", "end"), xr.full_like(errors.seed, np.nan, float)))
     return cross_fitted_rise(errors, "width")
 
 
 def peak_width(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.DataArray:
-    """The width at which each seed's own test error peaks (a place, unlike a height, needs no cross-fitting)."""
+    """Return the width at which each seed's test error peaks; unlike a height, a place needs no cross-fitting."""
     errors = curve(results, treatment, n_train=n_train)
     if errors.sizes["width"] < 2:
         return xr.full_like(errors.seed, np.nan, float)
-    return errors.seed.copy(data=[float(errors.width[greatest_rise(one).peak]) for one in errors.values])
+    return errors.seed.copy(data=[float(errors.width[greatest_rise(by_width).peak]) for by_width in errors.values])
 
 
 def zero_width(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.DataArray:
-    """The first width with a training error below 1 % over `seed`, NaN if none (the notebook's errors: whole, cut)."""
-    below = curve(results, treatment, "train_error", n_train) < 1
-    return below.width.where(below).min("width")
+    """Return the first width with a training error below 1 % over `seed`; NaN if there is none.
+
+    The authors' notebook truncates errors to whole percents, so that its 0 % is the same.
+    """
+    is_zero = curve(results, treatment, "train_error", n_train) < 1
+    return is_zero.width.where(is_zero).min("width")
 
 
 MEASURES = {
@@ -270,37 +252,41 @@ MEASURES = {
 
 
 def threshold(results: xr.Dataset, treatment: str, measure: str) -> xr.DataArray:
-    """The interpolation threshold in parameters over `seed, n_train, n_outputs`; NaN where none lies within the widths.
+    """Return the interpolation threshold in parameters over `seed, n_train, n_outputs`; NaN outside the widths.
 
-    By the test-error peak (with random labels, where test error is at chance, the test loss's), whose rise and fall are
-    each to be a twentieth of the dip's value, or by one of the training set's measures, see `MEASURES`.
+    `measure` is one of `MEASURES`. A peak is that of the test error, or of the test loss with random labels, where the
+    error is at chance; it must rise above the dip and fall again by at least a twentieth of the dip's value.
     """
-    chosen = results.sel(treatment=treatment).sortby("width")
+    results = results.sel(treatment=treatment).sortby("width")
     if measure == "peak":
-        values = chosen.test_loss if treatment.startswith("random") else chosen.test_error
+        values = results.test_loss if treatment.startswith("random") else results.test_error
     else:
-        values = chosen.train_error if measure == "error" else 100 * chosen.train_loss / chosen.train_loss.isel(step=0)
+        relative_loss = 100 * results.train_loss / results.train_loss.isel(step=0)
+        values = results.train_error if measure == "error" else relative_loss
 
     def place(sizes, values):
-        there = ~np.isnan(sizes)  # widths of this design
-        sizes, values = sizes[there], values[there]
+        is_designed = ~np.isnan(sizes)
+        sizes, values = sizes[is_designed], values[is_designed]
         return peak_place(sizes, values, 0.05) if measure == "peak" else crossing(sizes, values, 1.0)
 
     widths = (("width",), ("width",))
-    found = xr.apply_ufunc(place, chosen.n_params, values.isel(step=-1), input_core_dims=widths, vectorize=True)
-    designed = chosen.n_params.notnull().any(("seed", "width"))
-    return found.isel(n_train=designed.any("n_outputs").values, n_outputs=designed.any("n_train").values)
+    places = xr.apply_ufunc(place, results.n_params, values.isel(step=-1), input_core_dims=widths, vectorize=True)
+    designed = results.n_params.notnull().any(("seed", "width"))
+    return places.isel(n_train=designed.any("n_outputs").values, n_outputs=designed.any("n_train").values)
 
 
 def power(results: xr.Dataset, treatment: str, measure: str, of: str) -> xr.DataArray:
-    """The power of `of` (n_train or n_outputs) by which the threshold grows, over `seed`; NaN if one is not reached."""
+    """Return the power of `of` (n_train or n_outputs) by which the threshold grows, over `seed`.
+
+    Returns NaN for a seed without all thresholds.
+    """
     places = threshold(results, treatment, measure).stack(setting=("n_train", "n_outputs"))
     factors = {name: places[name].values for name in ("n_train", "n_outputs") if len(set(places[name].values)) > 1}
-    return places.seed.copy(data=[exponents(one, **factors).get(of, np.nan) for one in places.values])
+    return places.seed.copy(data=[exponents(row, **factors).get(of, np.nan) for row in places.values])
 
 
 def level(results: xr.Dataset, treatment: str, measure: str, outputs_count: bool) -> xr.DataArray:
-    """log₂ of the threshold over n (or n·K) parameters, the mean over the design, over `seed`; NaN as in `power`."""
+    """Return the mean over the design of log₂ of the threshold over n (or n·K), over `seed`; NaN as in `power`."""
     places = threshold(results, treatment, measure)
     expected = places.n_train * (places.n_outputs if outputs_count else 1)
     return np.log2(places / expected).mean(("n_train", "n_outputs"), skipna=False)
@@ -309,26 +295,10 @@ def level(results: xr.Dataset, treatment: str, measure: str, outputs_count: bool
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _claim(
-    id_: str,
-    statement: str,
-    published_value: str,
-    treatment: str,
-    effect: Callable,
-    unit="points",
-    source="nb",
-    **region,
-):
-    return Claim(
-        id_,
-        statement,
-        source,
-        published_value,
-        unit,
-        lambda r: effect(r, treatment),
-        requires={"treatment": treatment},
-        **region,
-    )
+def _claim(id_: str, statement: str, published_value: str, treatment: str, effect: Callable, unit: str = "points",
+           source: str = "nb", **region: Any) -> Claim:  # fmt: skip
+    return Claim(id_, statement, source, published_value, unit, lambda r: effect(r, treatment),
+                 requires={"treatment": treatment}, **region)  # fmt: skip
 
 
 def _peak(results: xr.Dataset, treatment: str) -> xr.DataArray:
@@ -346,21 +316,20 @@ def _zero_after_peak(results: xr.Dataset, treatment: str) -> xr.DataArray:
 
 
 def _threshold_claims(loss: str) -> list[Claim]:
-    """By the primary measure, the peak, for both ways of varying the number of outputs K."""
-    counts = loss == "mse"
-    law, outputs = ("n·K", (0.75, 1.25)) if counts else ("n", (-0.25, 0.25))
+    """Return the claims on the peak, the primary measure, for both ways of varying the number of outputs K."""
+    outputs_count = loss == "mse"
+    law, k_power, k_text = ("n·K", (0.75, 1.25), "0.75–1.25") if outputs_count else ("n", (-0.25, 0.25), "0 ± 0.25")
     claims = []
-    for way in ("random", "two-class"):
-        treatment = f"{way}-{loss}"
-        says = f"{TREATMENTS[treatment].title}: the threshold (by the peak of the test {'loss' if way == 'random' else 'error'})"
+    for way, measure in (("random", "loss"), ("two-class", "error")):
+        treatment, id_ = f"{way}-{loss}", f"{loss}-threshold.{way}"
+        subject = f"{TREATMENTS[treatment].title}: the threshold (by the peak of the test {measure})"
         claims += [
-            _claim(f"{loss}-threshold.{way}.n", f"{says} grows with the number of examples n to the power of 0.75–1.25",
-                   law, treatment, lambda r, a: power(r, a, "peak", "n_train"), "", "blog", within=(0.75, 1.25)),
-            _claim(f"{loss}-threshold.{way}.k", f"{says} grows with the number of outputs K to the power of "
-                   f"{outputs[0]:g}–{outputs[1]:g}".replace("-0.25–0.25", "0 ± 0.25"), law, treatment,
-                   lambda r, a: power(r, a, "peak", "n_outputs"), "", "blog", within=outputs),
-            _claim(f"{loss}-threshold.{way}.level", f"{says} lies within a factor of 2 of {law} parameters", law, treatment,
-                   lambda r, a: level(r, a, "peak", counts), "log₂", "blog", within=(-1, 1)),
+            _claim(f"{id_}.n", f"{subject} grows with the number of examples n to the power of 0.75–1.25", law,
+                   treatment, lambda r, t: power(r, t, "peak", "n_train"), "", "blog", within=(0.75, 1.25)),
+            _claim(f"{id_}.k", f"{subject} grows with the number of outputs K to the power of {k_text}", law,
+                   treatment, lambda r, t: power(r, t, "peak", "n_outputs"), "", "blog", within=k_power),
+            _claim(f"{id_}.level", f"{subject} lies within a factor of 2 of {law} parameters", law,
+                   treatment, lambda r, t: level(r, t, "peak", outputs_count), "log₂", "blog", within=(-1, 1)),
         ]  # fmt: skip
     return claims
 
@@ -395,39 +364,40 @@ def _present(results: xr.Dataset, treatments: Sequence[str]) -> list[str]:
 
 
 def _sizes(results: xr.Dataset, treatment: str) -> list[int]:
-    """The sizes of the training set that an treatment was trained on at more than one width."""
+    """Return the training-set sizes at which a treatment has more than one width."""
     n_widths = results.n_params.sel(treatment=treatment).notnull().any(("seed", "n_outputs")).sum("width")
     return sorted(results.n_train.values[n_widths > 1].tolist())
 
 
-_interval_text = functools.partial(plus_minus, skipna=False)
+_text = functools.partial(plus_minus, skipna=False)
 
 
 def table(results: xr.Dataset) -> Table:
-    """Dips, peaks and ends of the curves; of a design of thresholds alone, their powers and levels."""
-    n = results.sizes["seed"]
-    rows, treatments = [], _present(results, CURVES)
-    for treatment, n_train in ((one, size) for one in treatments for size in _sizes(results, one)):
-        heights, place = rise(results, treatment, n_train), (results, treatment, n_train)
-        name = f"{TREATMENTS[treatment].title}, {n_train} examples"
-        intervals = [_interval_text(heights[part]) for part in ("dip", "peak", "end")]
-        rows.append((name, *intervals, _interval_text(peak_width(*place)), _interval_text(zero_width(*place))))
-    if treatments:
+    """Tabulate dips, peaks and ends of the curves or, if there are none, the thresholds' powers and levels."""
+    title = f"Mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
+    rows = []
+    if treatments := _present(results, CURVES):
+        for treatment in treatments:
+            for n_train in _sizes(results, treatment):
+                place = results, treatment, n_train
+                heights = rise(*place)
+                values = (heights.dip, heights.peak, heights.end, peak_width(*place), zero_width(*place))
+                rows.append((f"{TREATMENTS[treatment].title}, {n_train} examples", *map(_text, values)))
         columns = ("test error (%)", "dip", "peak", "widest", "peak's width", "training error < 1 % from width")
-        return Table(f"Mean over {n} seeds ± half of the 95 % interval; heights cross-fitted", columns, rows)
+        return Table(f"{title}; heights cross-fitted", columns, rows)
     for treatment, measure in itertools.product(_present(results, THRESHOLDS), MEASURES):
-        powers = [_interval_text(power(results, treatment, measure, of), 2) for of in ("n_train", "n_outputs")]
-        levels = [
-            _interval_text(level(results, treatment, measure, outputs_count), 2) for outputs_count in (False, True)
-        ]
-        reached = f"{int(threshold(results, treatment, measure).notnull().sum())}/{threshold(results, treatment, measure).size}"
+        place = results, treatment, measure
+        powers = [_text(power(*place, of), 2) for of in ("n_train", "n_outputs")]
+        levels = [_text(level(*place, outputs_count), 2) for outputs_count in (False, True)]
+        is_reached = threshold(*place).notnull()
+        reached = f"{int(is_reached.sum())}/{is_reached.size}"
         rows.append((f"{TREATMENTS[treatment].title}: {MEASURES[measure]}", *powers, *levels, reached))
     columns = ("threshold p*", "power of n", "power of K", "log₂ p*/n", "log₂ p*/(n·K)", "reached")
-    return Table(f"Mean over {n} seeds ± half of the 95 % interval", columns, rows)
+    return Table(title, columns, rows)
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Error against width, steps and examples, and the thresholds, as far as the results have them."""
+    """Plot error against width, steps and examples, and the thresholds, as far as the results have them."""
     mlps, cnns = (_present(results, CURVES[:3]), _present(results, CURVES[3:]))
     panels = [functools.partial(_against_width, treatments=treatments) for treatments in (mlps, cnns) if treatments]
     if "mlp-noise" in mlps:
@@ -437,11 +407,11 @@ def figure(results: xr.Dataset) -> Figure:
     n_columns = 2 if len(panels) <= 4 else 3
     n_rows = -(-len(panels) // n_columns)
     with style():
-        drawn = Figure(figsize=(5.2 * n_columns, 4.1 * n_rows))
-        axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
+        picture = Figure(figsize=(5.2 * n_columns, 4.1 * n_rows))
+        axes = picture.subplots(n_rows, n_columns, squeeze=False).ravel()
         for panel, ax in itertools.zip_longest(panels, axes):
             ax.axis("off") if panel is None else panel(ax, results)
-    return drawn
+    return picture
 
 
 def _against_width(ax: Axes, results: xr.Dataset, treatments: Sequence[str]) -> None:
@@ -457,27 +427,21 @@ def _against_width(ax: Axes, results: xr.Dataset, treatments: Sequence[str]) -> 
     name = TREATMENTS[treatments[0]].title.partition(",")[0]
     ax.set(xscale="log", ylim=(0, None), xlabel=f"width ({unit})", ylabel="error (%)")
     ax.set_title(f"{name}: error against width")
-    _plain_ticks(ax)
+    plain_ticks(ax)
     ax.legend(fontsize=8)
 
 
-def _plain_ticks(ax: Axes, at: Sequence[int] | None = None) -> None:
-    """Plain numbers on a logarithmic axis of counts: 2, 5, 10, …, or those given."""
-    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if at is None else FixedLocator(at))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_locator(NullLocator())
-
-
 def _against_steps(ax: Axes, results: xr.Dataset, treatments: Sequence[str]) -> None:
-    """At the least width whose mean training error is below 1 % with label noise, or the widest."""
+    """Plot errors at the least width whose mean training error with label noise is below 1 %, or else the greatest."""
     errors = curve(results, treatments[0], "train_error").mean("seed")
     fits = errors.width.values[errors.values < 1]
     width = fits[0] if fits.size else errors.width.values[-1]
     for treatment, colour in zip(treatments, COLOURS, strict=False):
-        chosen = networks(results, treatment).isel(step=slice(1, None))
-        if width in chosen.width:
-            band(ax, chosen.test_error.sel(width=width), label=TREATMENTS[treatment].title, color=colour, linewidth=1.6)
-            band(ax, chosen.train_error.sel(width=width), color=colour, linestyle="--", linewidth=1.1)
+        history = networks(results, treatment).isel(step=slice(1, None))
+        if width in history.width:
+            history = history.sel(width=width)
+            band(ax, history.test_error, label=TREATMENTS[treatment].title, color=colour, linewidth=1.6)
+            band(ax, history.train_error, color=colour, linestyle="--", linewidth=1.1)
     ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
     ax.set(xscale="log", ylim=(0, None), ylabel="error (%)", title=f"MLP of {width} hidden units: error against steps")
     ax.legend(fontsize=8)
@@ -490,37 +454,35 @@ def _against_examples(ax: Axes, results: xr.Dataset) -> None:
     for width, colour in zip(curves.width.values, itertools.cycle(COLOURS)):
         band(ax, curves.sel(width=width), label=str(width), color=colour, linewidth=1.6)
     ax.set(xscale="log", title="MLP, label noise: error against examples")
-    _plain_ticks(ax, sizes)
+    plain_ticks(ax, sizes)
     ax.legend(fontsize=8, title="hidden units", title_fontsize=8, ncols=2)
 
 
 def _thresholds(ax: Axes, results: xr.Dataset, treatment: str) -> None:
-    """By the peak, geometric means over seeds, where every seed has one; dashed: what the essay says."""
+    """Plot geometric means of the thresholds by the peak, where each seed has one, and the essay's law (dashed)."""
     places, law = threshold(results, treatment, "peak"), "n·K" if treatment.endswith("mse") else "n"
     for n_outputs, colour in zip(places.n_outputs.values, COLOURS, strict=False):
-        one = places.sel(n_outputs=n_outputs).transpose("seed", "n_train").dropna("n_train")
-        logs = one.copy(data=np.log(one.values))
-        found = [np.exp(interval(column)[:3]) for column in logs.values.T]
-        mean, low, high = np.reshape(found, (-1, 3)).T
-        reach = np.nan_to_num([mean - low, high - mean])
-        ax.errorbar(logs.n_train, mean, reach, fmt="o-", color=colour, capsize=3, label=f"{n_outputs} outputs")
+        reached = places.sel(n_outputs=n_outputs).transpose("n_train", "seed").dropna("n_train")
+        logs = [interval(np.log(row)) for row in reached.values]
+        means = [Interval(np.exp(log.mean), np.exp(log.low), np.exp(log.high), log.n) for log in logs]
+        ax.errorbar(reached.n_train, [value.mean for value in means], bar_lengths(means), fmt="o-", color=colour,
+                    capsize=3, label=f"{n_outputs} outputs")  # fmt: skip
         expected = places.n_train * (n_outputs if law == "n·K" else 1)
         ax.plot(places.n_train, expected, color=colour if law == "n·K" else "0.4", linestyle="--", linewidth=1)
     ax.plot([], [], color="0.4", linestyle="--", linewidth=1, label=f"{law} parameters")
-    powers = [_interval_text(power(results, treatment, "peak", of), 2) for of in ("n_train", "n_outputs")]
+    powers = [_text(power(results, treatment, "peak", of), 2) for of in ("n_train", "n_outputs")]
     title = TREATMENTS[treatment].title[0].upper() + TREATMENTS[treatment].title[1:]
     ax.set(xscale="log", yscale="log", title=f"{title}\npower of n {powers[0]}, of K {powers[1]}")
     ax.set(xlabel="training examples n", ylabel="threshold (parameters)")
-    _plain_ticks(ax, places.n_train.values.tolist())
+    plain_ticks(ax, places.n_train.values.tolist())
     ax.legend(fontsize=8)
 
 
 def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
-    """FLOPs of training one seed, and bytes of its data and network."""
+    """Return the FLOPs of training one seed, and the bytes of its data and network."""
     data, n_examples = protocol.data, condition["n_train"] + protocol.data.n_valid + protocol.data.n_test
-    network = TREATMENTS[condition["treatment"]].network.make(
-        condition["width"], condition["n_outputs"], data.final_seq_length
-    )
+    size = condition["width"], condition["n_outputs"], data.final_seq_length
+    network = TREATMENTS[condition["treatment"]].network.build(*size)
     steps = protocol.n_steps, protocol.batch_size, protocol.n_evaluations
     return training_cost(network, (data.final_seq_length,), *steps, n_examples)
 
@@ -529,9 +491,10 @@ STUDY = Study(
     question="Does test error fall, rise and fall again as a network grows, and where is the threshold?",
     presets={
         "smoke": Protocol(
-            n_seeds=2, treatments=("mlp-noise", "mlp-clean", "cnn-noise", *THRESHOLDS), widths=(2, 4, 8), channels=(2, 4, 8),
-            sample_sizes=(100,), sample_widths=(2, 8), threshold_sizes=(100, 200), threshold_outputs=(10,),
-            n_epochs=10, n_evaluations=4, data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
+            n_seeds=2, treatments=("mlp-noise", "mlp-clean", "cnn-noise", *THRESHOLDS), widths=(2, 4, 8),
+            channels=(2, 4, 8), sample_sizes=(100,), sample_widths=(2, 8), threshold_sizes=(100, 200),
+            threshold_outputs=(10,), n_epochs=10, n_evaluations=4,
+            data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
         ),
         "quick": Protocol(n_seeds=10, treatments=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 300)),
         "paper": Protocol(sample_sizes=(1000, 2000, 8000)),
