@@ -38,6 +38,8 @@ def test_all_verdicts_are_shown(tmp_path):
     shown = explorer.claims(folder, results)
     for verdict in flylab.verdicts(results):
         assert f"<b>{verdict.id}</b>" in shown
+    (folder / "provenance.json").write_text('{"parity": "failed"}')
+    assert explorer.claims(folder, results).startswith("<p><b>Warning: computed on a device that failed")
 
 
 @pytest.fixture

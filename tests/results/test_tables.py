@@ -49,6 +49,7 @@ def test_verdicts_say_the_same_in_html_and_text():
     verdicts = [verdict(), verdict(id="other", effect=None, verdict=None, verdict_adjusted=None, note="needs <paper>")]
     html, text = html_verdicts(verdicts), text_verdicts(verdicts)
     assert html.count("<tr>") == len(text.splitlines()) - 1 == 3
+    assert type(html) is str  # marimo cannot send a subclass; and a sum with Markup would escape the rest
     for shown in (html, text):
         assert "2.00 (1.00 … 3.00)" in shown
         assert "≥ 0 points" in shown

@@ -65,7 +65,8 @@ def _fields(config: Any, depth: int = 1) -> Iterator[tuple[str, Any, Any, str, G
         if is_dataclass(value := getattr(config, name)):
             yield from _fields(value, depth + 1)
         elif not any(map(is_dataclass, get_args(kind))):
-            yield name, value, kind, meanings.get(name) or "", Group(type(config).__name__, sort_key=depth)
+            meaning = meanings.get(name) or ""
+            yield name, value, kind, meaning[:1].upper() + meaning[1:], Group(type(config).__name__, sort_key=depth)
 
 
 def _words(value: Any) -> str:

@@ -127,8 +127,8 @@ def plot(
         at: Where to cut the other dimensions: NAME=VALUE …
         output: Picture to write, .png or .svg.
     """
+    from flylab import reporting
     from flylab.base import files
-    from flylab.reporting import charts, report
 
     kind = output.suffix.lstrip(".")
     if kind not in ("png", "svg"):
@@ -136,6 +136,6 @@ def plot(
     if wrong := [text for text in at if "=" not in text]:
         raise ValueError(f"--at {wrong[0]} must be NAME=VALUE")
     cuts = dict(text.split("=", 1) for text in at)
-    drawn = charts.chart(report.load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
-    files.write_atomic(output, report.image(drawn, kind))
+    drawn = reporting.chart(reporting.load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
+    files.write_atomic(output, reporting.image(drawn, kind))
     print(output)

@@ -62,7 +62,7 @@ def figure(source: xr.Dataset | Figure, alt: str = "") -> Shown:
 def table(source: xr.Dataset | Table) -> Shown:
     """Show the table of the study that made some results, or any other table."""
     shown = source if isinstance(source, Table) else get_study(source.attrs["study"]).table(source)
-    return Shown(str(html_table(shown)), text_table(shown))
+    return Shown(html_table(shown), text_table(shown))
 
 
 def claims(source: xr.Dataset | Sequence[Verdict], *ids: str) -> Shown:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import xarray as xr
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from flylab.base.files import read_json, write_atomic
@@ -87,7 +88,7 @@ def _page(study: Study, results: xr.Dataset, judged: Sequence[Verdict], png: byt
     return _template().render(
         study=study, preset=results.attrs["preset"], n_seeds=results.sizes["seed"],
         command=repeat_command(results.attrs), figure=base64.b64encode(png).decode(),
-        table=html_table(study.table(results)), verdicts=html_verdicts(judged), legend=LEGEND,
+        table=Markup(html_table(study.table(results))), verdicts=Markup(html_verdicts(judged)), legend=LEGEND,
         warning=warning_of(folder), protocol=json.dumps(json.loads(results.attrs["protocol"]), indent=2),
         provenance=json.dumps(provenance, indent=2) if provenance else "",
     )  # fmt: skip

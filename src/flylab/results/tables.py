@@ -49,7 +49,7 @@ def text_table(table: Table) -> str:
     return "\n".join([table.title, *(line.rstrip() for line in padded)])
 
 
-def html_table(table: Table) -> Markup:
+def html_table(table: Table) -> str:
     """Return a table as HTML that needs no style sheet and scrolls sideways where it is too wide.
 
     >>> "&lt;b&gt;" in html_table(Table("", ("a",), [("<b>",)]))
@@ -60,9 +60,7 @@ def html_table(table: Table) -> Markup:
     rows = (Markup().join(_cell("td", cell) for cell in row) for row in table.rows)
     body = Markup().join(Markup("<tr>{}</tr>\n").format(row) for row in (head, *rows))
     style = "border-collapse: collapse; font-size: .92em"
-    return Markup('{}<div style="overflow-x: auto"><table class="flylab-table" style="{}">\n{}</table></div>').format(
-        title, style, body
-    )
+    return f'{title}<div style="overflow-x: auto"><table class="flylab-table" style="{style}">\n{body}</table></div>'
 
 
 def _cell(tag: str, content: str) -> Markup:
@@ -82,7 +80,7 @@ def html_verdict(word: str | None) -> Markup:
     return Markup('<span style="{}; white-space: nowrap">{}</span>').format(style, word)
 
 
-def html_verdicts(verdicts: Sequence[Verdict]) -> Markup:
+def html_verdicts(verdicts: Sequence[Verdict]) -> str:
     """Return verdicts as a table in HTML."""
     columns = ("claim", "source", "published", "region", "effect (95 % interval)", "verdict", "study-wide")
     rows = []
