@@ -37,7 +37,7 @@ TORCH_STEPS = 60  # inner steps that PyTorch is timed for: the graph of all 301 
 def rate_seconds(n_outer: int) -> float:
     """Return the wall time of an outer step on the learning rate, per member, with two members per device."""
     protocol, n = learning_rate.STUDY.presets["quick"], 2 * len(runtime.devices())
-    plan = replace(learning_rate._outer(protocol), n_steps=n_outer, save_hparams_at=())
+    plan = replace(learning_rate._meta_plan(protocol), n_steps=n_outer, save_hparams_at=())
     start = time.perf_counter()
     metalearn(learning_rate._objective(protocol), published(), plan, [{"learning_rate": 0.15}], range(n))
     return (time.perf_counter() - start) / n_outer / n

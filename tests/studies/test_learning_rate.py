@@ -1,4 +1,4 @@
-"""Metalearning a learning rate: descent and grid see one landscape; what the effects make of a known one."""
+"""Metalearning a learning rate: descent and grid share a landscape, and the effects on made-up results."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ KEY = jax.random.key(0)
 
 
 def made_up(ends, optimum, n_seeds=4):
-    """Each start goes to its end; the landscape is a parabola in log rate."""
+    """Return results in which each start reaches its end, and the landscape is a parabola in log rate."""
     rates = np.geomspace(0.05, 3, 30)
     noise = 1 + 0.001 * np.arange(n_seeds)[:, None]
     rate = np.stack([np.array(list(ends)), np.array(list(ends.values()))], -1)[None] * noise[..., None]
@@ -36,31 +36,33 @@ def made_up(ends, optimum, n_seeds=4):
 
 
 def verdicts(results):
-    return {one.id: one.verdict for one in judge(STUDY.claims, results, {"quick": []})}
+    return {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": []})}
 
 
 def test_claims_on_a_known_landscape():
-    found = made_up({1.5: 0.63, 0.15: 0.61, 3.0: 0.65}, 0.62)
-    np.testing.assert_allclose(study.best_rate(found), 0.62, rtol=1e-3)
-    assert set(verdicts(found).values()) == {"supported"}
-    found = made_up({1.5: 0.9, 0.15: 0.61, 3.0: 2.5}, 0.4)
-    assert set(verdicts(found).values()) == {"refuted"}
+    results = made_up({1.5: 0.63, 0.15: 0.61, 3.0: 0.65}, 0.62)
+    np.testing.assert_allclose(study.best_rate(results), 0.62, rtol=1e-3)
+    assert set(verdicts(results).values()) == {"supported"}
+    results = made_up({1.5: 0.9, 0.15: 0.61, 3.0: 2.5}, 0.4)
+    assert set(verdicts(results).values()) == {"refuted"}
 
 
 def test_a_run_that_diverges_is_counted_and_left_out():
-    found = made_up({1.5: 0.63, 0.15: 0.61, 3.0: 0.65}, 0.62)
+    results = made_up({1.5: 0.63, 0.15: 0.61, 3.0: 0.65}, 0.62)
     for name in ("outer_loss", "rate"):
-        found[name][{"treatment": 0, "seed": 2, "start": 2, "outer_step": -1}] = 1e20
-    assert study.diverged(found).sum() == 1
-    rows = {row[0]: row for row in STUDY.table(found).rows}
+        results[name][{"treatment": 0, "seed": 2, "start": 2, "outer_step": -1}] = 1e20
+    assert study.diverged(results).sum() == 1
+    rows = {row[0]: row for row in STUDY.table(results).rows}
     assert rows["start 3"][4] == "1/4"
     assert rows["start 3"][1].startswith("0.6")
-    (claim,) = (one for one in judge(STUDY.claims, found, {"quick": []}) if one.id == "converges-everywhere")
-    assert claim.effect < 100
+    (verdict,) = (
+        verdict for verdict in judge(STUDY.claims, results, {"quick": []}) if verdict.id == "converges-everywhere"
+    )
+    assert verdict.effect < 100
 
 
-def test_descent_and_grid_see_one_landscape():
-    """At the rate that it starts from, the outer loss is the grid's, seed by seed."""
+def test_descent_and_grid_share_a_landscape():
+    """At the starting rate, the outer loss is the grid's, seed by seed."""
     protocol = replace(TINY, rates=(0.15, 1.5))
     learned, grid = (
         study.run(protocol, {"treatment": treatment}, [0, 3], key=KEY) for treatment in ("metalearned", "grid")
@@ -96,6 +98,6 @@ def test_bad_values_are_refused(changes, message):
 
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", STUDY.presets["smoke"], tmp_path)
-    assert [one.verdict for one in judge(STUDY.claims, run.results, {})] == [None] * len(STUDY.claims)
+    assert [verdict.verdict for verdict in judge(STUDY.claims, run.results, {})] == [None] * len(STUDY.claims)
     assert len(STUDY.table(run.results).rows) == 4
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")

@@ -1,4 +1,4 @@
-"""The lottery study: its protocol, that it goes on where it stopped, and what its effects measure."""
+"""The lottery study: its protocol, resuming, and its effects on made-up results."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ KEY = jax.random.key(0)
 
 
 class Memory:
-    """A resume in memory that stops the run after so many saves."""
+    """A resume in memory that interrupts the run after a number of saves."""
 
     def __init__(self, stop_after=None):
         self.saved, self.left = {}, stop_after
@@ -45,8 +45,8 @@ def results():
     return run()
 
 
-def test_goes_on_where_it_stopped(results):
-    """After each number of saved rounds, across two seeds, the same bits."""
+def test_resumes(results):
+    """An interrupted run gives the same bits, whichever round was saved last."""
     for n in (1, 2, 5):
         memory = Memory(n)
         with pytest.raises(KeyboardInterrupt):
@@ -59,7 +59,7 @@ def test_a_seed_is_the_same_alone(results):
     xr.testing.assert_identical(run(seeds=[1]).sel(seed=1), results.sel(seed=1))
 
 
-def test_masks_are_nested_and_as_sparse_as_said(results):
+def test_masks_are_nested_and_as_sparse_as_stated(results):
     before = None
     for sparsity in results.sparsity.values:
         mask = lottery.mask(results, seed=1, sparsity=sparsity)
@@ -70,8 +70,8 @@ def test_masks_are_nested_and_as_sparse_as_said(results):
         before = mask
 
 
-def test_the_search_ranks_the_weights_at_the_step_that_is_asked_for(results):
-    """The first pruned mask keeps the largest of the dense network's weights at step `score_at`, layer by layer."""
+def test_the_search_ranks_the_weights_at_step_score_at(results):
+    """The first pruned mask keeps the dense network's largest weights at that step, layer by layer."""
     from flylab.models.masks import full, prune
     from flylab.training.objectives import supervised
     from flylab.training.step import Plan
@@ -81,10 +81,12 @@ def test_the_search_ranks_the_weights_at_the_step_that_is_asked_for(results):
     plan = Plan(TINY.score_at, TINY.batch_size)
     hparams = {"learning_rate": TINY.learning_rate}
     initial = model.init(stream(key, "init"))
-    trained = jax.device_get(train(supervised(model), initial, lottery._made(TINY.data), plan, hparams, key=key).params)
-    want = prune(trained, full(trained), TINY.sparsities[1])
-    got = lottery.mask(results, seed=0, sparsity=100 * TINY.sparsities[1])
-    share = [np.mean(a != b) for a, b in zip(jax.tree.leaves(want), jax.tree.leaves(got), strict=True)]
+    trained = jax.device_get(
+        train(supervised(model), initial, lottery._splits(TINY.data), plan, hparams, key=key).params
+    )
+    expected = prune(trained, full(trained), TINY.sparsities[1])
+    mask = lottery.mask(results, seed=0, sparsity=100 * TINY.sparsities[1])
+    share = [np.mean(a != b) for a, b in zip(*map(jax.tree.leaves, (expected, mask)), strict=True)]
     assert max(share) < 0.02  # rounding may swap weights of nearly the same size
 
 
@@ -107,10 +109,10 @@ def test_every_option_runs(changes, results):
 
 
 def test_one_shot_masks_come_from_the_dense_network():
-    one, step = (run(replace(TINY, one_shot=o, analysis_steps=1), seeds=[0]) for o in (True, False))
-    second = [lottery.mask(r, sparsity=100 * TINY.sparsities[2]) for r in (one, step)]
+    runs = [run(replace(TINY, one_shot=one_shot, analysis_steps=1), seeds=[0]) for one_shot in (True, False)]
+    second = [lottery.mask(results, sparsity=100 * TINY.sparsities[2]) for results in runs]
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, second), strict=True))
-    first = [lottery.mask(r, sparsity=100 * TINY.sparsities[1]) for r in (one, step)]
+    first = [lottery.mask(results, sparsity=100 * TINY.sparsities[1]) for results in runs]
     assert all((a == b).all() for a, b in zip(*map(jax.tree.leaves, first), strict=True))
 
 
@@ -120,7 +122,7 @@ def test_published_protocol():
     assert paper.sparsities == tuple(np.linspace(0, 1, 100))
     quick = lottery.STUDY.presets["quick"]
     assert abs(quick.sparsities[quick.analysed_round] - 0.92) < 0.001
-    assert min(abs(s - 0.96) for s in quick.sparsities) < 0.01
+    assert min(abs(sparsity - 0.96) for sparsity in quick.sparsities) < 0.01
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_refuses(field, value):
 
 
 def made_up(**accuracies):
-    """Results in which each (treatment, arrangement) has the accuracy that is given, ± by seed."""
+    """Return results with an accuracy for each `treatment_arrangement`, the same for all seeds."""
     protocol = Protocol(n_seeds=2, analysis_steps=10)
     arrangements = list(protocol.arrangements)
     values = np.zeros((1, 2, len(TREATMENTS), 4, 2))

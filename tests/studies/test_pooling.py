@@ -1,4 +1,4 @@
-"""Pooling: the effects on made-up results, the protocol, and a short run of all of it."""
+"""Pooling: the effects on made-up results, the protocol, and a short run of every part."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ KEY = jax.random.key(0)
 
 
 def made_up(accuracies, n_train, n_endless=600_000, n_seeds=4):
-    """Last accuracies by pooling: one for each size and one for endless data; all seeds are alike but for a level."""
+    """Return results with a final accuracy by pooling for each size and for endless data; seeds differ by a level."""
     names = list(convolutional.POOLINGS)
     values = np.full((2, len(names), len(n_train) + 1, n_seeds, 2), np.nan)
     level = 0.1 * np.arange(n_seeds)[:, None]  # paired: it cancels
@@ -46,8 +46,7 @@ def test_effects_and_verdicts_of_known_results():
     np.testing.assert_allclose(pooling.gain(results, "max"), [[18, 1.8, np.nan]] * 4)
     np.testing.assert_allclose(pooling.gain(results, "l2", "endless"), [[np.nan, np.nan, -2]] * 4)
     np.testing.assert_allclose(pooling.slope(results, "max", "none"), [(1.8 - 18) / np.log10(50)] * 4)
-    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {})}
-    assert found == {
+    assert {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})} == {
         "low-data-max": "supported", "low-data-average": "supported", "low-data-l2": "supported",
         "stride-is-not-pooling": "supported",
         "high-data-equal-max": "refuted", "high-data-equal-average": "supported", "high-data-equal-l2": "supported",
@@ -57,18 +56,18 @@ def test_effects_and_verdicts_of_known_results():
     }  # fmt: skip
 
 
-def test_what_a_preset_lacks_is_not_tested():
+def test_claims_on_missing_conditions_are_not_tested():
     results = made_up({name: (value[0], value[2]) for name, value in AS_PUBLISHED.items()}, (1000,))
     presets = {name: STUDY.conditions(protocol) for name, protocol in STUDY.presets.items()}
-    found = {one.id: one for one in judge(STUDY.claims, results, presets)}
-    assert found["low-data-max"].verdict == "supported"
-    assert found["high-data-equal-max"].verdict == found["max-vs-l2"].verdict == "not tested"
-    assert found["max-vs-l2"].note == "needs the preset paper"
+    verdicts = {verdict.id: verdict for verdict in judge(STUDY.claims, results, presets)}
+    assert verdicts["low-data-max"].verdict == "supported"
+    assert verdicts["high-data-equal-max"].verdict == verdicts["max-vs-l2"].verdict == "not tested"
+    assert verdicts["max-vs-l2"].note == "needs the preset paper"
 
 
-def test_without_no_pooling_nothing_is_tested_against_it():
+def test_claims_need_the_network_without_pooling():
     results = made_up(AS_PUBLISHED, (1000, 50_000)).sel(pooling=["max"])
-    assert {one.verdict for one in judge(STUDY.claims, results, {})} == {"not tested"}
+    assert {verdict.verdict for verdict in judge(STUDY.claims, results, {})} == {"not tested"}
 
 
 def test_seeds_have_their_own_data_and_poolings_share_them(monkeypatch):
@@ -96,13 +95,13 @@ def test_endless_data_have_no_training_accuracy_and_many_test_examples(monkeypat
     seen = []
     real = pooling.endless
     monkeypatch.setattr(pooling, "endless", lambda config: seen.append(config) or real(config))
-    found = pooling.run(TINY, {"source": "endless", "n_train": 400, "pooling": "l2"}, [0], key=KEY)
-    assert [one.n_test for one in seen] == [TINY.endless_n_test]
-    assert set(found) == {"test_loss", "test_accuracy"}
-    assert np.isfinite(found.test_loss).all()
+    results = pooling.run(TINY, {"source": "endless", "n_train": 400, "pooling": "l2"}, [0], key=KEY)
+    assert [config.n_test for config in seen] == [TINY.endless_n_test]
+    assert set(results) == {"test_loss", "test_accuracy"}
+    assert np.isfinite(results.test_loss).all()
 
 
-def test_lists_and_arrays_from_python_are_as_good_as_tuples():
+def test_lists_and_arrays_become_tuples():
     expected = protocol_of(STUDY, "smoke", train_sizes=(100, 200), poolings=("max",))
     assert protocol_of(STUDY, "smoke", train_sizes=[100, 200], poolings=["max"]) == expected
     assert hash(protocol_of(STUDY, "smoke", train_sizes=np.array([100, 200]), poolings=("max",))) == hash(expected)
@@ -114,7 +113,7 @@ def test_lists_and_arrays_from_python_are_as_good_as_tuples():
     ("changes", "message"),
     [
         ({"poolings": ("mean",)}, r"poolings\[0\]='mean' must be one of none, stride, max, average, l2"),
-        ({"train_sizes": (), "endless": False}, "without endless"),
+        ({"train_sizes": (), "endless": False}, "a non-empty list if endless=False"),
         ({"train_sizes": (0,)}, r"train_sizes\[0\]="),
         ({"n_steps": 0}, "n_steps=0"),
         ({"learning_rate": -1.0}, "learning_rate=-1"),
@@ -134,7 +133,7 @@ def test_bad_values_are_refused(changes, message):
 def test_any_part_of_the_design_has_a_table_a_figure_and_claims(tmp_path, changes):
     protocol = replace(TINY, poolings=("none", "l2"), n_seeds=1, n_steps=2)
     run = execute(STUDY, "smoke", replace(protocol, **changes), tmp_path)
-    assert {one.verdict for one in judge(STUDY.claims, run.results, {})} == {None}
+    assert {verdict.verdict for verdict in judge(STUDY.claims, run.results, {})} == {None}
     rows = STUDY.table(run.results).rows
     assert len(rows) == run.results.sizes["pooling"]
     assert all(len(row) == 1 + run.results.sizes["n_train"] for row in rows)

@@ -1,4 +1,4 @@
-"""Self-supervision: the effects on made-up results, the probes, and a short run of all of it."""
+"""Self-supervision: the effects on made-up results, the probes, and a short run of every part."""
 
 from dataclasses import replace
 
@@ -21,11 +21,11 @@ from flylab.study.study import protocol_of
 STUDY = get_study("self_supervised")
 TINY = replace(STUDY.presets["smoke"], n_epochs=1)
 KEY = jax.random.key(0)
-CELL = {"objective": "simclr", "on": "train", "head": "none"}
+CONDITION = {"objective": "simclr", "on": "train", "head": "none"}
 
 
 def made_up(default, none, deep, n_seeds=4):
-    """Linear accuracy by layer for each head, alike in all seeds."""
+    """Return results with a linear accuracy by layer for each head, the same for all seeds."""
     heads = {"default": default, "none": none, "deep": deep}
     values = np.full((1, 1, 3, n_seeds, max(map(len, heads.values()))), np.nan)
     for i, layers in enumerate(heads.values()):
@@ -42,53 +42,55 @@ def test_effects_and_verdicts_of_known_results():
     assert self_supervised.best_layer(results, "default").values.tolist() == [3] * 4
     np.testing.assert_allclose(self_supervised.lost_at_output(results, "default"), [82.1 - 75.0] * 4)
     np.testing.assert_allclose(self_supervised.lost_at_output(results, "deep"), [-1] * 4)
-    signal = made_up((90, 60, 60, 60, 60, 50), (33, 80, 70, 60, 50), (33,) * 8)  # nothing is gained inside
+    signal = made_up((90, 60, 60, 60, 60, 50), (33, 80, 70, 60, 50), (33,) * 8)  # inner layers gain nothing
     np.testing.assert_allclose(self_supervised.lost_at_output(signal, "default"), [-30] * 4)
     np.testing.assert_allclose(self_supervised.peaks_at(results, "default", 3), [100] * 4)
     np.testing.assert_allclose(self_supervised.peaks_at(results, "default", 2), [0] * 4)
-    found = {one.id: one.verdict for one in judge(STUDY.claims, results, {"quick": STUDY.conditions(TINY)})}
-    assert {name for name, verdict in found.items() if verdict == "refuted"} == {
+    verdict_by_id = {
+        verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": STUDY.conditions(TINY)})
+    }
+    assert {id_ for id_, verdict in verdict_by_id.items() if verdict == "refuted"} == {
         "guillotine-deep", "peak-place-default.paper", "peak-place-none.paper", "peak-place-deep.paper",
         "peak-place-deep.nb",
     }  # fmt: skip
-    assert {name for name, verdict in found.items() if verdict == "not tested"} == {"probe-all", "vicreg"}
+    assert {id_ for id_, verdict in verdict_by_id.items() if verdict == "not tested"} == {"probe-all", "vicreg"}
 
 
 def test_the_place_of_the_peak_is_chosen_on_other_seeds():
     """With noise alone, the greatest of several layers is not better than the outputs."""
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     results = made_up([0.0] * 6, [0.0] * 5, [0.0] * 8)
     effects = []
     for _ in range(200):
-        results.linear_accuracy.values[0, 0, 0, :, 1:5] = draw.normal(size=(4, 4))
+        results.linear_accuracy.values[0, 0, 0, :, 1:5] = rng.normal(size=(4, 4))
         effects.append(float(self_supervised.lost_at_output(results, "default").mean()))
-    assert abs(np.mean(effects)) < 0.12  # 4 seeds alone would choose what is 0.5 greater
+    assert abs(np.mean(effects)) < 0.12  # chosen on the same 4 seeds, it would be 0.5 greater
 
 
-def test_probes_read_what_is_there():
-    """Layer 0 is the signal: the probes on it are scikit-learn's, learned on the training set, scored on the other."""
+def test_probes_are_those_of_scikit_learn():
+    """On layer 0, the signal, both probes score like scikit-learn's: fitted on training data, scored on test data."""
     splits = published(TINY.data)
     x, x_test = (part.x.astype(np.float32).astype(float) for part in (splits.train, splits.test))
     scaled = StandardScaler().fit(x)
     probe = LogisticRegression(tol=1e-2, max_iter=1000).fit(scaled.transform(x), splits.train.y)
-    near_probe = KNeighborsClassifier(10, metric="cosine").fit(x, splits.train.y)
+    neighbour_probe = KNeighborsClassifier(10, metric="cosine").fit(x, splits.train.y)
     params = convolutional.cnn(n_outputs=16).init(KEY)
-    linear, near = self_supervised._probed(splits, params)
-    assert len(linear) == len(near) == 5
+    linear, neighbour = self_supervised._probe(splits, params)
+    assert len(linear) == len(neighbour) == 5
     assert linear[0] == 100 * probe.score(scaled.transform(x_test), splits.test.y)
-    assert near[0] == 100 * near_probe.score(x_test, splits.test.y)
+    assert neighbour[0] == 100 * neighbour_probe.score(x_test, splits.test.y)
     shuffled = splits._replace(train=splits.train._replace(y=np.roll(splits.train.y, 1)))
-    assert np.mean(self_supervised._probed(shuffled, params)[0]) < np.mean(linear)
+    assert np.mean(self_supervised._probe(shuffled, params)[0]) < np.mean(linear)
 
 
-def test_all_signals_are_trained_on_in_place_of_the_training_set():
+def test_all_signals_replace_the_training_set():
     splits = self_supervised._signals(TINY, "all", 0)
     assert len(splits.train.y) == TINY.data.n_train + TINY.data.n_test
     assert len(splits.test.y) == TINY.data.n_test
 
 
 def test_a_seed_is_the_same_alone():
-    both, alone = (self_supervised.run(TINY, CELL, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    both, alone = (self_supervised.run(TINY, CONDITION, seeds, key=KEY) for seeds in ([0, 1], [1]))
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
     assert (both.contrastive_loss.sel(seed=0) != both.contrastive_loss.sel(seed=1)).all()
 
@@ -113,7 +115,7 @@ def test_bad_values_are_refused(changes, message):
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", TINY, tmp_path)
     verdicts = judge(STUDY.claims, run.results, {})
-    assert all(one.verdict is None and one.effect is not None for one in verdicts)
+    assert all(verdict.verdict is None and verdict.effect is not None for verdict in verdicts)
     assert len(STUDY.table(run.results).rows) == 9
     maps = run.results["map"].sel(head="default", on="train", objective="simclr")
     assert maps.sel(seed=0).notnull().all()
@@ -130,5 +132,5 @@ def test_smoke_runs_every_claim(tmp_path):
 def test_parts_of_the_design_have_a_table_a_figure_and_claims(tmp_path, changes):
     run = execute(STUDY, "smoke", replace(TINY, n_seeds=1, **changes), tmp_path)
     assert ("map" in run.results) == ("default" in changes["heads"])
-    assert {one.verdict for one in judge(STUDY.claims, run.results, {})} == {None}
+    assert {verdict.verdict for verdict in judge(STUDY.claims, run.results, {})} == {None}
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")

@@ -1,4 +1,4 @@
-"""Transfer to images: ranks, the input artifact, and a short run of all of it."""
+"""Transfer to images: ranks, the artifact with the learned activation, and a short run of every part."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ KEY = jax.random.key(0)
 
 
 def made_up(early, final, n_seeds=4):
-    """Losses by activation; seeds differ by less than activations do."""
+    """Return results with losses by activation; seeds differ by less than activations do."""
     noise = 0.001 * np.arange(n_seeds)
     variables = {
         "first_epoch_loss": (("activation", "seed"), np.array(early)[:, None] + noise),
@@ -31,20 +31,20 @@ def made_up(early, final, n_seeds=4):
 
 
 def verdicts(results):
-    return [one.verdict for one in judge(STUDY.claims, results, {"quick": []})]
+    return [verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": []})]
 
 
 def test_ranks_decide_the_claims():
-    found = made_up(np.arange(9), np.roll(np.arange(9), -4))
-    assert transfer.ranks(found, "first_epoch_loss").sel(activation="learned").values.tolist() == [1] * 4
-    assert transfer.ranks(found, "test_loss").sel(activation="learned").values.tolist() == [5] * 4
-    assert verdicts(found) == ["supported", "supported"]
+    results = made_up(np.arange(9), np.roll(np.arange(9), -4))
+    assert transfer.ranks(results, "first_epoch_loss").sel(activation="learned").values.tolist() == [1] * 4
+    assert transfer.ranks(results, "test_loss").sel(activation="learned").values.tolist() == [5] * 4
+    assert verdicts(results) == ["supported", "supported"]
     assert verdicts(made_up(-np.arange(9), np.arange(9))) == ["refuted", "refuted"]
 
 
 @pytest.mark.slow
-def test_the_learned_function_is_an_input(tmp_path):
-    """Another file gives other results and other shards; the usual functions' results stay."""
+def test_the_learned_function_is_an_artifact(tmp_path):
+    """Another file gives other results and names members anew; the usual functions' results stay."""
     other = jax.tree.map(np.asarray, activations.network_init(KEY, 3))
     path = activations.save_weights(tmp_path / "other.json", other, {})
     runs = [
@@ -57,7 +57,7 @@ def test_the_learned_function_is_an_input(tmp_path):
     assert (runs[0][0].first_epoch_loss != runs[1][0].first_epoch_loss).all()
     xr.testing.assert_identical(runs[0][1], runs[1][1])
     names = [
-        {shard.path.name for shard in plan(replace(STUDY, artifacts={"activation": file}), TINY, tmp_path)}
+        {member.path.name for member in plan(replace(STUDY, artifacts={"activation": file}), TINY, tmp_path)}
         for file in (activations.ARTIFACT, path)
     ]
     assert not names[0] & names[1]
@@ -88,6 +88,6 @@ def test_bad_values_are_refused(changes, message):
 @pytest.mark.slow
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", TINY, tmp_path)
-    assert [one.verdict for one in judge(STUDY.claims, run.results, {})] == [None, None]
+    assert [verdict.verdict for verdict in judge(STUDY.claims, run.results, {})] == [None, None]
     assert len(STUDY.table(run.results).rows) == 9
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")

@@ -1,4 +1,4 @@
-"""Lottery tickets as artifacts: masks found by the study `lottery`, for use in other studies."""
+"""Lottery tickets as files: masks found by the study `lottery`, for use in other studies."""
 
 import functools
 import json
@@ -20,7 +20,7 @@ TICKET = Path(__file__).parents[1] / "artifacts" / "ticket.nc"
 
 
 class Ticket(NamedTuple):
-    """A lottery ticket: the dense network, the mask, and the provenance of its search."""
+    """A lottery ticket: the dense network, the mask, and the provenance of the search that found it."""
 
     model: Model
     mask: Mask
@@ -30,10 +30,10 @@ class Ticket(NamedTuple):
 @register_model("ticket", title="lottery-ticket MLP")
 @functools.cache
 def ticket_mlp(length: int = 40, n_outputs: int = 10) -> Model:
-    """Build the MLP of the committed ticket, pruned by its mask.
+    """Build the MLP of the ticket that flylab ships, pruned by its mask.
 
     Raises:
-        ValueError: for any size but the ticket's, 40 positions and 10 outputs.
+        ValueError: for sizes other than the ticket's, 40 positions and 10 outputs.
     """
     if (length, n_outputs) != (40, 10):
         raise ValueError(f"length={length} and n_outputs={n_outputs} must be 40 and 10, the ticket's sizes")
@@ -41,7 +41,6 @@ def ticket_mlp(length: int = 40, n_outputs: int = 10) -> Model:
     return masked(ticket.model, ticket.mask)
 
 
-@functools.cache
 def model_of(name: str, width: int, length: int, n_outputs: int) -> Model:
     """Build the dense network that a ticket prunes; `logistic` has no width."""
     size = {} if name == "logistic" else {"width": width}
@@ -49,13 +48,13 @@ def model_of(name: str, width: int, length: int, n_outputs: int) -> Model:
 
 
 def save_ticket(mask: Mask, protocol: str, provenance: Mapping[str, Any], path: Path) -> None:
-    """Save a ticket as packed bits, with the protocol (JSON) and the provenance of its search."""
+    """Save a ticket's mask, and the protocol (JSON) and provenance of its search."""
     bits = xr.Dataset({"mask": (("byte",), pack(mask))})
     netcdf.save(path, bits.assign_attrs(protocol=protocol, provenance=json.dumps(dict(provenance), sort_keys=True)))
 
 
 def load_ticket(path: Path = TICKET) -> Ticket:
-    """Load a ticket that `save_ticket` wrote; by default the committed one.
+    """Load a ticket written by `save_ticket`; by default, the one that flylab ships.
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -71,6 +70,6 @@ def load_ticket(path: Path = TICKET) -> Ticket:
         model = model_of(protocol["model"], protocol["width"], data.final_seq_length, data.outputs)
         shapes = jax.eval_shape(model.init, jax.random.key(0))
         mask, provenance = unpack(bits["mask"].values, shapes), dict(json.loads(bits.attrs["provenance"]))
-    except Exception as error:  # JSON, the model or JAX may raise anything on a foreign file
+    except Exception as error:  # on a foreign file, JSON, the model or JAX may raise anything
         raise ValueError(f"{path} holds no ticket ({error!r}); pass a file written by save_ticket") from None
     return Ticket(model, mask, provenance)

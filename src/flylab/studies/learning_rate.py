@@ -1,13 +1,13 @@
 """Metalearning a learning rate: does gradient descent on the rate itself find the best one, wherever it starts?
 
 The mean training loss of a whole run of 200 steps is differentiated with respect to its learning rate, and descended
-(Greydanus & Kobak 2024, section 3.3; Maclaurin et al. 2015). The dense grid of rates shows what there was to find.
+(Greydanus & Kobak 2024, section 3.3; Maclaurin et al. 2015). A dense grid of rates shows where the best one is.
 """
 
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import optax
@@ -31,6 +31,7 @@ from flylab.training.step import Plan
 PUBLISHED_STARTS = (1.5, 0.15)
 STARTS = (*PUBLISHED_STARTS, 0.05, 0.09, 0.25, 0.45, 0.75, 1.0, 2.0, 3.0)
 RATES = tuple(round(float(rate), 4) for rate in np.geomspace(0.05, 3, 60))
+RATE_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3)
 
 
 # ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -53,22 +54,21 @@ class Protocol(BaseProtocol):
     width: PositiveInt = 50
     """Hidden units."""
     rates: Annotated[tuple[PositiveFloat, ...], Meta(min_length=1)] = RATES
-    """The grid of learning rates that metalearning is compared with."""
+    """Learning rates of the grid, with which metalearning is compared."""
     fresh_start: bool = False
-    """Draw new initial weights in each outer step, which then meets a new landscape; by default each seed keeps its
-    own."""
+    """Draw new initial weights, and so a new landscape, in each outer step; by default each seed keeps its own."""
     fresh_data: bool = False
-    """Use a new data set per seed (generator seed 1000 + 2·seed), else the published one."""
+    """Use a new data set for each seed (generator seed 1000 + 2·seed) instead of the published one."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """The data set."""
 
     def plan(self, record_loss: bool = False) -> Plan:
-        """Of an inner run; evaluated at both ends only."""
+        """Return the plan of an inner run, evaluated at both ends only."""
         return Plan(self.n_steps, self.batch_size, self.n_steps, optimizer="sgd", record_loss=record_loss)
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Metalearning from all starts, and the grid."""
+    """Return two conditions: metalearning from all starts, and the grid."""
     return [{"treatment": "metalearned"}, {"treatment": "grid"}]
 
 
@@ -82,25 +82,25 @@ def run(
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
-    """Rate and losses along the outer descent from each start; or the same losses at each rate of the grid."""
+    """Return rate and losses along the outer descent from each start, or the losses at each rate of the grid."""
 
     def fresh(seed: int) -> Splits:
-        return _made(replace(protocol.data, seed=1000 + 2 * seed))
+        return _splits(replace(protocol.data, seed=1000 + 2 * seed))
 
-    splits = fresh if protocol.fresh_data else _made(protocol.data)
-    return RUNS[condition["treatment"]](protocol, splits, seeds, key, progress)
+    data = fresh if protocol.fresh_data else _splits(protocol.data)
+    return RUNS[condition["treatment"]](protocol, data, seeds, key, progress)
 
 
-def _metalearned(protocol: Protocol, splits: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
+def _metalearned(protocol: Protocol, data: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
     starts = [{"learning_rate": start} for start in protocol.starts]
-    found = metalearn(_objective(protocol), splits, _outer(protocol), starts, seeds, key=key, progress=progress)
-    rates = found.saved_hparams["learning_rate"]  # (start, seed, outer_step)
-    return found.results.assign(rate=(("start", "seed", "outer_step"), rates)).assign_coords(start=[*protocol.starts])
+    learned = metalearn(_objective(protocol), data, _meta_plan(protocol), starts, seeds, key=key, progress=progress)
+    rates = learned.saved_hparams["learning_rate"]
+    return learned.results.assign(rate=(("start", "seed", "outer_step"), rates)).assign_coords(start=[*protocol.starts])
 
 
-def _grid(protocol: Protocol, splits: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
+def _grid(protocol: Protocol, data: Splits | Callable, seeds: Sequence[int], key, progress) -> xr.Dataset:
     grid, plan = {"learning_rate": protocol.rates, "seed": seeds}, protocol.plan(record_loss=True)
-    losses = train_members(_objective(protocol), splits, plan, grid, key=key, progress=progress).results.loss
+    losses = train_members(_objective(protocol), data, plan, grid, key=key, progress=progress).results.loss
     return xr.Dataset({"grid_loss": losses.mean("update"), "grid_last_loss": losses.isel(update=-1)})
 
 
@@ -112,56 +112,52 @@ def _objective(protocol: Protocol) -> Objective:
 
 
 @functools.cache
-def _outer(protocol: Protocol) -> MetaPlan:
-    """One outer step more than asked for: each shows the rate and the loss before it."""
-    n = protocol.n_outer_steps + 1
+def _meta_plan(protocol: Protocol) -> MetaPlan:
+    n = protocol.n_outer_steps + 1  # a step records rate and loss before its update; the last step records the end
     descent, saved_at = optax.sgd(protocol.outer_rate), tuple(range(n))
     return MetaPlan(protocol.plan(), n, descent, fresh_start=protocol.fresh_start, save_hparams_at=saved_at)
 
 
-@functools.lru_cache(maxsize=4)
-def _made(config: MNIST1D) -> Splits:
-    return published(config)
+_splits = functools.lru_cache(maxsize=4)(published)
 
 
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def final(results: xr.Dataset, start: float | None = None) -> xr.DataArray:
-    """The metalearned rate over `seed`, from one start; by default the mean of both published starts."""
+    """Return the metalearned rate over `seed` from one start; by default, the mean of both published starts."""
     rates = results.rate.sel(treatment="metalearned").isel(outer_step=-1)
     if start is not None:
         return rates.sel(start=start)
-    known = [one for one in PUBLISHED_STARTS if one in rates.start.values]
-    return rates.sel(start=known).mean("start")
+    return rates.sel(start=[start for start in PUBLISHED_STARTS if start in rates.start.values]).mean("start")
 
 
 def diverged(results: xr.Dataset) -> xr.DataArray:
-    """Whether the descent from a start ended worse than it began, over `seed` and `start`."""
+    """Return whether a descent ended at a greater loss than it began, over `seed` and `start`."""
     loss = results.outer_loss.sel(treatment="metalearned")
     return ~(loss.isel(outer_step=-1, drop=True) <= loss.isel(outer_step=0, drop=True))
 
 
 def best_rate(results: xr.Dataset) -> xr.DataArray:
-    """The rate of least loss over `seed`: a parabola in log rate through the grid's lowest point and its neighbours."""
+    """Return the rate of least loss over `seed`: the vertex of a parabola through the lowest points in log rate."""
     losses = results.grid_loss.sel(treatment="grid").transpose("seed", "learning_rate").sortby("learning_rate")
-    logs, found = np.log(losses.learning_rate.values), []
+    logs, best = np.log(losses.learning_rate.values), []
     for curve in losses.values:
         lowest = int(np.nanargmin(curve))
         around = slice(max(lowest - 1, 0), lowest + 2)
-        place = logs[lowest]
+        vertex = logs[lowest]
         if len(curve[around]) == 3:
-            curved, slope, _ = np.polyfit(logs[around] - place, curve[around], 2)
-            place += -slope / (2 * curved) if curved > 0 else 0.0
-        found.append(float(np.exp(place)))
-    return losses.seed.copy(data=found)
+            curvature, slope, _ = np.polyfit(logs[around] - vertex, curve[around], 2)
+            vertex += -slope / (2 * curvature) if curvature > 0 else 0.0
+        best.append(float(np.exp(vertex)))
+    return losses.seed.copy(data=best)
 
 
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _share_near(results: xr.Dataset) -> xr.DataArray:
-    """The share of starts, in percent, that end within 0.1 of the published ones' mean, over `seed`."""
+    """Return the percentage of starts that end within 0.1 of the published starts' mean, over `seed`."""
     distance = np.abs(results.rate.sel(treatment="metalearned").isel(outer_step=-1) - final(results))
     return 100 * (distance < 0.1).mean("start")
 
@@ -181,13 +177,14 @@ CLAIMS = (
 
 
 def table(results: xr.Dataset) -> Table:
-    """Where each start ended, and what the grid says."""
-    learned, rows, lost = results.sel(treatment="metalearned"), [], diverged(results)
+    """Return rate and losses at the end of the descent from each start, and the grid's minimum."""
+    learned, rows = results.sel(treatment="metalearned"), []
     for start in sorted(learned.start.values):
-        one, gone = learned.sel(start=start), lost.sel(start=start)
-        first, last = (plus_minus(one.outer_loss.isel(outer_step=i).where(~gone), 3) for i in (0, -1))
-        rate = plus_minus(one.rate.isel(outer_step=-1).where(~gone), 3)
-        rows.append((f"start {start:g}", rate, first, last, f"{int(gone.sum())}/{gone.size}"))
+        is_lost = diverged(results).sel(start=start)
+        descent = learned.sel(start=start).where(~is_lost)
+        first, last = (plus_minus(descent.outer_loss.isel(outer_step=i), 3) for i in (0, -1))
+        rate = plus_minus(descent.rate.isel(outer_step=-1), 3)
+        rows.append((f"start {start:g}", rate, first, last, f"{int(is_lost.sum())}/{is_lost.size}"))
     least = results.grid_loss.sel(treatment="grid").min("learning_rate")
     rows.append(("grid's minimum", plus_minus(best_rate(results), 3), "–", plus_minus(least, 3), "–"))
     columns = ("", "rate", "mean inner loss before", "after", "diverged (left out)")
@@ -195,32 +192,29 @@ def table(results: xr.Dataset) -> Table:
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Outer objective, last inner loss and rate along the outer descent; the landscape, and where descent ends."""
+    """Plot outer objective, last inner loss and rate along the outer descent, and the landscape with its minimum."""
     learned, lost = results.sel(treatment="metalearned"), diverged(results)
+    titles = {"outer_loss": "Outer objective: mean inner loss", "last_loss": "Loss of the last inner step",
+              "rate": "Learning rate"}  # fmt: skip
     with style():
         drawn = Figure(figsize=(10.4, 7.6))
-        (above_left, above_right), (below_left, below_right) = drawn.subplots(2, 2)
-        panels = (
-            (above_left, "outer_loss", "Outer objective: mean inner loss"),
-            (above_right, "last_loss", "Loss of the last inner step"),
-            (below_left, "rate", "Learning rate"),
-        )
-        for ax, name, title in panels:
+        axes: Any = drawn.subplots(2, 2)
+        for ax, (name, title) in zip(axes.flat, titles.items(), strict=False):
             for start in sorted(learned.start.values):
-                known = start in PUBLISHED_STARTS
-                colour = COLOURS[PUBLISHED_STARTS.index(start)] if known else "0.6"
-                label = f"from {start:g} (published)" if known else ""
-                shown = learned[name].sel(start=start).where(~lost.sel(start=start))
-                if shown.notnull().any():
-                    band(ax, shown, label=label, color=colour, linewidth=1.6 if known else 0.9)
+                is_published = start in PUBLISHED_STARTS
+                colour = COLOURS[PUBLISHED_STARTS.index(start)] if is_published else "0.6"
+                label = f"from {start:g} (published)" if is_published else ""
+                curve = learned[name].sel(start=start).where(~lost.sel(start=start))
+                if curve.notnull().any():
+                    band(ax, curve, label=label, color=colour, linewidth=1.6 if is_published else 0.9)
             without = f" (without {int(lost.sum())} runs that diverged)" if lost.any() else ""
             ax.plot([], [], color="0.6", linewidth=0.9, label=f"from other starts{without}")
             ax.set(title=title)
             ax.legend(fontsize=8)
-        below_left.set(yscale="log")
-        below_left.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2, 3], ["0.05", "0.1", "0.2", "0.5", "1", "2", "3"])
-        below_left.minorticks_off()
-        _landscape(below_right, results)
+        axes[1, 0].set(yscale="log")
+        axes[1, 0].set_yticks(RATE_TICKS, map(str, RATE_TICKS))
+        axes[1, 0].minorticks_off()
+        _landscape(axes[1, 1], results)
     return drawn
 
 
@@ -233,7 +227,7 @@ def _landscape(ax, results: xr.Dataset) -> None:
     best = best_rate(results)
     ax.axvline(float(best.mean()), color="0.3", linestyle="--", linewidth=1.1, label=f"best: {plus_minus(best, 2)}")
     ax.set(xscale="log", title="The landscape, and where descent ends", ylabel="mean inner loss (nats)")
-    ax.set_xticks([0.05, 0.1, 0.2, 0.5, 1, 2, 3], ["0.05", "0.1", "0.2", "0.5", "1", "2", "3"])
+    ax.set_xticks(RATE_TICKS, map(str, RATE_TICKS))
     ax.minorticks_off()
     ax.legend(fontsize=8)
 

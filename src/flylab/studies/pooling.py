@@ -1,9 +1,9 @@
 """Pooling: does it help, and does that depend on how many examples there are to learn from?
 
 A small CNN learns MNIST-1D without pooling, with stride 2, and with max, average and L2 pooling, on training sets of
-growing size (Greydanus & Kobak 2024, figure 9; the authors' notebook `pooling`). Every seed has its own data and its
-own initialisation; the published run had one of each. The limit of many examples is measured, too: endless data, made
-within the training step, of which no example is seen twice.
+growing size (Greydanus & Kobak 2024, figure 9; the authors' notebook `pooling`). Each seed has its own data and
+initialisation; the published run had one of each. Endless data, generated in each training step so that no example is
+seen twice, are the limit of many examples.
 """
 
 import functools
@@ -15,17 +15,16 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.base.units import axis
 from flylab.data import MNIST1D, Splits, published
 from flylab.data.generator import endless
-from flylab.models import convolutional
+from flylab.models import Model, convolutional
 from flylab.models.flops import training_cost
 from flylab.results.claims import Claim
-from flylab.results.plots import COLOURS, band, style
-from flylab.results.statistics import interval, plus_minus
+from flylab.results.plots import COLOURS, band, dots, style
+from flylab.results.statistics import plus_minus
 from flylab.study.protocol import BaseProtocol
 from flylab.study.study import Condition, Study, Table
 from flylab.training.objectives import supervised
@@ -43,16 +42,16 @@ COLOUR = dict(zip(TITLES, ("0.25", *COLOURS), strict=False))
 
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
-    """The notebook's protocol, on fresh data per seed (generator seed 1000 + 2·seed): Adam, batches in fixed order."""
+    """The notebook's protocol: Adam, batches in fixed order; new data for each seed (generator seed 1000 + 2·seed)."""
 
     poolings: tuple[Pooling, ...] = get_args(Pooling)
     """Variants of pooling to compare."""
     train_sizes: tuple[PositiveInt, ...] = (1000, 2000, 5000, 10_000, 20_000, 50_000)
-    """Training examples."""
+    """Training-set sizes."""
     endless: bool = True
-    """Also train on endless data: every batch is made for its step."""
+    """Also train on endless data, of which each batch is generated for its step."""
     endless_n_test: PositiveInt = 10_000
-    """Test examples for endless data. They are the same for all seeds, hence many."""
+    """Test examples for endless data; all seeds share them."""
     channels: PositiveInt = 20
     """Channels of both convolutions."""
     n_steps: PositiveInt = 6000
@@ -64,15 +63,15 @@ class Protocol(BaseProtocol):
     eval_every: PositiveInt = 500
     """Steps between evaluations."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0, n_test=1000))
-    """The data set; `train_sizes` replace its `n_train`."""
+    """The data set; `train_sizes` replaces its `n_train`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(bool(self.train_sizes) or self.endless, "train_sizes", "a non-empty list without endless")
+        self._require(bool(self.train_sizes) or self.endless, "train_sizes", "a non-empty list if endless=False")
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Training sets × poolings. Endless data are as many examples as are seen."""
+    """Return training sets × poolings; the size of endless data is the number of examples seen."""
     sizes = [("published", n) for n in protocol.train_sizes]
     sizes += [("endless", protocol.n_steps * protocol.batch_size)] if protocol.endless else []
     return [
@@ -90,50 +89,52 @@ def run(
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
-    """Train one network per seed; losses and accuracies along the way. A seed starts all poolings from one key."""
+    """Train one network per seed; all poolings of a seed share a key. Return losses and accuracies over steps."""
 
-    def data(seed: int) -> Splits:
-        return _made(replace(protocol.data, n_train=condition["n_train"], seed=1000 + 2 * seed))
+    def fresh(seed: int) -> Splits:
+        return _splits(replace(protocol.data, n_train=condition["n_train"], seed=1000 + 2 * seed))
 
-    source = (
-        endless(replace(protocol.data, n_test=protocol.endless_n_test)) if condition["source"] == "endless" else data
-    )
-    size = {"length": protocol.data.final_seq_length, "n_outputs": protocol.data.outputs}
-    network = convolutional.pooling_cnn(width=protocol.channels, pooling=condition["pooling"], **size)
-    plan = Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every)
+    is_endless = condition["source"] == "endless"
+    data = endless(replace(protocol.data, n_test=protocol.endless_n_test)) if is_endless else fresh
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
-    found = train_members(supervised(network), source, plan, grid, key=key, progress=progress).results
-    found = found.squeeze("learning_rate", drop=True)
+    objective = supervised(_network(protocol, condition))
+    results = train_members(objective, data, _plan(protocol), grid, key=key, progress=progress).results
     kept = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-    return found[[name for name in kept if name in found]]
+    return results.squeeze("learning_rate", drop=True)[[name for name in kept if name in results]]
 
 
-@functools.lru_cache(maxsize=32)
-def _made(config: MNIST1D) -> Splits:
-    return published(config)
+def _network(protocol: Protocol, condition: Condition) -> Model:
+    size = {"length": protocol.data.final_seq_length, "n_outputs": protocol.data.outputs, "width": protocol.channels}
+    return convolutional.pooling_cnn(pooling=condition["pooling"], **size)
+
+
+def _plan(protocol: Protocol) -> Plan:
+    return Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every)
+
+
+_splits = functools.lru_cache(maxsize=32)(published)
 
 
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def accuracy(results: xr.Dataset, pooling: str, source: str = "published") -> xr.DataArray:
-    """Test accuracy at the last step over `seed` and `n_train`; NaN where the results have no such networks."""
-    found = results.test_accuracy.isel(step=-1, drop=True).reindex(pooling=[pooling], source=[source])
-    return found.squeeze(("pooling", "source"), drop=True).transpose("seed", "n_train")
+    """Return the final test accuracy over `seed` and `n_train`; NaN where the results have no such networks."""
+    last = results.test_accuracy.isel(step=-1, drop=True).reindex(pooling=[pooling], source=[source])
+    return last.squeeze(("pooling", "source"), drop=True).transpose("seed", "n_train")
 
 
 def gain(results: xr.Dataset, pooling: str, source: str = "published") -> xr.DataArray:
-    """Points of test accuracy by which a pooling is better than none, paired by seed, over `seed` and `n_train`."""
+    """Return the points of test accuracy gained over no pooling, paired by seed, over `seed` and `n_train`."""
     return accuracy(results, pooling, source) - accuracy(results, "none", source)
 
 
 def slope(results: xr.Dataset, better: str, worse: str) -> xr.DataArray:
-    """By how many points a pooling gains on another with each tenfold training set, over `seed`; NaN with one size."""
+    """Return the points that `better` gains on `worse` per tenfold training set, over `seed`; NaN with one size."""
     difference = (accuracy(results, better) - accuracy(results, worse)).dropna("n_train")
     if difference.sizes["n_train"] < 2:
         return xr.full_like(difference.seed, np.nan, float)
-    powers = np.polyfit(np.log10(difference.n_train.values), difference.values.T, 1)
-    return difference.seed.copy(data=powers[0])
+    return difference.seed.copy(data=np.polyfit(np.log10(difference.n_train.values), difference.values.T, 1)[0])
 
 
 # ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,15 +143,15 @@ def slope(results: xr.Dataset, better: str, worse: str) -> xr.DataArray:
 def _claim(
     id_: str, pooling: str, statement: str, source: str, published_value: str, n_train: int | None = None, **region
 ) -> Claim:
-    """On the gain of one pooling at one size of the training set, or on endless data."""
+    """Return a claim about the gain of a pooling with a training-set size, or (None) on endless data."""
 
     def effect(results: xr.Dataset) -> xr.DataArray:
         if n_train is None:
-            return gain(results, pooling, "endless").mean("n_train")  # there is but one
+            return gain(results, pooling, "endless").mean("n_train")  # endless data have only one size
         return gain(results, pooling).sel(n_train=n_train)
 
-    requires: dict[str, Any] = {"source": "endless"} if n_train is None else {"source": "published", "n_train": n_train}
-    requires["pooling"] = (pooling, "none")
+    data = {"source": "endless"} if n_train is None else {"source": "published", "n_train": n_train}
+    requires = {**data, "pooling": (pooling, "none")}
     return Claim(id_, statement, source, published_value, "points", effect, requires=requires, **region)
 
 
@@ -177,88 +178,80 @@ CLAIMS = (
 
 
 def _sizes(results: xr.Dataset) -> list[tuple[str, int]]:
-    """The sources and sizes that there are, in ascending order."""
-    there = results.test_accuracy.notnull().any(("pooling", "seed", "step"))
+    """Return the pairs of source and size in the results, in ascending order."""
+    is_present = results.test_accuracy.notnull().any(("pooling", "seed", "step"))
     return [
         (source, n)
         for source in ("published", "endless")
         if source in results.source
-        for n in np.sort(results.n_train[there.sel(source=source).transpose("n_train").values].values).tolist()
+        for n in np.sort(results.n_train[is_present.sel(source=source).transpose("n_train").values].values).tolist()
     ]
 
 
-def _name(source: str, n_train: int) -> str:
+def _size_name(source: str, n_train: int) -> str:
     return "endless" if source == "endless" else f"{n_train:,}".replace(",", " ")  # a thin space
 
 
 def table(results: xr.Dataset) -> Table:
-    """Test accuracy by pooling and size of the training set."""
-    sizes = _sizes(results)
-    rows = []
+    """Return the test accuracy by pooling and training-set size."""
+    sizes, rows = _sizes(results), []
     for pooling in results.pooling.values:
-        found = [accuracy(results, pooling, source).sel(n_train=n) for source, n in sizes]
-        rows.append((TITLES[pooling], *map(plus_minus, found)))
+        accuracies = (accuracy(results, pooling, source).sel(n_train=n) for source, n in sizes)
+        rows.append((TITLES[pooling], *map(plus_minus, accuracies)))
     title = (
         f"Test accuracy (%) by training examples, mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
     )
-    return Table(title, ("", *(_name(*size) for size in sizes)), rows)
+    return Table(title, ("", *(_size_name(*size) for size in sizes)), rows)
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Learning curves with the fewest examples; last accuracy, and gain over no pooling, against their number."""
-    sizes = _sizes(results)
+    """Plot learning curves with the fewest examples; final accuracy and gain over no pooling against their number."""
+    sizes, names = _sizes(results), results.pooling.values.tolist()
     with style():
         drawn = Figure(figsize=(13, 4.2))
         curves, last, gains = drawn.subplots(1, 3)
         source, n = sizes[0]
-        for pooling in results.pooling.values:
+        for pooling in names:
             curve = results.test_accuracy.sel(source=source, n_train=n, pooling=pooling)
             band(curves, curve, label=TITLES[pooling], color=COLOUR[pooling])
-        curves.set(title=f"Learning curves, {_name(source, n)} training examples")
+        curves.set(title=f"Learning curves, {_size_name(source, n)} training examples")
         curves.legend(title="pooling", loc="lower right", fontsize=8, title_fontsize=8)
-        _against_size(last, results, sizes, accuracy, results.pooling.values)
+        _against_size(last, results, sizes, accuracy, names)
         last.set(title="Test accuracy after the last step", ylabel=axis(results.test_accuracy))
-        if "none" in results.pooling:
+        if "none" in names:
             gains.axhline(0, color=COLOUR["none"], linewidth=1.5)
-            others = [name for name in results.pooling.values if name != "none"]
-            _against_size(gains, results, sizes, gain, others)
+            _against_size(gains, results, sizes, gain, [name for name in names if name != "none"])
             gains.set(title="Gain over no pooling, paired by seed", ylabel="points of test accuracy")
         else:
             gains.set_axis_off()
     return drawn
 
 
-def _against_size(ax: Axes, results: xr.Dataset, sizes: list[tuple[str, int]], of: Callable, poolings) -> None:
-    """Means with intervals over the logarithm of the size; a dashed line leads to endless data."""
-    places = np.array([n for _, n in sizes])
+def _against_size(
+    ax: Axes, results: xr.Dataset, sizes: list[tuple[str, int]], effect: Callable, poolings: list[str]
+) -> None:
+    """Plot an effect against the logarithm of the size; a dashed line leads to endless data."""
+    n_examples = np.array([n for _, n in sizes])
+    n_finite = sum(source == "published" for source, _ in sizes)
     for i, pooling in enumerate(poolings):
-        found = [interval(of(results, pooling, source).sel(n_train=n)) for source, n in sizes]
-        means = np.array([one.mean for one in found])
-        reach = np.array([[one.mean - one.low, one.high - one.mean] for one in found]).T
-        at = places * 1.03 ** (i - len(poolings) / 2)  # side by side
-        ax.errorbar(at, means, None if np.isnan(reach).any() else reach, fmt="o", color=COLOUR[pooling],
-                    capsize=2, markersize=4, label=TITLES[pooling])  # fmt: skip
-        n_finite = sum(source == "published" for source, _ in sizes)
-        ax.plot(at[:n_finite], means[:n_finite], color=COLOUR[pooling])
-        ax.plot(at[max(n_finite - 1, 0) :], means[max(n_finite - 1, 0) :], "--", color=COLOUR[pooling], linewidth=1)
+        x = n_examples * 1.03 ** (i - len(poolings) / 2)  # side by side
+        values = [effect(results, pooling, source).sel(n_train=n) for source, n in sizes]
+        line: Any = {"color": COLOUR[pooling]}
+        means = [value.mean for value in dots(ax, values, x, capsize=2, markersize=4, label=TITLES[pooling], **line)]
+        ax.plot(x[:n_finite], means[:n_finite], **line)
+        ax.plot(x[max(n_finite - 1, 0) :], means[max(n_finite - 1, 0) :], "--", linewidth=1, **line)
+    labels = ["∞" if source == "endless" else f"{n / 1000:g}k" if n >= 1000 else str(n) for source, n in sizes]
     ax.set(xscale="log", xlabel=axis(results.n_train))
-    ax.xaxis.set_major_locator(FixedLocator(places.tolist()))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticklabels(
-        ["∞" if source == "endless" else f"{n / 1000:g}k" if n >= 1000 else str(n) for source, n in sizes]
-    )
+    ax.set_xticks(n_examples, labels)
+    ax.minorticks_off()
 
 
 def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
-    """FLOPs of training one seed, and bytes of its data and network."""
-    data, evaluated = protocol.data, Plan(protocol.n_steps, protocol.batch_size, protocol.eval_every).evaluated
-    network = convolutional.pooling_cnn(data.final_seq_length, data.outputs, protocol.channels, condition["pooling"])
-    n_examples = (
-        protocol.endless_n_test
-        if condition["source"] == "endless"
-        else condition["n_train"] + data.n_valid + data.n_test
-    )
-    steps = protocol.n_steps, protocol.batch_size, len(evaluated)
+    """Return the FLOPs of training one seed, and the bytes of its data and network."""
+    data, network = protocol.data, _network(protocol, condition)
+    is_endless = condition["source"] == "endless"
+    n_examples = protocol.endless_n_test if is_endless else condition["n_train"] + data.n_valid + data.n_test
+    steps = protocol.n_steps, protocol.batch_size, len(_plan(protocol).evaluated)
     return training_cost(network, (data.final_seq_length,), *steps, n_examples)
 
 

@@ -1,15 +1,16 @@
 """Self-supervision: does a network learn what tells digits apart from nothing but random views of them, and where?
 
-A CNN is to recognise two random views of one signal among others (SimCLR, Chen et al. 2020), without labels. Linear
-probes then read the digit from every layer: where is it clearest? (Greydanus & Kobak 2024, figure 8; the authors'
-notebook `self-supervised-learning`; "guillotine regularisation": Bordes et al. 2023.)
+A CNN learns to match two random views of a signal among the views of others, without labels (SimCLR, Chen et al. 2020).
+Linear probes then read the digit from every layer (Greydanus & Kobak 2024, figure 8; the authors' notebook
+`self-supervised-learning`). Inner layers may beat the output: "guillotine regularisation" (Bordes et al. 2023).
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
@@ -45,14 +46,9 @@ REPRESENTATIONS = ("raw", "before", "after")
 BEFORE_HEAD = 3  # the layer: the last convolution
 
 
-class Head(NamedTuple):
-    """Hidden layers between the last convolution and the outputs. Of "deep" only their number is published."""
-
-    hidden: tuple[int, ...]
-
-
 HeadName = Literal["default", "none", "deep"]
-HEADS = {"default": Head((125,)), "none": Head(()), "deep": Head((125, 125, 125))}
+# hidden layers between the last convolution and the outputs; only the number of those of "deep" is published
+HEADS: dict[str, tuple[int, ...]] = {"default": (125,), "none": (), "deep": (125, 125, 125)}
 
 
 # ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -62,19 +58,19 @@ HEADS = {"default": Head((125,)), "none": Head(()), "deep": Head((125, 125, 125)
 class Protocol(BaseProtocol):
     """The notebook's protocol: Adam, batches of 100 reshuffled in each epoch, 200 epochs.
 
-    On the published data set, unless `fresh_data`: then intervals are over initialisation, batches and views only.
+    Seeds share the published data set, so intervals cover initialisation, batches and views only, unless `fresh_data`.
     """
 
     n_seeds: NSeeds = 5
     """Seeds: independent repetitions."""
     objectives: tuple[Literal["simclr", "vicreg"], ...] = ("simclr",)
-    """Objectives of learning."""
+    """Self-supervised objectives."""
     heads: tuple[HeadName, ...] = get_args(HeadName)
     """Hidden layers between the last convolution and the outputs."""
     on: tuple[Literal["train", "all"], ...] = ("train",)
-    """Signals to learn from: train (the notebook's code), all (the paper's text: test signals, too, without labels)."""
+    """Signals to learn from: train, as in the notebook, or all, which adds the test signals, as in the paper's text."""
     n_epochs: PositiveInt = 200
-    """Epochs of the signals to learn from."""
+    """Passes over the signals to learn from."""
     batch_size: PositiveInt = 100
     """Signals per step, each in two views."""
     learning_rate: PositiveFloat = 1e-2
@@ -82,7 +78,7 @@ class Protocol(BaseProtocol):
     embedding_size: PositiveInt = 16
     """Outputs of the network."""
     fresh_data: bool = False
-    """Use a new data set per seed (generator seed 1000 + 2·seed), else the published one."""
+    """Use a new data set for each seed (generator seed 1000 + 2·seed) instead of the published one."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_valid=0))
     """The data set."""
 
@@ -92,13 +88,13 @@ class Protocol(BaseProtocol):
         self._require(self.embedding_size >= least, "embedding_size", f"an integer ≥ {least}, one output per class")
 
     def n_steps(self, on: str) -> int:
-        """Optimiser steps."""
+        """Return the number of optimiser steps on these signals."""
         n = self.data.n_train + (self.data.n_test if on == "all" else 0)
         return self.n_epochs * max(n // self.batch_size, 1)
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Heads by SimCLR, on each choice of signals, and by other objectives on the first of them."""
+    """Return objectives × signals × heads; only SimCLR learns from all choices of signals, the rest from the first."""
     return [
         {"objective": objective, "on": on, "head": head}
         for objective in protocol.objectives
@@ -117,27 +113,27 @@ def run(
     progress: Progress | None = None,
     resume=None,
 ) -> xr.Dataset:
-    """Train one network per seed without labels, then probe its layers; t-SNE for seed 0 of the default head."""
+    """Train one network per seed without labels, and probe its layers; map seed 0 of the default head by t-SNE."""
     network, n_steps = _network(protocol, condition["head"]), protocol.n_steps(condition["on"])
     objective = contrastive(network, view, OBJECTIVES[condition["objective"]])
-    epoch = n_steps // protocol.n_epochs
     plan = Plan(n_steps, protocol.batch_size, n_steps, shuffle=True, record_loss=True)
     grid = {"learning_rate": [protocol.learning_rate], "seed": seeds}
-    found = train_members(
+    population = train_members(
         objective, lambda seed: _signals(protocol, condition["on"], seed), plan, grid, key=key, progress=progress
     )
-    loss = found.results["loss"].values.reshape(len(seeds), protocol.n_epochs, epoch).mean(-1)
-    all_params = [jax.tree.map(lambda leaf, i=i: leaf[0, i], found.params) for i in range(len(seeds))]
-    # one thread for each seed, none within: sums in another order would be other numbers
+    loss = population.results["loss"].values.reshape(len(seeds), protocol.n_epochs, -1).mean(-1)
+    all_params = [jax.tree.map(lambda leaf, i=i: leaf[0, i], population.params) for i in range(len(seeds))]
+    # one thread per seed and none within, as the order of sums changes their last bits
     with threadpool_limits(1), ThreadPoolExecutor(len(jax.devices())) as pool:
-        probed = list(pool.map(lambda seed, params: _probed(_made(protocol, seed), params), seeds, all_params))
+        probes = pool.map(lambda seed, params: _probe(_splits(protocol, seed), params), seeds, all_params)
+        linear, neighbour = np.array(list(probes), np.float32).swapaxes(0, 1)
         results = xr.Dataset(
             {
                 "contrastive_loss": (("seed", "epoch"), loss.astype(np.float32)),
-                "linear_accuracy": (("seed", "layer"), np.array([one[0] for one in probed], np.float32)),
-                "neighbour_accuracy": (("seed", "layer"), np.array([one[1] for one in probed], np.float32)),
+                "linear_accuracy": (("seed", "layer"), linear),
+                "neighbour_accuracy": (("seed", "layer"), neighbour),
             },
-            {"seed": list(seeds), "epoch": range(1, protocol.n_epochs + 1), "layer": range(len(probed[0][0]))},
+            {"seed": list(seeds), "epoch": range(1, protocol.n_epochs + 1), "layer": range(linear.shape[1])},
         )
         if condition["head"] == "default":
             results = results.merge(_maps(protocol, network, seeds, all_params, key))
@@ -145,70 +141,65 @@ def run(
 
 
 def _network(protocol: Protocol, head: str) -> Model:
-    return convolutional.cnn(
-        length=protocol.data.final_seq_length, n_outputs=protocol.embedding_size, hidden=HEADS[head].hidden
-    )
+    length, n_outputs = protocol.data.final_seq_length, protocol.embedding_size
+    return convolutional.cnn(length=length, n_outputs=n_outputs, hidden=HEADS[head])
 
 
-def _made(protocol: Protocol, seed: int) -> Splits:
+def _splits(protocol: Protocol, seed: int) -> Splits:
     return _published(replace(protocol.data, seed=1000 + 2 * seed) if protocol.fresh_data else protocol.data)
 
 
-@functools.lru_cache(maxsize=16)
-def _published(config: MNIST1D) -> Splits:
-    return published(config)
+_published = functools.lru_cache(maxsize=16)(published)
 
 
 def _signals(protocol: Protocol, on: str, seed: int) -> Splits:
-    """What to learn on, as the training set."""
-    splits = _made(protocol, seed)
-    return _everything(splits) if on == "all" else splits
-
-
-def _everything(splits: Splits) -> Splits:
-    both = (np.concatenate(pair) for pair in zip(splits.train, splits.test, strict=True))
-    return splits._replace(train=Dataset(*both))
+    """Return the splits with the signals to learn from as the training set."""
+    splits = _splits(protocol, seed)
+    if on == "train":
+        return splits
+    return splits._replace(train=Dataset(*map(np.concatenate, zip(splits.train, splits.test, strict=True))))
 
 
 _features: Callable = jax.jit(jax.vmap(convolutional.cnn_layers, (None, 0)))
 
 
-def _probed(splits: Splits, params) -> tuple[list[float], list[float]]:
-    """Test accuracy in percent by layer: of logistic regression on it, and of its nearest neighbours."""
-    train, test = (_features(params, one.x.astype(np.float32)) for one in (splits.train, splits.test))
-    linear, near = [], []
+def _probe(splits: Splits, params) -> tuple[list[float], list[float]]:
+    """Return the test accuracy in percent of logistic regression, and of nearest neighbours, on each layer."""
+    train, test = (_features(params, part.x.astype(np.float32)) for part in (splits.train, splits.test))
+    linear, neighbour = [], []
     for x, x_test in zip(train, test, strict=True):
         x, x_test = np.asarray(x, np.float64), np.asarray(x_test, np.float64)
         probes = (
             make_pipeline(StandardScaler(), LogisticRegression(tol=1e-2, max_iter=1000)),
             KNeighborsClassifier(n_neighbors=min(10, len(x)), metric="cosine"),
         )
-        for probe, into in zip(probes, (linear, near), strict=True):
-            into.append(100 * probe.fit(x, splits.train.y).score(x_test, splits.test.y))
-    return linear, near
+        for probe, accuracies in zip(probes, (linear, neighbour), strict=True):
+            accuracies.append(100 * probe.fit(x, splits.train.y).score(x_test, splits.test.y))
+    return linear, neighbour
 
 
 def _maps(protocol: Protocol, network: Model, seeds: Sequence[int], params, key) -> xr.Dataset:
-    """t-SNE of the test signals: raw, and the last convolution before and after training. NaN but for seed 0."""
+    """Return t-SNE maps of the test signals, raw and at the last convolution before and after training.
+
+    Only seed 0 is mapped; the maps of other seeds are NaN.
+    """
     n_test = protocol.data.n_test
     maps = np.full((len(seeds), len(REPRESENTATIONS), n_test, 2), np.nan, np.float32)
     labels = np.full((len(seeds), n_test), 255, np.uint8)
     for i, seed in enumerate(seeds):
-        splits = _made(protocol, seed)
+        splits = _splits(protocol, seed)
         labels[i] = splits.test.y
         if seed == 0:
             start = network.init(stream(jax.random.fold_in(key, seed), "init"))
             x = splits.test.x.astype(np.float32)
-            before, after = (np.asarray(_features(one, x)[BEFORE_HEAD]) for one in (start, params[i]))
+            before, after = (np.asarray(_features(weights, x)[BEFORE_HEAD]) for weights in (start, params[i]))
             for j, points in enumerate((x, before, after)):
                 maps[i, j] = TSNE(random_state=0, perplexity=min(30, n_test / 4)).fit_transform(points)
-    return xr.Dataset(
-        {
-            "map": (("seed", "representation", "example", "coordinate"), maps),
-            "label": (("seed", "example"), labels),
-        },
-        {"seed": list(seeds), "representation": list(REPRESENTATIONS)},
-    )
+    variables = {
+        "map": (("seed", "representation", "example", "coordinate"), maps),
+        "label": (("seed", "example"), labels),
+    }
+    return xr.Dataset(variables, {"seed": list(seeds), "representation": list(REPRESENTATIONS)})
 
 
 # ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -217,34 +208,33 @@ def _maps(protocol: Protocol, network: Model, seeds: Sequence[int], params, key)
 def curve(
     results: xr.Dataset, head: str, on: str = "train", objective: str = "simclr", by: str = "linear_accuracy"
 ) -> xr.DataArray:
-    """Accuracy over `seed` and `layer`, of the layers that a network with this head has; layer 0 is the signal."""
-    place = {"objective": objective, "on": on, "head": head}
-    found = results[by].sel(place).dropna("layer", how="all")
-    return found.transpose("seed", "layer")
+    """Return the accuracy over `seed` and `layer`, for the layers that the network has; layer 0 is the signal."""
+    accuracies = results[by].sel(objective=objective, on=on, head=head)
+    return accuracies.dropna("layer", how="all").transpose("seed", "layer")
 
 
-def at_layer(results: xr.Dataset, layer: int, *place: str) -> xr.DataArray:
-    """Linear accuracy after one layer over `seed`, of the place that `curve` takes; NaN if there is none."""
-    return curve(results, *place).reindex(layer=[layer]).squeeze("layer", drop=True)
+def at_layer(results: xr.Dataset, layer: int, *network: str) -> xr.DataArray:
+    """Return the linear accuracy after one layer of a network (head, …, as for `curve`) over `seed`; NaN without it."""
+    return curve(results, *network).reindex(layer=[layer]).squeeze("layer", drop=True)
 
 
 def best_layer(results: xr.Dataset, head: str, on: str = "train", objective: str = "simclr") -> xr.DataArray:
-    """The layer at which each seed's linear accuracy is greatest (the first of several)."""
-    found = curve(results, head, on, objective)
-    return found.layer[found.argmax("layer")].drop_vars("layer")
+    """Return the layer of greatest linear accuracy over `seed`; the first one in a tie."""
+    accuracies = curve(results, head, on, objective)
+    return accuracies.layer[accuracies.argmax("layer")].drop_vars("layer")
 
 
 def lost_at_output(results: xr.Dataset, head: str, on: str = "train", objective: str = "simclr") -> xr.DataArray:
-    """Points by which the best inner layer is better than outputs and signal both; NaN with one seed."""
-    found = curve(results, head, on, objective)
-    ends = found.isel(layer=[0, -1]).max("layer")
-    if found.sizes["seed"] < 2:
+    """Return the points by which the best inner layer beats both outputs and signal, over `seed`; NaN with one seed."""
+    accuracies = curve(results, head, on, objective)
+    ends = accuracies.isel(layer=[0, -1]).max("layer")
+    if accuracies.sizes["seed"] < 2:
         return xr.full_like(ends, np.nan)
-    return cross_fitted(found.isel(layer=slice(1, -1)), "layer") - ends
+    return cross_fitted(accuracies.isel(layer=slice(1, -1)), "layer") - ends
 
 
 def peaks_at(results: xr.Dataset, head: str, layer: int) -> xr.DataArray:
-    """100 for a seed whose most accurate layer this is, else 0."""
+    """Return 100 for each seed whose most accurate layer this is, else 0."""
     return 100.0 * (best_layer(results, head) == layer)
 
 
@@ -282,15 +272,11 @@ CLAIMS = (
 
 
 def _networks(results: xr.Dataset) -> list[tuple[str, str, str]]:
-    """Objective, signals and head of all networks that there are."""
-    there = results.linear_accuracy.notnull().any(("seed", "layer"))
-    return [
-        (objective, on, head)
-        for objective in results.objective.values
-        for on in results["on"].values
-        for head in results["head"].values
-        if there.sel(objective=objective, on=on, head=head)
-    ]
+    """Return objective, signals and head of the networks in the results."""
+    dims = ("objective", "on", "head")
+    is_present = results.linear_accuracy.notnull().any(("seed", "layer")).transpose(*dims)
+    networks = itertools.product(*(results[dim].values for dim in dims))
+    return [network for network, is_in in zip(networks, is_present.values.flat, strict=True) if is_in]
 
 
 def _title(objective: str, on: str, head: str) -> str:
@@ -298,12 +284,11 @@ def _title(objective: str, on: str, head: str) -> str:
 
 
 def table(results: xr.Dataset) -> Table:
-    """Linear accuracy after every layer."""
+    """Return the linear accuracy after every layer."""
     n_layers = results.sizes["layer"]
     rows = []
     for objective, on, head in _networks(results):
-        found = curve(results, head, on, objective)
-        texts = [plus_minus(found.sel(layer=layer)) for layer in found.layer.values]
+        texts = [plus_minus(values) for values in curve(results, head, on, objective).T.values]
         rows.append((_title(objective, on, head), *texts, *[""] * (n_layers - len(texts))))
     title = f"Linear accuracy (%) after each layer, mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
     return Table(title, ("", *(_layer_name(layer) for layer in range(n_layers))), rows)
@@ -314,22 +299,20 @@ def _layer_name(layer: int) -> str:
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Accuracy after every layer for each head, by both probes; t-SNE of raw signals, before and after training."""
+    """Plot the accuracy after every layer by both probes, training loss, and t-SNE maps before and after training."""
     mapped = results["map"].sel(head="default", seed=0).dropna("example", how="all") if "map" in results else None
     with style():
-        drawn = Figure(figsize=(13, 8.2 if mapped is not None else 4.2))
-        rows = drawn.subfigures(2 if mapped is not None else 1, 1, squeeze=False)[:, 0]
-        lines = rows[0].subplots(1, 3)
-        _layers(lines[0], results, "linear_accuracy", "Logistic regression on each layer")
-        _layers(lines[1], results, "neighbour_accuracy", "10 nearest neighbours on each layer")
+        drawn = Figure(figsize=(13, 4.2 if mapped is None else 8.2))
+        rows = drawn.subfigures(1 if mapped is None else 2, 1, squeeze=False)[:, 0]
+        linear, neighbour, losses = rows[0].subplots(1, 3)
+        _layers(linear, results, "linear_accuracy", "Logistic regression on each layer")
+        _layers(neighbour, results, "neighbour_accuracy", "10 nearest neighbours on each layer")
         for i, (objective, on, head) in enumerate(_networks(results)):
-            one = results.contrastive_loss.sel(objective=objective, on=on, head=head).dropna("epoch")
-            one = (one / one.isel(epoch=0).mean()).assign_attrs(long_name="loss / loss of the first epoch", units="")
-            band(
-                lines[2], one, label=_title(objective, on, head), color=COLOURS[i % 7], linestyle="-" if i < 7 else "--"
-            )
-        lines[2].set(title="Training")
-        lines[2].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+            loss = results.contrastive_loss.sel(objective=objective, on=on, head=head).dropna("epoch")
+            loss = (loss / loss.isel(epoch=0).mean()).assign_attrs(long_name="loss / loss of the first epoch", units="")
+            band(losses, loss, label=_title(objective, on, head), **_line(i))
+        losses.set(title="Training")
+        losses.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         if mapped is not None:
             _scatter(rows[1], results, mapped)
     return drawn
@@ -345,21 +328,19 @@ def _layers(ax: Axes, results: xr.Dataset, by: str, title: str) -> None:
     if by == "linear_accuracy" and "default" in results["head"]:
         ax.plot(range(len(NB_LAYERS)), NB_LAYERS, "x", color="0.3", label="notebook, default head")
         ax.legend(handles=ax.get_lines()[-1:], fontsize=8, loc="lower right")
-    n_layers = results.sizes["layer"]
     ax.axvline(BEFORE_HEAD + 0.5, color="0.6", linewidth=1, linestyle=":")
     ax.set(title=title, xlabel="layer (0: the signal; dotted: the head begins)", ylabel=axis(results[by]))
-    ax.set_xticks(range(n_layers))
+    ax.set_xticks(range(results.sizes["layer"]))
 
 
-def _scatter(below, results: xr.Dataset, mapped: xr.DataArray) -> None:
-    """t-SNE, each class in its colour."""
-    objective, on = results.objective.values[0], results["on"].values[0]
-    points = mapped.sel(objective=objective, on=on)
-    labels = results.label.sel(head="default", seed=0, objective=objective, on=on).values
+def _scatter(subfigure, results: xr.Dataset, mapped: xr.DataArray) -> None:
+    """Plot the maps, each class in its colour."""
+    network = {"objective": results.objective.values[0], "on": results["on"].values[0]}
+    labels = results.label.sel(head="default", seed=0, **network).values
     titles = ("t-SNE of raw signals", "of the last convolution, before training", "of the last convolution, trained")
-    axes = below.subplots(1, 3)
+    axes = subfigure.subplots(1, 3)
     for ax, name, title in zip(axes, REPRESENTATIONS, titles, strict=True):
-        xy = points.sel(representation=name).values
+        xy = mapped.sel(representation=name, **network).values
         for digit in np.unique(labels):
             ax.scatter(*xy[labels == digit].T, color=colormaps["tab10"](digit % 10), s=5, label=str(digit))
         ax.set_title(title)
