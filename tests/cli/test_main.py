@@ -18,7 +18,7 @@ import flylab
 from flylab.base.config import to_json
 from flylab.cli.main import main
 from flylab.cli.options import with_options
-from flylab.reporting import report
+from flylab.reporting import page, repeat_command
 from flylab.study import get_study, protocol_of
 
 TINY = ["smoke", "--n-steps", "20", "--n-train", "100"]
@@ -221,13 +221,13 @@ def test_options_of_fields():
 def test_every_repeat_command_is_a_command_line(monkeypatch):
     """The command in a report makes the protocol that the results name."""
     ran = []
-    monkeypatch.setattr(report, "execute", lambda study, preset, protocol, *_, **__: ran.append(protocol) or 1 / 0)
+    monkeypatch.setattr(page, "execute", lambda study, preset, protocol, *_, **__: ran.append(protocol) or 1 / 0)
     changes = {"n_seeds": 3, "fresh_data": True, "dataset": ("digits", "mnist1d"), "data_dir": "a b",
                "data": flylab.MNIST1D(padding=(3, 4), classes=(0, 1), label_noise_repeats=False)}  # fmt: skip
     protocol = protocol_of(get_study("architectures"), "paper", **changes)
     attrs = {"study": "architectures", "preset": "paper", "protocol": to_json(protocol)}
     with pytest.raises(ZeroDivisionError):
-        main(shlex.split(report.repeat_command(attrs))[1:])
+        main(shlex.split(repeat_command(attrs))[1:])
     assert ran == [protocol]
 
 
@@ -251,10 +251,10 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["plot", "runs"], "--x needs a value"),
         (["data", "--padding", "3"], "--padding needs 2 values"),
         (["list", "--jsn"], "Did you mean --json?"),
-        (["run", "architectures", "--n-seeds", "0"], "n_seeds=0 is not allowed"),
-        (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 is not allowed"),
-        (["run", "architectures", "--max-translation", "0"], "max_translation=0 is not allowed"),
-        (["run", "architectures", "--learning-rate", "-1"], "learning_rate=-1.0 is not allowed"),
+        (["run", "architectures", "--n-seeds", "0"], "n_seeds=0 must be an integer ≥ 1"),
+        (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 must be an integer ≥ 1"),
+        (["run", "architectures", "--max-translation", "0"], "max_translation=0 must be an integer ≥ 1"),
+        (["run", "architectures", "--learning-rate", "-1"], "learning_rate=-1.0 must be a number > 0"),
         (["run", "architectures", "--n-seeds", "many"], "n-seeds"),
         (["run", "architectures", "--out", "/proc/no"], "cannot write to /proc/no"),
         (["claims", "/nowhere"], "there are no runs in /nowhere"),
@@ -285,7 +285,7 @@ def test_interrupted_it_stops_and_goes_on(tmp_path):
     hears = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"  # what & starts is deaf
     command = [sys.executable, "-c", f"{hears}; from flylab.cli.main import main; sys.exit(main())", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while len(list(tmp_path.rglob("shards/*.nc"))) < 3:
+        while len(list(tmp_path.rglob("members/*.nc"))) < 3:
             assert process.poll() is None
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGINT)
@@ -293,4 +293,4 @@ def test_interrupted_it_stops_and_goes_on(tmp_path):
     assert process.returncode == 130
     assert "the same command resumes" in said
     assert "Traceback" not in said
-    assert len(list(tmp_path.rglob("shards/*.nc"))) >= 3
+    assert len(list(tmp_path.rglob("members/*.nc"))) >= 3

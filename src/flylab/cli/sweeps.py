@@ -128,7 +128,7 @@ def plot(
         output: Picture to write, .png or .svg.
     """
     from flylab.base import files
-    from flylab.reporting import charts, report
+    from flylab.reporting import chart, image, load
 
     kind = output.suffix.lstrip(".")
     if kind not in ("png", "svg"):
@@ -136,6 +136,6 @@ def plot(
     if wrong := [text for text in at if "=" not in text]:
         raise ValueError(f"--at {wrong[0]} must be NAME=VALUE")
     cuts = dict(text.split("=", 1) for text in at)
-    drawn = charts.chart(report.load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
-    files.write_atomic(output, report.image(drawn, kind))
+    drawn = chart(load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
+    files.write_atomic(output, image(drawn, kind))
     print(output)
