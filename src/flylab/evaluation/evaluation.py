@@ -118,9 +118,9 @@ def run(
     """Evaluate like `evaluate`, under a protocol; `watcher` makes the watchers of the references and of the model."""
     runtime.initialise()  # before the user's code starts JAX
     place = model if isinstance(model, str) else None
-    if place is None:
-        default, thing, digest = getattr(model, "__name__", type(model).__name__), model, None
-    else:
+    thing, digest = model, None
+    default = str(getattr(model, "__name__", type(model).__name__))
+    if place is not None:
         default, thing, digest = load(place)
     name = name or default
     if name in continuum.MODELS or not re.fullmatch(r"\w[\w-]*", name):

@@ -85,9 +85,8 @@ def mixer(length: int = 40, n_outputs: int = 10, width: int = 32, patch: int = 4
 
     def init(key):
         params = {"embed": layers.linear_init(stream(key, "embed"), patch, width), "norm": norm_init(width)}
-        params |= _blocks_init(
-            key, n_blocks, width, {"patches1": (n_patches, 2 * n_patches), "patches2": (2 * n_patches, n_patches)}
-        )
+        sizes = {"patches1": (n_patches, 2 * n_patches), "patches2": (2 * n_patches, n_patches)}
+        params |= _blocks_init(key, n_blocks, width, sizes)
         return params | {"output": layers.linear_init(stream(key, "output"), width, n_outputs)}
 
     def apply_batch(params, x):
