@@ -161,27 +161,21 @@ class Design(NamedTuple):
 
     def points(self) -> Iterator[tuple[Point, Point]]:
         """Yield, for each point, its coordinates among the results (`sample` is the sample's number) and its values."""
-        grid = self.grid
-        coordinates = [dict(zip(axis.values, coordinate_values(axis.values), strict=True)) for axis in grid]
-        for values in itertools.product(*(axis.values for axis in grid)):
-            grid_point = {axis.name: value for axis, value in zip(grid, values, strict=True)}
-            place = {axis.name: of[value] for axis, of, value in zip(grid, coordinates, values, strict=True)}
-            if not self.samples:
-                if self.keep(grid_point):
-                    yield place, grid_point
-                continue
-            for i, sample in enumerate(self.sampled()):
-                if self.keep(point := {**grid_point, **sample}):
-                    yield {**place, "sample": i}, point
+        pairs = [list(zip(coordinate_values(axis.values), axis.values, strict=True)) for axis in self.grid]
+        samples = [({"sample": i}, sample) for i, sample in enumerate(self.sampled())] or [({}, {})]
+        for chosen in itertools.product(*pairs):
+            coordinates = {axis.name: pair[0] for axis, pair in zip(self.grid, chosen, strict=True)}
+            values = {axis.name: pair[1] for axis, pair in zip(self.grid, chosen, strict=True)}
+            for number, sample in samples:
+                if self.keep(point := values | sample):
+                    yield coordinates | number, point
 
 
 def coordinate_values(values: Sequence) -> list:
     """Return an axis's values for a coordinate: numbers, or all as text if one of them is not a number."""
-    return list(values) if all(map(_is_number, values)) else [_text(value) for value in values]
-
-
-def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if all(map(_is_number, values)):
+        return list(values)
+    return [" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values]
 
 
 # ── the filter ───────────────────────────────────────────────────────────────────────────────────────────────────────
