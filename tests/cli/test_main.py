@@ -257,7 +257,7 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["run", "architectures", "--learning-rate", "-1"], "learning_rate=-1.0 must be a number > 0"),
         (["run", "architectures", "--n-seeds", "many"], "n-seeds"),
         (["run", "architectures", "--out", "/proc/no"], "cannot write to /proc/no"),
-        (["claims", "/nowhere"], "there are no runs in /nowhere"),
+        (["claims", "/nowhere"], "there are no runs in /nowhere; run one: flylab run"),
         (["report", "/nowhere"], "there are no runs in /nowhere"),
         (["data", "--plot", "picture"], "no ending"),
         (["data"], "nothing to do"),
