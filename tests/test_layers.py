@@ -45,10 +45,12 @@ def test_studies_do_not_import_each_other():
             assert "studies" not in imported(path), path
 
 
-@pytest.mark.parametrize("module", ["flylab", "flylab.data", "flylab.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["flylab", "flylab.data", "flylab.reporting", "flylab.compat.mnist1d", "flylab.cli.main"]
+)
 def test_light_imports(module):
-    """Whoever only wants the data, or help, waits for neither JAX nor matplotlib."""
-    heavy = ("jax", "matplotlib", "xarray", "torch", "sklearn", "pooch", "requests")
+    """Data and help need neither JAX nor matplotlib."""
+    heavy = ("jax", "matplotlib", "xarray", "torch", "sklearn", "pooch", "requests", "jinja2")
     code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"

@@ -1,6 +1,6 @@
 """flylab: the fruit-fly lab of deep learning.
 
-Everything is imported on first use, so that `import flylab` costs nothing.
+Names and folders are imported on first use, so that `import flylab` is fast.
 """
 
 import importlib
@@ -42,39 +42,10 @@ _FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "repor
 
 __version__ = "0.1.0"
 __all__ = [
-    "MNIST1D",
-    "Claim",
-    "Dataset",
-    "Evaluation",
-    "Model",
-    "Objective",
-    "Plan",
-    "Population",
-    "Source",
-    "Splits",
-    "Study",
-    "Sweep",
-    "Templates",
-    "Trained",
-    "Verdict",
-    "digits",
-    "endless",
-    "evaluate",
-    "generated",
-    "get_model",
-    "initialise",
-    "list_models",
-    "list_studies",
-    "load",
-    "n_params",
-    "published",
-    "register_model",
-    "run",
-    "supervised",
-    "train",
-    "train_members",
-    "verdicts",
-    "watch_members",
+    "MNIST1D", "Claim", "Dataset", "Evaluation", "Model", "Objective", "Plan", "Population", "Source", "Splits",
+    "Study", "Sweep", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "get_model",
+    "initialise", "list_models", "list_studies", "load", "n_params", "published", "register_model", "run",
+    "supervised", "train", "train_members", "verdicts", "watch_members",
 ]  # fmt: skip
 
 

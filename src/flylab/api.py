@@ -1,4 +1,4 @@
-"""The same from Python as from the command line: run a study, load its results, judge its claims."""
+"""Run studies and sweeps, load their results and judge their claims, from Python."""
 
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,28 @@ __all__ = ["load", "run", "verdicts"]
 def run(
     study: str | Sweep, preset: str = "quick", out: str | Path = "runs", force: bool = False, **changes: Any
 ) -> xr.Dataset:
-    """Run a study or a sweep, or find its results, and return them; files are in its folder under `out`.
+    """Run a study or a sweep, and return its results; what has been trained already is not trained again.
 
     Args:
-        study: its name, e.g. "architectures"; or a sweep, which says all else but `out`.
+        study: the name of a study, e.g. "architectures"; or a sweep, to which only `out` applies.
         preset: "smoke", "quick" or "paper".
-        out: the folder of all runs; results found there are not made again.
+        out: the folder of all runs; each run has its own folder in it.
         force: train everything again.
-        changes: fields of the study's protocol, e.g. `n_seeds=3`.
+        **changes: fields of the study's protocol, e.g. `n_seeds=3`.
 
     Returns:
         A data set with named dimensions and units.
 
     Raises:
-        ValueError: for an unknown study, preset or field, or a value that is not allowed.
+        ValueError: for an unknown study, preset or field, or an invalid value.
         OSError: if `out` cannot be written.
 
     >>> results = run("architectures", preset="smoke", n_seeds=1, n_steps=1)  # doctest: +SKIP
     """
     if isinstance(study, Sweep):
         if force or changes or preset not in ("quick", study.preset):
-            raise ValueError("a sweep says its own preset and fields: give only the sweep and out")
+            raise ValueError("a sweep has a preset and fields of its own: give only the sweep and out")
         return sweeping.run(study, Path(out)).results
-    found = get_study(study)
-    return run_and_publish(found, preset, protocol_of(found, preset, **changes), Path(out), force=force).results
+    definition = get_study(study)
+    protocol = protocol_of(definition, preset, **changes)
+    return run_and_publish(definition, preset, protocol, Path(out), force=force).results

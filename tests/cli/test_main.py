@@ -15,10 +15,10 @@ import pytest
 from cyclopts import App, CoercionError, Parameter
 
 import flylab
-from flylab import reporting
 from flylab.base.config import to_json
 from flylab.cli.main import main
 from flylab.cli.options import with_options
+from flylab.reporting import page, repeat_command
 from flylab.study import get_study, protocol_of
 
 TINY = ["smoke", "--n-steps", "20", "--n-train", "100"]
@@ -221,15 +221,13 @@ def test_options_of_fields():
 def test_every_repeat_command_is_a_command_line(monkeypatch):
     """The command in a report makes the protocol that the results name."""
     ran = []
-    monkeypatch.setattr(
-        "flylab.reporting.page.execute", lambda study, preset, protocol, *_, **__: ran.append(protocol) or 1 / 0
-    )
+    monkeypatch.setattr(page, "execute", lambda study, preset, protocol, *_, **__: ran.append(protocol) or 1 / 0)
     changes = {"n_seeds": 3, "fresh_data": True, "dataset": ("digits", "mnist1d"), "data_dir": "a b",
                "data": flylab.MNIST1D(padding=(3, 4), classes=(0, 1), label_noise_repeats=False)}  # fmt: skip
     protocol = protocol_of(get_study("architectures"), "paper", **changes)
     attrs = {"study": "architectures", "preset": "paper", "protocol": to_json(protocol)}
     with pytest.raises(ZeroDivisionError):
-        main(shlex.split(reporting.repeat_command(attrs))[1:])
+        main(shlex.split(repeat_command(attrs))[1:])
     assert ran == [protocol]
 
 
@@ -254,12 +252,12 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["data", "--padding", "3"], "--padding needs 2 values"),
         (["list", "--jsn"], "Did you mean --json?"),
         (["run", "architectures", "--n-seeds", "0"], "n_seeds=0 must be an integer ≥ 1"),
-        (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 must be"),
-        (["run", "architectures", "--max-translation", "0"], "max_translation=0 must be"),
-        (["run", "architectures", "--learning-rate", "-1"], "learning_rate=-1.0 must be"),
+        (["run", "architectures", "--n-steps", "-5"], "n_steps=-5 must be an integer ≥ 1"),
+        (["run", "architectures", "--max-translation", "0"], "max_translation=0 must be an integer ≥ 1"),
+        (["run", "architectures", "--learning-rate", "-1"], "learning_rate=-1.0 must be a number > 0"),
         (["run", "architectures", "--n-seeds", "many"], "n-seeds"),
         (["run", "architectures", "--out", "/proc/no"], "cannot write to /proc/no"),
-        (["claims", "/nowhere"], "there are no runs in /nowhere"),
+        (["claims", "/nowhere"], "there are no runs in /nowhere; run one: flylab run"),
         (["report", "/nowhere"], "there are no runs in /nowhere"),
         (["data", "--plot", "picture"], "no ending"),
         (["data"], "nothing to do"),

@@ -91,16 +91,6 @@ data = mnist1d.from_pickle('mine.pkl')
 np.random.shuffle(data['x'])
 out = [data['x'], data['templates']['x'], data['templates']['y']]
 """,
-    "label noise": """
-import mnist1d
-args = mnist1d.get_dataset_args()
-args.num_samples = 200
-data = mnist1d.data.make_dataset(args)
-y = data['y'].copy()
-noisy = np.random.choice(len(y), size=int(0.15 * len(y)), replace=False)
-y[noisy] = np.random.randint(0, 10, len(noisy))
-out = [y, noisy, data['x'], np.array([random.random()])]
-""",
 }
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import random
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -51,15 +50,6 @@ def test_names():
         assert {name for name in names if not name.startswith("_")} <= set(dir(other))
     assert {"data", "utils", "transform", "make_dataset"} <= set(dir(ours))
     assert ours.data.transform is ours.transform is ours.utils.transform
-
-
-def test_imports_are_light():
-    code = (
-        "import sys; import flylab.compat.mnist1d as mnist1d; from flylab.compat.mnist1d.transform import pad; "
-        "mnist1d.data.make_dataset; print([m for m in ('jax', 'matplotlib', 'xarray', 'requests') if m in sys.modules])"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "[]"
 
 
 def test_arguments():

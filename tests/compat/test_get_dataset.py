@@ -209,27 +209,6 @@ def test_no_arguments_are_the_published_ones(path):
     assert_same(own(None, path), PUBLISHED)
 
 
-def test_folders_are_made(tmp_path, args):
-    own(args, tmp_path / "a" / "b" / "x.pkl")
-    own(args, str(tmp_path / "a" / "b" / "x.pkl"))
-
-
-def test_a_place_that_cannot_be_written_is_named(tmp_path, args):
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"cannot write .*file/x\.pkl .*; choose another place"):
-        own(args, tmp_path / "file" / "x.pkl")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
-        own(args, tmp_path / "folder")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing stops root")
-def test_a_read_only_folder_is_named(tmp_path, args):
-    tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError, match=r"cannot write .*x\.pkl"):
-        own(args, tmp_path / "x.pkl")
-
-
 def test_a_device_gets_no_sidecar(args):
     assert_same(own(args, os.devnull, regenerate=True), make(args))
     assert not os.path.exists(os.devnull + ".json")

@@ -3,7 +3,6 @@
 import builtins
 import contextlib
 import copyreg
-import io
 import itertools
 import os
 import pickle
@@ -265,16 +264,6 @@ def test_extension_codes_are_refused_even_if_known():
     finally:
         copyreg.remove_extension("posix", "getcwd", code)
         copyreg.clear_extension_cache()
-
-
-def test_persistent_ids_are_refused():
-    class Persistent(pickle.Pickler):
-        def persistent_id(self, obj):
-            return "name" if obj == "x" else None
-
-    Persistent(buffer := io.BytesIO(), 4).dump(["x"])
-    with pytest.raises(UnsafePickleError, match="BINPERSID"):
-        loads(buffer.getvalue())
 
 
 # what cannot be read

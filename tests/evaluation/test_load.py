@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flylab.evaluation.load import RefusedError, contestant, load
+from flylab.evaluation.load import RefusedError, load, user_model
 from flylab.models import convolutional
 
 SIGNALS = np.random.default_rng(0).standard_normal((20, 40))
@@ -25,7 +25,7 @@ def init(key):
 """
 GOOD = {
     "a model": ("thing = get_model('cnn')", 5210),
-    "a function that makes a model": ("def thing(width=7): return get_model('mlp', width=width)", 7 * 41 + 7 * 8 + 10 * 8),
+    "a function that makes a model": ("def thing(width=7): return get_model('mlp', width=width)", 423),
     "a pair": ("thing = (init, lambda params, x: params['w'] @ x)", 400),
     "a function that makes a pair": ("def thing(): return init, lambda params, x: params['w'] @ x", 400),
     "a torch class": ("class thing(nn.Linear):\n    def __init__(self): super().__init__(40, 10)", 410),
@@ -47,8 +47,8 @@ GOOD = {
     "a classifier's class": ("thing = RandomForestClassifier", np.nan),
 }  # fmt: skip
 BAD = {
-    "no outputs": ("thing = get_model('mlp', n_outputs=5)", r"outputs of shape \(5,\) for one example of shape \(40,\), not"),
-    "another length": ("thing = get_model('mlp', length=28)", r"thing, given one example of shape \(40,\), raised TypeError"),
+    "no outputs": ("thing = get_model('mlp', n_outputs=5)", r"shape \(5,\) for one example of shape \(40,\), not"),
+    "another length": ("thing = get_model('mlp', length=28)", r"given one example of shape \(40,\), raised TypeError"),
     "NaN": ("thing = (init, lambda params, x: jnp.sqrt(-1 - (params['w'] @ x) ** 2))", "outputs are not finite"),
     "ignores its input": ("thing = (init, lambda params, x: params['w'].sum(1))", "ignores its input"),
     "no parameters": ("thing = (lambda key: {}, lambda params, x: x[:10])", "at least one"),
@@ -64,7 +64,7 @@ BAD = {
         "    def forward(self, x): return super().forward(0 * x)", "ignores its input"),
     "torch without parameters": ("def thing(): return nn.AdaptiveAvgPool1d(10)", "no parameters to train"),
     "a regressor": ("thing = LinearRegression()", "no classifier"),
-    "a number": ("thing = 7", "thing is a int, which is no model: give a flylab.Model or a pair"),
+    "a number": ("thing = 7", "thing is of type int, which is no model: give a flylab.Model or a pair"),
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def place(tmp_path, code, name="mine"):
 def test_is_taken(tmp_path, case):
     code, n_params = GOOD[case]
     name, thing, digest = load(place(tmp_path, code))
-    found = contestant(thing, name, SIGNALS, 10, digest)
+    found = user_model(thing, name, SIGNALS, 10, digest)
     assert found.name == "thing"
     np.testing.assert_equal(found.learner.n_params, n_params)
     assert len(found.digest) == 64
@@ -89,7 +89,7 @@ def test_is_refused(tmp_path, case):
     code, message = BAD[case]
     name, thing, digest = load(place(tmp_path, code))
     with pytest.raises(RefusedError, match=message):
-        contestant(thing, name, SIGNALS, 10, digest)
+        user_model(thing, name, SIGNALS, 10, digest)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_file_finds_its_neighbours_and_they_count(tmp_path):
     (tmp_path / "width_of_it.py").write_text("WIDTH = 44\n")
     name, thing, second = load(place(tmp_path, code))
     assert first != second
-    assert contestant(thing, name, SIGNALS, 10).learner.n_params == 44 * 41 + 44 * 45 + 10 * 45
+    assert user_model(thing, name, SIGNALS, 10).learner.n_params == 44 * 41 + 44 * 45 + 10 * 45
     sys.modules.pop("width_of_it")
 
 
@@ -148,7 +148,7 @@ def test_a_network_that_starts_at_zero_is_taken():
     def init(key):
         return {"hidden": jax.random.normal(key, (8, 40)), "output": jnp.zeros((10, 8))}
 
-    found = contestant((init, lambda p, x: p["output"] @ jax.nn.relu(p["hidden"] @ x)), "mine", SIGNALS, 10)
+    found = user_model((init, lambda p, x: p["output"] @ jax.nn.relu(p["hidden"] @ x)), "mine", SIGNALS, 10)
     assert found.learner.n_params == 400
     assert found.digest is None
 

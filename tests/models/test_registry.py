@@ -55,7 +55,7 @@ def test_registering_again_is_allowed_for_the_same_constructor_only():
             lambda: get_model("mlp", channels=3),
             "the model 'mlp' has no size 'channels'; it has length, n_outputs, width",
         ),
-        (lambda: get_model("ticket", 41), "must be 40"),
+        (lambda: get_model("ticket", 41), "must be 40 and 10, the ticket's sizes"),
         (lambda: register_model("bare")(lambda n_outputs=10: None), "must take 'length'"),
     ],
 )

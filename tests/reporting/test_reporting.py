@@ -1,8 +1,5 @@
 """Finished runs are found and opened, their pages are whole, and importing the package is light."""
 
-import subprocess
-import sys
-
 import pytest
 
 import flylab
@@ -15,20 +12,6 @@ def folder(tmp_path_factory):
     flylab.run("learning_rate", preset="smoke", out=out)
     (folder,) = out.glob("learning_rate/*")
     return folder
-
-
-def test_runs_are_found_from_above_and_from_within(folder):
-    assert reporting.runs_in(folder.parents[1]) == [folder]
-    assert reporting.runs_in(folder) == [folder]
-
-
-def test_where_there_is_no_run_the_error_says_how_to_make_one(tmp_path):
-    with pytest.raises(ValueError, match=r"there are no runs in .*; run one: flylab run"):
-        reporting.runs_in(tmp_path)
-
-
-def test_load_takes_the_folder_or_the_file(folder):
-    assert reporting.load(folder).identical(reporting.load(folder / "results.nc"))
 
 
 def test_damaged_results_are_named_with_what_to_do(tmp_path):
@@ -48,13 +31,6 @@ def test_the_page_is_whole_and_its_content_escaped(folder):
     assert "Warning: computed on a device that failed" in page
     assert "&lt;b&gt;fast" in page
     assert "members" not in page
-
-
-def test_importing_the_package_is_light():
-    heavy = ("jax", "matplotlib", "xarray", "jinja2")
-    code = f"import sys, flylab.reporting; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def test_public_names_exist():

@@ -38,11 +38,11 @@ def test_refuses(spec):
 
 
 def test_more_samples_extend_fewer_and_axes_do_not_disturb_each_other():
-    one = axis("rate", {"log_uniform": [1e-4, 1e-1]})
-    two = axis("width", {"uniform": [1, 100]}, whole=True)
-    few, many = (Design((one, two), n).sampled() for n in (3, 50))
+    rate = axis("rate", {"log_uniform": [1e-4, 1e-1]})
+    width = axis("width", {"uniform": [1, 100]}, whole=True)
+    few, many = (Design((rate, width), n).sampled() for n in (3, 50))
     assert many[:3] == few
-    assert [point["rate"] for point in Design((one,), 3).sampled()] == [point["rate"] for point in few]
+    assert [point["rate"] for point in Design((rate,), 3).sampled()] == [point["rate"] for point in few]
     assert all(1e-4 <= point["rate"] <= 1e-1 and isinstance(point["width"], int) for point in many)
 
 
@@ -94,5 +94,5 @@ _kinds = st.sampled_from(["linear", "log", "range", "uniform", "log_uniform", "c
 @given(_values | st.dictionaries(_kinds, _values, max_size=2))
 def test_any_spec_is_an_axis_or_refused(spec):
     with contextlib.suppress(ValueError):
-        found = axis("a", spec)
-        assert bool(found.values) != (found.draw is not None)
+        values, draw = axis("a", spec)[1:]
+        assert bool(values) != (draw is not None)

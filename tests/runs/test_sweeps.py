@@ -294,7 +294,7 @@ def test_slurm_refuses_what_cannot_stand_in_a_script(toml, tmp_path, options, mo
         ("study = 'train'\nname = '../x'\n[axes]\nwidth = [3]", "it names a folder"),
         ("study = 'train'\nn_seeds = 'a'\n[axes]\nwidth = [3]", "n_seeds='a'"),
         ("study = 'train'\nmetric = 'a'\n[axes]\nwidth = [3]", "metric is not known"),
-        ("study = 'train'\nfilter = 'widht < 3'\n[axes]\nwidth = [3]", "widht, which is no axis"),
+        ("study = 'train'\nfilter = 'widht < 3'\n[axes]\nwidth = [3]", "'widht', which is no axis"),
         ("study = 'train'\n[axes]\nwidth = {uniform = [1, 9]}", "need samples"),
         ("study = 'train'\n[axes]\nn_seeds = [3]", "n_seeds is no axis"),
         ("study = 'train'\nn_seeds = 1000000\n[axes]\nlearning_rate = {linear = [0.1, 1, 100000]}", "the most are"),

@@ -7,6 +7,8 @@ import numpy as np
 from flylab.data import MNIST1D, Dataset, Splits, published
 from flylab.data.splits import SETS as SUBSETS
 
+_published = functools.lru_cache(maxsize=4)(published)  # adapters copy the arrays, so users cannot change the cache
+
 
 def splits_of(data: MNIST1D | Splits | None) -> Splits:
     """Return splits as they are, or generate those of a config; None means the published set.
@@ -41,8 +43,3 @@ def class_names(splits: Splits) -> list[str]:
     greatest = max(int(np.max(part.y, initial=-1)) for part in splits[:3])
     n_outputs = splits.config.outputs if isinstance(splits.config, MNIST1D) else 0
     return [str(label) for label in range(max(greatest + 1, n_outputs))]
-
-
-@functools.lru_cache(maxsize=4)
-def _published(config: MNIST1D) -> Splits:
-    return published(config)  # adapters copy it, so users cannot change what is cached

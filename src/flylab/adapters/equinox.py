@@ -12,11 +12,6 @@ from flylab.models import Model
 eqx = need("equinox", "equinox", "flylab.adapters.equinox")
 
 
-def is_module(thing: Any) -> bool:
-    """Return whether a value is an Equinox module or a subclass of `eqx.Module`."""
-    return issubclass(thing, eqx.Module) if isinstance(thing, type) else isinstance(thing, eqx.Module)
-
-
 def from_equinox(make: Callable[..., Any]) -> Model:
     """Turn an Equinox module into a model, whose parameters are the module's floating-point arrays.
 

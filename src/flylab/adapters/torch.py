@@ -15,6 +15,7 @@ import torch  # noqa: E402
 from torch.utils.data import Dataset, IterableDataset, get_worker_info  # noqa: E402
 
 from flylab.adapters.core import class_names, splits_of  # noqa: E402
+from flylab.base.constraints import NonNegativeInt, PositiveInt, check  # noqa: E402
 from flylab.data import MNIST1D as Config  # noqa: E402, N811
 from flylab.data import Splits  # noqa: E402
 
@@ -107,9 +108,7 @@ class Endless(IterableDataset):
     ) -> None:
         if not isinstance(config, Config | None):
             raise TypeError(f"config must be a config, flylab.MNIST1D(…), not {type(config).__name__}")
-        for name, value, least in (("seed", seed, 0), ("block", block, 1)):
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}={value!r} must be an integer ≥ {least}")
+        seed, block = check("seed", seed, NonNegativeInt), check("block", block, PositiveInt)
         self.config, self.seed, self.block = Config() if config is None else config, seed, block
         self.transform, self.target_transform, self.channel_dim = transform, target_transform, channel_dim
         self.n_drawn = 0

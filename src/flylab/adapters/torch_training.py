@@ -22,11 +22,6 @@ CHUNK = 1000  # examples evaluated at once
 PROGRESS_EVERY = 50  # steps between two calls of `progress`
 
 
-def is_module(thing: Any) -> bool:
-    """Return whether a value is a PyTorch module or a subclass of `nn.Module`."""
-    return issubclass(thing, nn.Module) if isinstance(thing, type) else isinstance(thing, nn.Module)
-
-
 def from_torch(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Learner:
     """Turn a PyTorch module into a learner that trains by Adam on cross-entropy, one seed after the other.
 

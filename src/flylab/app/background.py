@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from flylab.app.settings import Settings, mask, network, splits
 from flylab.training.objectives import supervised
@@ -112,11 +113,8 @@ def _drop_programs() -> None:
 def confusion(population: Population, labels: np.ndarray, n_classes: int) -> np.ndarray:
     """Return the confusion matrix in percent of each true class (rows), mean over seeds, `(n_classes, n_classes)`."""
     predictions = population.results.prediction.values.reshape(-1, len(labels))
-    counts = np.zeros((n_classes, n_classes))
-    for predicted in predictions:
-        np.add.at(counts, (labels, predicted), 1)
-    totals = counts.sum(1, keepdims=True)
-    return 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    truth = np.tile(labels, len(predictions))
+    return 100 * confusion_matrix(truth, predictions.ravel(), labels=range(n_classes), normalize="true")
 
 
 def misread(population: Population, labels: np.ndarray, n: int = 12) -> list[tuple[int, int, float]]:

@@ -56,10 +56,7 @@ def accuracies(training: Training) -> str:
     rows = []
     for name, population in training.populations.items():
         last = population.results.squeeze("learning_rate", drop=True).isel(step=-1)
-        cells = []
-        for on in ("train", "test"):
-            cells.append(plus_minus(last[f"{on}_accuracy"]))
-        rows.append([model_title(name), *cells])
+        rows.append([model_title(name), *(plus_minus(last[f"{on}_accuracy"]) for on in ("train", "test"))])
     return html_table(Table("", ("network", "training accuracy (%)", "test accuracy (%)"), rows))
 
 

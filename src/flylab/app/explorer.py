@@ -22,6 +22,7 @@ from flylab.results.statistics import interval
 from flylab.results.tables import html_verdicts
 from flylab.runs.runner import plan
 from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 
 MOST_VALUES = 12  # lines or panels of a chart
 NUMBERS = "fiu"
@@ -129,23 +130,21 @@ class Running:
 
     def __init__(self, study: str, preset: str, out: Path) -> None:
         self.study, self.preset, self.out = get_study(study), preset, out
-        if preset not in self.study.presets:
-            raise ValueError(f"{study} has no preset {preset!r}; it has {', '.join(self.study.presets)}")
+        protocol = protocol_of(self.study, preset)
         command = [sys.executable, "-m", "flylab", "run", study, preset, "--out", str(out)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
-        self._owner, self.said = threading.current_thread(), ""
-        members = plan(self.study, self.study.presets[preset], out)  # their names, in whatever folder
-        self._names = {member.path.name for member in members}
+        self._owner, self._output = threading.current_thread(), ""
+        self._names = {member.path.name for member in plan(self.study, protocol, out)}  # the same in any folder
         self._watching = threading.Thread(target=self._watch, daemon=True, name="flylab-study")
         self._watching.start()
 
     def _watch(self) -> None:
         while True:
             try:
-                self.said = self._process.communicate(timeout=1)[0]
+                self._output = self._process.communicate(timeout=1)[0]
                 return
             except subprocess.TimeoutExpired:
                 if not self._owner.is_alive():
@@ -160,7 +159,7 @@ class Running:
     def error(self) -> str:
         """The end of the output of a process that failed; empty if it did not fail or was stopped."""
         code = self._process.returncode
-        return self.said.strip()[-500:] if self.is_over and code not in (0, -signal.SIGTERM, None) else ""
+        return self._output.strip()[-500:] if self.is_over and code not in (0, -signal.SIGTERM, None) else ""
 
     @property
     def share(self) -> float:

@@ -1,26 +1,30 @@
 """The human baseline: people classify test examples, and are compared with networks (Greydanus 2020: 95.8 %)."""
 
+import contextlib
 import functools
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, get_args
 
+import msgspec
 import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
 from flylab.base import files, netcdf
-from flylab.base.config import plain
+from flylab.base.constraints import check
 from flylab.data import MNIST1D, Dataset, published
 from flylab.data.arrangements import shuffled
 
 ARTIFACT = Path(__file__).parents[1] / "artifacts" / "predictions.nc"
 PAPER = 95.8  # accuracy in percent of one of the authors
-ARRANGEMENTS = ("plain", "shuffled")
-LENGTHS = (10, 25, 50, 100)
+Arrangement = Literal["plain", "shuffled"]
+Length = Literal[10, 25, 50, 100]
+ARRANGEMENTS, LENGTHS = get_args(Arrangement), get_args(Length)
+Item = Annotated[int, msgspec.Meta(ge=0, lt=MNIST1D().n_test)]
+Digit = Annotated[int, msgspec.Meta(ge=0, le=9)]
 MODELS = {"logistic": "logistic regression", "mlp": "MLP", "cnn": "CNN", "gru": "GRU"}
 
 
@@ -35,22 +39,20 @@ class Sitting:
         started: time of the start, in seconds since 1970.
     """
 
-    arrangement: str
-    items: tuple[int, ...]
-    answers: tuple[int, ...] = ()
+    arrangement: Arrangement
+    items: tuple[Item, ...]
+    answers: tuple[Digit, ...] = ()
     started: float = 0.0
 
     @classmethod
-    def begun(cls, n: int, arrangement: str, seed: int | None = None) -> "Sitting":
+    def begun(cls, n: Length, arrangement: Arrangement, seed: int | None = None) -> "Sitting":
         """Return a new sitting of n examples drawn at random.
 
         Raises:
             ValueError: if `n` is not in `LENGTHS`, or `arrangement` not in `ARRANGEMENTS`.
         """
-        if n not in LENGTHS:
-            raise ValueError(f"n={n} must be one of {', '.join(map(str, LENGTHS))}")
-        if arrangement not in ARRANGEMENTS:
-            raise ValueError(f"arrangement={arrangement!r} must be one of {', '.join(ARRANGEMENTS)}")
+        check("n", n, Length)
+        check("arrangement", arrangement, Arrangement)
         items = np.random.default_rng(seed).permutation(len(test_set(arrangement).y))[:n]
         return cls(arrangement, tuple(int(i) for i in items), started=time.time())
 
@@ -60,8 +62,7 @@ class Sitting:
         Raises:
             ValueError: if `digit` is not an integer from 0 to 9.
         """
-        if digit not in range(10):
-            raise ValueError(f"digit={digit!r} must be an integer from 0 to 9")
+        check("digit", digit, Digit)
         return self if self.is_over else replace(self, answers=(*self.answers, digit))
 
     @property
@@ -156,7 +157,7 @@ def save(out: Path, sitting: Sitting) -> Path:
         OSError: if the file cannot be written.
     """
     path = out / "quiz" / f"{int(sitting.started * 1000)}.json"
-    files.write_atomic(path, json.dumps(plain(sitting)))
+    files.write_atomic(path, msgspec.json.encode(sitting))
     return path
 
 
@@ -164,21 +165,11 @@ def load(out: Path) -> list[Sitting]:
     """Return all saved sittings; files that are not sittings are skipped."""
     sittings = []
     for path in sorted((out / "quiz").glob("*.json")):
-        try:
-            sittings.append(_sitting(json.loads(path.read_bytes())))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            continue
+        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            sitting = msgspec.json.decode(path.read_bytes(), type=Sitting)
+            if len(sitting.answers) <= len(sitting.items):
+                sittings.append(sitting)
     return sittings
-
-
-def _sitting(data: Mapping[str, Any]) -> Sitting:
-    items, answers = (tuple(int(value) for value in data[name]) for name in ("items", "answers"))
-    n = len(test_set("plain").y)
-    if data["arrangement"] not in ARRANGEMENTS or not all(0 <= i < n for i in items) or len(answers) > len(items):
-        raise ValueError("not a sitting")
-    if not all(0 <= answer <= 9 for answer in answers):
-        raise ValueError("not a sitting")
-    return Sitting(data["arrangement"], items, answers, float(data["started"]))
 
 
 def exported(sittings: Sequence[Sitting]) -> bytes:

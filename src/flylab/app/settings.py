@@ -1,11 +1,11 @@
 """The playground's settings: checked and bounded values that define a training, and write it as a Python program."""
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import jax
+import jinja2
 import numpy as np
 from msgspec import Meta
 
@@ -26,11 +26,11 @@ class Control(NamedTuple):
     low: float
     high: float
     step: float
-    says: str
+    label: str
 
     @property
     def kind(self) -> Any:
-        """The type that a value is checked by: of integers if bounds and step are integers."""
+        """The type of a value, with its bounds; an integer if bounds and step are integers."""
         return Annotated[type(self.low + self.high + self.step), Meta(ge=self.low, le=self.high)]
 
 
@@ -137,8 +137,8 @@ class Settings(Checked):
         n_examples = data.n_train + data.n_valid + data.n_test
         steps = self.n_steps, self.batch_size, evaluations, n_examples
         sizes = [training_cost(dense(self, name), (data.final_seq_length,), *steps)[0] for name in self.models]
-        twice = 1 + (self.pruned > 0 and self.pruning == "magnitude") / self.n_seeds
-        return float(sum(sizes)) * self.n_seeds * twice
+        n_trained = self.n_seeds + (self.pruned > 0 and self.pruning == "magnitude")
+        return float(sum(sizes)) * n_trained
 
 
 def data_params_of(data: MNIST1D) -> dict[str, Any]:
@@ -154,41 +154,34 @@ def data_of(values: dict[str, Any], classes: tuple[int, ...] | None = None, **mo
     Raises:
         ValueError: naming the control, its value and its bounds.
     """
-    own = {name: check(name, value, DATA_PARAMS[name].kind) for name, value in values.items()}
-    low, high = own.pop("padding_low", 36), own.pop("padding_high", 60)
+    checked = {name: check(name, value, DATA_PARAMS[name].kind) for name, value in values.items()}
+    low, high = checked.pop("padding_low", 36), checked.pop("padding_high", 60)
     if low > high:
         raise refusal("padding_low", low, f"at most padding_high={high}")
     k = 10 if classes is None else max(len(classes), 1)
-    counts = {name: max(own.get(name, 1000) // k, 1) * k for name in ("n_train", "n_test")}
-    return MNIST1D(**{**own, **counts}, n_valid=0, padding=(low, high), classes=classes, **more)
+    counts = {name: max(checked.get(name, 1000) // k, 1) * k for name in ("n_train", "n_test")}
+    return MNIST1D(**{**checked, **counts}, n_valid=0, padding=(low, high), classes=classes, **more)
 
 
 # ── networks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _activation(name: str) -> Callable:
-    return activations.learned if name == "learned" else activations.ALL[name]
-
-
-def _activation_text(name: str) -> str:
-    return "activations.learned" if name == "learned" else f"activations.ALL[{name!r}]"
-
-
 def size_of(settings: Settings, model: str) -> dict[str, Any]:
-    """Return the arguments of `get_model` that follow the name."""
+    """Return the arguments of `get_model` after the name; an activation is given by its name."""
     size: dict[str, Any] = {"length": settings.data.final_seq_length, "n_outputs": settings.data.outputs}
-    widths = {"mlp": settings.mlp_width, "cnn": settings.cnn_channels} | dict.fromkeys(
-        ("gru", "lstm"), settings.gru_units
-    )
+    gru = settings.gru_units
+    widths = {"mlp": settings.mlp_width, "cnn": settings.cnn_channels, "gru": gru, "lstm": gru}
     size |= {"width": widths[model]} if model in widths else {}
     return size | ({"activation": settings.activation} if model == "mlp" and settings.activation != "relu" else {})
 
 
 def _as_call(settings: Settings, model: str) -> str:
     """Return the call of `get_model` as Python."""
-    written = {"activation": _activation_text}
-    size = [f"{name}={written.get(name, repr)(value)}" for name, value in size_of(settings, model).items()]
-    return f"get_model({', '.join([repr(model), *size])})"
+    size = {name: repr(value) for name, value in size_of(settings, model).items()}
+    if "activation" in size:
+        is_learned = settings.activation == "learned"
+        size["activation"] = "activations.learned" if is_learned else f"activations.ALL[{settings.activation!r}]"
+    return f"get_model({', '.join([repr(model), *(f'{name}={text}' for name, text in size.items())])})"
 
 
 def dense(settings: Settings, model: str) -> Model:
@@ -197,10 +190,10 @@ def dense(settings: Settings, model: str) -> Model:
     Raises:
         ValueError: if the network cannot take signals of this length.
     """
+    size = size_of(settings, model)
+    if "activation" in size:
+        size["activation"] = activations.ALL.get(settings.activation, activations.learned)
     try:
-        size = size_of(settings, model)
-        if "activation" in size:
-            size["activation"] = _activation(size["activation"])
         return get_model(model, **size)
     except (ValueError, AssertionError, TypeError) as error:
         raise ValueError(f"{model_title(model)}: {error}") from error
@@ -235,62 +228,63 @@ def splits(data: MNIST1D) -> Splits:
 # ── Copy as Python ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+_PROGRAM = """\
+{% if settings.pruned %}
+import jax
+import numpy as np
+
+{% endif %}
+import flylab
+from flylab.models import {{ imports }}
+
+{% if settings.pruned %}
+flylab.initialise()  # set up JAX for all cores before its first use
+{% endif %}
+splits = flylab.published(flylab.MNIST1D({{ data }}))
+plan = flylab.Plan({{ plan }})
+grid = {"learning_rate": [{{ settings.learning_rate }}], "seed": range({{ settings.n_seeds }})}
+networks = {
+{% for model in settings.models %}
+    "{{ model }}": {{ call(settings, model) }},
+{% endfor %}
+}
+{% if settings.pruned %}
+for name, network in networks.items():
+{% if settings.pruning == "by chance" %}
+    params = jax.device_get(network.init(jax.random.key(0)))
+    mask = masks.random_mask(params, {{ settings.pruned }}, np.random.default_rng(0), prune_biases=False)
+{% else %}
+    dense = flylab.train_members(flylab.supervised(network), splits, plan, {**grid, "seed": [0]})
+    params = jax.tree.map(lambda leaf: leaf[0, 0], dense.params)
+    mask = masks.prune(params, masks.full(params), {{ settings.pruned }}, prune_biases=False)
+{% endif %}
+    networks[name] = masks.masked(network, mask)
+{% endif %}
+populations = {
+    name: flylab.train_members(flylab.supervised(network), splits, plan, grid)
+    for name, network in networks.items()
+}
+for name, population in populations.items():
+    accuracy = population.results.test_accuracy.isel(step=-1)
+    print(f"{name}: {accuracy.mean().item():.1f} % test accuracy, mean over seeds")
+"""
+
+
 def as_python(settings: Settings) -> str:
     """Return a program that trains the same networks, bit for bit, and prints their accuracies."""
-    return "\n".join([*_head(settings), *_networks(settings), *_tail()])
+    imports = ["get_model", *["masks"] * bool(settings.pruned)]
+    if settings.activation != "relu" and "mlp" in settings.models:
+        imports.append("activations")
+    plan = f"{settings.n_steps}, {settings.batch_size}, eval_every={settings.eval_every}, shuffle={settings.shuffle}"
+    template = jinja2.Template(_PROGRAM, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return template.render(
+        settings=settings, call=_as_call, imports=", ".join(sorted(imports)), data=_changes(settings.data),
+        plan=f"{plan}, optimizer={settings.optimizer!r}",
+    )  # fmt: skip
 
 
-def _head(settings: Settings) -> list[str]:
-    modules = {"activations"} if settings.activation != "relu" and "mlp" in settings.models else set()
-    names = ["get_model", *sorted(modules | ({"masks"} if settings.pruned else set()))]
-    from_ = f"from flylab.models import {', '.join(sorted(names))}"
-    if not settings.pruned:
-        return ["import flylab", from_, "", *_data(settings)]
-    start = "flylab.initialise()  # set up JAX for all cores before its first use"
-    return ["import jax", "import numpy as np", "", "import flylab", from_, "", start, *_data(settings)]
-
-
-def _data(settings: Settings) -> list[str]:
-    default, data = MNIST1D(), settings.data
-    changed = [
-        f"{param.name}={getattr(data, param.name)!r}"
-        for param in fields(data)
-        if getattr(data, param.name) != getattr(default, param.name)
-    ]
-    plan = f"{settings.n_steps}, {settings.batch_size}, eval_every={settings.eval_every}"
-    plan += f", shuffle={settings.shuffle!r}, optimizer={settings.optimizer!r}"
-    return [
-        f"splits = flylab.published(flylab.MNIST1D({', '.join(changed)}))",
-        f"plan = flylab.Plan({plan})",
-        f'grid = {{"learning_rate": [{settings.learning_rate!r}], "seed": range({settings.n_seeds})}}',
-    ]
-
-
-def _networks(settings: Settings) -> list[str]:
-    lines = ["networks = {", *(f"    {name!r}: {_as_call(settings, name)}," for name in settings.models), "}"]
-    if not settings.pruned:
-        return lines
-    if settings.pruning == "by chance":
-        body = ["    params = jax.device_get(network.init(jax.random.key(0)))",
-                 f"    mask = masks.random_mask(params, {settings.pruned!r}, np.random.default_rng(0), "
-                 "prune_biases=False)"]  # fmt: skip
-    else:
-        body = ['    dense = flylab.train_members(flylab.supervised(network), splits, plan, {**grid, "seed": [0]})',
-                 "    params = jax.tree.map(lambda leaf: leaf[0, 0], dense.params)",
-                 f"    mask = masks.prune(params, masks.full(params), {settings.pruned!r}, "
-                 "prune_biases=False)"]  # fmt: skip
-    return [*lines, "for name, network in networks.items():", *body,
-            "    networks[name] = masks.masked(network, mask)"]  # fmt: skip
-
-
-def _tail() -> list[str]:
-    return [
-        "populations = {",
-        "    name: flylab.train_members(flylab.supervised(network), splits, plan, grid)",
-        "    for name, network in networks.items()",
-        "}",
-        "for name, population in populations.items():",
-        "    accuracy = population.results.test_accuracy.isel(step=-1)",
-        '    print(f"{name}: {accuracy.mean().item():.1f} % test accuracy, mean over seeds")',
-        "",
-    ]
+def _changes(data: MNIST1D) -> str:
+    """Return the data parameters that are not the default ones, as arguments."""
+    values = {param.name: getattr(data, param.name) for param in fields(data)}
+    default = MNIST1D()
+    return ", ".join(f"{name}={value!r}" for name, value in values.items() if value != getattr(default, name))

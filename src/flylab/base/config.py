@@ -75,7 +75,7 @@ def override(config: T, **changes: Any) -> T:
     """`dataclasses.replace` with an error that lists the fields.
 
     Raises:
-        ValueError: for an unknown field, or a value that is not allowed.
+        ValueError: for an unknown field, or an invalid value.
     """
     known = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]
     for name in changes:
@@ -100,7 +100,7 @@ def override_flat(config: T, changes: dict[str, Any]) -> T:
     """`override`, also of the fields of configs in it.
 
     Raises:
-        ValueError: for an unknown field, or a value that is not allowed.
+        ValueError: for an unknown field, or an invalid value.
     """
     known = flat_fields(config)
     by_owner: dict[str, dict[str, Any]] = {}

@@ -84,7 +84,7 @@ def check(name: str, value: Any, kind: Any) -> Any:
 
 
 def refusal(name: str, value: Any, wanted: str) -> ValueError:
-    """Return the error for a value that is not allowed."""
+    """Return the error for an invalid value."""
     return ValueError(f"{name}={shown(value)} must be {wanted}")
 
 

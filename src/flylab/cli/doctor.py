@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import statistics
-import time
+import timeit
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,11 +93,7 @@ def peak(device: Any, n: int = 1024) -> float:
     x = jax.device_put(np.ones((n, n), np.float32), device)
     product = jax.jit(lambda a: a @ a)
     product(x).block_until_ready()
-    seconds = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        product(x).block_until_ready()
-        seconds.append(time.perf_counter() - begun)
+    seconds = timeit.repeat(lambda: product(x).block_until_ready(), repeat=5, number=1)
     return 2 * n**3 / statistics.median(seconds)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.filesize import decimal
 
 from flylab.cli.options import RUNS, Out, Switch
 from flylab.cli.terminal import Bar
@@ -65,15 +66,10 @@ def _print_summary(summary, preset: str, folder: Path) -> None:
     print(f"FLOPs     {unknown if summary.flops is None else f'{summary.flops:.3g} in training (products only)'}")
     minutes = unknown if summary.minutes is None else f"about {summary.minutes:.3g} minutes on two cores"
     print(f"time      {minutes}, by the study's own minutes for {preset}")
-    size = "not known before the first member is done" if summary.n_bytes is None else _bytes(summary.n_bytes)
+    size = "not known before the first member is done" if summary.n_bytes is None else decimal(int(summary.n_bytes))
     print(f"disk      {size}")
-    print(f"memory    {unknown if summary.memory is None else f'{_bytes(summary.memory)} for data and networks'}")
+    print(f"memory    {unknown if summary.memory is None else f'{decimal(int(summary.memory))} for data and networks'}")
     print(f"store     {folder}")
-
-
-def _bytes(n: float) -> str:
-    power = min(len(str(int(n))) - 1, 12) // 3
-    return f"{n / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def merge(file: Declaration, /, *, out: Out = RUNS) -> None:
@@ -127,8 +123,8 @@ def plot(
         at: Where to cut the other dimensions: NAME=VALUE …
         output: Picture to write, .png or .svg.
     """
-    from flylab import reporting
     from flylab.base import files
+    from flylab.reporting import chart, image, load
 
     kind = output.suffix.lstrip(".")
     if kind not in ("png", "svg"):
@@ -136,6 +132,6 @@ def plot(
     if wrong := [text for text in at if "=" not in text]:
         raise ValueError(f"--at {wrong[0]} must be NAME=VALUE")
     cuts = dict(text.split("=", 1) for text in at)
-    drawn = reporting.chart(reporting.load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
-    files.write_atomic(output, reporting.image(drawn, kind))
+    drawn = chart(load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
+    files.write_atomic(output, image(drawn, kind))
     print(output)

@@ -16,10 +16,10 @@ _STYLES = {"supported": "green", "refuted": "red", "undecided": "yellow", "not t
 
 
 def one_line(text: str) -> str:
-    """Text of whatever origin on one line of a terminal, which it cannot command.
+    r"""Return text of any origin as one line, with control characters escaped.
 
-    >>> one_line("a \\n\\n b\\x1b[31m")
-    'a b\\\\x1b[31m'
+    >>> one_line("a \n\n b\x1b[31m")
+    'a b\\x1b[31m'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
 

@@ -65,9 +65,8 @@ def loads(content: bytes, name: str = "the pickle") -> Any:
         for opcode, argument, _ in pickletools.genops(content):  # raises if the file is shorter than it claims
             if opcode.name in _EXTERNAL:
                 raise _RefusedError(f"an object that only {opcode.name} {argument!r} names")
-            if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(
-                content
-            ):  # Python would allocate as many
+            # Python would allocate as many objects
+            if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(content):
                 raise ValueError(f"there is no object number {argument}")
         return copy.deepcopy(_Unpickler(io.BytesIO(content), encoding="latin1").load())  # Python 2's bytes are latin1
     except _RefusedError as refused:

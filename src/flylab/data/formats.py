@@ -12,7 +12,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,11 +41,6 @@ class _TooLargeError(Exception):
 def _check_size(declared: int, content: bytes) -> None:
     if declared > max(_MAX_BYTES, _MAX_GROWTH * len(content)):
         raise _TooLargeError(f"{len(content)} bytes would unpack to {declared}")
-
-
-class _Unpacked(NamedTuple):
-    about: dict[str, Any]
-    arrays: Callable[[], dict[str, np.ndarray]]  # called once the version in `about` is known to be readable
 
 
 class _Packed(NamedTuple):
@@ -143,7 +138,7 @@ def load(path: str | Path) -> Splits:
     content = path.read_bytes()
     kind = next((kind for kind, candidate in FORMATS.items() if content.startswith(candidate.magic)), "safetensors")
     try:
-        return _splits(path, *FORMATS[kind].unpack(content))
+        return _splits(path, FORMATS[kind].unpack(content))
     except (ImportError, DataFileError):  # these name the missing package, or the problem, already
         raise
     except Exception as error:  # readers raise many kinds of errors on truncated and foreign files
@@ -154,7 +149,8 @@ def load(path: str | Path) -> Splits:
         ) from error
 
 
-def _splits(path: Path, about: dict[str, Any], read: Callable[[], dict[str, np.ndarray]]) -> Splits:
+def _splits(path: Path, content: "_Packed | _Table") -> Splits:
+    about = content.about
     mark, _, version = about["format"].rpartition(" ")
     if mark != _MARK:
         raise DataFileError(f"{path} is not a data file of flylab")
@@ -162,7 +158,7 @@ def _splits(path: Path, about: dict[str, Any], read: Callable[[], dict[str, np.n
         raise DataFileError(
             f"{path} has version {version}, this flylab reads {VERSION}: read it with the version that wrote it"
         )
-    arrays = read()
+    arrays = _from_table(content) if isinstance(content, _Table) else content.arrays
     if problem := _problem_of(arrays):
         raise DataFileError(f"{path} is not a data file of flylab: {problem}")
     if about["checksum"] != _checksum(about["config"], arrays):
@@ -208,9 +204,9 @@ def _checked_npz(content: bytes) -> bytes:
     return content
 
 
-def _from_npz(content: bytes) -> _Unpacked:
+def _from_npz(content: bytes) -> _Packed:
     file = np.load(io.BytesIO(_checked_npz(content)), allow_pickle=False)
-    return _Unpacked(json.loads(str(file["flylab"])), lambda: {name: file[name] for name in file if name != "flylab"})
+    return _Packed(json.loads(str(file["flylab"])), {name: file[name] for name in file if name != "flylab"})
 
 
 def _to_safetensors(packed: _Packed) -> bytes:
@@ -218,10 +214,10 @@ def _to_safetensors(packed: _Packed) -> bytes:
     return _safetensors().save(arrays, {"flylab": json.dumps(packed.about)})
 
 
-def _from_safetensors(content: bytes) -> _Unpacked:
+def _from_safetensors(content: bytes) -> _Packed:
     length = int.from_bytes(content[:8], "little")
     about = json.loads(content[8 : 8 + length])["__metadata__"]["flylab"]  # `safetensors.load` returns no metadata
-    return _Unpacked(json.loads(about), lambda: _safetensors().load(content))
+    return _Packed(json.loads(about), _safetensors().load(content))
 
 
 def _safetensors() -> Any:
@@ -233,7 +229,7 @@ def _safetensors() -> Any:
 
 class _Table(NamedTuple):
     about: dict[str, Any]
-    split: list[str]
+    split: Sequence[str]
     label: np.ndarray  # (n,)
     x: np.ndarray  # (n, n_columns)
 
@@ -275,20 +271,11 @@ def _to_csv(packed: _Packed) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _from_csv(content: bytes) -> _Unpacked:
+def _from_csv(content: bytes) -> _Table:
     first, header, *lines = content.decode().splitlines()
-    about = json.loads(first.removeprefix("# flylab "))
-
-    def arrays() -> dict[str, np.ndarray]:
-        split, numbers = [], []
-        for line in lines:
-            name, _, rest = line.partition(",")
-            split.append(name)
-            numbers.append(rest)
-        values = np.loadtxt(numbers, delimiter=",", ndmin=2) if numbers else np.zeros((0, header.count(",")))
-        return _from_table(_Table(about, split, values[:, 0], values[:, 1:]))
-
-    return _Unpacked(about, arrays)
+    split, _, numbers = zip(*(line.partition(",") for line in lines), strict=True) if lines else ((), (), ())
+    values = np.loadtxt(numbers, delimiter=",", ndmin=2) if lines else np.zeros((0, header.count(",")))
+    return _Table(json.loads(first.removeprefix("# flylab ")), split, values[:, 0], values[:, 1:])
 
 
 def _to_parquet(packed: _Packed) -> bytes:
@@ -316,15 +303,11 @@ def _checked_parquet(content: bytes) -> Any:
     return file
 
 
-def _from_parquet(content: bytes) -> _Unpacked:
+def _from_parquet(content: bytes) -> _Table:
     table = _checked_parquet(content).read()
+    x = np.stack([table[name].to_numpy() for name in table.column_names[2:]], axis=1)
     about = json.loads(table.schema.metadata[b"flylab"])
-
-    def arrays() -> dict[str, np.ndarray]:
-        x = [table[name].to_numpy() for name in table.column_names[2:]]
-        return _from_table(_Table(about, table["split"].to_pylist(), table["label"].to_numpy(), np.stack(x, axis=1)))
-
-    return _Unpacked(about, arrays)
+    return _Table(about, table["split"].to_pylist(), table["label"].to_numpy(), x)
 
 
 def _arrow() -> tuple[Any, Any]:
@@ -337,7 +320,7 @@ def _columns(x: np.ndarray) -> list[str]:
 
 class _Format(NamedTuple):
     pack: Callable[[_Packed], bytes]
-    unpack: Callable[[bytes], _Unpacked]
+    unpack: Callable[[bytes], _Packed | _Table]
     magic: bytes  # the first bytes of every file of the format
 
 

@@ -106,8 +106,6 @@ class MNIST1D(Checked):
     @property
     def n_classes(self) -> int:
         """Number of patterns, one per class."""
-        if self.templates is None:
-            return 10 if self.classes is None else len(self.classes)
         return len(self.patterns.y)
 
     @property

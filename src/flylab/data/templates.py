@@ -1,5 +1,6 @@
 """The ten 12-point digit templates that every MNIST-1D example grows from."""
 
+import functools
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -57,7 +58,7 @@ class Templates(Checked):
 
     @classmethod
     def of(cls, x, t=None, y=None) -> "Templates":
-        """Templates from anything array-like: `x (n_classes, length)`, `t (length,)`, `y (n_classes,)`.
+        """Return templates from arrays or lists: `x (n_classes, length)`, `t (length,)`, `y (n_classes,)`.
 
         By default `t` is the published time axis, from −5/6 to 5/6, and `y` counts from 0.
         """
@@ -71,12 +72,13 @@ class Templates(Checked):
     def arrays(
         self,
     ) -> tuple[Float[np.ndarray, "n_classes length"], Float[np.ndarray, " length"], Int[np.ndarray, " n_classes"]]:
-        """`x`, `t` and `y` as NumPy arrays."""
+        """Return `x`, `t` and `y` as NumPy arrays."""
         return np.array(self.x), np.array(self.t), np.array(self.y)
 
 
+@functools.cache
 def digits() -> Templates:
-    """The ten published digits: whitened, starting and ending at 0, 12 points each (Greydanus 2020).
+    """Return the ten published digits: whitened, starting and ending at 0, 12 points each (Greydanus 2020).
 
     >>> len(digits().x), len(digits().t)
     (10, 12)

@@ -1,4 +1,4 @@
-"""Where does *your* model stand on the continuum of spatial priors? The same protocol, seeds and data as flylab's."""
+"""Evaluation of a user's model: its place on the continuum of spatial priors, by flylab's protocol, seeds and data."""
 
 import contextlib
 import json
@@ -13,9 +13,10 @@ import xarray as xr
 
 from flylab.base import runtime
 from flylab.base.config import override, plain, to_json
+from flylab.base.constraints import refusal
 from flylab.base.files import write_atomic
 from flylab.data import published
-from flylab.evaluation.load import Contestant, contestant, load, own_code
+from flylab.evaluation.load import UserModel, load, user_code, user_model
 from flylab.reporting import image
 from flylab.results.statistics import Interval
 from flylab.runs.provenance import origin
@@ -24,9 +25,10 @@ from flylab.studies import continuum
 from flylab.studies.continuum import Protocol, Row
 from flylab.study.registry import get_study
 from flylab.study.study import Study
+from flylab.study.study import protocol_of as study_protocol
 
 FOLDER = "evaluations"
-SAME = ("n_steps", "batch_size", "learning_rate", "fresh_data", "data")  # what makes two rows comparable
+SAME = ("n_steps", "batch_size", "learning_rate", "fresh_data", "data")  # fields that make two rows comparable
 WEAK = 2.0  # times chance
 FLAGS = {
     "diverged": "its loss or outputs were not finite at the end: try a lower --learning-rate",
@@ -38,15 +40,15 @@ FLAGS = {
 
 
 class Evaluation(NamedTuple):
-    """A model among others.
+    """The evaluation of a model.
 
     Attributes:
-        row: what is known about the model.
-        rows: the model, both references of the same run and, where their protocol is the same, flylab's models; the
-            highest score first.
-        flags: why the score may say nothing; names in `FLAGS`.
+        row: the model's results.
+        rows: the rows of the model, of both references of the same run and, if they were trained under the same
+            protocol, of flylab's models; the highest score first.
+        flags: reasons why the score may say nothing; names in `FLAGS`.
         results: accuracies of the model and both references, over `model`, `arrangement`, `n_train` and `seed`.
-        folder: where figure and `evaluation.json` are.
+        folder: the folder of the figure and `evaluation.json`.
     """
 
     row: Row
@@ -57,20 +59,18 @@ class Evaluation(NamedTuple):
 
 
 def protocol_of(preset: str = "quick", **changes: Any) -> Protocol:
-    """The protocol of an evaluation: that of the study `continuum`, with fewer examples too.
+    """Return the protocol of an evaluation: that of the study `continuum`, with smaller training sets, too.
 
     Raises:
-        ValueError: for an unknown preset or field, or a value that is not allowed.
+        ValueError: for an unknown preset or field, or an invalid value.
     """
     study = get_study("continuum")
-    if preset not in study.presets:
-        raise ValueError(f"evaluate has no preset {preset!r}; it has {', '.join(study.presets)}")
-    found: Any = replace(study.presets[preset], models=continuum.ENDS)
-    if not found.train_sizes:
-        found = replace(found, train_sizes=study.presets["paper"].train_sizes)
+    protocol: Protocol = replace(study_protocol(study, preset), models=continuum.ENDS)
+    if not protocol.train_sizes:
+        protocol = replace(protocol, train_sizes=study.presets["paper"].train_sizes)
     if isinstance(n_train := getattr(changes.get("data"), "n_train", None), int) and "train_sizes" not in changes:
-        changes["train_sizes"] = tuple(n for n in found.train_sizes if n < n_train)
-    return override(found, **changes)
+        changes["train_sizes"] = tuple(n for n in protocol.train_sizes if n < n_train)
+    return override(protocol, **changes)
 
 
 def evaluate(
@@ -87,16 +87,16 @@ def evaluate(
 
     Args:
         model: a `flylab.Model` or a pair `(init, apply)`; a `torch.nn.Module` class; an Equinox module class whose
-            `__init__` takes `key`; a scikit-learn classifier or pipeline; a function that makes one of these; or the
-            place of any of them as text, `"my_model.py:Net"`, whose results are then found again.
-        name: what to call it; by default its own name.
+            `__init__` takes `key`; a scikit-learn classifier or pipeline; a function that returns one of these; or the
+            place of any of them as text, such as `"my_model.py:Net"`. Results of a model given by its place are reused.
+        name: the model's name in the results; by default its own name.
         preset: "smoke", "quick" or "paper".
         out: the folder of all runs.
-        force: train the references again, too (a model that is not given by its place always is trained).
-        changes: fields of the protocol, e.g. `n_seeds=3`.
+        force: train the references again, too; a model that is not given by its place is always trained.
+        **changes: fields of the protocol, e.g. `n_seeds=3`.
 
     Raises:
-        ValueError: if the model is none of these or does not fit, with what to do; for bad arguments.
+        ValueError: if the model has none of these forms or does not fit, or an argument is invalid.
         OSError: if `out` cannot be written.
 
     >>> from sklearn.naive_bayes import GaussianNB
@@ -115,55 +115,50 @@ def run(
     force: bool = False,
     watcher: Callable[[], contextlib.AbstractContextManager[Watcher | None]] = contextlib.nullcontext,
 ) -> Evaluation:
-    """`evaluate` under a protocol; `watcher` makes what is told of progress: the references' first, then its own."""
+    """Evaluate like `evaluate`, under a protocol; `watcher` makes the watchers of the references and of the model."""
     runtime.initialise()  # before the user's code starts JAX
-    own, thing, digest = load(model) if isinstance(model, str) else (_name_of(model), model, None)
-    name = name or own
+    place = model if isinstance(model, str) else None
+    thing, digest = model, None
+    default = str(getattr(model, "__name__", type(model).__name__))
+    if place is not None:
+        default, thing, digest = load(place)
+    name = name or default
     if name in continuum.MODELS or not re.fullmatch(r"\w[\w-]*", name):
-        raise ValueError(
-            f"the name {name!r} is not allowed ({', '.join(continuum.MODELS)} are flylab's): give another with "
-            "--name, of letters, digits, - and _"
-        )
-    signals = published(protocol.data).train.x
-    given = contestant(thing, name, signals, protocol.data.outputs, digest)
-    continuum_study = get_study("continuum")
+        taken = ", ".join(continuum.MODELS)
+        raise refusal("name", name, f"letters, digits, - and _, but none of flylab's own models: {taken}; use --name")
+    own = user_model(thing, name, published(protocol.data).train.x, protocol.data.outputs, digest)
+    study = get_study("continuum")
     with watcher() as bar:
-        ends = execute(continuum_study, preset, protocol, out, force=force, watcher=bar).results
+        references = execute(study, preset, protocol, out, force=force, watcher=bar).results
     with watcher() as bar:
-        again = force or given.digest is None
-        done = execute(_study(continuum_study, given), preset, protocol, out / FOLDER, force=again, watcher=bar)
-    kept = [_kept(results) for results in (ends, done.results)]
-    results = xr.concat(kept, "model", join="outer", combine_attrs="drop")
+        retrain = force or own.digest is None
+        finished = execute(_study(study, own), preset, protocol, out / FOLDER, force=retrain, watcher=bar)
+    condensed = [continuum.condensed(results) for results in (references, finished.results)]
+    condensed = [results.assign_coords(model=results.model.astype(object)) for results in condensed]
+    results = xr.concat(condensed, "model", join="outer", combine_attrs="drop")
     rows = continuum.rows(results, titles={name: name})
-    row = next(one for one in rows if one.model == name)
-    others = _others(protocol)
-    found = Evaluation(row, sorted([*rows, *others], key=continuum.by_score), flags(done.results), results, done.folder)
-    _publish(found, preset, protocol, model if isinstance(model, str) else None)
-    return found
+    row = next(row for row in rows if row.model == name)
+    rows = sorted([*rows, *_others(protocol)], key=continuum.by_score)
+    evaluation = Evaluation(row, rows, flags(finished.results), results, finished.folder)
+    _publish(evaluation, preset, protocol, place)
+    return evaluation
 
 
-def _name_of(model: Any) -> str:
-    return getattr(model, "__name__", type(model).__name__)
+def _study(base: Study, own: UserModel) -> Study:
+    """Return the study `continuum` with the user's model as its only one."""
 
-
-def _study(base: Study, given: Contestant) -> Study:
     def learn(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
-        with own_code(f"{given.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
-            return continuum.learn(given.learner, protocol, condition, seeds, key=key, progress=progress)
+        with user_code(f"{own.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
+            return continuum.learn(own.learner, protocol, condition, seeds, key=key, progress=progress)
 
     return replace(
-        base, name=given.name, conditions=lambda protocol: continuum.conditions_of(protocol, given.name), run=learn,
-        input_digest=lambda protocol: lambda condition: given.digest, artifacts={},
+        base, name=own.name, conditions=lambda protocol: continuum.conditions_of(protocol, own.name), run=learn,
+        input_digest=lambda protocol: lambda condition: own.digest, artifacts={},
     )  # fmt: skip
 
 
-def _kept(results: xr.Dataset) -> xr.Dataset:
-    found = continuum.condensed(results)
-    return found.assign_coords(model=found.model.astype(object))
-
-
 def _others(protocol: Protocol) -> list[Row]:
-    """Flylab's rows as committed, if they were made under the same protocol."""
+    """Return the committed rows of flylab's models, if they were trained under the same protocol."""
     reference = continuum.load_reference()
     theirs, ours = json.loads(reference.attrs["protocol"]), plain(protocol)
     if any(theirs[name] != ours[name] for name in SAME):
@@ -172,41 +167,40 @@ def _others(protocol: Protocol) -> list[Row]:
 
 
 def flags(results: xr.Dataset) -> tuple[str, ...]:
-    """What makes a model's score meaningless, by its own results: names in `FLAGS`."""
-    plain_ = results.sel(arrangement="plain", n_train=results.n_train.max(), step=results.step.max()).squeeze("model")
+    """Return the reasons, by a model's own results, why its score may say nothing; names in `FLAGS`."""
+    last = results.sel(arrangement="plain", n_train=results.n_train.max(), step=results.step.max()).squeeze("model")
     n_classes = int(results.label.where(results.label != 255).max()) + 1
-    chance = 100 / n_classes
-    losses = [plain_[name].values for name in plain_.data_vars if str(name).endswith("_loss")]
-    found = []
-    if any(not np.isfinite(values).all() for values in losses):
-        found.append("diverged")
-    prediction = plain_.prediction.transpose("seed", "example").values
+    names = []
+    if not all(np.isfinite(last[name]).all() for name in last.data_vars if str(name).endswith("_loss")):
+        names.append("diverged")
+    prediction = last.prediction.transpose("seed", "example").values
     if (prediction == prediction[:, :1]).all():
-        found.append("constant")
-    elif float(plain_.test_accuracy.mean()) < WEAK * chance:
-        found.append("memorises" if float(plain_.train_accuracy.mean()) > 90 else "weak")
-    return tuple(found)
+        names.append("constant")
+    elif float(last.test_accuracy.mean()) < WEAK * 100 / n_classes:
+        names.append("memorises" if float(last.train_accuracy.mean()) > 90 else "weak")
+    return tuple(names)
 
 
-def _publish(found: Evaluation, preset: str, protocol: Protocol, place: str | None) -> None:
-    drawn = continuum.figure_of(found.rows, highlighted=found.row.model)
+def _publish(evaluation: Evaluation, preset: str, protocol: Protocol, place: str | None) -> None:
+    row, folder = evaluation.row, evaluation.folder
+    figure = continuum.figure_of(evaluation.rows, highlighted=row.model)
     for kind in ("png", "svg"):
-        write_atomic(found.folder / f"figure.{kind}", image(drawn, kind))
+        write_atomic(folder / f"figure.{kind}", image(figure, kind))
     content = {
-        "name": found.row.model, "place": place, "preset": preset, "flags": list(found.flags),
-        "row": as_json(found.row), "protocol": json.loads(to_json(protocol)), "origin": origin(),
+        "name": row.model, "place": place, "preset": preset, "flags": list(evaluation.flags),
+        "row": as_json(row), "protocol": json.loads(to_json(protocol)), "origin": origin(),
     }  # fmt: skip
-    write_atomic(found.folder / "evaluation.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_atomic(folder / "evaluation.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    """A row as what JSON knows."""
+    """Return a row as JSON has it; numbers that are not finite become None."""
 
-    def known(value: Any) -> Any:
+    def converted(value: Any) -> Any:
         if isinstance(value, Interval):
-            return {name: known(part) for name, part in value._asdict().items()}
+            value = value._asdict()
         if isinstance(value, dict):
-            return {str(name): known(part) for name, part in value.items()}
+            return {str(name): converted(part) for name, part in value.items()}
         return None if isinstance(value, float) and not np.isfinite(value) else value
 
-    return {name: known(value) for name, value in row._asdict().items()}
+    return converted(row._asdict())

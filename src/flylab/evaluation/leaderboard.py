@@ -1,4 +1,4 @@
-"""TODO"""
+"""The leaderboard: the models evaluated in a folder, ranked among flylab's own."""
 
 import json
 from collections.abc import Sequence
@@ -7,28 +7,36 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flylab.base.constraints import refusal
 from flylab.base.files import read_json
 from flylab.evaluation.evaluation import FOLDER, SAME, as_json
 from flylab.results.statistics import Interval, interval_text
 from flylab.results.tables import Table
 from flylab.studies import continuum
 
-# ── the leaderboard ──────────────────────────────────────────────────────────────────────────────────────────────────
+ORDERS = {"score": "score", "accuracy": "plain"}  # names of orders → fields of a row
 
 
 class Entry(NamedTuple):
-    """A line of the leaderboard."""
+    """A line of the leaderboard.
+
+    Attributes:
+        row: the model's results, as `evaluation.as_json` writes them.
+        preset: the preset of the protocol.
+        own: whether the model is the user's own.
+        flags: names in `evaluation.FLAGS`.
+        comparable: the protocol without its number of seeds; entries with equal ones are comparable.
+    """
 
     row: dict[str, Any]
     preset: str
     own: bool
     flags: tuple[str, ...]
     comparable: str
-    """Equal for entries of one protocol, the number of seeds aside."""
 
 
 def leaderboard(out: str | Path = "runs", by: str = "score") -> list[Entry]:
-    """All models evaluated in a folder, and flylab's models, the highest first.
+    """Return all models evaluated in a folder and flylab's models, the highest first.
 
     Args:
         out: the folder of all runs.
@@ -37,37 +45,35 @@ def leaderboard(out: str | Path = "runs", by: str = "score") -> list[Entry]:
     Raises:
         ValueError: if `by` is neither, or an evaluation's file is damaged.
     """
-    if by not in ("score", "accuracy"):
-        raise ValueError(f"by={by!r} is not allowed: give score or accuracy")
+    if by not in ORDERS:
+        raise refusal("by", by, f"one of {', '.join(ORDERS)}")
     reference = continuum.load_reference()
-    reference_protocol = _comparable(json.loads(reference.attrs["protocol"]))
-    found = [
-        Entry(as_json(row), str(reference.attrs["preset"]), False, (), reference_protocol)
-        for row in continuum.rows(reference)
-    ]
-    for path in sorted(Path(out).glob(f"{FOLDER}/*/*/evaluation.json")):
-        found.append(entry_of(path))
-
-    return sorted(found, key=lambda entry: _rank(entry, by))
+    comparable = _comparable(json.loads(reference.attrs["protocol"]))
+    preset, rows = str(reference.attrs["preset"]), map(as_json, continuum.rows(reference))
+    entries = [Entry(row, preset, False, (), comparable) for row in rows]
+    entries += [entry_of(path) for path in sorted(Path(out).glob(f"{FOLDER}/*/*/evaluation.json"))]
+    return sorted(entries, key=lambda entry: _rank(entry, by))
 
 
 def entry_of(path: Path) -> Entry:
-    """The line of an evaluation's file.
+    """Return the line of an evaluation's file.
 
     Raises:
-        ValueError: if it is damaged.
+        ValueError: if the file is damaged.
     """
     try:
-        one = read_json(path)
-        entry = Entry(one["row"], one["preset"], True, tuple(one["flags"]), _comparable(one["protocol"]))
-        leaderboard_table(sorted([entry], key=lambda one: _rank(one, "score") + _rank(one, "accuracy")))  # can it be?
+        content = read_json(path)
+        flags = tuple(content["flags"])
+        entry = Entry(content["row"], content["preset"], True, flags, _comparable(content["protocol"]))
+        leaderboard_table([entry])  # both raise what the leaderboard would raise
+        sum(_rank(entry, by) for by in ORDERS)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}): delete it, or evaluate again") from error
     return entry
 
 
 def _rank(entry: Entry, by: str) -> float:
-    value = entry.row["score" if by == "score" else "plain"]
+    value = entry.row[ORDERS[by]]
     return -float(value["mean"]) if value and value["mean"] is not None else np.inf
 
 
@@ -76,17 +82,16 @@ def _comparable(protocol: dict[str, Any]) -> str:
 
 
 def leaderboard_table(entries: Sequence[Entry]) -> Table:
-    """The leaderboard as text; an asterisk marks the user's own models."""
+    """Return the leaderboard as text; an asterisk marks the user's own models."""
     usual = next((entry.comparable for entry in entries if not entry.own), None)
     rows = []
     for i, entry in enumerate(entries):
         row = entry.row
         note = [*entry.flags, *(["another protocol"] if entry.comparable != usual else [])]
-        texts = [
-            interval_text(_interval(row[name]), 2 if name == "score" else 1) for name in ("score", "plain", "shuffled")
-        ]
+        intervals = [interval_text(_interval(row[name]), 2 if name == "score" else 1)
+                     for name in ("score", "plain", "shuffled")]  # fmt: skip
         rows.append((
-            str(i + 1), row["title"] + (" *" if entry.own else ""), *texts, continuum.count(row["n_params"]),
+            str(i + 1), row["title"] + (" *" if entry.own else ""), *intervals, continuum.count(row["n_params"]),
             continuum.count(row["flops"]), f"{entry.preset}, {row['n_seeds']}", ", ".join(note),
         ))  # fmt: skip
     columns = ("", "model", "score", "plain (%)", "shuffled (%)", "parameters", "FLOPs/example", "preset, seeds", "")

@@ -5,6 +5,7 @@ Constructors are cached: the same arguments give the same `Model`, so that train
 
 import functools
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -40,17 +41,12 @@ def mlp(
         sizes = {"hidden1": (length, width), "hidden2": (width, width), "output": (width, n_outputs)}
         return {name: layers.linear_init(k, *size) for k, (name, size) in zip(keys, sizes.items(), strict=True)}
 
-    def apply(params, x):
-        h = activation(layers.linear(params["hidden1"], x))
-        h = (h if residual else 0.0) + activation(layers.linear(params["hidden2"], h))
-        return layers.linear(params["output"], h)
+    def forward(linear, params, x):
+        h = activation(linear(params["hidden1"], x))
+        h = (h if residual else 0.0) + activation(linear(params["hidden2"], h))
+        return linear(params["output"], h)
 
-    def apply_batch(params, x):
-        h = activation(layers.linear_batch(params["hidden1"], x))
-        h = (h if residual else 0.0) + activation(layers.linear_batch(params["hidden2"], h))
-        return layers.linear_batch(params["output"], h)
-
-    return Model(init, apply, apply_batch)
+    return Model(init, partial(forward, layers.linear), partial(forward, layers.linear_batch))
 
 
 @register_model("shallow", title="one hidden layer")
@@ -65,10 +61,7 @@ def shallow(length: int = 40, n_outputs: int = 10, width: int = 50, activation: 
             "output": layers.linear_init(output, width, n_outputs),
         }
 
-    def apply(params, x):
-        return layers.linear(params["output"], activation(layers.linear(params["hidden"], x)))
+    def forward(linear, params, x):
+        return linear(params["output"], activation(linear(params["hidden"], x)))
 
-    def apply_batch(params, x):
-        return layers.linear_batch(params["output"], activation(layers.linear_batch(params["hidden"], x)))
-
-    return Model(init, apply, apply_batch)
+    return Model(init, partial(forward, layers.linear), partial(forward, layers.linear_batch))

@@ -10,6 +10,7 @@ import jax
 from flylab.models.model import Model, n_params
 
 
+@functools.lru_cache(maxsize=1024)
 def forward_flops(model: Model, shape: tuple[int, ...]) -> int:
     """Count the floating-point operations of one example's forward pass, two per multiply-add.
 
@@ -28,11 +29,6 @@ def forward_flops(model: Model, shape: tuple[int, ...]) -> int:
     return count(model.apply, params, jax.ShapeDtypeStruct(shape, "float32"))
 
 
-@functools.lru_cache(maxsize=1024)
-def _forward_and_params(model: Model, shape: tuple[int, ...]) -> tuple[int, int]:
-    return forward_flops(model, shape), n_params(model)
-
-
 def training_cost(
     model: Model, shape: tuple[int, ...], n_steps: int, batch_size: int, n_evaluations: int, n_examples: int
 ) -> tuple[int, int]:
@@ -44,9 +40,8 @@ def training_cost(
     >>> training_cost(get_model("logistic"), (40,), 10, 100, 0, 1000)
     (2400000, 170560)
     """
-    forward, n_weights = _forward_and_params(model, shape)
-    flops = forward * (3 * batch_size * n_steps + n_evaluations * n_examples)
-    return flops, 4 * (n_examples * (math.prod(shape) + 1) + 4 * n_weights)
+    flops = forward_flops(model, shape) * (3 * batch_size * n_steps + n_evaluations * n_examples)
+    return flops, 4 * (n_examples * (math.prod(shape) + 1) + 4 * n_params(model))
 
 
 def count(function: Callable, *args: Any) -> int:

@@ -1,6 +1,7 @@
 """Pruning: masks as trees of booleans in the shape of the parameters, and models under a mask."""
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import gammaln
 
-from flylab.base.types import Key, Params, Signal, Signals
+from flylab.base.types import Key, Params
 from flylab.models.model import Model
 
 Mask = Params  # a tree of booleans, like the parameters
@@ -33,14 +34,10 @@ def masked(model: Model, mask: Mask) -> Model:
         # the value is `params`, at no cost; the gradient passes only where the mask is True
         return jax.tree.map(lambda m, p: jnp.where(m, p, jax.lax.stop_gradient(p)), mask, params)
 
-    def apply(params: Params, x: Signal):
-        return model.apply(held(params), x)
+    def on_held(function: Callable) -> Callable:
+        return lambda params, x: function(held(params), x)
 
-    def apply_batch(params: Params, x: Signals):
-        assert model.apply_batch is not None
-        return model.apply_batch(held(params), x)
-
-    return Model(init, apply, None if model.apply_batch is None else apply_batch)
+    return Model(init, on_held(model.apply), model.apply_batch and on_held(model.apply_batch))
 
 
 def applied(mask: Mask, params: Params) -> Params:

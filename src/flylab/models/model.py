@@ -1,5 +1,6 @@
 """`Model`: a network as two pure functions, written for one example."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ def outputs(model: Model, params: Params, x: Signals) -> Logits:
     return jax.vmap(model.apply, (None, -1), -1)(params, x)
 
 
+@functools.lru_cache(maxsize=1024)
 def n_params(model: Model) -> int:
     """Return a model's number of parameters.
 

@@ -31,13 +31,12 @@ def padded(model: Model, like: Model) -> Model:
         if any(n > m for n, m in zip(narrow.shape, wide.shape, strict=True)):
             raise ValueError(f"weights of shape {narrow.shape} do not fit into {wide.shape}; pad to a wider network")
 
+    def zero_padded(leaf, wide):
+        return jnp.pad(leaf, [(0, m - n) for n, m in zip(leaf.shape, wide.shape, strict=True)])
+
     # one program per width instead of one per array; it runs once, so compile time matters more than run time
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
     def init(key):
-        return jax.tree.map(lambda leaf, wide: _zero_padded(leaf, wide.shape), model.init(key), large)
+        return jax.tree.map(zero_padded, model.init(key), large)
 
     return Model(init, like.apply, like.apply_batch)
-
-
-def _zero_padded(leaf: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    return jnp.pad(leaf, [(0, m - n) for n, m in zip(leaf.shape, shape, strict=True)])

@@ -20,10 +20,8 @@ def bidirectional_gru(length: int = 40, n_outputs: int = 10, width: int = 6) -> 
 
     def init(key):
         recurrent, output = jax.random.split(key)
-        return {
-            "gru": gru_init(recurrent, width),
-            "output": layers.linear_init(output, 2 * width * length, n_outputs),
-        }
+        readout_params = layers.linear_init(output, 2 * width * length, n_outputs)
+        return {"gru": gru_init(recurrent, width), "output": readout_params}
 
     def apply(params, x):
         return layers.linear(params["output"], gru(params["gru"], x).ravel())

@@ -47,10 +47,8 @@ def figure(source: xr.Dataset | Figure, alt: str = "") -> Shown:
         alt: text for readers who cannot see the figure; by default the study's name.
     """
     if isinstance(source, xr.Dataset):
-        alt, drawn = (
-            alt or f"figure of the study {source.attrs['study']}",
-            get_study(source.attrs["study"]).figure(source),
-        )
+        name = source.attrs["study"]
+        alt, drawn = alt or f"figure of the study {name}", get_study(name).figure(source)
     else:
         alt, drawn = alt or "figure", source
     data = base64.b64encode(image(drawn, "png")).decode()
@@ -99,10 +97,8 @@ def answer(source: xr.Dataset | Sequence[Verdict], id_: str, guess: float) -> st
         return f"You said {guess:g}; this run cannot tell ({judged.note or 'there is no interval'})."
     where = "below" if guess < judged.low else "above" if guess > judged.high else "within"
     verdict_on_guess = _SMOKE if judged.preset == "smoke" else f"Your guess lies {where} the interval."
-    return (
-        f"You said {guess:g}; measured, with 95 % interval: {judged.measured} {judged.unit}".rstrip()
-        + f". {verdict_on_guess}"
-    )
+    measured = f"{judged.measured} {judged.unit}".rstrip()
+    return f"You said {guess:g}; measured, with 95 % interval: {measured}. {verdict_on_guess}"
 
 
 def _verdicts(source: xr.Dataset | Sequence[Verdict]) -> Sequence[Verdict]:

@@ -1,5 +1,6 @@
 """Statistics over seeds: intervals, seeds needed, and places on curves."""
 
+import bisect
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -103,13 +104,8 @@ def seeds_needed(values, low: float, high: float, level: float = 0.95, at_most: 
     def settled(n: int) -> bool:
         return float(stats.t.ppf(0.5 + level / 2, n - 1)) * spread / math.sqrt(n) < distance
 
-    if not settled(at_most):
-        return None
-    below, enough = 1, at_most
-    while enough - below > 1:
-        middle = (below + enough) // 2
-        below, enough = (below, middle) if settled(middle) else (middle, enough)
-    return max(enough - len(values), 0)
+    enough = bisect.bisect_left(range(at_most + 1), True, lo=2, key=settled)
+    return max(enough - len(values), 0) if enough <= at_most else None
 
 
 def cross_fitted(curve: xr.DataArray, along: str, better: str = "max") -> xr.DataArray:

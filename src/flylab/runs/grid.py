@@ -161,31 +161,26 @@ class Design(NamedTuple):
 
     def points(self) -> Iterator[tuple[Point, Point]]:
         """Yield, for each point, its coordinates among the results (`sample` is the sample's number) and its values."""
-        grid = self.grid
-        coordinates = [dict(zip(axis.values, coordinate_values(axis.values), strict=True)) for axis in grid]
-        for values in itertools.product(*(axis.values for axis in grid)):
-            grid_point = {axis.name: value for axis, value in zip(grid, values, strict=True)}
-            place = {axis.name: of[value] for axis, of, value in zip(grid, coordinates, values, strict=True)}
-            if not self.samples:
-                if self.keep(grid_point):
-                    yield place, grid_point
-                continue
-            for i, sample in enumerate(self.sampled()):
-                if self.keep(point := {**grid_point, **sample}):
-                    yield {**place, "sample": i}, point
+        pairs = [list(zip(coordinate_values(axis.values), axis.values, strict=True)) for axis in self.grid]
+        samples = [({"sample": i}, sample) for i, sample in enumerate(self.sampled())] or [({}, {})]
+        for chosen in itertools.product(*pairs):
+            coordinates = {axis.name: pair[0] for axis, pair in zip(self.grid, chosen, strict=True)}
+            values = {axis.name: pair[1] for axis, pair in zip(self.grid, chosen, strict=True)}
+            for number, sample in samples:
+                if self.keep(point := values | sample):
+                    yield coordinates | number, point
 
 
 def coordinate_values(values: Sequence) -> list:
     """Return an axis's values for a coordinate: numbers, or all as text if one of them is not a number."""
-    return list(values) if all(map(_is_number, values)) else [_text(value) for value in values]
-
-
-def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if all(map(_is_number, values)):
+        return list(values)
+    return [" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values]
 
 
 # ── the filter ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+_UNARY = {ast.Not: operator.not_, ast.USub: operator.neg}
 _BINARY = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
@@ -216,66 +211,56 @@ def parse_filter(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
     if len(text) > MOST_CHARACTERS:
         raise ValueError(f"the filter has {len(text)} characters; it must have at most {MOST_CHARACTERS}")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        evaluate = _compiled(ast.parse(text.strip(), mode="eval").body, text, names)
+    except (SyntaxError, MemoryError):
         raise ValueError(f"the filter {text!r} must be an expression such as: width * learning_rate < 1") from None
-    try:
-        _check(tree, text, names)
     except RecursionError:
         raise ValueError(f"the filter {text!r} is nested too deeply") from None
 
     def keep(point: Point) -> bool:
         try:
-            return bool(_value(tree, point))
-        except (TypeError, ArithmeticError, ValueError) as error:
+            return bool(evaluate(point))
+        except (TypeError, ArithmeticError, ValueError, RecursionError) as error:
             raise ValueError(f"the filter {text!r} fails for {point}: {error}") from None
 
     return keep
 
 
-def _check(node: ast.AST, text: str, names: Sequence[str]) -> None:
-    if isinstance(node, ast.Name):
-        if node.id not in names:
-            raise ValueError(f"the filter {text!r} has {node.id}, which is no axis; there are {', '.join(names)}")
-        return
-    if isinstance(node, ast.Constant):
-        if not isinstance(node.value, int | float | str):
-            raise ValueError(f"the filter {text!r} has {node.value!r}; constants must be numbers or text")
-        return
-    known = (
-        (isinstance(node, ast.BinOp) and type(node.op) in _BINARY)
-        or (isinstance(node, ast.Compare) and all(type(op) in _COMPARE for op in node.ops))
-        or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub))
-        or isinstance(node, ast.BoolOp | ast.List | ast.Tuple)
-    )
-    if not known:
-        raise ValueError(f"the filter {text!r} has {ast.unparse(node)!r}, which filters must not have")
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr):
-            _check(child, text, names)
+def _compiled(node: ast.expr, text: str, names: Sequence[str]) -> Callable[[Point], Any]:
+    """Turn an expression into a function of a point, or raise if filters must not have it."""
 
+    def compiled(parts: Sequence[ast.expr]) -> list[Callable[[Point], Any]]:
+        return [_compiled(part, text, names) for part in parts]
 
-def _value(node: ast.AST, point: Point) -> Any:
     match node:
-        case ast.Name():
-            return point[node.id]
-        case ast.Constant():
-            return node.value
-        case ast.List() | ast.Tuple():
-            return [_value(item, point) for item in node.elts]
-        case ast.BoolOp():
-            parts = (_value(part, point) for part in node.values)
-            return all(parts) if isinstance(node.op, ast.And) else any(parts)
-        case ast.UnaryOp():
-            inner = _value(node.operand, point)
-            return not inner if isinstance(node.op, ast.Not) else -inner
-        case ast.BinOp():
-            left, right = (float(_number(_value(side, point))) for side in (node.left, node.right))
-            return _BINARY[type(node.op)](left, right)
-        case ast.Compare():
-            values = [_value(item, point) for item in (node.left, *node.comparators)]
-            return all(_COMPARE[type(op)](a, b) for op, a, b in zip(node.ops, values, values[1:], strict=False))
-    raise AssertionError(node)
+        case ast.Name(name) if name in names:
+            return operator.itemgetter(name)
+        case ast.Constant(int() | float() | str() as value):
+            return lambda point: value
+        case ast.List(items) | ast.Tuple(items):
+            functions = compiled(items)
+            return lambda point: [function(point) for function in functions]
+        case ast.BoolOp(op, operands):
+            combine, functions = all if isinstance(op, ast.And) else any, compiled(operands)
+            return lambda point: combine(function(point) for function in functions)
+        case ast.UnaryOp(op, operand) if type(op) in _UNARY:
+            (function,) = compiled([operand])
+            return lambda point: _UNARY[type(op)](function(point))
+        case ast.BinOp(left, op, right) if type(op) in _BINARY:
+            functions = compiled([left, right])
+            return lambda point: _BINARY[type(op)](*(float(_number(function(point))) for function in functions))
+        case ast.Compare(left, ops, others) if _COMPARE.keys() >= set(map(type, ops)):
+            functions = compiled([left, *others])
+
+            def compare(point: Point) -> bool:
+                pairs = itertools.pairwise(function(point) for function in functions)
+                return all(_COMPARE[type(op)](*pair) for op, pair in zip(ops, pairs, strict=True))
+
+            return compare
+    raise ValueError(
+        f"the filter {text!r} has {ast.unparse(node)!r}, which is no axis ({', '.join(names)}), number, text or "
+        "operation of filters"
+    )
 
 
 def _number(value: Any) -> float:

@@ -3,6 +3,8 @@
 import shlex
 from pathlib import Path
 
+from flylab.base.constraints import PositiveInt, check
+
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name={name}
 #SBATCH --array=1-{jobs}
@@ -46,9 +48,8 @@ def script(
     Raises:
         ValueError: if a value is out of range or cannot be written in a script.
     """
-    for name, number in (("jobs", jobs), ("cpus", cpus)):
-        if number < 1:
-            raise ValueError(f"{name}={number} must be an integer ≥ 1")
+    check("jobs", jobs, PositiveInt)
+    check("cpus", cpus, PositiveInt)
     for word in (mem, time, *options):
         if not word or any(character.isspace() or not character.isprintable() for character in word):
             raise ValueError(f"{word!r} must be one printable word, as it stands in an #SBATCH line")

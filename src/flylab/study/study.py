@@ -81,12 +81,8 @@ def protocol_of(study: Study, preset: str, **changes: Any) -> Any:
         **changes: new values of fields of the protocol.
 
     Raises:
-        ValueError: if there is no such preset or field, or a value is not allowed.
+        ValueError: if there is no such preset or field, or a value is invalid.
     """
-    return override(_preset_of(study, preset), **changes)
-
-
-def _preset_of(study: Study, preset: str) -> Any:
     if preset not in study.presets:
         raise ValueError(f"{study.name} has no preset {preset!r}; it has {', '.join(study.presets)}")
-    return study.presets[preset]
+    return override(study.presets[preset], **changes)

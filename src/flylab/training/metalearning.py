@@ -98,7 +98,7 @@ class MetaPlan(Checked):
             first.
 
     Raises:
-        ValueError: for a value that is not allowed.
+        ValueError: for an invalid value.
     """
 
     inner: Plan

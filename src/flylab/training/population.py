@@ -115,22 +115,13 @@ def watch_members(
     [[0], [0, 10], [0, 10, 20]]
     """
     run, axes, members = _checked_run(objective, data, plan, grid, key, None)
-    program, groups = _program(run, runtime.devices()), []
-    for group in _grouped(members, len(runtime.devices())):
-        inputs, last = _preparation_inputs(group.data, group.members), groups[-1] if groups else None
-        stacked = program.put(group.members)
-        if last is not None and _same_objects(inputs, last[0]):
-            prepared = last[1]
-        else:
-            prepared = program.prepare_data(program.put(group.data), stacked.hparams)
-        start, advance = program.compiled(prepared, stacked)
-        groups.append([inputs, prepared, stacked, advance, start(prepared, stacked), group.n])
+    groups = [[n, state, advance] for n, state, advance in _started(run, members)]
     for n_evaluated, step in enumerate(plan.evaluated, 1):
         trained: list[Trained] = []
         for group in groups:
-            _, prepared, stacked, advance, state, n = group
+            n, state, advance = group
             # an evaluation is made at the beginning of the next step
-            group[4] = state = advance(prepared, stacked, state, np.int32(min(step + 1, plan.n_steps)))
+            group[1] = state = advance(state, np.int32(min(step + 1, plan.n_steps)))
             trained += _fetched([(n, _result(state))])
         yield _population(trained, axes, plan, n_evaluated)
 
@@ -199,25 +190,17 @@ def to_dataset(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr
 
 def run_members(run: TrainingRun, members: Members, *, progress: Progress | None = None) -> Iterator[Trained]:
     """Train each member to its end, one per device at a time, and yield the results in order, as NumPy arrays."""
-    devices = runtime.devices()
-    program = _program(run, devices)
-    prepared, prepared_from = None, []
+    chunk = _program(run, runtime.devices()).chunk
     finished: list[tuple[int, Trained]] = []  # fetched while the next group trains
-    for n, data, group_members in _grouped(members, len(devices)):
-        stacked = program.put(group_members)
-        inputs = _preparation_inputs(data, group_members)
-        if prepared is None or not _same_objects(inputs, prepared_from):
-            prepared, prepared_from = program.prepare_data(program.put(data), stacked.hparams), inputs
-        start, advance = program.compiled(prepared, stacked)
-        state = start(prepared, stacked)
+    for n, state, advance in _started(run, members):
         done = -1
         while done < run.n_steps:
             begin, done = time.perf_counter(), max(done, 0)
-            stop = min(run.n_steps, done + program.chunk[0])
-            state = advance(prepared, stacked, state, np.int32(stop))
+            stop = min(run.n_steps, done + chunk[0])
+            state = advance(state, np.int32(stop))
             yield from _fetched(finished)
             jax.block_until_ready(state)
-            program.chunk[0] = _next_chunk(stop - done, time.perf_counter() - begin)
+            chunk[0] = _next_chunk(stop - done, time.perf_counter() - begin)
             if progress is not None:
                 progress((stop - done) * n)
             done = stop
@@ -225,19 +208,22 @@ def run_members(run: TrainingRun, members: Members, *, progress: Progress | None
     yield from _fetched(finished)
 
 
-class _Group(NamedTuple):
-    """Members that train at the same time, one per device; `n` counts them without repeats of the last one."""
+def _started(run: TrainingRun, members: Members) -> Iterator[tuple[int, State, Callable]]:
+    """Start members in groups of one per device; the last group repeats its last member to be complete.
 
-    n: int
-    data: tuple[SplitArrays | None, ...]
-    members: tuple[Member, ...]
-
-
-def _grouped(members: Members, n_devices: int) -> Iterator[_Group]:
-    members = iter(members)
-    while group := list(itertools.islice(members, n_devices)):
-        data, group_members = zip(*group, *[group[-1]] * (n_devices - len(group)), strict=True)
-        yield _Group(len(group), data, group_members)
+    Yield the number of members in the group, their states, and a function (states, stop) → later states.
+    """
+    devices = runtime.devices()
+    program, members = _program(run, devices), iter(members)
+    prepared, prepared_from = None, []
+    while group := list(itertools.islice(members, len(devices))):
+        data, group_members = zip(*group, *[group[-1]] * (len(devices) - len(group)), strict=True)
+        stacked = program.put(group_members)
+        inputs = _preparation_inputs(data, group_members)
+        if prepared is None or not _same_objects(inputs, prepared_from):
+            prepared, prepared_from = program.prepare_data(program.put(data), stacked.hparams), inputs
+        start, advance = program.compiled(prepared, stacked)
+        yield len(group), start(prepared, stacked), functools.partial(advance, prepared, stacked)
 
 
 def _preparation_inputs(data: Sequence[SplitArrays | None], members: Sequence[Member]) -> list[Any]:

@@ -45,7 +45,7 @@ class Plan(Checked):
         record_loss: whether a population records the loss of every step's batch (`train` always does).
 
     Raises:
-        ValueError: for a value that is not allowed.
+        ValueError: for an invalid value.
     """
 
     n_steps: NonNegativeInt

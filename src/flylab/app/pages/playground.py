@@ -45,9 +45,9 @@ def _(mo, settings):
     def _control(name):
         control = settings.DATA_PARAMS[name]
         if name in ("n_train", "n_test", "seed"):
-            return mo.ui.number(value=_usual[name], step=control.step, label=control.says)
+            return mo.ui.number(value=_usual[name], step=control.step, label=control.label)
         return mo.ui.slider(
-            control.low, control.high, control.step, value=_usual[name], label=control.says, show_value=True
+            control.low, control.high, control.step, value=_usual[name], label=control.label, show_value=True
         )
 
     data_params = mo.ui.dictionary({name: _control(name) for name in settings.DATA_PARAMS})
@@ -120,7 +120,7 @@ def _(ACTIVATIONS, mo, model_title, settings):
 
     def _slider(name, value):
         control = _controls[name]
-        return mo.ui.slider(control.low, control.high, control.step, value=value, label=control.says, show_value=True)
+        return mo.ui.slider(control.low, control.high, control.step, value=value, label=control.label, show_value=True)
 
     chosen = mo.ui.dictionary(
         {
@@ -134,9 +134,9 @@ def _(ACTIVATIONS, mo, model_title, settings):
             ),
             "shuffle": mo.ui.switch(label="shuffle the examples in each epoch"),
             "activation": mo.ui.dropdown([*ACTIVATIONS, "learned"], "relu", label="activation of the MLP"),
-            "n_steps": mo.ui.number(value=2000, step=100, label=_controls["n_steps"].says),
-            "n_seeds": mo.ui.number(value=4, step=1, label=_controls["n_seeds"].says),
-            "batch_size": mo.ui.number(value=100, step=10, label=_controls["batch_size"].says),
+            "n_steps": mo.ui.number(value=2000, step=100, label=_controls["n_steps"].label),
+            "n_seeds": mo.ui.number(value=4, step=1, label=_controls["n_seeds"].label),
+            "batch_size": mo.ui.number(value=100, step=10, label=_controls["batch_size"].label),
             "mlp_width": _slider("mlp_width", 100),
             "cnn_channels": _slider("cnn_channels", 25),
             "gru_units": _slider("gru_units", 6),

@@ -26,9 +26,7 @@ class ObjectView:
     def __init__(self, d: dict[str, Any]) -> None:
         self.__dict__ = d
 
-    def __getattr__(
-        self, name: str
-    ) -> Any:  # called for missing attributes only; tells type checkers that any may exist
+    def __getattr__(self, name: str) -> Any:  # for missing attributes; tells type checkers that any may exist
         raise AttributeError(f"{name!r} is missing; there are {', '.join(map(str, vars(self))) or 'no attributes'}")
 
 
