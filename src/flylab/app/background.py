@@ -107,9 +107,6 @@ def _drop_programs() -> None:
         mask.cache_clear()
 
 
-# ── what a page shows ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def confusion(population: Population, labels: np.ndarray, n_classes: int) -> np.ndarray:
     """Return the confusion matrix in percent of each true class (rows), mean over seeds, `(n_classes, n_classes)`."""
     predictions = population.results.prediction.values.reshape(-1, len(labels))

@@ -82,9 +82,6 @@ def mistakes(settings: Settings, splits: Splits, population: Population) -> str:
     return look.row(*parts)
 
 
-# ── the quiz ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def one(signal: np.ndarray) -> str:
     """Plot an example as the paper does: the value to the right, the position downwards."""
     w, h, bound = 150, 300, max(float(np.abs(signal).max()), 1e-9)

@@ -47,9 +47,6 @@ def claims(folder: Path, results: xr.Dataset) -> str:
     return above + (html_verdicts(verdicts) if verdicts else "<p>This study has no claims.</p>")
 
 
-# ── the chart ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 class Axes(NamedTuple):
     """The variables and dimensions that a chart of some results may show."""
 
@@ -116,9 +113,6 @@ def chart(results: xr.Dataset, value: str, x: str, lines: str | None, at: dict[s
         bars = base.mark_rule().encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
         drawn = bars + base.mark_circle(size=70).encode(y, tooltip=hover)
     return drawn.properties(width="container", height=320)
-
-
-# ── runs from the page ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Running:

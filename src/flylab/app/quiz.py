@@ -99,9 +99,6 @@ def accuracy(n_right: int, n: int, level: float = 0.95) -> tuple[float, float, f
     return 100 * n_right / n, 100 * float(interval.low), 100 * float(interval.high)
 
 
-# ── networks on the same examples ────────────────────────────────────────────────────────────────────────────────────
-
-
 def save_predictions(results: xr.Dataset, path: Path = ARTIFACT) -> None:
     """Save the networks' predictions from results of `architectures`, as the artifact that the quiz compares with."""
     condition = {"dataset": "mnist1d", "source": "published", "model": list(MODELS)}
@@ -145,9 +142,6 @@ def errors_by_class(sittings: Sequence[Sitting]) -> list[tuple[int, int, int]]:
             counts[truth][0] += 1
             counts[truth][1] += answer != truth
     return [(k, n, wrong) for k, (n, wrong) in counts.items()]
-
-
-# ── saved on this machine ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def save(out: Path, sitting: Sitting) -> Path:

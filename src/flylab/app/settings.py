@@ -163,9 +163,6 @@ def data_of(values: dict[str, Any], classes: tuple[int, ...] | None = None, **mo
     return MNIST1D(**{**checked, **counts}, n_valid=0, padding=(low, high), classes=classes, **more)
 
 
-# ── networks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def size_of(settings: Settings, model: str) -> dict[str, Any]:
     """Return the arguments of `get_model` after the name; an activation is given by its name."""
     size: dict[str, Any] = {"length": settings.data.final_seq_length, "n_outputs": settings.data.outputs}
@@ -223,9 +220,6 @@ def mask(settings: Settings, model: str) -> masks.Mask:
 def splits(data: MNIST1D) -> Splits:
     """Return the data set; it is cached."""
     return published(data)
-
-
-# ── Copy as Python ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 _PROGRAM = """\

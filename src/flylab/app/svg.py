@@ -31,9 +31,6 @@ class Line(NamedTuple):
     colour: int = 0
 
 
-# ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def picture(width: float, height: float, description: str, parts: Iterable[str], most: float) -> str:
     """Return an SVG that fills its place, up to `most` pixels; on a phone a wide one scrolls.
 
@@ -93,9 +90,6 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-# ── curves ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def curves(
     lines: Sequence[Line],
     x_label: str,
@@ -148,9 +142,6 @@ def _apart(heights: list[float], gap: float, low: float, high: float) -> list[fl
         last = moved[i] = max(heights[i], last + gap)
     excess = max(max(moved, default=high) - high, 0)
     return [y - excess for y in moved]
-
-
-# ── signals, tables, weights ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def signals(rows: Sequence[tuple[str, np.ndarray]], inks: Sequence[int], description: str) -> str:

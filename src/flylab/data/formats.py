@@ -176,9 +176,6 @@ def _checksum(config: Any, arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-# ── arrays by name ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _to_npz(packed: _Packed) -> bytes:
     content = b""
     for write in (np.savez_compressed, np.savez):  # uncompressed where the reader would refuse the compressed file
@@ -222,9 +219,6 @@ def _from_safetensors(content: bytes) -> _Packed:
 
 def _safetensors() -> Any:
     return need("safetensors.numpy", "data", "a safetensors file")
-
-
-# ── tables: a row per example ────────────────────────────────────────────────────────────────────────────────────────
 
 
 class _Table(NamedTuple):

@@ -44,9 +44,6 @@ class RefusedError(ValueError):
     """A user's model that cannot be evaluated."""
 
 
-# ── loading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def load(place: str) -> tuple[str, Any, str]:
     """Load the object at `file.py:Name` or `package.module:Name`.
 
@@ -121,9 +118,6 @@ def user_code(what: str) -> Iterator[None]:
 def _is_foreign(file: str) -> bool:
     """Return whether a file is not the user's: this package's, a library's, or no file at all."""
     return file.startswith((os.path.dirname(__file__), "<", _STDLIB)) or "site-packages" in file
-
-
-# ── recognising the form ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def user_model(thing: Any, name: str, signals: np.ndarray, n_outputs: int, digest: str | None = None) -> UserModel:
@@ -218,9 +212,6 @@ def _is_module(package: str, thing: Any) -> bool:
         return False
     base = sys.modules[package].nn.Module if package == "torch" else sys.modules[package].Module
     return issubclass(thing, base) if isinstance(thing, type) else isinstance(thing, base)
-
-
-# ── trying the model ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _learner(model: Model, name: str, signals: np.ndarray, n_outputs: int, channel: bool = False) -> Learner:

@@ -178,8 +178,6 @@ def coordinate_values(values: Sequence) -> list:
     return [" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values]
 
 
-# ── the filter ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
 _UNARY = {ast.Not: operator.not_, ast.USub: operator.neg}
 _BINARY = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,

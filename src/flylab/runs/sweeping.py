@@ -31,9 +31,6 @@ RETRIES = 3
 _KEPT = "finished members are kept: run the sweep again"
 
 
-# ── training ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def train(
     study: Study, group: MemberGroup, metrics: Sequence[str], resume: Resume | None = None, progress=None
 ) -> list[bytes]:
@@ -255,9 +252,6 @@ def _train_here(
 def _save(folder: Path, group: MemberGroup, made: Sequence[bytes]) -> None:
     for name, content in zip(group.names, made, strict=True):
         files.write_atomic(member_path(folder, name), content)
-
-
-# ── merging ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class BrokenMembersError(ValueError):

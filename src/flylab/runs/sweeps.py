@@ -132,9 +132,6 @@ def from_toml(path: Path) -> Sweep:
         raise ValueError(f"{path}: {error}") from None
 
 
-# ── planning ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 class MemberGroup(NamedTuple):
     """The members of one point, one condition and some seeds, which one call of the study's `run` trains."""
 

@@ -172,9 +172,6 @@ def standard_levels(x: UInt8[np.ndarray, "n height width channels"]) -> Float[np
     return ((levels - mean) / deviation).astype(np.float32)
 
 
-# ── readers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _digits(config: Images) -> Raw:
     from sklearn.datasets import load_digits
 
