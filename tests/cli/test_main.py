@@ -117,10 +117,10 @@ def test_data_plot(tmp_path, capsys):
 
 
 def test_claims_and_report_of_one_run(out, capsys):
-    """A run's folder is as good as the folder of all runs."""
+    """A run's folder, or a study's, is as good as the folder of all runs."""
     (folder,) = (out / "architectures").iterdir()
     (folder / "report.html").unlink()
-    for path in (folder, out):
+    for path in (folder, folder.parent, out):
         assert main(["claims", str(path)]) == 0
         said = capsys.readouterr().out
         assert "spatial-gap: " in said

@@ -28,17 +28,19 @@ def load(path: str | Path) -> xr.Dataset:
         ) from error
 
 
-def runs_in(out: Path) -> list[Path]:
-    """Return the folders of all finished runs of studies under `out`, or `out` if it is one; sweeps have no claims.
+def runs_in(folder: Path) -> list[Path]:
+    """Return the folders of finished runs: the folder itself, or those in a study's folder or in one of all runs.
+
+    Sweeps are left out, since they have no claims.
 
     Raises:
         ValueError: if there are none.
     """
-    paths = [out / "results.nc"] if (out / "results.nc").exists() else out.glob("*/*/results.nc")
-    folders = sorted(path.parent for path in paths if path.absolute().parts[-3] != SWEEPS)
-    if not folders:
-        raise ValueError(f"there are no runs in {out}; run one: flylab run architectures quick --out {out}")
-    return folders
+    for pattern in ("results.nc", "*/results.nc", "*/*/results.nc"):
+        paths = sorted(path.parent for path in folder.glob(pattern))
+        if runs := [path for path in paths if path.absolute().parent.name != SWEEPS]:
+            return runs
+    raise ValueError(f"there are no runs in {folder}; run one: flylab run architectures quick --out {folder}")
 
 
 def warning_of(folder: Path) -> str:
