@@ -119,9 +119,9 @@ def test_move_a_slider_train_and_look(visit, tmp_path):
 def test_a_huge_number_gets_a_message(visit):
     page = visit("playground")
     number(page, "seeds", 10**9)
-    page.get_by_text("seeds: 1000000000 is out of bounds; give 1 to 32").wait_for()
+    page.get_by_text("n_seeds=1000000000 must be an integer from 1 to 32").wait_for()
     number(page, "training examples", 10**9)
-    page.get_by_text("training examples: 1000000000 is out of bounds").wait_for()
+    page.get_by_text("n_train=1000000000 must be an integer from 100 to 20000").wait_for()
     number(page, "training examples", 1000)
     page.get_by_text("Training examples, standardised (1000 in all)").wait_for()
 
