@@ -336,7 +336,7 @@ _declared = {
 def test_any_declaration_is_a_sweep_or_refused(more, axes):
     try:
         found = Sweep("train", axes, **more)
-        assert found.design.size >= 1
+        assert found.grid.size >= 1
     except ValueError:
         pass
 

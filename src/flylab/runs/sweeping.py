@@ -80,7 +80,7 @@ def run(
 
     Raises:
         OSError: if the folder cannot be written, or the executor is lost.
-        ValueError: if the study refuses a point.
+        ValueError: if the study refuses a condition.
     """
     begun = time.time()
     runtime.initialise()  # before anything else starts JAX
@@ -284,7 +284,7 @@ def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = 
             digest.update(name.encode())
             n_members, n_missing = n_members + 1, n_missing + (name not in have)
     if not n_members:
-        raise ValueError(f"the filter {sweep.filter!r} leaves no point")
+        raise ValueError(f"the filter {sweep.filter!r} leaves no condition")
     if n_missing:
         raise ValueError(f"{n_missing} of {n_members} members are not in {folder}: run the sweep (or its parts) again")
     content = digest.hexdigest()[:24]
@@ -309,8 +309,8 @@ def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = 
     results = assemble(parts(), (place for group in member_groups(sweep) for place in group.places()))
     if broken:
         raise BrokenMembersError(broken)
-    if drawn := sweep.design.sampled():
-        results = results.assign_coords({name: ("sample", [one[name] for one in drawn]) for name in drawn[0]})
+    if samples := sweep.grid.sampled():
+        results = results.assign_coords({name: ("sample", [sample[name] for sample in samples]) for name in samples[0]})
     results.attrs = {
         "sweep": to_json(_declared(sweep)),
         "study": sweep.study,
