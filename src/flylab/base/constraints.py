@@ -158,7 +158,7 @@ def _words(kind: Any, value: Any) -> str:
     if base is tuple:
         n = f"{len(inner)} " if ... not in inner else "a non-empty list of " if meta.min_length else "a list of "
         words = _words(inner[0], None) if ... in inner else _WORDS[bases(inner[0])[0]]
-        return n + functools.reduce(lambda text, word: text.replace(word, _PLURALS[word], 1), _PLURALS, words)
+        return n + functools.reduce(lambda text, one: text.replace(one, _PLURALS[one], 1), _PLURALS, words)
     words = _WORDS.get(base, getattr(base, "__name__", str(base)))
     bounds = _bounds(meta, value)
     is_infinite = isinstance(value, float) and not math.isfinite(value)

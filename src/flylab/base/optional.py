@@ -8,13 +8,13 @@ class MissingExtraError(ValueError, ImportError):
     """An optional package that is not installed."""
 
 
-def need(package: str, extra: str, feature: str) -> ModuleType:
+def need(package: str, extra: str, what: str) -> ModuleType:
     """Import an optional package, or a module of one.
 
     Args:
         package: the name of the package or module.
         extra: the extra of flylab that installs the package.
-        feature: the feature that needs the package, for the error.
+        what: the feature that needs the package, for the error.
 
     Returns:
         The module.
@@ -32,4 +32,4 @@ def need(package: str, extra: str, feature: str) -> ModuleType:
         top = package.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != top:
             raise
-        raise MissingExtraError(f"{feature} needs the package {top}: pip install 'flylab[{extra}]'") from None
+        raise MissingExtraError(f"{what} needs the package {top}: pip install 'flylab[{extra}]'") from None

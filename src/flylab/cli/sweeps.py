@@ -68,7 +68,8 @@ def _print_summary(summary, preset: str, folder: Path) -> None:
     print(f"time       {minutes}, by the study's own minutes for {preset}")
     size = "not known before the first member is done" if summary.n_bytes is None else decimal(int(summary.n_bytes))
     print(f"disk       {size}")
-    print(f"memory     {unknown if summary.memory is None else f'{decimal(int(summary.memory))} for data and networks'}")
+    memory = unknown if summary.memory is None else f"{decimal(int(summary.memory))} for data and networks"
+    print(f"memory     {memory}")
     print(f"store      {folder}")
 
 

@@ -1,4 +1,4 @@
-"""The conditions of a sweep: axes of a grid or of random samples, and a filter, from the plain values of a TOML file."""
+"""The conditions of a sweep: axes of a grid or of random samples, and a filter, from the plain values of TOML."""
 
 import ast
 import itertools

@@ -133,7 +133,7 @@ def from_toml(path: Path) -> Sweep:
 
 
 class MemberGroup(NamedTuple):
-    """The members of some seeds in one condition of a sweep and of its study, which one call of the study's `run` trains."""
+    """The members of one condition and some seeds, which one call of the study's `run` trains."""
 
     place: Place
     protocol: Any
