@@ -104,7 +104,7 @@ def test_confusion_and_misread(done):
 def test_pictures_are_well_formed(done):
     parts = [drawing.curves(done), drawing.curves(done, "loss", "train"), drawing.accuracies(done), drawing.templates(),
              drawing.mistakes(SHORT, splits(DATA), done.populations["cnn"]), drawing.construction(DATA, 3, 1),
-             drawing.examples(splits(DATA), DATA), drawing.one(splits(DATA).test.x[0])]  # fmt: skip
+             drawing.examples(splits(DATA), DATA), drawing.example(splits(DATA).test.x[0])]  # fmt: skip
     for part in parts:
         fromstring(f"<div>{part}</div>")
         assert "nan" not in part

@@ -59,7 +59,7 @@ def test_settings_too_large_for_a_server_or_unknown_are_refused(changes):
         Settings(**changes)
 
 
-def test_the_usual_knobs_are_the_published_set():
+def test_the_usual_data_params_are_those_of_the_published_set():
     assert data_of(data_params_of(MNIST1D())) == MNIST1D(n_valid=0)
 
 

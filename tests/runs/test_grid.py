@@ -1,4 +1,4 @@
-"""Axes, samples and filters: right points, or a clear refusal."""
+"""Axes, samples and filters: right conditions, or a clear refusal."""
 
 import contextlib
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flylab.runs.grid import Axis, Design, axis, parse_filter
+from flylab.runs.grid import Axis, Grid, axis, parse_filter
 
 
 @pytest.mark.parametrize(
@@ -40,16 +40,16 @@ def test_refuses(spec):
 def test_more_samples_extend_fewer_and_axes_do_not_disturb_each_other():
     rate = axis("rate", {"log_uniform": [1e-4, 1e-1]})
     width = axis("width", {"uniform": [1, 100]}, whole=True)
-    few, many = (Design((rate, width), n).sampled() for n in (3, 50))
+    few, many = (Grid((rate, width), n).sampled() for n in (3, 50))
     assert many[:3] == few
-    assert [point["rate"] for point in Design((rate,), 3).sampled()] == [point["rate"] for point in few]
-    assert all(1e-4 <= point["rate"] <= 1e-1 and isinstance(point["width"], int) for point in many)
+    assert [condition["rate"] for condition in Grid((rate,), 3).sampled()] == [condition["rate"] for condition in few]
+    assert all(1e-4 <= condition["rate"] <= 1e-1 and isinstance(condition["width"], int) for condition in many)
 
 
 def test_points_are_the_product_without_what_is_filtered():
     axes = (Axis("a", (1, 2, 3)), Axis("b", ("x", 2)))
-    points = [place for place, _ in Design(axes, keep=lambda point: point["a"] != 2).points()]
-    assert points == [{"a": 1, "b": "x"}, {"a": 1, "b": "2"}, {"a": 3, "b": "x"}, {"a": 3, "b": "2"}]
+    conditions = [place for place, _ in Grid(axes, is_kept=lambda condition: condition["a"] != 2).conditions()]
+    assert conditions == [{"a": 1, "b": "x"}, {"a": 1, "b": "2"}, {"a": 3, "b": "x"}, {"a": 3, "b": "2"}]
 
 
 @pytest.mark.parametrize(

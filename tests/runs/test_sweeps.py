@@ -248,9 +248,9 @@ def test_parts_share_all_members_evenly():
 
 def test_dry_run_trains_nothing(toml, tmp_path, capsys):
     assert main(["sweep", str(toml), "--out", str(tmp_path), "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "members   9; 0 are finished" in said
-    assert "FLOPs     " in said
+    printed = capsys.readouterr().out
+    assert "members    9; 0 are finished" in printed
+    assert "FLOPs      " in printed
     assert not (tmp_path / "sweeps").exists()
 
 
@@ -336,7 +336,7 @@ _declared = {
 def test_any_declaration_is_a_sweep_or_refused(more, axes):
     try:
         found = Sweep("train", axes, **more)
-        assert found.design.size >= 1
+        assert found.grid.size >= 1
     except ValueError:
         pass
 

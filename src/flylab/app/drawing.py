@@ -82,7 +82,7 @@ def mistakes(settings: Settings, splits: Splits, population: Population) -> str:
     return look.row(*parts)
 
 
-def one(signal: np.ndarray) -> str:
+def example(signal: np.ndarray) -> str:
     """Plot an example as the paper does: the value to the right, the position downwards."""
     w, h, bound = 150, 300, max(float(np.abs(signal).max()), 1e-9)
     x = w / 2 + (w / 2 - 8) * signal / bound

@@ -59,17 +59,18 @@ def _part(text: str | None) -> tuple[int, int]:
 
 
 def _print_summary(summary, preset: str, folder: Path) -> None:
-    print(f"points    {summary.n_points}")
-    print(f"members   {summary.n_members}; {summary.n_finished} are finished")
-    print(f"steps     {summary.n_steps:_} to train".replace("_", " "))
+    print(f"conditions {summary.n_conditions}")
+    print(f"members    {summary.n_members}; {summary.n_finished} are finished")
+    print(f"steps      {summary.n_steps:_} to train".replace("_", " "))
     unknown = "not known for this study"
-    print(f"FLOPs     {unknown if summary.flops is None else f'{summary.flops:.3g} in training (products only)'}")
+    print(f"FLOPs      {unknown if summary.flops is None else f'{summary.flops:.3g} in training (products only)'}")
     minutes = unknown if summary.minutes is None else f"about {summary.minutes:.3g} minutes on two cores"
-    print(f"time      {minutes}, by the study's own minutes for {preset}")
+    print(f"time       {minutes}, by the study's own minutes for {preset}")
     size = "not known before the first member is done" if summary.n_bytes is None else decimal(int(summary.n_bytes))
-    print(f"disk      {size}")
-    print(f"memory    {unknown if summary.memory is None else f'{decimal(int(summary.memory))} for data and networks'}")
-    print(f"store     {folder}")
+    print(f"disk       {size}")
+    memory = unknown if summary.memory is None else f"{decimal(int(summary.memory))} for data and networks"
+    print(f"memory     {memory}")
+    print(f"store      {folder}")
 
 
 def merge(file: Declaration, /, *, out: Out = RUNS) -> None:

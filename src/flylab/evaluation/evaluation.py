@@ -118,21 +118,21 @@ def run(
     """Evaluate like `evaluate`, under a protocol; `watcher` makes the watchers of the references and of the model."""
     runtime.initialise()  # before the user's code starts JAX
     place = model if isinstance(model, str) else None
-    thing, digest = model, None
+    loaded, digest = model, None
     default = str(getattr(model, "__name__", type(model).__name__))
     if place is not None:
-        default, thing, digest = load(place)
+        default, loaded, digest = load(place)
     name = name or default
     if name in continuum.MODELS or not re.fullmatch(r"\w[\w-]*", name):
         taken = ", ".join(continuum.MODELS)
         raise refusal("name", name, f"letters, digits, - and _, but none of flylab's own models: {taken}; use --name")
-    own = user_model(thing, name, published(protocol.data).train.x, protocol.data.outputs, digest)
+    learnable = user_model(loaded, name, published(protocol.data).train.x, protocol.data.outputs, digest)
     study = get_study("continuum")
     with watcher() as bar:
         references = execute(study, preset, protocol, out, force=force, watcher=bar).results
     with watcher() as bar:
-        retrain = force or own.digest is None
-        finished = execute(_study(study, own), preset, protocol, out / FOLDER, force=retrain, watcher=bar)
+        retrain = force or learnable.digest is None
+        finished = execute(_study(study, learnable), preset, protocol, out / FOLDER, force=retrain, watcher=bar)
     condensed = [continuum.condensed(results) for results in (references, finished.results)]
     condensed = [results.assign_coords(model=results.model.astype(object)) for results in condensed]
     results = xr.concat(condensed, "model", join="outer", combine_attrs="drop")
@@ -144,16 +144,16 @@ def run(
     return evaluation
 
 
-def _study(base: Study, own: UserModel) -> Study:
+def _study(base: Study, model: UserModel) -> Study:
     """Return the study `continuum` with the user's model as its only one."""
 
     def learn(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
-        with user_code(f"{own.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
-            return continuum.learn(own.learner, protocol, condition, seeds, key=key, progress=progress)
+        with user_code(f"{model.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
+            return continuum.learn(model.learner, protocol, condition, seeds, key=key, progress=progress)
 
     return replace(
-        base, name=own.name, conditions=lambda protocol: continuum.conditions_of(protocol, own.name), run=learn,
-        input_digest=lambda protocol: lambda condition: own.digest, artifacts={},
+        base, name=model.name, conditions=lambda protocol: continuum.conditions_of(protocol, model.name), run=learn,
+        input_digest=lambda protocol: lambda condition: model.digest, artifacts={},
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def _import_name(name: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def user_code(what: str) -> Iterator[None]:
+def user_code(source: str) -> Iterator[None]:
     """Turn any exception of the user's code into a `RefusedError` that names the line."""
     try:
         yield
@@ -112,7 +112,7 @@ def user_code(what: str) -> Iterator[None]:
         frame = next((frame for frame in frames if not _is_foreign(frame.filename)), None)
         line = f" ({os.path.basename(frame.filename)}, line {frame.lineno})" if frame else ""
         message = str(error).strip().partition("\n")[0]
-        raise RefusedError(f"{what} raised {type(error).__name__}: {message}{line}") from error
+        raise RefusedError(f"{source} raised {type(error).__name__}: {message}{line}") from error
 
 
 def _is_foreign(file: str) -> bool:
@@ -120,30 +120,30 @@ def _is_foreign(file: str) -> bool:
     return file.startswith((os.path.dirname(__file__), "<", _STDLIB)) or "site-packages" in file
 
 
-def user_model(thing: Any, name: str, signals: np.ndarray, n_outputs: int, digest: str | None = None) -> UserModel:
+def user_model(model: Any, name: str, signals: np.ndarray, n_outputs: int, digest: str | None = None) -> UserModel:
     """Make a user's model a learner, after trying it on some signals.
 
     Args:
-        thing: an object of one of the `FORMS`; a function takes no arguments, or `key`.
+        model: an object of one of the `FORMS`; a function takes no arguments, or `key`.
         name: the model's name.
         signals: some examples, `(n, length)`.
         n_outputs: the number of outputs that the model must have.
         digest: a digest of the model's code.
 
     Raises:
-        ValueError: if `thing` has none of the forms, does not take a signal, gives outputs of a wrong shape or that are
+        ValueError: if `model` has none of the forms, does not take a signal, gives outputs of a wrong shape or that are
             not finite, or ignores its input.
     """
     signals = np.asarray(signals[:N_PROBES], np.float32)
-    make, example = _maker(thing, name)
+    make, example = _maker(model, name)
     if isinstance(example, Model):
         learner, adapter = _learner(example, name, signals, n_outputs), of_model
     elif _is_module("equinox", example):
         from flylab.adapters.equinox import from_equinox
 
         with user_code(name):
-            model = from_equinox(make)
-        learner, adapter = _learner(model, name, signals, n_outputs, channel=True), from_equinox
+            converted = from_equinox(make)
+        learner, adapter = _learner(converted, name, signals, n_outputs, channel=True), from_equinox
     elif _is_module("torch", example):
         from flylab.adapters.torch_training import from_torch
 
@@ -155,41 +155,41 @@ def user_model(thing: Any, name: str, signals: np.ndarray, n_outputs: int, diges
             raise RefusedError(f"{name} is a scikit-learn estimator, but no classifier: it cannot be evaluated")
         learner, adapter = of_classifier(example), of_classifier
     else:
-        kind = f"the class {thing.__name__}" if isinstance(thing, type) else f"of type {type(thing).__name__}"
+        kind = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
         raise RefusedError(f"{name} is {kind}, which is no model: give {FORMS}")
     if digest is not None:
         digest = hashlib.sha256((digest + code_fingerprint(adapter)).encode()).hexdigest()
     return UserModel(name, learner, digest)
 
 
-def _maker(thing: Any, name: str) -> tuple[Callable[..., Any], Any]:
+def _maker(model: Any, name: str) -> tuple[Callable[..., Any], Any]:
     """Return a function that makes the model anew, and an example of the model."""
-    if isinstance(thing, tuple) and not isinstance(thing, Model) and len(thing) in (2, 3):
-        thing = Model(*thing) if all(part is None or callable(part) for part in thing) else thing
-    is_class = isinstance(thing, type)
-    if isinstance(thing, Model) or (_is_estimator(thing) and not is_class):
-        return lambda: thing, thing
+    if isinstance(model, tuple) and not isinstance(model, Model) and len(model) in (2, 3):
+        model = Model(*model) if all(part is None or callable(part) for part in model) else model
+    is_class = isinstance(model, type)
+    if isinstance(model, Model) or (_is_estimator(model) and not is_class):
+        return lambda: model, model
     for package, made_by in (("torch", "a function"), ("equinox", "a function of key")):
-        if _is_module(package, thing) and not is_class:
+        if _is_module(package, model) and not is_class:
             raise RefusedError(
                 f"{name} is made already: give its class, or {made_by} that returns one, so that each seed starts anew"
             )
-    if not callable(thing):
-        return lambda: thing, None
-    if _is_module("equinox", thing):
-        return thing, thing
-    parameters = _required(thing)
+    if not callable(model):
+        return lambda: model, None
+    if _is_module("equinox", model):
+        return model, model
+    parameters = _required(model)
     if parameters == ["key"]:
         with user_code(name):
-            return thing, thing(key=jax.random.key(0))
+            return model, model(key=jax.random.key(0))
     if parameters:
         raise RefusedError(
             f"{name} needs arguments ({', '.join(parameters)}): give them defaults, or write a function without "
             "arguments that returns the model"
         )
     with user_code(name):
-        example = thing()
-    return _maker(example, name) if type(example) is tuple else (thing, example)
+        example = model()
+    return _maker(example, name) if type(example) is tuple else (model, example)
 
 
 def _required(function: Any) -> list[str]:
@@ -202,16 +202,16 @@ def _required(function: Any) -> list[str]:
     return [p.name for p in parameters if p.default is inspect.Parameter.empty and p.kind not in variable]
 
 
-def _is_estimator(thing: Any) -> bool:
-    return hasattr(thing, "fit") and hasattr(thing, "predict")
+def _is_estimator(model: Any) -> bool:
+    return hasattr(model, "fit") and hasattr(model, "predict")
 
 
-def _is_module(package: str, thing: Any) -> bool:
+def _is_module(package: str, model: Any) -> bool:
     """Return whether a value is a module of a package, or a class of them; the package is not imported for it."""
     if package not in sys.modules:
         return False
     base = sys.modules[package].nn.Module if package == "torch" else sys.modules[package].Module
-    return issubclass(thing, base) if isinstance(thing, type) else isinstance(thing, base)
+    return issubclass(model, base) if isinstance(model, type) else isinstance(model, base)
 
 
 def _learner(model: Model, name: str, signals: np.ndarray, n_outputs: int, channel: bool = False) -> Learner:

@@ -1,4 +1,4 @@
-"""The points of a sweep: axes of a grid or of random samples, and a filter, from the plain values of a TOML file."""
+"""The conditions of a sweep: axes of a grid or of random samples, and a filter, from the plain values of TOML."""
 
 import ast
 import itertools
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Point = dict[str, Any]  # a value for each axis
+Condition = dict[str, Any]  # a value for each axis
 MOST_VALUES = 1_000_000  # on one axis
 SPACED = ("linear", "log", "range")
 RANDOM = ("uniform", "log_uniform", "choice")
@@ -123,32 +123,32 @@ def _drawn(kind: str, numbers: list[float], whole: bool) -> Callable[[np.random.
     return draw
 
 
-class Design(NamedTuple):
-    """The points of a sweep.
+class Grid(NamedTuple):
+    """The conditions of a sweep.
 
     Attributes:
         axes: the axes, in order. Random axes share one dimension, `sample`.
         samples: number of random samples. Each depends on its number only, so that more samples extend fewer.
         sample_seed: the seed of the samples.
-        keep: the filter: point → whether the sweep has it.
+        is_kept: the filter: condition → whether the sweep has it.
     """
 
     axes: tuple[Axis, ...]
     samples: int = 0
     sample_seed: int = 0
-    keep: Callable[[Point], bool] = lambda point: True
+    is_kept: Callable[[Condition], bool] = lambda condition: True
 
     @property
-    def grid(self) -> tuple[Axis, ...]:
-        """The axes that are not random."""
+    def fixed_axes(self) -> tuple[Axis, ...]:
+        """The axes that are not drawn."""
         return tuple(axis for axis in self.axes if axis.draw is None)
 
     @property
     def size(self) -> int:
-        """Number of points before the filter."""
-        return math.prod(len(axis.values) for axis in self.grid) * max(self.samples, 1)
+        """Number of conditions before the filter."""
+        return math.prod(len(axis.values) for axis in self.fixed_axes) * max(self.samples, 1)
 
-    def sampled(self) -> list[Point]:
+    def sampled(self) -> list[Condition]:
         """Return the values of the random axes in each sample."""
         return [
             {
@@ -159,16 +159,16 @@ class Design(NamedTuple):
             for i in range(self.samples)
         ]
 
-    def points(self) -> Iterator[tuple[Point, Point]]:
-        """Yield, for each point, its coordinates among the results (`sample` is the sample's number) and its values."""
-        pairs = [list(zip(coordinate_values(axis.values), axis.values, strict=True)) for axis in self.grid]
+    def conditions(self) -> Iterator[tuple[Condition, Condition]]:
+        """Yield each condition's coordinates among the results (`sample` is the sample's number) and its values."""
+        pairs = [list(zip(coordinate_values(axis.values), axis.values, strict=True)) for axis in self.fixed_axes]
         samples = [({"sample": i}, sample) for i, sample in enumerate(self.sampled())] or [({}, {})]
         for chosen in itertools.product(*pairs):
-            coordinates = {axis.name: pair[0] for axis, pair in zip(self.grid, chosen, strict=True)}
-            values = {axis.name: pair[1] for axis, pair in zip(self.grid, chosen, strict=True)}
+            coordinates = {axis.name: pair[0] for axis, pair in zip(self.fixed_axes, chosen, strict=True)}
+            values = {axis.name: pair[1] for axis, pair in zip(self.fixed_axes, chosen, strict=True)}
             for number, sample in samples:
-                if self.keep(point := values | sample):
-                    yield coordinates | number, point
+                if self.is_kept(condition := values | sample):
+                    yield coordinates | number, condition
 
 
 def coordinate_values(values: Sequence) -> list:
@@ -190,8 +190,8 @@ _COMPARE = {
 MOST_CHARACTERS = 500
 
 
-def parse_filter(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
-    """Turn a filter such as `width * learning_rate < 1 and model == "cnn"` into a function of a point.
+def parse_filter(text: str, names: Sequence[str]) -> Callable[[Condition], bool]:
+    """Turn a filter such as `width * learning_rate < 1 and model == "cnn"` into a function of a condition.
 
     A filter consists of axis names, numbers, text, `+ - * / // %`, comparisons, `in`, `and`, `or`, `not` and lists; no
     code is run.
@@ -201,7 +201,7 @@ def parse_filter(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
         names: the names of the axes.
 
     Raises:
-        ValueError: if the filter has anything else; and, when it is called, if it fails for a point.
+        ValueError: if the filter has anything else; and, when it is called, if it fails for a condition.
 
     >>> parse_filter("width * 2 <= 20", ["width"])({"width": 10})
     True
@@ -215,43 +215,43 @@ def parse_filter(text: str, names: Sequence[str]) -> Callable[[Point], bool]:
     except RecursionError:
         raise ValueError(f"the filter {text!r} is nested too deeply") from None
 
-    def keep(point: Point) -> bool:
+    def is_kept(condition: Condition) -> bool:
         try:
-            return bool(evaluate(point))
+            return bool(evaluate(condition))
         except (TypeError, ArithmeticError, ValueError, RecursionError) as error:
-            raise ValueError(f"the filter {text!r} fails for {point}: {error}") from None
+            raise ValueError(f"the filter {text!r} fails for {condition}: {error}") from None
 
-    return keep
+    return is_kept
 
 
-def _compiled(node: ast.expr, text: str, names: Sequence[str]) -> Callable[[Point], Any]:
-    """Turn an expression into a function of a point, or raise if filters must not have it."""
+def _compiled(node: ast.expr, text: str, names: Sequence[str]) -> Callable[[Condition], Any]:
+    """Turn an expression into a function of a condition, or raise if filters must not have it."""
 
-    def compiled(parts: Sequence[ast.expr]) -> list[Callable[[Point], Any]]:
+    def compiled(parts: Sequence[ast.expr]) -> list[Callable[[Condition], Any]]:
         return [_compiled(part, text, names) for part in parts]
 
     match node:
         case ast.Name(name) if name in names:
             return operator.itemgetter(name)
         case ast.Constant(int() | float() | str() as value):
-            return lambda point: value
+            return lambda condition: value
         case ast.List(items) | ast.Tuple(items):
             functions = compiled(items)
-            return lambda point: [function(point) for function in functions]
+            return lambda condition: [function(condition) for function in functions]
         case ast.BoolOp(op, operands):
             combine, functions = all if isinstance(op, ast.And) else any, compiled(operands)
-            return lambda point: combine(function(point) for function in functions)
+            return lambda condition: combine(function(condition) for function in functions)
         case ast.UnaryOp(op, operand) if type(op) in _UNARY:
             (function,) = compiled([operand])
-            return lambda point: _UNARY[type(op)](function(point))
+            return lambda condition: _UNARY[type(op)](function(condition))
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
             functions = compiled([left, right])
-            return lambda point: _BINARY[type(op)](*(float(_number(function(point))) for function in functions))
+            return lambda condition: _BINARY[type(op)](*(float(_number(function(condition))) for function in functions))
         case ast.Compare(left, ops, others) if _COMPARE.keys() >= set(map(type, ops)):
             functions = compiled([left, *others])
 
-            def compare(point: Point) -> bool:
-                pairs = itertools.pairwise(function(point) for function in functions)
+            def compare(condition: Condition) -> bool:
+                pairs = itertools.pairwise(function(condition) for function in functions)
                 return all(_COMPARE[type(op)](*pair) for op, pair in zip(ops, pairs, strict=True))
 
             return compare

@@ -141,12 +141,12 @@ def execute(
         "protocol": to_json(protocol), "content": content,
     }  # fmt: skip
     netcdf.save(folder / "results.nc", results)
-    made = {
+    timing = {
         "seconds": round(time.time() - begun, 2),
         "trained": len(missing),
         "reused": len(have) - len(missing),
     }
-    provenance = origin() | made | {"members": _digests(members)}
+    provenance = origin() | timing | {"members": _digests(members)}
     files.write_atomic(folder / "provenance.json", json.dumps(provenance, indent=2))
     return Run(folder, results, len(missing))
 
@@ -232,10 +232,10 @@ def _train(study: Study, protocol: Any, missing: Sequence[StoredMember], watcher
                 protocol, condition, seeds, key=key, artifacts=artifacts, progress=progress, resume=resume
             )
             for member in group:
-                one = results.sel(seed=[member.seed])
-                netcdf.save(member.path, one)
+                member_results = results.sel(seed=[member.seed])
+                netcdf.save(member.path, member_results)
                 resume.forget(member.seed)
-                yield member, one
+                yield member, member_results
             if watcher is not None:
                 watcher.saved(len(group))
             if time.perf_counter() - begun < GROUP_SECONDS / 2:

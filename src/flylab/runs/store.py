@@ -50,10 +50,10 @@ class Reservation:
 
 def listing(folder: Path) -> set[str]:
     """Return the names, without their ending, of the members in the subfolders of a folder."""
-    found = set()
+    names = set()
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as parts:
         for part in parts:
             if part.is_dir():
                 with os.scandir(part.path) as files:
-                    found |= {file.name[:-3] for file in files if file.name.endswith(".nc")}
-    return found
+                    names |= {file.name[:-3] for file in files if file.name.endswith(".nc")}
+    return names

@@ -80,7 +80,7 @@ def run(
 
     Raises:
         OSError: if the folder cannot be written, or the executor is lost.
-        ValueError: if the study refuses a point.
+        ValueError: if the study refuses a condition.
     """
     begun = time.time()
     runtime.initialise()  # before anything else starts JAX
@@ -133,8 +133,8 @@ def _train_missing(
                     mine.drop()
                 n_trained += len(mine.group.seeds)
         else:
-            for group, made in _train_there(executor, study, ours(), sweep.metrics):
-                _save(folder, group, made)
+            for group, contents in _train_there(executor, study, ours(), sweep.metrics):
+                _save(folder, group, contents)
                 n_trained += len(group.seeds)
                 if watcher is not None:
                     watcher.steps(study.n_steps(group.protocol, group.condition) * len(group.seeds))
@@ -186,7 +186,7 @@ def _train_there(
             for future in done:
                 mine, tries = flying[future]
                 try:
-                    made = future.result()
+                    contents = future.result()
                 except (BrokenExecutor, CancelledError) as error:
                     raise ConnectionError(f"the executor is lost ({type(error).__name__}); {_KEPT}") from error
                 except Exception as error:
@@ -198,7 +198,7 @@ def _train_there(
                     flying[again] = mine, tries + 1
                     del flying[future]
                     continue
-                yield mine.group, made  # the caller has saved it when this resumes
+                yield mine.group, contents  # the caller has saved it when this resumes
                 del flying[future]
                 mine.drop()
     finally:
@@ -249,8 +249,8 @@ def _train_here(
         watcher.saved(len(group.seeds))
 
 
-def _save(folder: Path, group: MemberGroup, made: Sequence[bytes]) -> None:
-    for name, content in zip(group.names, made, strict=True):
+def _save(folder: Path, group: MemberGroup, contents: Sequence[bytes]) -> None:
+    for name, content in zip(group.names, contents, strict=True):
         files.write_atomic(member_path(folder, name), content)
 
 
@@ -284,12 +284,12 @@ def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = 
             digest.update(name.encode())
             n_members, n_missing = n_members + 1, n_missing + (name not in have)
     if not n_members:
-        raise ValueError(f"the filter {sweep.filter!r} leaves no point")
+        raise ValueError(f"the filter {sweep.filter!r} leaves no condition")
     if n_missing:
         raise ValueError(f"{n_missing} of {n_members} members are not in {folder}: run the sweep (or its parts) again")
     content = digest.hexdigest()[:24]
-    if (found := _finished(folder, content)) is not None:
-        return Run(folder, found, n_trained)
+    if (results := _finished(folder, content)) is not None:
+        return Run(folder, results, n_trained)
     broken: list[Path] = []
 
     def parts() -> Iterator[tuple[Place, xr.Dataset]]:
@@ -309,8 +309,8 @@ def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = 
     results = assemble(parts(), (place for group in member_groups(sweep) for place in group.places()))
     if broken:
         raise BrokenMembersError(broken)
-    if drawn := sweep.design.sampled():
-        results = results.assign_coords({name: ("sample", [one[name] for one in drawn]) for name in drawn[0]})
+    if samples := sweep.grid.sampled():
+        results = results.assign_coords({name: ("sample", [sample[name] for sample in samples]) for name in samples[0]})
     results.attrs = {
         "sweep": to_json(_declared(sweep)),
         "study": sweep.study,
@@ -319,8 +319,8 @@ def merge(sweep: Sweep, out: Path, *, n_trained: int = 0, begun: float | None = 
     }
     netcdf.save(folder / "results.nc", results)
     _save_parquet(folder / "members.parquet", results)
-    made = {"seconds": round(time.time() - begun, 2), "trained": n_trained, "reused": n_members - n_trained}
-    files.write_atomic(folder / "provenance.json", json.dumps(origin() | made, indent=2))
+    timing = {"seconds": round(time.time() - begun, 2), "trained": n_trained, "reused": n_members - n_trained}
+    files.write_atomic(folder / "provenance.json", json.dumps(origin() | timing, indent=2))
     return Run(folder, netcdf.open_checked(folder / "results.nc"), n_trained)
 
 
@@ -331,10 +331,10 @@ def _declared(sweep: Sweep) -> dict[str, Any]:
 
 def _finished(folder: Path, content: str) -> xr.Dataset | None:
     try:
-        found = netcdf.open_checked(folder / "results.nc")
+        results = netcdf.open_checked(folder / "results.nc")
     except (FileNotFoundError, netcdf.CorruptedError):
         return None
-    return found if found.attrs.get("content") == content and (folder / "provenance.json").exists() else None
+    return results if results.attrs.get("content") == content and (folder / "provenance.json").exists() else None
 
 
 def _save_parquet(path: Path, results: xr.Dataset) -> None:

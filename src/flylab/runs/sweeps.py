@@ -13,7 +13,7 @@ from flylab.base.config import flat_fields, override_flat
 from flylab.base.constraints import Checked, bases, check
 from flylab.runs import store
 from flylab.runs.assembly import Place
-from flylab.runs.grid import Axis, Design, axis, parse_filter
+from flylab.runs.grid import Axis, Grid, axis, parse_filter
 from flylab.runs.runner import SWEEPS, Naming
 from flylab.study.protocol import NSeeds
 from flylab.study.registry import get_study
@@ -33,8 +33,8 @@ class Sweep(Checked):
             data.
         preset: the protocol to start from.
         fixed: values of other fields.
-        n_seeds: repetitions of each point; by default the preset's.
-        filter: condition for points to keep, e.g. `"width * learning_rate < 1"`.
+        n_seeds: repetitions of each condition; by default the preset's.
+        filter: expression that is true for the conditions to keep, e.g. `"width * learning_rate < 1"`.
         samples: number of random samples, if axes are drawn.
         sample_seed: seed of the samples.
         metrics: variables to keep; by default all that are not over test examples.
@@ -63,17 +63,17 @@ class Sweep(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        base, design = self.base, self.design  # these refuse what is unknown
+        base, grid = self.base, self.grid  # these refuse what is unknown
         known = flat_fields(base)
-        for name, values, _ in design.grid:
+        for name, values, _ in grid.fixed_axes:
             for value in values:
                 check(name, value, known[name][1])
-                if len(design.axes) == 1:  # beside other axes a value may fit that does not fit alone
+                if len(grid.axes) == 1:  # beside other axes a value may fit that does not fit alone
                     override_flat(base, {name: value})
 
     @property
     def base(self) -> Any:
-        """The protocol that all points start from."""
+        """The protocol that all conditions start from."""
         study = get_study(self.study)
         seeds = {} if self.n_seeds is None else {"n_seeds": self.n_seeds}
         if "n_seeds" in (*self.axes, *self.fixed):
@@ -83,8 +83,8 @@ class Sweep(Checked):
         return override_flat(protocol_of(study, self.preset), {**self.fixed, **seeds})
 
     @property
-    def design(self) -> Design:
-        """The points of the sweep."""
+    def grid(self) -> Grid:
+        """The conditions of the sweep."""
         known = flat_fields(self.base)
         axes: list[Axis] = []
         for name, spec in self.axes.items():
@@ -93,18 +93,18 @@ class Sweep(Checked):
             axes.append(axis(name, spec, whole=int in bases(known[name][1])))
         if not axes:
             raise ValueError("a sweep needs axes, e.g. [axes] learning_rate = [0.001, 0.01]")
-        drawn = any(one.draw for one in axes)
+        drawn = any(axis.draw for axis in axes)
         if drawn != bool(self.samples):
             raise ValueError("axes that are drawn need samples = 100, say" if drawn else "samples: no axis is drawn")
-        keep = parse_filter(self.filter, [*self.axes]) if self.filter else lambda point: True
-        design = Design(tuple(axes), self.samples, self.sample_seed, keep)
-        if design.size * self.base.n_seeds > 10**8:
-            raise ValueError(f"the sweep has {design.size * self.base.n_seeds} members; the most are {10**8}")
-        return design
+        is_kept = parse_filter(self.filter, [*self.axes]) if self.filter else lambda condition: True
+        grid = Grid(tuple(axes), self.samples, self.sample_seed, is_kept)
+        if grid.size * self.base.n_seeds > 10**8:
+            raise ValueError(f"the sweep has {grid.size * self.base.n_seeds} members; the most are {10**8}")
+        return grid
 
     @property
     def n_members(self) -> int:
-        """Number of members: one per point, condition and seed."""
+        """Number of members: one per condition of the sweep, condition of the study and seed."""
         return sum(len(group.names) for group in member_groups(self))
 
     def folder(self, out: str | Path = "runs") -> Path:
@@ -133,7 +133,7 @@ def from_toml(path: Path) -> Sweep:
 
 
 class MemberGroup(NamedTuple):
-    """The members of one point, one condition and some seeds, which one call of the study's `run` trains."""
+    """The members of one condition and some seeds, which one call of the study's `run` trains."""
 
     place: Place
     protocol: Any
@@ -153,12 +153,12 @@ def member_groups(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[Memb
         sweep: the sweep.
         part: (k, n): yield only the k-th of n parts, every n-th member.
     """
-    study, base, design = get_study(sweep.study), sweep.base, sweep.design
+    study, base, grid = get_study(sweep.study), sweep.base, sweep.grid
     naming = Naming(study, {"metrics": sorted(sweep.metrics)} if sweep.metrics else {})
     k, n = part
     number = 0
-    for place, point in design.points():
-        protocol = override_flat(base, point)
+    for place, values in grid.conditions():
+        protocol = override_flat(base, values)
         for condition, determined in naming.conditions(protocol):
             if clash := [name for name in place if name in condition and condition[name] != place[name]]:
                 raise ValueError(f"{clash[0]} is a dimension of {sweep.study} already; it cannot be an axis as well")
@@ -177,7 +177,7 @@ def member_path(folder: Path, name: str) -> Path:
 class Summary(NamedTuple):
     """The work that a sweep has left, and its size."""
 
-    n_points: int
+    n_conditions: int
     n_members: int
     n_finished: int
     n_steps: int  # left to train
@@ -191,17 +191,17 @@ def summary(sweep: Sweep, out: Path) -> Summary:
     """Return the work that a sweep has left, without training."""
     runtime.initialise()  # before anything else starts JAX
     study, have = get_study(sweep.study), store.listing(sweep.folder(out) / "members")
-    points, n_members, n_finished, n_steps = 0, 0, 0, 0
+    n_conditions, n_members, n_finished, n_steps = 0, 0, 0, 0
     last, flops, most = None, 0, 0
     for group in member_groups(sweep):
-        points += group.protocol is not last
+        n_conditions += group.protocol is not last
         last = group.protocol
         left = sum(name not in have for name in group.names)
         n_members, n_finished = n_members + len(group.names), n_finished + len(group.names) - left
         n_steps += left * study.n_steps(group.protocol, group.condition)
         if study.resources is not None:
-            one, size = study.resources(group.protocol, group.condition)
-            flops, most = flops + left * one, max(most, size)
+            member_flops, size = study.resources(group.protocol, group.condition)
+            flops, most = flops + left * member_flops, max(most, size)
     preset = study.presets[sweep.preset]
     usual = sum(study.n_steps(preset, condition) for condition in study.conditions(preset)) * preset.n_seeds
     minutes = study.minutes[sweep.preset] * n_steps / usual if usual and sweep.preset in study.minutes else None
@@ -209,4 +209,4 @@ def summary(sweep: Sweep, out: Path) -> Summary:
     n_bytes = None if member is None else member.stat().st_size * n_members
     known = study.resources is not None
     memory = most * len(runtime.devices()) if known else None
-    return Summary(points, n_members, n_finished, n_steps, minutes, flops if known else None, n_bytes, memory)
+    return Summary(n_conditions, n_members, n_finished, n_steps, minutes, flops if known else None, n_bytes, memory)

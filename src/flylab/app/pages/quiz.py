@@ -67,7 +67,7 @@ def _(drawing, get_sitting, mo, quiz):
     mo.vstack(
         [
             mo.md(f"**{_i + 1} of {len(_sitting.items)}**"),
-            mo.Html(drawing.one(quiz.test_set(_sitting.arrangement).x[_sitting.items[_i]])),
+            mo.Html(drawing.example(quiz.test_set(_sitting.arrangement).x[_sitting.items[_i]])),
         ]
     )
     return
