@@ -57,11 +57,30 @@ def test_registering_again_is_allowed_for_the_same_constructor_only():
         ),
         (lambda: get_model("ticket", 41), "must be 40 and 10, the ticket's sizes"),
         (lambda: register_model("bare")(lambda n_outputs=10: None), "must take 'length'"),
+        (lambda: register_model("mlp")(zeros), "the model 'mlp' is already registered"),
+        (lambda: get_model("mlp", widht=3), "did you mean 'width'?"),
+        (lambda: get_model("mlp", width=0), "width=0 must be an integer ≥ 1"),
+        (lambda: get_model("mlp", width=[1]), "width=[1] must be an integer ≥ 1"),
+        (lambda: get_model("mlp", 0), "length=0 must be an integer ≥ 1"),
     ],
 )
 def test_refuses(call, message):
     with pytest.raises(ValueError, match=f"(?i){re.escape(message)}"):
         call()
+
+
+def test_a_broken_package_is_left_out_with_a_warning(monkeypatch):
+    class Entry:
+        value = "bad_nets"
+
+        @staticmethod
+        def load():
+            raise ModuleNotFoundError("No module named 'bad_nets'")
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry()])
+    registry._load.cache_clear()
+    with pytest.warns(UserWarning, match="the models of bad_nets are left out"):
+        assert list_models()[:4] == registry.PUBLISHED
 
 
 def test_another_package_registers_its_own(monkeypatch):

@@ -19,9 +19,8 @@ from flylab.data import MNIST1D
 from flylab.results.claims import Claim
 from flylab.runs.assembly import assemble
 from flylab.runs.runner import execute, plan
-from flylab.study import registry
 from flylab.study.protocol import BaseProtocol
-from flylab.study.registry import get_study, list_studies
+from flylab.study.registry import get_study
 from flylab.study.study import Study, Table, protocol_of
 
 
@@ -146,24 +145,6 @@ def test_refuses(tmp_path):
         protocol_of(STUDY, "quick", n_seeds=0)
     with pytest.raises(ValueError, match="there is no study 'x'; there are activation, architectures"):
         get_study("x")
-
-
-def test_registered_by_another_package(monkeypatch):
-    class Entry:
-        name = "counting"
-
-        def load(self):
-            return sys.modules[__name__]
-
-    monkeypatch.setattr(
-        registry, "entry_points", lambda group, name="counting": [Entry()] if name == "counting" else []
-    )
-    list_studies.cache_clear()
-    try:
-        assert "counting" in list_studies()
-        assert get_study("counting").question == "Does it count?"
-    finally:
-        list_studies.cache_clear()
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ from flylab.base import files, netcdf
 from flylab.base.constraints import check
 from flylab.data import MNIST1D, Dataset, published
 from flylab.data.arrangements import shuffled
+from flylab.models import model_title
+from flylab.models.registry import PUBLISHED
 
 ARTIFACT = Path(__file__).parents[1] / "artifacts" / "predictions.nc"
 PAPER = 95.8  # accuracy in percent of one of the authors
@@ -25,7 +27,6 @@ Length = Literal[10, 25, 50, 100]
 ARRANGEMENTS, LENGTHS = get_args(Arrangement), get_args(Length)
 Item = Annotated[int, msgspec.Meta(ge=0, lt=MNIST1D().n_test)]
 Digit = Annotated[int, msgspec.Meta(ge=0, le=9)]
-MODELS = {"logistic": "logistic regression", "mlp": "MLP", "cnn": "CNN", "gru": "GRU"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def accuracy(n_right: int, n: int, level: float = 0.95) -> tuple[float, float, f
 
 def save_predictions(results: xr.Dataset, path: Path = ARTIFACT) -> None:
     """Save the networks' predictions from results of `architectures`, as the artifact that the quiz compares with."""
-    condition = {"dataset": "mnist1d", "source": "published", "model": list(MODELS)}
+    condition = {"dataset": "mnist1d", "source": "published", "model": list(PUBLISHED)}
     prediction = results.prediction.sel(condition).isel(example=slice(1000)).drop_vars(["dataset", "source"])
     prediction = prediction.transpose("model", "arrangement", "seed", "example").astype("uint8")
     netcdf.save(path, prediction.to_dataset(name="prediction").assign_attrs(protocol=results.attrs["protocol"]))
@@ -116,9 +117,9 @@ def predictions() -> xr.DataArray:
 def networks_on(arrangement: str, items: Sequence[int]) -> dict[str, tuple[float, float]]:
     """Return each network's accuracy in percent, mean over seeds: (on these examples, on the whole test set)."""
     y, accuracies = test_set(arrangement).y, {}
-    for model, title in MODELS.items():
+    for model in PUBLISHED:
         right = predictions().sel(model=model, arrangement=arrangement).values == y
-        accuracies[title] = (100 * float(right[:, list(items)].mean()), 100 * float(right.mean()))
+        accuracies[model_title(model)] = (100 * float(right[:, list(items)].mean()), 100 * float(right.mean()))
     return accuracies
 
 

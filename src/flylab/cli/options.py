@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Annotated, Any, get_args, get_type_hints
 
 import docstring_parser
-from cyclopts import Group, Parameter, convert
+from cyclopts import CoercionError, Group, Parameter, convert
 
 Runs = Annotated[Path, Parameter(help="Folder of all runs, of a study, or of one run.")]
 Out = Annotated[Path, Parameter(help="Folder of all runs.")]
@@ -24,9 +24,15 @@ def exactly(kind: Any, tokens: Any) -> Any:
     return convert(kind, tokens, lambda leaf, word: int(word) if leaf is int else convert(leaf, [word]))
 
 
-def exactly_or_none(kind: Any, tokens: Any) -> Any:
-    """Convert words like `exactly`; the word None stands for itself."""
-    return None if [token.value.lower() for token in tokens] == ["none"] else exactly(kind, tokens)
+def as_field(kind: Any, tokens: Any) -> Any:
+    """Convert words like `exactly`; words that do not fit stay text, which the configuration refuses in its own words."""
+    words = [token.value for token in tokens]
+    if NoneType in get_args(kind) and [word.lower() for word in words] == ["none"]:
+        return None
+    try:
+        return exactly(kind, tokens)
+    except (CoercionError, ValueError):
+        return words[0] if len(words) == 1 else tuple(words)
 
 
 def with_options(command: Callable[..., Any], presets: Mapping[str, Any]) -> Callable[..., Any]:
@@ -45,7 +51,7 @@ def with_options(command: Callable[..., Any], presets: Mapping[str, Any]) -> Cal
         words = [_words(value[name]) for value in values]
         shown = words[0] if len(set(words)) == 1 else ", ".join(map("{} ({})".format, words, presets))
         details = Parameter(
-            help=help_, group=group, converter=exactly_or_none if NoneType in get_args(kind) else exactly,
+            help=help_, group=group, converter=as_field,
             negative=None if kind is bool else (), show_default=(lambda _, shown=shown: shown) if shown else False,
         )  # fmt: skip
         option = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=values[0][name])

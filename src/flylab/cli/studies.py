@@ -16,7 +16,12 @@ def list_(*, json: Json = False) -> None:
     from flylab.study.registry import get_study, list_studies
 
     studies = []
-    for study in map(get_study, list_studies()):
+    for name in list_studies():
+        try:
+            study = get_study(name)
+        except ValueError as error:  # a broken package does not hide the others
+            print(f"flylab: {error}", file=sys.stderr)
+            continue
         costs = {preset: cost(study, preset) for preset in study.presets}
         studies.append({"study": study.name.replace("_", "-"), "question": study.question, "presets": costs})
     if json:

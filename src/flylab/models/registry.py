@@ -8,10 +8,12 @@ import difflib
 import functools
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
+from flylab.base.constraints import PositiveInt, check
 from flylab.models.model import Model
 
 PUBLISHED = ("logistic", "mlp", "cnn", "gru")  # the networks of Greydanus & Kobak (2024), at their published sizes
@@ -46,8 +48,12 @@ def register_model(name: str, title: str | None = None) -> Callable[[Constructor
     (3,)
     >>> _ = _REGISTRY.pop("zeros")
     """
+    if not isinstance(name, str):
+        raise ValueError("register_model takes a name: @register_model('my_model')")
 
     def register(build: Constructor) -> Constructor:
+        if not build.__module__.startswith("flylab."):
+            _load_families()  # their names are taken
         known = _REGISTRY.get(name)
         if known is not None and inspect.unwrap(known.build) is not inspect.unwrap(build):
             raise ValueError(f"the model {name!r} is already registered; choose another name")
@@ -70,17 +76,35 @@ def get_model(name: str, length: int = 40, n_outputs: int = 10, **size: object) 
         **size: further sizes of this network, such as `width=200`.
 
     Raises:
-        ValueError: for an unknown name or size.
+        ValueError: for an unknown name or size, or a size that is not allowed.
 
     >>> from flylab.models import n_params
     >>> n_params(get_model("mlp")), n_params(get_model("mlp", width=200))
     (15210, 50410)
     """
-    build = _entry(name).build
-    known = inspect.signature(build).parameters
+    build, known = _entry(name).build, model_sizes(name)
     if unknown := [key for key in size if key not in known]:
-        raise ValueError(f"the model {name!r} has no size {unknown[0]!r}; it has {', '.join(known)}")
-    return _built(build, length=length, n_outputs=n_outputs, **size)
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {close[0]!r}? It" if close else "it"
+        raise ValueError(f"the model {name!r} has no size {unknown[0]!r}; {hint} has {', '.join(known)}")
+    kinds = get_type_hints(inspect.unwrap(build)) | dict.fromkeys(("length", "n_outputs", "width"), PositiveInt)
+    size |= {"length": length, "n_outputs": n_outputs}
+    model = _built(build, **{key: check(key, value, kinds.get(key, Any)) for key, value in size.items()})
+    if not isinstance(model, Model):
+        raise ValueError(f"the constructor of the model {name!r} returns {type(model).__name__}, not a flylab.Model")
+    return model
+
+
+def model_sizes(name: str) -> tuple[str, ...]:
+    """Return the sizes that a registered network has, `length` and `n_outputs` among them.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    >>> model_sizes("lstm")
+    ('length', 'n_outputs', 'width')
+    """
+    return tuple(inspect.signature(_entry(name).build).parameters)
 
 
 def list_models() -> tuple[str, ...]:
@@ -109,7 +133,7 @@ def _entry(name: str) -> _Entry:
     if name not in _REGISTRY:
         _load()
     if name not in _REGISTRY:
-        close = difflib.get_close_matches(name, _REGISTRY, n=1)
+        close = difflib.get_close_matches(str(name), _REGISTRY, n=1)
         hint = f"did you mean {close[0]!r}? There" if close else "there"
         raise ValueError(f"there is no model {name!r}; {hint} are {', '.join(list_models())}")
     return _REGISTRY[name]
@@ -118,10 +142,17 @@ def _entry(name: str) -> _Entry:
 @functools.cache
 def _load() -> None:
     """Import the modules that register networks."""
+    _load_families()
+    for entry in entry_points(group="flylab.models"):
+        try:
+            entry.load()
+        except Exception as error:  # another package's: it must not stop those who do not need it
+            warnings.warn(f"the models of {entry.value} are left out ({type(error).__name__}: {error})", stacklevel=3)
+
+
+def _load_families() -> None:
     for family in _FAMILIES:
         importlib.import_module(f"flylab.models.{family}")
-    for entry in entry_points(group="flylab.models"):
-        entry.load()
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from flylab.base.config import from_json
 from flylab.data import MNIST1D
 from flylab.models import Model
 from flylab.models.masks import Mask, masked, pack, unpack
-from flylab.models.registry import get_model, register_model
+from flylab.models.registry import get_model, model_sizes, register_model
 
 TICKET = Path(__file__).parents[1] / "artifacts" / "ticket.nc"
 
@@ -42,8 +42,8 @@ def ticket_mlp(length: int = 40, n_outputs: int = 10) -> Model:
 
 
 def model_of(name: str, width: int, length: int, n_outputs: int) -> Model:
-    """Build the dense network that a ticket prunes; `logistic` has no width."""
-    size = {} if name == "logistic" else {"width": width}
+    """Build the dense network that a ticket prunes; networks without a width ignore it."""
+    size = {"width": width} if "width" in model_sizes(name) else {}
     return get_model(name, length, n_outputs, **size)
 
 

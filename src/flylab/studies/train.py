@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, published
-from flylab.models import Model, get_model, list_models
+from flylab.models import Model, get_model, list_models, model_sizes
 from flylab.models.flops import training_cost
 from flylab.results.plots import COLOURS, band, style
 from flylab.results.statistics import plus_minus
@@ -55,7 +55,7 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
 
 
 def _network(protocol: Protocol) -> Model:
-    size = {} if protocol.width is None or protocol.model == "logistic" else {"width": protocol.width}
+    size = {} if protocol.width is None or "width" not in model_sizes(protocol.model) else {"width": protocol.width}
     return get_model(protocol.model, protocol.data.final_seq_length, protocol.data.outputs, **size)
 
 

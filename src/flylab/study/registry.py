@@ -9,7 +9,7 @@ import functools
 import importlib
 import pkgutil
 from dataclasses import replace
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from flylab.study.study import Study
@@ -21,14 +21,14 @@ _PACKAGE = "flylab.studies"
 def list_studies() -> tuple[str, ...]:
     """Return the names of all studies, flylab's own first."""
     names = [module.name for module in pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__)]
-    return (*names, *(entry.name for entry in entry_points(group=_PACKAGE) if entry.name not in names))
+    return tuple(dict.fromkeys((*names, *_entries())))
 
 
 def get_study(name: str) -> Study:
     """Return the study of a name; hyphens may stand for underscores.
 
     Raises:
-        ValueError: if there is no such study; the message suggests similar names.
+        ValueError: if there is no such study (the message suggests similar names), or its package is broken.
     """
     name = name.replace("-", "_")
     if name not in list_studies():
@@ -36,10 +36,20 @@ def get_study(name: str) -> Study:
         hint = f"did you mean {_hyphenated(close[0])!r}? There are" if close else "there are"
         known = ", ".join(map(_hyphenated, list_studies()))
         raise ValueError(f"there is no study {_hyphenated(name)!r}; {hint} {known}")
-    entries = entry_points(group=_PACKAGE, name=name)
-    module = next(iter(entries)).load() if entries else importlib.import_module(f"{_PACKAGE}.{name}")
+    if (entry := _entries().get(name)) is None:
+        module = importlib.import_module(f"{_PACKAGE}.{name}")
+    else:
+        try:
+            module = entry.load()
+        except Exception as error:  # another package's
+            raise ValueError(f"the study {_hyphenated(name)!r} of {entry.value} cannot be imported: {error}") from error
     study: Any = getattr(module, "STUDY", module)
     return replace(study, name=name)
+
+
+def _entries() -> dict[str, EntryPoint]:
+    """Return the studies that other packages register, by name with underscores."""
+    return {entry.name.replace("-", "_"): entry for entry in entry_points(group=_PACKAGE)}
 
 
 def _hyphenated(name: str) -> str:
