@@ -103,7 +103,7 @@ def peak(device: Any, n: int = 1024) -> float:
 
 
 def parities() -> list[Finding]:
-    """Train a small population on each device, compare its losses with NumPy's in double precision, save the verdicts."""
+    """Train a small population on each device, compare its losses with NumPy's, and save the verdicts."""
     expected, findings, verdicts = reference(), [], {}
     for device in dict.fromkeys([*runtime.devices(), *jax.devices("cpu")]):
         error = worst(trained(device), expected)

@@ -19,7 +19,7 @@ def evaluate(
     """Run `flylab evaluate`; return exit code 2 if the model is flagged.
 
     Args:
-        model: Where it is: FILE.py:NAME or package.module:NAME.
+        model: Place of the model: FILE.py:NAME or package.module:NAME.
         preset: Protocol to start from.
         name: Name to show; by default the model's own.
     """
