@@ -17,7 +17,7 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 def test_devices_compute_what_numpy_does():
-    assert all(one.is_good for one in doctor.parities())
+    assert all(finding.is_good for finding in doctor.parities())
     assert runtime.parity() == "passed"
     assert doctor.worst(doctor.trained(runtime.devices()[-1]), doctor.reference()) < 1e-5  # well within what is allowed
 
@@ -49,9 +49,9 @@ def test_what_was_not_tested_is_not_said_to_pass(content):
 
 def test_json(capsys):
     assert main(["doctor", "--json"]) in (0, 1)  # the machine may be short of something
-    found = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
-    assert {"flylab", "jax", "cores", "devices", "matmul peak", "compiled programs"} <= set(found)
-    assert any(name.startswith("parity of") for name in found)
+    names = {finding["what"] for finding in json.loads(capsys.readouterr().out)}
+    assert {"flylab", "jax", "cores", "devices", "matmul peak", "compiled programs"} <= names
+    assert any(name.startswith("parity of") for name in names)
 
 
 def test_a_run_without_provenance_has_no_warning(tmp_path):

@@ -117,10 +117,10 @@ def test_data_plot(tmp_path, capsys):
 
 
 def test_claims_and_report_of_one_run(out, capsys):
-    """A run's folder, or a study's, is as good as the folder of all runs."""
+    """A run's folder, its results.nc, or a study's folder, is as good as the folder of all runs."""
     (folder,) = (out / "architectures").iterdir()
     (folder / "report.html").unlink()
-    for path in (folder, folder.parent, out):
+    for path in (folder, folder / "results.nc", folder.parent, out):
         assert main(["claims", str(path)]) == 0
         said = capsys.readouterr().out
         assert "spatial-gap: " in said
@@ -168,6 +168,12 @@ def test_help(words, says, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     assert main(words) == 0
     assert says in capsys.readouterr().out
+
+
+def test_help_of_a_study_does_not_repeat_that_of_run(capsys):
+    for words in (["run", "train", "--help"], ["run", "train", "quick", "--help"]):
+        assert main(words) == 0
+        assert "flylab list" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

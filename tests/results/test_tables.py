@@ -55,6 +55,7 @@ def test_verdicts_say_the_same_in_html_and_text():
         assert "≥ 0 points" in shown
         assert "supported" in shown
     assert "a &lt; b" in html
+    assert [line.split(" | ")[1].strip() for line in text.splitlines()[1:]] == ["statement", "a < b", "a < b"]
     assert "needs &lt;paper&gt;" in html
 
 

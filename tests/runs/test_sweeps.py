@@ -311,6 +311,12 @@ def test_bad_files_are_refused_in_one_line(tmp_path, capsys, text, said):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_missing_file_is_named(tmp_path, capsys):
+    path = tmp_path / "nope.toml"
+    assert main(["sweep", str(path)]) == 2
+    assert capsys.readouterr().err == f"flylab: there is no file {path}; give a TOML file that declares a sweep\n"
+
+
 @pytest.mark.parametrize("part", ["0/4", "5/4", "1", "a/b", "1/4/2"])
 def test_bad_parts_are_refused(toml, tmp_path, part):
     assert main(["sweep", str(toml), "--out", str(tmp_path), "--part", part]) == 2

@@ -97,7 +97,7 @@ def flat_fields(config: Any) -> dict[str, tuple[str, Any]]:
 
 
 def override_flat(config: T, changes: dict[str, Any]) -> T:
-    """`override`, also of the fields of configs in it.
+    """Override fields of a config and of the configs nested in it, all by their plain names.
 
     Raises:
         ValueError: for an unknown field, or an invalid value.

@@ -1,4 +1,7 @@
-"""Is this machine fit, and do its devices compute rightly? Compilers for accelerators have been silently wrong."""
+"""`flylab doctor`: examine the machine, and test its devices against NumPy.
+
+Compilers for accelerators have been silently wrong, so a device is tested by training on it.
+"""
 
 import importlib.metadata
 import json as json_
@@ -25,13 +28,13 @@ from flylab.training.step import Plan
 from flylab.training.train import train
 
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "xarray", "h5netcdf", "scikit-learn")
-N_SEEDS, N_STEPS, BATCH, RATE, WIDTH = 4, 40, 50, 0.1, 20  # of the self-test's population
-TOLERANCE = 1e-3  # of a loss, relative; right devices agree to about 1e-6, low-precision products to 1e-2
+N_SEEDS, N_STEPS, BATCH, RATE, WIDTH = 4, 40, 50, 0.1, 20  # the parity test's population
+TOLERANCE = 1e-3  # relative error of a loss; correct devices agree to about 1e-6, low-precision products to 1e-2
 LOW_DISK, LOW_MEMORY = 1e9, 2e9  # bytes
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     value: str
@@ -39,24 +42,26 @@ class Finding(NamedTuple):
 
 
 def examine() -> list[Finding]:
-    """Look at all; what the parity test found is kept for the provenance of later runs."""
+    """Run all checks, and save the result of the parity test for the provenance of later runs."""
     devices = runtime.devices()
-    found = [Finding("flylab", flylab.__version__), Finding("python", platform.python_version())]
-    found += [Finding(name, importlib.metadata.version(name)) for name in PACKAGES]
+    findings = [Finding("flylab", flylab.__version__), Finding("python", platform.python_version())]
+    findings += [Finding(name, importlib.metadata.version(name)) for name in PACKAGES]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found.append(Finding("cores", f"{cores} of {os.cpu_count()}"))
+    findings.append(Finding("cores", f"{cores} of {os.cpu_count()}"))
     if (memory := _free_memory()) is not None:
-        found.append(Finding("free memory", f"{memory / 1e9:.1f} GB", memory > LOW_MEMORY))
-    found.append(
+        findings.append(Finding("free memory", f"{memory / 1e9:.1f} GB", memory > LOW_MEMORY))
+    findings.append(
         Finding("devices", ", ".join(map(str, devices)), devices[0].platform != "cpu" or len(devices) == cores)
     )
-    found.append(Finding("matmul peak", f"{peak(devices[0]) / 1e9:.0f} GFLOP/s on one device (float32, 1024 × 1024)"))
-    found += [_folder(runtime.CACHE, "compiled programs"), _folder(files.user_cache("data"), "data sets")]
-    return found + parities()
+    findings.append(
+        Finding("matmul peak", f"{peak(devices[0]) / 1e9:.0f} GFLOP/s on one device (float32, 1024 × 1024)")
+    )
+    findings += [_folder(runtime.CACHE, "compiled programs"), _folder(files.user_cache("data"), "data sets")]
+    return findings + parities()
 
 
 def doctor(*, json: Json = False) -> int:
-    """Run `flylab doctor`; exit code 1 if anything is bad."""
+    """Run `flylab doctor`; return exit code 1 if a check fails."""
     findings = examine()
     if json:
         console().print_json(data=[finding._asdict() for finding in findings])
@@ -75,7 +80,7 @@ def _free_memory() -> int | None:
 
 
 def _folder(path: Path, what: str) -> Finding:
-    """Whether a cache folder can be written to, its size and the room that is left."""
+    """Check that a cache folder is writable, and return its size and the free space on its disk."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         files.writable(path)
@@ -84,12 +89,12 @@ def _folder(path: Path, what: str) -> Finding:
         free = shutil.disk_usage(path).free
     except OSError as error:
         return Finding(what, f"{path}: {error.strerror or error}", is_good=False)
-    mended = f", {broken} broken entries deleted" if broken else ""
-    return Finding(what, f"{path}: {sum(sizes) / 1e6:.0f} MB, {free / 1e9:.0f} GB free{mended}", free > LOW_DISK)
+    deleted = f", {broken} broken entries deleted" if broken else ""
+    return Finding(what, f"{path}: {sum(sizes) / 1e6:.0f} MB, {free / 1e9:.0f} GB free{deleted}", free > LOW_DISK)
 
 
 def peak(device: Any, n: int = 1024) -> float:
-    """Floating-point operations per second of a square product, the median of five rounds."""
+    """Return the floating-point operations per second of an n × n matrix product, the median of five runs."""
     x = jax.device_put(np.ones((n, n), np.float32), device)
     product = jax.jit(lambda a: a @ a)
     product(x).block_until_ready()
@@ -98,30 +103,30 @@ def peak(device: Any, n: int = 1024) -> float:
 
 
 def parities() -> list[Finding]:
-    """Train a small population on each device and compare with NumPy in double precision; keep what was found."""
-    expected, found, words = reference(), [], {}
+    """Train a small population on each device, compare its losses with NumPy's, and save the verdicts."""
+    expected, findings, verdicts = reference(), [], {}
     for device in dict.fromkeys([*runtime.devices(), *jax.devices("cpu")]):
-        off = worst(trained(device), expected)
-        is_good = off <= TOLERANCE
-        value = f"losses of {N_SEEDS} networks over {N_STEPS} steps within {off:.1e} (allowed {TOLERANCE:g})"
-        found.append(Finding(f"parity of {device}", value, is_good))
+        error = worst(trained(device), expected)
+        is_good = error <= TOLERANCE
+        value = f"losses of {N_SEEDS} networks over {N_STEPS} steps within {error:.1e} (allowed {TOLERANCE:g})"
+        findings.append(Finding(f"parity of {device}", value, is_good))
         kind = runtime.kind_of(device)
-        words[kind] = "passed" if is_good and words.get(kind) != "failed" else "failed"
+        verdicts[kind] = "passed" if is_good and verdicts.get(kind) != "failed" else "failed"
     try:
-        files.write_atomic(runtime.PARITY, json_.dumps(words, indent=2))
+        files.write_atomic(runtime.PARITY, json_.dumps(verdicts, indent=2))
     except OSError as error:
-        found.append(Finding("parity", f"cannot be kept: {error}", is_good=False))
-    return found
+        findings.append(Finding("parity", f"cannot be saved: {error}", is_good=False))
+    return findings
 
 
 def worst(losses: np.ndarray, expected: np.ndarray) -> float:
-    """The largest relative difference; infinite where a loss is no number."""
-    off = np.abs(losses - expected) / np.abs(expected)
-    return float(off.max()) if np.isfinite(off).all() else float("inf")
+    """Return the largest relative error; infinity if a loss is not finite."""
+    errors = np.abs(losses - expected) / np.abs(expected)
+    return float(errors.max()) if np.isfinite(errors).all() else float("inf")
 
 
 def trained(device: Any) -> np.ndarray:
-    """The losses of each step `(seed, step)`, by flylab on a device in single precision."""
+    """Train by flylab on a device in single precision, and return the losses `(seed, step)`."""
     objective, splits = supervised(dense.shallow(width=WIDTH)), _splits()
     plan = Plan(N_STEPS, BATCH, N_STEPS, optimizer="sgd")
 
@@ -130,14 +135,15 @@ def trained(device: Any) -> np.ndarray:
         return run.history["loss"]
 
     with jax.default_device(device):
-        return np.stack([np.asarray(jax.jit(losses)(jax.device_put(one, device))) for one in _starts()])
+        return np.stack([np.asarray(jax.jit(losses)(jax.device_put(params, device))) for params in _starts()])
 
 
 def reference() -> np.ndarray:
-    """The same by NumPy in double precision, written independently."""
+    """Train by NumPy in double precision, in independent code, and return the losses `(seed, step)`."""
     x, y = (np.asarray(part) for part in _splits().train)
     x = x.astype(np.float64)
-    return np.stack([_descended(jax.tree.map(lambda leaf: leaf.astype(np.float64), one), x, y) for one in _starts()])
+    starts = [jax.tree.map(lambda leaf: leaf.astype(np.float64), params) for params in _starts()]
+    return np.stack([_descended(params, x, y) for params in starts])
 
 
 def _descended(params: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -160,7 +166,7 @@ def _descended(params: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _starts() -> list[Any]:
-    """The networks' first parameters, made on the CPU."""
+    """Return the networks' initial parameters, drawn on the CPU."""
     with jax.default_device(jax.devices("cpu")[0]):
         init = jax.jit(dense.shallow(width=WIDTH).init)
         return [jax.tree.map(np.asarray, init(jax.random.key(jnp.uint32(seed)))) for seed in range(N_SEEDS)]

@@ -1,4 +1,4 @@
-"""Commands around the user's own models: `flylab evaluate | leaderboard`."""
+"""Commands for the user's own models: `flylab evaluate | leaderboard`."""
 
 import sys
 from typing import Any, Literal
@@ -16,22 +16,22 @@ def evaluate(
     model: str, preset: Literal["smoke", "quick", "paper"] = "quick", /, *,
     name: str | None = None, out: Out = RUNS, force: Force = False, **changes: Any,
 ) -> int:  # fmt: skip
-    """Run `flylab evaluate`; exit code 2 where the score says nothing.
+    """Run `flylab evaluate`; return exit code 2 if the model is flagged.
 
     Args:
-        model: Where it is: FILE.py:NAME or package.module:NAME.
+        model: Place of the model: FILE.py:NAME or package.module:NAME.
         preset: Protocol to start from.
         name: Name to show; by default the model's own.
     """
     protocol = override_flat(protocol_of(preset), changes)
-    found = run(model, name, preset, protocol, out, force=force, watcher=Bar)
+    evaluation = run(model, name, preset, protocol, out, force=force, watcher=Bar)
     terminal = console()
-    print_table(terminal, continuum.table_of(found.rows, f"Spatial priors: {found.row.title} among others"))
-    print_table(terminal, continuum.details(found.row))
-    print(f"figure and numbers are in {found.folder}")
-    for flag in found.flags:
-        print(f"flylab: {found.row.title} is flagged: {FLAGS[flag]}", file=sys.stderr)
-    return 2 if found.flags else 0
+    print_table(terminal, continuum.table_of(evaluation.rows, f"Spatial priors: {evaluation.row.title} among others"))
+    print_table(terminal, continuum.details(evaluation.row))
+    print(f"figure and numbers are in {evaluation.folder}")
+    for flag in evaluation.flags:
+        print(f"flylab: {evaluation.row.title} is flagged: {FLAGS[flag]}", file=sys.stderr)
+    return 2 if evaluation.flags else 0
 
 
 with_options(evaluate, {preset: protocol_of(preset) for preset in ("smoke", "quick", "paper")})

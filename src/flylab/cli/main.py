@@ -23,6 +23,10 @@ from flylab.cli.terminal import one_line
 
 STUDIES, SWEEPS, MODELS, MORE = map(Group.create_ordered, ("Studies", "Sweeps", "Your own model", "More"))
 UNBOXED = PanelSpec(box=Box("    \n" * 8), border_style="bold", padding=(0, 0, 0, 3))
+RUN = """Run a study: train, test its claims, write a report.
+
+flylab list prints the question of every study, flylab run STUDY PRESET --help the options of a preset.
+"""
 EVALUATE = """Train your model as flylab trains its own; compare them.
 
 The model may be a flylab.Model or a pair (init, apply), a torch.nn.Module or Equinox class, a scikit-learn classifier,
@@ -53,7 +57,7 @@ def _add(group: Group, command: Any, name: str | None = None, **options: Any) ->
 
 
 _add(STUDIES, studies.list_)
-_add(STUDIES, "flylab.cli.run:run", "run", help="Run a study: train, test its claims, write a report.")
+_add(STUDIES, "flylab.cli.run:run", "run", help=RUN)
 _add(STUDIES, studies.claims, usage="Usage: flylab claims [PATH] [OPTIONS]")
 _add(STUDIES, studies.report, usage="Usage: flylab report [PATH]")
 _add(SWEEPS, sweeps.sweep)
@@ -126,7 +130,11 @@ def serve(*, out: Out = RUNS, port: int = 8000, no_browser: Switch = False) -> N
 
 
 def help_(*command: str) -> None:
-    """Explain a command, e.g. flylab help run."""
+    """Explain a command, e.g. flylab help run.
+
+    Args:
+        command: Command to explain, e.g. run, or run train; by default flylab itself.
+    """
     app([*command, "--help"])
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import docstring_parser
 from cyclopts import CoercionError, Group, Parameter, convert
 
-Runs = Annotated[Path, Parameter(help="Folder of all runs, of a study, or of one run.")]
+Runs = Annotated[Path, Parameter(help="Folder of all runs, of a study, or of one run, or the results.nc in it.")]
 Out = Annotated[Path, Parameter(help="Folder of all runs.")]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 Force = Annotated[Switch, Parameter(help="Train everything again.")]

@@ -14,7 +14,6 @@ from flylab.study.study import Study
 run = App(
     name="run",
     usage="Usage: flylab run STUDY [PRESET] [OPTIONS]",
-    help_epilogue="flylab list shows their questions, flylab run STUDY PRESET --help the options of one.",
     group_commands=Group("Studies"),
 )
 for _name in dict.fromkeys(written for name in list_studies() for written in (name.replace("_", "-"), name)):

@@ -1,4 +1,4 @@
-"""Commands around studies and their runs: `flylab list | claims | report`."""
+"""Commands for studies and their runs: `flylab list | claims | report`."""
 
 import sys
 from pathlib import Path
@@ -31,7 +31,7 @@ def list_(*, json: Json = False) -> None:
 
 
 def cost(study: "Study", preset: str) -> dict[str, Any]:
-    """Return the seeds and members of a preset, and its minutes on two cores or None where they are not known."""
+    """Return the seeds and members of a preset, and its minutes on two cores, None if unknown."""
     protocol = study.presets[preset]
     n_members = len(study.conditions(protocol)) * protocol.n_seeds
     return {"n_seeds": protocol.n_seeds, "n_members": n_members, "minutes": study.minutes.get(preset)}
@@ -41,14 +41,14 @@ def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
     """Print the verdict on every claim."""
     from flylab.reporting import claims_json, load, runs_in, verdicts
 
-    found = {folder: verdicts(load(folder)) for folder in runs_in(path)}
+    verdicts_by_run = {folder: verdicts(load(folder)) for folder in runs_in(path)}
     if json:
-        print(claims_json([verdict for of_run in found.values() for verdict in of_run]), end="")
+        print(claims_json([verdict for run in verdicts_by_run.values() for verdict in run]), end="")
         return
     terminal = console()
-    for folder, of_run in found.items():
+    for folder, run_verdicts in verdicts_by_run.items():
         terminal.print(str(folder), style="bold", markup=False)
-        print_verdicts(terminal, of_run)
+        print_verdicts(terminal, run_verdicts)
         print_warning(folder)
 
 
@@ -62,7 +62,7 @@ def report(path: Runs = RUNS, /) -> None:
 
 
 def print_warning(folder: Path) -> None:
-    """Print what speaks against the verdicts of a run, if anything does."""
+    """Print the warning about a run's verdicts, if there is one."""
     from flylab.reporting import warning_of
 
     if warning := warning_of(folder):

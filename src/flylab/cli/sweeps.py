@@ -1,4 +1,4 @@
-"""Commands around sweeps: `flylab sweep | merge | slurm | plot`."""
+"""Commands for sweeps: `flylab sweep | merge | slurm | plot`."""
 
 import contextlib
 import re

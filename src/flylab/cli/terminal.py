@@ -1,4 +1,4 @@
-"""What the terminal shows: a progress bar, tables, verdicts."""
+"""Output on the terminal: a progress bar, tables, verdicts."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _STYLES = {"supported": "green", "refuted": "red", "undecided": "yellow", "not t
 
 
 def one_line(text: str) -> str:
-    r"""Return text of any origin as one line, with control characters escaped.
+    r"""Return text as one line, with control characters escaped.
 
     >>> one_line("a \n\n b\x1b[31m")
     'a b\\x1b[31m'
@@ -25,7 +25,7 @@ def one_line(text: str) -> str:
 
 
 def console() -> Console:
-    """Return the terminal; where there is none, and COLUMNS is not set, 160 columns for whole rows."""
+    """Return the terminal, or a console of 160 columns if output is redirected and COLUMNS is not set."""
     console = Console()
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)
 
@@ -50,28 +50,28 @@ class Bar:
             self.bar.stop()
 
     def begin(self, n_members: int, n_steps: int) -> None:
-        """Show the bar, unless there is nothing to do."""
+        """Show the bar, unless there are no members to train."""
         if n_members:
             self.begun, self.n_members = True, n_members
             self.task = self.bar.add_task("", total=max(n_steps, 1), members=f"0/{n_members} members")
             self.bar.start()
 
     def condition(self, condition: Any) -> None:
-        """Say what is trained."""
+        """Show the condition that is being trained."""
         self.bar.update(self.task, description=_cell(" ".join(str(value) for value in condition.values())))
 
     def steps(self, n_steps: int) -> None:
-        """Move on."""
+        """Advance the bar by a number of steps."""
         self.bar.advance(self.task, n_steps)
 
     def saved(self, n_members: int) -> None:
-        """Count members."""
+        """Add to the count of finished members."""
         self.n_saved += n_members
         self.bar.update(self.task, members=f"{self.n_saved}/{self.n_members} members")
 
 
 def _cell(text: Any) -> str:
-    """Text as it is: what comes from a file is no markup."""
+    """Return a value as one line of text, without markup that a file may have brought in."""
     return escape(one_line(str(text)))
 
 

@@ -32,7 +32,7 @@ class MNIST1D(Checked):
         seed: seed of all random draws.
         templates: the pattern of each class; by default the ten digits.
         permutation: order of the positions, applied last (see `arrangements`); by default they keep theirs.
-        classes: labels to keep, e.g. `(0, 1)`; by default all. Examples of these classes only are generated.
+        classes: labels to keep, e.g. 0 and 1; by default all. Examples of these classes only are generated.
         label_noise: fraction of the training labels that are redrawn uniformly from all labels.
         label_noise_repeats: whether a redraw may repeat the true label (then fewer labels are wrong).
         random_labels: number of labels from which every label, in all sets, is drawn; by default labels are true.

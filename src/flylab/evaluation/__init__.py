@@ -1,4 +1,4 @@
-"""What users bring: their models, compared with flylab's, and the leaderboard."""
+"""Evaluation of users' models among flylab's own, and the leaderboard."""
 
 from flylab.evaluation.evaluation import Evaluation, evaluate
 

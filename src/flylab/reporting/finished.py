@@ -18,8 +18,7 @@ def load(path: str | Path) -> xr.Dataset:
     Raises:
         ValueError: if they cannot be read or do not match their checksum; says how to mend it.
     """
-    path = Path(path)
-    folder = path.parent if path.name == "results.nc" else path
+    folder = _folder(Path(path))
     try:
         return open_checked(folder / "results.nc")
     except (FileNotFoundError, CorruptedError) as error:
@@ -28,14 +27,19 @@ def load(path: str | Path) -> xr.Dataset:
         ) from error
 
 
-def runs_in(folder: Path) -> list[Path]:
-    """Return the folders of finished runs: the folder itself, or those in a study's folder or in one of all runs.
+def _folder(path: Path) -> Path:
+    return path.parent if path.name == "results.nc" else path
 
-    Sweeps are left out, since they have no claims.
+
+def runs_in(path: Path) -> list[Path]:
+    """Return the folders of finished runs in a folder of one run, of a study or of all runs.
+
+    A path to a run's `results.nc` stands for the run's folder. Sweeps are left out, since they have no claims.
 
     Raises:
         ValueError: if there are none.
     """
+    folder = _folder(path)
     for pattern in ("results.nc", "*/results.nc", "*/*/results.nc"):
         paths = sorted(path.parent for path in folder.glob(pattern))
         if runs := [path for path in paths if path.absolute().parent.name != SWEEPS]:

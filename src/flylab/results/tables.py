@@ -94,10 +94,10 @@ def html_verdicts(verdicts: Sequence[Verdict]) -> str:
 
 def text_verdicts(verdicts: Sequence[Verdict]) -> str:
     """Return verdicts as lines of text."""
-    columns = ("claim", "published", "region", "effect (95 % interval)", "verdict", "study-wide")
+    columns = ("claim", "statement", "published", "region", "effect (95 % interval)", "verdict", "study-wide")
     rows = [
-        (verdict.id, verdict.published, verdict.region_and_unit, verdict.measured, verdict.verdict or "–",
-         verdict.verdict_adjusted or "–")
+        (verdict.id, verdict.statement, verdict.published, verdict.region_and_unit, verdict.measured,
+         verdict.verdict or "–", verdict.verdict_adjusted or "–")
         for verdict in verdicts
     ]  # fmt: skip
     return text_table(Table("Claims", columns, rows))

@@ -120,6 +120,8 @@ def from_toml(path: Path) -> Sweep:
     """
     try:
         declared = tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}; give a TOML file that declares a sweep") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from None
     if unknown := [name for name in declared if name not in DECLARED]:
