@@ -251,7 +251,7 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         ),
         (["run", "architectures", "quick", "paper"], "unexpected word 'paper'"),
         (["run", "architectures", "--n-sead", "3"], "--n-sead. Did you mean --n-seeds?"),
-        (["run", "train", "--model", "mpl"], 'Did you mean "mlp"?'),
+        (["run", "train", "--model", "mpl"], "model=\'mpl\' must be one of logistic, mlp, cnn"),
         (["run", "train", "--n-steps", "2.5"], "n-steps"),
         (["run", "train", "--n-steps"], "--n-steps needs a value"),
         (["plot", "runs"], "--x needs a value"),

@@ -1,11 +1,12 @@
 """Options of the commands: those that several share, and one for every field of a configuration."""
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from cyclopts import CoercionError, Group, Parameter, convert
@@ -25,14 +26,24 @@ def exactly(kind: Any, tokens: Any) -> Any:
 
 
 def as_field(kind: Any, tokens: Any) -> Any:
-    """Convert words like `exactly`; words that do not fit stay text, which the configuration refuses in its own words."""
-    words = [token.value for token in tokens]
-    if NoneType in get_args(kind) and [word.lower() for word in words] == ["none"]:
-        return None
+    """Convert words like `exactly`; leave words that do not fit as they are, for the configuration to refuse."""
     try:
         return exactly(kind, tokens)
     except (CoercionError, ValueError):
-        return words[0] if len(words) == 1 else tuple(words)
+        words = tuple(_number_or_word(token.value) for token in tokens)
+        return words if get_origin(kind) is tuple else words[0]
+
+
+def as_field_or_none(kind: Any, tokens: Any) -> Any:
+    """Convert words like `as_field`; the word None stands for itself."""
+    return None if [token.value.lower() for token in tokens] == ["none"] else as_field(kind, tokens)
+
+
+def _number_or_word(word: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(word)
+    return word
 
 
 def with_options(command: Callable[..., Any], presets: Mapping[str, Any]) -> Callable[..., Any]:
@@ -51,7 +62,7 @@ def with_options(command: Callable[..., Any], presets: Mapping[str, Any]) -> Cal
         words = [_words(value[name]) for value in values]
         shown = words[0] if len(set(words)) == 1 else ", ".join(map("{} ({})".format, words, presets))
         details = Parameter(
-            help=help_, group=group, converter=as_field,
+            help=help_, group=group, converter=as_field_or_none if NoneType in get_args(kind) else as_field,
             negative=None if kind is bool else (), show_default=(lambda _, shown=shown: shown) if shown else False,
         )  # fmt: skip
         option = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=values[0][name])
