@@ -41,9 +41,6 @@ UNSEEN = 100_000  # the first seed of data and initial weights that metalearning
 _published = functools.lru_cache(maxsize=32)(published)
 
 
-# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
     """The published protocol, with a data set and initial weights for each seed."""
@@ -217,9 +214,6 @@ def _noisy(name: str, init: Callable, width: int, n_units: int, noise: float) ->
     return Objective(lambda key, hparams: init(key), loss, predict, prepare=prepare if name == "learned" else unchanged)
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _fixed_rate(results: xr.Dataset) -> float:
     """Return the learning rate that the function was learned at, the only one it is tested at."""
     tested = results.test_accuracy.sel(activation="learned").notnull().any(("seed", "step"))
@@ -264,9 +258,6 @@ def weights(results: xr.Dataset, seed: int = 0) -> dict[str, np.ndarray]:
     return {name: learned[f"weight_{name}"].values for name in ("w", "b", "v", "c")}
 
 
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _beats(name: str, source: str, own_rate: bool = False) -> Claim:
     at = f"with {activations.title(name)} at its own best learning rate, " if own_rate else ""
     return Claim(
@@ -304,9 +295,6 @@ CLAIMS = (
     Claim("shape", "the learned function has two extrema on [−5, 5]", "paper", "2", "extrema", n_extrema,
           within=(2, 2), needs="needs the preset paper"),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def table(results: xr.Dataset) -> Table:

@@ -209,9 +209,6 @@ def _references(protocol: Protocol, build: Callable, data: Callable, seeds: Sequ
     return xr.Dataset(variables, {"seed": list(seeds), "step": [protocol.n_steps]})
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def curves(
     results: xr.Dataset,
     quantity: str,
@@ -268,9 +265,6 @@ def gap(results: xr.Dataset, better: str, worse: str, dataset: str = "mnist1d") 
 def compared(results: xr.Dataset) -> list[str]:
     """Return the names of the data sets that networks were trained on."""
     return [name for name in NAMES if not np.isnan(last(results, "cnn", dataset=name)).all()]
-
-
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _accuracy(id_: str, source: str, published_value: str, within: tuple[float, float]) -> Claim:
@@ -334,9 +328,6 @@ CLAIMS = (
           "–", "points", lambda r: last(r, "cnn", source="fresh") - last(r, "mlp", source="fresh"), above=20,
           needs="needs the preset paper"),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def table(results: xr.Dataset) -> Table:

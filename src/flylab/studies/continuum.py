@@ -49,9 +49,6 @@ N_SHIFTED = 2000  # test examples with a data parameter doubled
 LEAST_WIDTH = 5.0  # points between the costs at both ends; with fewer there is no scale
 
 
-# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
     """The protocol of `architectures`: published data, Adam, batches in fixed order."""
@@ -184,9 +181,6 @@ def doubled(data: MNIST1D) -> dict[str, Dataset]:
     return {name: Dataset(*map(np.asarray, generate(data_params))) for name, data_params in settings.items()}
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def last(results: xr.Dataset, model: str, arrangement: str = "plain", n_train: int | None = None) -> xr.DataArray:
     """Return test accuracy at the last step, over `seed`; NaN where the results have no such network."""
     n_train = int(results.n_train.max()) if n_train is None else n_train
@@ -278,9 +272,6 @@ def _first_number(values: xr.DataArray) -> float | None:
     return float(numbers[0]) if numbers.size else None
 
 
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _claim(id_: str, statement: str, source: str, unit: str, effect: Callable, *models: str, **region: Any) -> Claim:
     return Claim(id_, statement, source, "–", unit, effect, requires={"model": (*ENDS, *models)}, **region)
 
@@ -309,9 +300,6 @@ CLAIMS = (
     _claim("sharing", "sharing weights over positions is worth more than 5 points: CNN − locally connected", "here",
            "points", lambda r: last(r, "cnn") - last(r, "local"), "local", above=5),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def table(results: xr.Dataset) -> Table:
@@ -421,8 +409,6 @@ def _draw_sizes(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str], sizes:
     ax.set(xlabel="training examples", ylabel="test accuracy (%)", title="Sample efficiency")
     ax.legend(fontsize=8, loc="lower right")
 
-
-# ── the stored reference rows ────────────────────────────────────────────────────────────────────────────────────────
 
 REFERENCE = Path(__file__).parents[1] / "artifacts" / "continuum.nc"
 

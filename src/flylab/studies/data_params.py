@@ -57,9 +57,6 @@ TRACED = tuple(name for name in DATA_PARAMS if name != "final_seq_length")
 UNTESTED = ("final_seq_length", "n_train")  # the network's inputs have one length; n_train does not change test data
 
 
-# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
     """The protocol of `architectures`, with new training data for each seed, from the generator in JAX.
@@ -181,9 +178,6 @@ def _accuracies(network: Model, data: MNIST1D) -> Callable:
     return jax.jit(accuracies)
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def curve(results: xr.Dataset, data_param: str, model: str, variable: str = "test_accuracy") -> xr.DataArray:
     """Return test accuracy over `seed` and `setting`; `robust_accuracy` is that of networks of the usual setting."""
     accuracy = results[variable].reindex(model=[model]).sel(data_param=data_param).squeeze("model", drop=True)
@@ -201,9 +195,6 @@ def slope(values: xr.DataArray, unit: float = 1.0, logarithmic: bool = False) ->
         return xr.full_like(values.seed, np.nan, float)
     x = np.log2(values.setting.values) if logarithmic else values.setting.values / unit
     return values.seed.copy(data=np.polyfit(x, values.values.T, 1)[0])
-
-
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _noise_claim(kind: str, model: str) -> Claim:
@@ -231,9 +222,6 @@ CLAIMS = (
             "points per doubling", lambda r, model=model: _resolution(r, model), above=0,
             requires={"data_param": "final_seq_length", "model": model}) for model in ("mlp", "cnn")),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def table(results: xr.Dataset) -> Table:

@@ -46,9 +46,6 @@ CHANNELS = (*range(2, 30, 2), *range(30, 101, 5))
 _published = functools.lru_cache(maxsize=16)(published)
 
 
-# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _mlp(width: int, n_outputs: int, length: int) -> Model:
     return dense.mlp(length, n_outputs, width, residual=False)
 
@@ -200,9 +197,6 @@ def run(
     return xr.Dataset(results).assign(n_params=("seed", np.full(len(seeds), n_params(network), np.float32)))
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def networks(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:
     """Return a treatment's results over `seed, width, step`; by default at the training-set size with most widths."""
     results = results.sel(treatment=treatment)
@@ -292,9 +286,6 @@ def level(results: xr.Dataset, treatment: str, measure: str, outputs_count: bool
     return np.log2(places / expected).mean(("n_train", "n_outputs"), skipna=False)
 
 
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _claim(id_: str, statement: str, published_value: str, treatment: str, effect: Callable, unit: str = "points",
            source: str = "nb", **region: Any) -> Claim:  # fmt: skip
     return Claim(id_, statement, source, published_value, unit, lambda r: effect(r, treatment),
@@ -354,9 +345,6 @@ CLAIMS = (
     *_threshold_claims("nll"),
     *_threshold_claims("mse"),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _present(results: xr.Dataset, treatments: Sequence[str]) -> list[str]:

@@ -34,9 +34,6 @@ RATES = tuple(round(float(rate), 4) for rate in np.geomspace(0.05, 3, 60))
 RATE_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3)
 
 
-# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
     """The published protocol: a tanh MLP 40-50-10, gradient descent without momentum, batches in fixed order."""
@@ -121,9 +118,6 @@ def _meta_plan(protocol: Protocol) -> MetaPlan:
 _splits = functools.lru_cache(maxsize=4)(published)
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def final(results: xr.Dataset, start: float | None = None) -> xr.DataArray:
     """Return the metalearned rate over `seed` from one start; by default, the mean of both published starts."""
     rates = results.rate.sel(treatment="metalearned").isel(outer_step=-1)
@@ -153,9 +147,6 @@ def best_rate(results: xr.Dataset) -> xr.DataArray:
     return losses.seed.copy(data=best)
 
 
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _share_near(results: xr.Dataset) -> xr.DataArray:
     """Return the percentage of starts that end within 0.1 of the published starts' mean, over `seed`."""
     distance = np.abs(results.rate.sel(treatment="metalearned").isel(outer_step=-1) - final(results))
@@ -171,9 +162,6 @@ CLAIMS = (
     Claim("converges-everywhere", "from each of ten starts between 0.05 and 3 it ends within 0.1 of there", "here",
           "–", "% of starts", _share_near, within=(100, 100)),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def table(results: xr.Dataset) -> Table:

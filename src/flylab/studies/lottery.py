@@ -117,9 +117,6 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
     return [{"model": protocol.model}]
 
 
-# ── the search ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @functools.cache
 def objective_of(model: Model) -> Objective:
     """Return the objective of supervised learning under a mask, which is one of the hyper-parameters."""
@@ -259,9 +256,6 @@ def _from_dataset(data: xr.Dataset, like: Search) -> Search:
     return Search(int(data.attrs["round"]), unpack(data["next_mask"].values, like.rewound), rewound, scores, results)
 
 
-# ── the analysis ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def analyses(protocol: Protocol) -> list[tuple[str, str]]:
     """Return the pairs of treatment and arrangement to train: all treatments on plain data, two of them on others."""
     return [
@@ -330,9 +324,6 @@ def _analysis_results(plan: Plan, analysed: list[tuple[str, str]], trained: list
     return xr.Dataset({name: (dims, values) for name, values in variables.items()}, coords)
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def protocol_in(results: xr.Dataset) -> Protocol:
     """Return the protocol of the results."""
     return from_json(Protocol, results.attrs["protocol"])
@@ -389,9 +380,6 @@ def _analysed(results: xr.Dataset) -> float:
     return 100 * protocol.sparsities[protocol.analysed_round]
 
 
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 PAPER = "needs the preset paper"
 CLAIMS = (
     Claim("beats-dense-search", "in the search, the ticket at 92 % beats the dense network by at least 3 points", "nb",
@@ -424,9 +412,6 @@ CLAIMS = (
     *(Claim(f"adjacency-{n}", f"runs of {n} adjacent survivors in the first layer are more frequent than by chance",
             "paper", "yes", "× chance", lambda r, n=n: locality(r, n), above=1) for n in RUN_LENGTHS),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def table(results: xr.Dataset) -> Table:
@@ -515,9 +500,6 @@ def _draw_masks(axes, results: xr.Dataset) -> None:
     bars.set(title="Locality", xticks=range(len(RUN_LENGTHS)), xticklabels=RUN_LENGTHS, xlabel="adjacent survivors",
              xlim=(-0.5, len(RUN_LENGTHS) - 0.5))  # fmt: skip
     curves.set(title="… over the search")
-
-
-# ── the ticket as a file ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def save_ticket(results: xr.Dataset, provenance: Mapping[str, Any], path: Path, *, seed: int = 0) -> None:

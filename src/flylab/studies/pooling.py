@@ -37,9 +37,6 @@ Pooling = Literal["none", "stride", "max", "average", "l2"]  # `convolutional.PO
 COLOUR = dict(zip(TITLES, ("0.25", *COLOURS), strict=False))
 
 
-# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
     """The notebook's protocol: Adam, batches in fixed order; new data for each seed (generator seed 1000 + 2·seed)."""
@@ -115,9 +112,6 @@ def _plan(protocol: Protocol) -> Plan:
 _splits = functools.lru_cache(maxsize=32)(published)
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def accuracy(results: xr.Dataset, pooling: str, source: str = "published") -> xr.DataArray:
     """Return the final test accuracy over `seed` and `n_train`; NaN where the results have no such networks."""
     last = results.test_accuracy.isel(step=-1, drop=True).reindex(pooling=[pooling], source=[source])
@@ -135,9 +129,6 @@ def slope(results: xr.Dataset, better: str, worse: str) -> xr.DataArray:
     if difference.sizes["n_train"] < 2:
         return xr.full_like(difference.seed, np.nan, float)
     return difference.seed.copy(data=np.polyfit(np.log10(difference.n_train.values), difference.values.T, 1)[0])
-
-
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _claim(
@@ -172,9 +163,6 @@ CLAIMS = (
     *(_claim(f"endless-equal-{name}", name, f"with endless data {TITLES[name]} pooling differs from none by less than "
              "1 point", "here", "–", within=(-1, 1)) for name in TRUE_POOLINGS),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _sizes(results: xr.Dataset) -> list[tuple[str, int]]:

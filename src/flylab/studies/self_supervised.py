@@ -51,9 +51,6 @@ HeadName = Literal["default", "none", "deep"]
 HEADS: dict[str, tuple[int, ...]] = {"default": (125,), "none": (), "deep": (125, 125, 125)}
 
 
-# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
     """The notebook's protocol: Adam, batches of 100 reshuffled in each epoch, 200 epochs.
@@ -202,9 +199,6 @@ def _maps(protocol: Protocol, network: Model, seeds: Sequence[int], params, key)
     return xr.Dataset(variables, {"seed": list(seeds), "representation": list(REPRESENTATIONS)})
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def curve(
     results: xr.Dataset, head: str, on: str = "train", objective: str = "simclr", by: str = "linear_accuracy"
 ) -> xr.DataArray:
@@ -238,9 +232,6 @@ def peaks_at(results: xr.Dataset, head: str, layer: int) -> xr.DataArray:
     return 100.0 * (best_layer(results, head) == layer)
 
 
-# ── claims ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _claim(id_: str, statement: str, source: str, value: str, unit: str, effect: Callable, *, head: str = "default",
            on: str = "train", objective: Any = "simclr", **region) -> Claim:  # fmt: skip
     requires = {"head": head, "on": on, "objective": objective}
@@ -266,9 +257,6 @@ CLAIMS = (
            "points", lambda r: at_layer(r, BEFORE_HEAD, "default", "train", "vicreg")
            - at_layer(r, BEFORE_HEAD, "default"), objective=("simclr", "vicreg"), within=(-5, 5)),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _networks(results: xr.Dataset) -> list[tuple[str, str, str]]:

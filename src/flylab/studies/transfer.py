@@ -32,9 +32,6 @@ from flylab.training.step import Plan
 NAMES = ("learned", *activations.ALL)
 
 
-# ── protocol ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Protocol(BaseProtocol):
     """A CNN of three strided 3×3 convolutions; Adam at its usual rate, batches reshuffled in each epoch.
@@ -109,9 +106,6 @@ def _flattened(config: Images) -> tuple[tuple[int, int, int], Splits]:
     return shape, splits._replace(train=train, valid=valid, test=test)
 
 
-# ── reading the results ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def final(results: xr.Dataset, variable: str) -> xr.DataArray:
     """Return a variable over `activation` and `seed`, after the last epoch if it has epochs."""
     values = results[variable]
@@ -131,9 +125,6 @@ CLAIMS = (
     Claim("transfer-final", "by final test loss it has a middle rank, 3 to 7 of nine", "blog", "yes", "rank",
           lambda r: ranks(r, "test_loss").sel(activation="learned"), within=(3, 7)),
 )  # fmt: skip
-
-
-# ── table and figure ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def table(results: xr.Dataset) -> Table:
