@@ -7,7 +7,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Literal, SupportsIndex
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -146,7 +146,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError
-    return operator.index(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else value
+    return operator.index(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
 
 
 def _words(kind: Any, value: Any) -> str:
