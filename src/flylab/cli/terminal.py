@@ -106,7 +106,7 @@ def print_verdicts(console: Console, verdicts: "Sequence[Verdict]") -> None:
     for verdict in verdicts:
         numbers = [
             f"effect {verdict.measured}, region {verdict.region_and_unit}, published {verdict.published}",
-            f"study-wide {verdict.verdict_adjusted}" if verdict.verdict_adjusted else "",
+            f"study-wide {verdict.verdict_adjusted}" if verdict.n_seeds and verdict.verdict_adjusted else "",
             *(verdict.notes if verdict.verdict else ()),
         ]
         word = f"[{_STYLES[verdict.verdict or 'not tested']}]{verdict.verdict or '–'}[/]"
