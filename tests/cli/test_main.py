@@ -18,7 +18,9 @@ import flylab
 from flylab.base.config import to_json
 from flylab.cli.main import main
 from flylab.cli.options import with_options
+from flylab.cli.terminal import console, print_table
 from flylab.reporting import page, repeat_command
+from flylab.results.tables import Table
 from flylab.study import get_study, protocol_of
 
 TINY = ["smoke", "--n-steps", "20", "--n-train", "100"]
@@ -134,6 +136,14 @@ def test_claims_fit_the_terminal(columns, out, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
     assert main(["claims", str(out)]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines()[1:])) <= columns
+
+
+def test_narrow_tables_lose_no_letter(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table(console(), Table("Names", ("model", *"abcdefgh"), [("attention-without-positions", *["1234567"] * 8)]))
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert said.count("7") == 8
 
 
 def test_list(capsys):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Column
 from rich.table import Table as RichTable
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _cell(text: Any) -> str:
 
 def print_table(console: Console, table: "Table") -> None:
     """Print a study's table."""
-    headings = map(_cell, table.columns)
+    headings = (Column(_cell(name), overflow="fold") for name in table.columns)  # narrow columns lose no letter
     grid = RichTable(*headings, title=_cell(table.title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for row in table.rows:
         grid.add_row(*map(_cell, row))
