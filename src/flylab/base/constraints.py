@@ -2,7 +2,6 @@
 
 import functools
 import math
-import operator
 import os
 import types
 import typing
@@ -146,7 +145,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError
-    return operator.index(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
+    index = getattr(value, "__index__", None)
+    return index() if index and not isinstance(value, bool) else value
 
 
 def _words(kind: Any, value: Any) -> str:
