@@ -6,8 +6,9 @@ from typing import Any
 import xarray as xr
 
 from flylab.reporting import load, run_and_publish, verdicts
-from flylab.runs import sweeping
-from flylab.runs.sweeps import Sweep
+from flylab.runs import runner
+from flylab.runs.plan import plan_of_study
+from flylab.runs.sweeps import Sweep, plan_of_sweep
 from flylab.study import get_study, protocol_of
 
 __all__ = ["load", "run", "verdicts"]
@@ -37,7 +38,7 @@ def run(
     if isinstance(study, Sweep):
         if force or changes or preset not in ("quick", study.preset):
             raise ValueError("a sweep has a preset and fields of its own: give only the sweep and out")
-        return sweeping.run(study, Path(out)).results
+        return runner.run(plan_of_sweep(study), Path(out)).results
     definition = get_study(study)
     protocol = protocol_of(definition, preset, **changes)
-    return run_and_publish(definition, preset, protocol, Path(out), force=force).results
+    return run_and_publish(plan_of_study(definition, preset, protocol), Path(out), force=force).results

@@ -61,7 +61,6 @@ _add(STUDIES, "flylab.cli.run:run", "run", help=RUN)
 _add(STUDIES, studies.claims, usage="Usage: flylab claims [PATH] [OPTIONS]")
 _add(STUDIES, studies.report, usage="Usage: flylab report [PATH]")
 _add(SWEEPS, sweeps.sweep)
-_add(SWEEPS, sweeps.merge)
 _add(SWEEPS, sweeps.slurm)
 _add(SWEEPS, sweeps.plot)
 _add(MODELS, "flylab.cli.evaluation:evaluate", "evaluate", help=EVALUATE,
@@ -144,6 +143,7 @@ def version() -> None:
 
 
 _add(MORE, serve, "app")
+_add(MORE, "flylab.cli.store:store", "store", help="List, verify, prune and export what is stored.")
 _add(MORE, "flylab.cli.doctor:doctor", "doctor", help="Examine this machine and test its devices.")
 _add(MORE, help_, usage="Usage: flylab help [COMMAND]")
 _add(MORE, version)

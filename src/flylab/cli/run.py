@@ -6,8 +6,9 @@ from cyclopts import App, Group
 
 from flylab.base.config import override_flat
 from flylab.cli.options import OPTIONS, RUNS, Force, Out, with_options
+from flylab.cli.running import DryRun, Part, Scheduler, Workers, carry_out, trained
 from flylab.cli.studies import cost, print_warning
-from flylab.cli.terminal import Bar, console, cost_text, print_table, print_verdicts
+from flylab.cli.terminal import console, cost_text, print_table, print_verdicts
 from flylab.study.registry import get_study, list_studies
 from flylab.study.study import Study
 
@@ -37,17 +38,21 @@ def __getattr__(name: str) -> App:
 
 
 def _command(study: Study, preset: str) -> Any:
-    def command(*, out: Out = RUNS, force: Force = False, **changes: Any) -> None:
-        from flylab.reporting import run_and_publish, verdicts
+    def command(
+        *, out: Out = RUNS, force: Force = False, dry_run: DryRun = False, part: Part = None,
+        workers: Workers = None, scheduler: Scheduler = None, **changes: Any,
+    ) -> None:  # fmt: skip
+        from flylab.reporting import verdicts
+        from flylab.runs.plan import plan_of_study
 
-        protocol = override_flat(study.presets[preset], changes)
-        with Bar() as watcher:
-            done = run_and_publish(study, preset, protocol, out, force=force, watcher=watcher)
+        plan = plan_of_study(study, preset, override_flat(study.presets[preset], changes))
+        options = {"dry_run": dry_run, "part": part, "workers": workers, "scheduler": scheduler}
+        if (done := carry_out(plan, out, force=force, **options)) is None:
+            return
         terminal = console()
         print_table(terminal, study.table(done.results))
         print_verdicts(terminal, verdicts(done.results))
         print_warning(done.folder)
-        trained = f"trained {done.n_trained} members" if done.n_trained else "found finished, nothing to train"
-        print(f"{trained}; figure, claims and report are in {done.folder}")
+        print(f"{trained(done)}; figure, claims and report are in {done.folder}")
 
     return with_options(command, {preset: study.presets[preset]})

@@ -70,6 +70,11 @@ class Bar:
         self.n_saved += n_members
         self.bar.update(self.task, members=f"{self.n_saved}/{self.n_members} members")
 
+    def elsewhere(self, n_members: int) -> None:
+        """Show how many members another process is training."""
+        if n_members:
+            self.bar.update(self.task, description=f"waiting for {n_members} members of another process")
+
 
 def _cell(text: Any) -> str:
     """Return a value as one line of text, without markup that a file may have brought in."""

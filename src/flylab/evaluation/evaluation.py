@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,9 @@ from flylab.evaluation.load import UserModel, load, user_code, user_model
 from flylab.reporting import image
 from flylab.results.statistics import Interval
 from flylab.runs.provenance import origin
+from flylab.runs.plan import plan_of_study
 from flylab.runs.runner import Watcher, execute
+from flylab.runs.runner import run as run_plan
 from flylab.studies import continuum
 from flylab.studies.continuum import Protocol, Row
 from flylab.study.registry import get_study
@@ -131,8 +134,9 @@ def run(
     with watcher() as bar:
         references = execute(study, preset, protocol, out, force=force, watcher=bar).results
     with watcher() as bar:
-        retrain = force or learnable.digest is None
-        finished = execute(_study(study, learnable), preset, protocol, out / FOLDER, force=retrain, watcher=bar)
+        plan = plan_of_study(_study(study, learnable), preset, protocol)
+        plan = replace(plan, folder=f"{FOLDER}/{plan.folder}", is_reusable=learnable.digest is not None)
+        finished = run_plan(plan, out, force=force, watcher=bar)
     condensed = [continuum.condensed(results) for results in (references, finished.results)]
     condensed = [results.assign_coords(model=results.model.astype(object)) for results in condensed]
     results = xr.concat(condensed, "model", join="outer", combine_attrs="drop")
@@ -145,7 +149,8 @@ def run(
 
 
 def _study(base: Study, model: UserModel) -> Study:
-    """Return the study `continuum` with the user's model as its only one."""
+    """Return the study `continuum` with the user's model as its only one, under a name of its own if it has no digest."""
+    digest = model.digest or uuid.uuid4().hex
 
     def learn(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
         with user_code(f"{model.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
@@ -153,7 +158,7 @@ def _study(base: Study, model: UserModel) -> Study:
 
     return replace(
         base, name=model.name, conditions=lambda protocol: continuum.conditions_of(protocol, model.name), run=learn,
-        input_digest=lambda protocol: lambda condition: model.digest, artifacts={},
+        input_digest=lambda protocol: lambda condition: digest, artifacts={},
     )  # fmt: skip
 
 

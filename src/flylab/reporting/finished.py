@@ -6,7 +6,7 @@ import xarray as xr
 
 from flylab.base.files import read_json
 from flylab.base.netcdf import CorruptedError, open_checked
-from flylab.runs.runner import SWEEPS
+from flylab.runs.sweeps import SWEEPS
 
 
 def load(path: str | Path) -> xr.Dataset:
@@ -23,7 +23,7 @@ def load(path: str | Path) -> xr.Dataset:
         return open_checked(folder / "results.nc")
     except (FileNotFoundError, CorruptedError) as error:
         raise ValueError(
-            f"{error}; run the study again: it reuses the members in {folder / 'members'} that are whole"
+            f"{error}; run the study again: what it has trained is in the store, and is not trained again"
         ) from error
 
 

@@ -40,6 +40,17 @@ def _commit() -> str:
         return "unknown"
 
 
+@functools.cache
+def processor_class() -> str:
+    """Return the class of the processor: between classes, results differ within rounding."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return "unknown"
+    classes = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
+    return next((name for flag, name in classes.items() if flag in flags), "other")
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -13,7 +13,7 @@ from flylab.results.claims import Claim
 from flylab.results.tables import Table
 
 Condition = Mapping[str, Any]  # a value for each static axis
-RESERVED = ("preset", "out", "force")  # options of the command line, which a protocol's fields must not repeat
+RESERVED = ("preset", "out", "force", "dry_run", "part", "workers", "scheduler")  # options of the command line, which a protocol's fields must not repeat
 
 
 @dataclass(frozen=True)
