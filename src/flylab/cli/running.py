@@ -87,7 +87,9 @@ def _print_estimate(plan: "RunPlan", out: Path) -> None:
 
     found = estimate(plan, out)
     unknown = "not known for this study"
-    seconds = unknown if found.seconds is None else f"about {_duration(found.seconds)} on this machine, by a short trial"
+    seconds = (
+        unknown if found.seconds is None else f"about {_duration(found.seconds)} on this machine, by a short trial"
+    )
     flops = unknown if found.flops is None else f"{found.flops:.3g} in training (products only)"
     memory = unknown if found.memory is None else f"{decimal(int(found.memory))} for data and networks"
     print(f"conditions {found.n_conditions}")

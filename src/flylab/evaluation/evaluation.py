@@ -20,8 +20,8 @@ from flylab.data import published
 from flylab.evaluation.load import UserModel, load, user_code, user_model
 from flylab.reporting import image
 from flylab.results.statistics import Interval
-from flylab.runs.provenance import origin
 from flylab.runs.plan import plan_of_study
+from flylab.runs.provenance import origin
 from flylab.runs.runner import Watcher, execute
 from flylab.runs.runner import run as run_plan
 from flylab.studies import continuum
@@ -149,8 +149,8 @@ def run(
 
 
 def _study(base: Study, model: UserModel) -> Study:
-    """Return the study `continuum` with the user's model as its only one, under a name of its own if it has no digest."""
-    digest = model.digest or uuid.uuid4().hex
+    """Return the study `continuum` with the user's model as its only one."""
+    digest = model.digest or uuid.uuid4().hex  # what has no digest is never found in the store
 
     def learn(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
         with user_code(f"{model.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+
 import jinja2
 import xarray as xr
 from markupsafe import Markup
@@ -98,7 +99,8 @@ def _page(study: Study, results: xr.Dataset, judged: Sequence[Verdict], png: byt
     except (OSError, ValueError, TypeError):  # what is not known is not shown
         provenance = {}
     return _template().render(
-        study=study, checksum=results.attrs.get("checksum", ""), preset=results.attrs["preset"], n_seeds=results.sizes["seed"],
+        study=study, checksum=results.attrs.get("checksum", ""), preset=results.attrs["preset"],
+        n_seeds=results.sizes["seed"],
         command=repeat_command(results.attrs), figure=base64.b64encode(png).decode(),
         table=Markup(html_table(study.table(results))), verdicts=Markup(html_verdicts(judged)), legend=LEGEND,
         warning=warning_of(folder), protocol=json.dumps(json.loads(results.attrs["protocol"]), indent=2),

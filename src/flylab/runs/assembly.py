@@ -47,7 +47,9 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
         for name, (inner, values) in content.variables.items():
             dims = (*place, *inner)
             known = arrays.get(name)
-            array = _empty(shape(dims), values.dtype) if known is None else _fitting(known[1], shape(dims), values.dtype)
+            array = (
+                _empty(shape(dims), values.dtype) if known is None else _fitting(known[1], shape(dims), values.dtype)
+            )
             array[(*at, *layouts[key][name])] = values
             arrays[name] = dims, array
     arrays = {name: (dims, _fitting(array, shape(dims), array.dtype)) for name, (dims, array) in arrays.items()}

@@ -79,7 +79,7 @@ def encode(content: Content) -> bytes:
             tensors[f"coord:{name}"] = labels
     for name, (dims, values) in content.variables.items():
         layout["dims"][name] = dims
-        tensors[name] = np.ascontiguousarray(values)
+        tensors[name] = np.asarray(values, order="C")
     return save(tensors, {"flylab": json.dumps(layout, sort_keys=True, separators=(",", ":"))})
 
 
@@ -112,6 +112,6 @@ def verified(name: str, data: bytes, expected: bytes) -> Content:
     Raises:
         DamagedError: if they do not, or the content cannot be read.
     """
-    if not isinstance(data, bytes) or digest(name, data) != expected:
+    if type(name) is not str or type(data) is not bytes or digest(name, data) != expected:
         raise DamagedError("the content does not match its digest")
     return decode(data)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -20,6 +21,7 @@ T = TypeVar("T")
 TIMEOUT = 60.0  # seconds to wait for another process's transaction
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _READ_FAILED = {sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_READ}
+_ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)  # of a damaged file; the second if it is in the message
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
@@ -83,14 +85,15 @@ class Database:
             for is_last in (False, True):
                 try:
                     return act(self._connected())
-                except sqlite3.DatabaseError as error:
+                except _ERRORS as error:
                     code = getattr(error, "sqlite_errorcode", 0)
                     is_damage = code & 0xFF in _DAMAGE or code in _READ_FAILED or "no such" in str(error)
+                    is_damage |= isinstance(error, UnicodeDecodeError)
                     if is_last or not (is_damage or code == _MOVED):
                         raise OSError(f"cannot use {self.path} ({error}); choose another folder with --out") from error
                     self.close()
                     if is_damage:
-                        self._mend()
+                        self.mend()
             raise AssertionError
 
     def _connected(self) -> sqlite3.Connection:
@@ -101,6 +104,7 @@ class Database:
             inode = 0
         if self._connection is None or inode != self._inode or not inode:
             self.close()
+            self._inode = inode
             with _locked(self.path.parent) if self._wal else contextlib.nullcontext():
                 self._connection = self._connect()
             self._inode = self.path.stat().st_ino
@@ -108,6 +112,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
+        connection.text_factory = _text
         try:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
             if found not in (0, self._version):
@@ -121,31 +126,43 @@ class Database:
             raise
         return connection
 
-    def _mend(self) -> None:
+    def mend(self) -> None:
         """Set a damaged database aside, and salvage its whole rows, unless another process has done so already."""
+        self.close()
         with _locked(self.path.parent):
-            with contextlib.suppress(sqlite3.Error):
-                connection = self._connect()
-                found = connection.execute("PRAGMA quick_check(1)").fetchall()
-                connection.close()
-                if found == [("ok",)]:
+            try:
+                if self.path.stat().st_ino != self._inode:
                     return
+            except FileNotFoundError:
+                return
             aside = _free(self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
-            connection, n = self._connect(), 0
-            connection.execute("BEGIN IMMEDIATE")
-            for table, is_whole in self._is_whole.items():
-                for row in _salvaged(aside, table, is_whole):
-                    connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
-                    n += 1
-            connection.execute("COMMIT")
+            connection = self._connect()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the first page is needed in the file
+            n = self._salvage(connection, aside)
+            if not n:
+                copy = _with_first_page_of(self.path, aside)
+                n = self._salvage(connection, copy)
+                for file in copy.parent.glob(f"{copy.name}*"):
+                    file.unlink()
             connection.close()
         warnings.warn(
             f"{self.path} was damaged: it is now {aside.name}; {n} whole rows were salvaged, the rest is trained again",
             stacklevel=5,
         )
+
+    def _salvage(self, connection: sqlite3.Connection, path: Path) -> int:
+        """Copy the whole rows of another database, and return their number."""
+        n = 0
+        connection.execute("BEGIN IMMEDIATE")
+        for table, is_whole in self._is_whole.items():
+            for row in _salvaged(path, table, is_whole):
+                connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
+                n += 1
+        connection.execute("COMMIT")
+        return n
 
 
 def read_other(path: Path, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
@@ -153,12 +170,19 @@ def read_other(path: Path, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
     try:
         with contextlib.closing(_read_only(path)) as connection:
             return connection.execute(sql, values).fetchall()
-    except sqlite3.Error:
+    except _ERRORS:
         return []
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=TIMEOUT)
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=TIMEOUT)
+    connection.text_factory = _text
+    return connection
+
+
+def _text(data: bytes) -> str:
+    """Return text, whatever damage has made of it."""
+    return data.decode(errors="replace")
 
 
 def _salvaged(path: Path, table: str, is_whole: Callable[[tuple], bool]) -> Iterator[tuple]:
@@ -171,8 +195,22 @@ def _salvaged(path: Path, table: str, is_whole: Callable[[tuple], bool]) -> Iter
                     if row[0] not in known and is_whole(row):
                         known.add(row[0])
                         yield row
-        except (sqlite3.Error, UnicodeDecodeError, MemoryError):
+        except _ERRORS:
             continue
+
+
+def _with_first_page_of(fresh: Path, damaged: Path) -> Path:
+    """Return a copy of a database with the first page, which has the header and the schema, of one that is whole."""
+    copy = damaged.with_name(f"{damaged.name}.copy")
+    shutil.copyfile(damaged, copy)
+    page = fresh.read_bytes()
+    size = int.from_bytes(page[16:18], "big")
+    page = bytearray(page[:size])
+    page[18:20] = b"\x01\x01"  # no write-ahead log
+    page[28:32] = (copy.stat().st_size // size).to_bytes(4, "big")
+    with copy.open("r+b") as file:
+        file.write(page)
+    return copy
 
 
 def _free(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """What a run would cost, measured by a short trial of some of its members."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ class Estimate(NamedTuple):
     memory: int | None
 
 
-class _Enough(Exception):
+class _EnoughError(Exception):
     """The trial has lasted long enough."""
 
 
@@ -92,15 +93,13 @@ def _tried(plan: RunPlan, group: MemberGroup) -> tuple[float, float, int]:
         else:
             steps += n_steps
             if time.perf_counter() - first > TRIAL_SECONDS:
-                raise _Enough
+                raise _EnoughError
 
-    try:
+    with contextlib.suppress(_EnoughError):
         plan.study.run(
             some.protocol, some.condition, list(some.seeds), key=jax.random.key(0),
             artifacts=dict(plan.study.artifacts), progress=progress, resume=None,
         )  # fmt: skip
-    except _Enough:
-        pass
     ended = time.perf_counter()
     if first is None or not steps:  # it was over at once: all of it counts
         return 0.0, ended - began, _steps(plan, some)

@@ -5,50 +5,26 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import jax
 import xarray as xr
 
 from flylab.base import files, netcdf, runtime
 from flylab.runs.assembly import assemble
-from flylab.runs.content import Content, decode, encode, from_dataset, split_by_seed
-from flylab.runs.executors import Processes
+from flylab.runs.content import Content, decode
+from flylab.runs.dispatch import Batch, Resume, Trained, Watcher, train_here, train_there
 from flylab.runs.parquet import save_parquet
 from flylab.runs.plan import MemberGroup, RunPlan, plan_of_study, protocol_hash
 from flylab.runs.provenance import origin
 from flylab.runs.store import NewMember, RunRecord, Store
-from flylab.study.registry import get_study
-from flylab.study.study import Condition, Study
+from flylab.study.study import Study
+
+__all__ = ["Resume", "Run", "Watcher", "execute", "run"]
 
 BATCH_SECONDS = 2.0  # members are stored in batches that take about this long, which is what a crash may cost
 POLL = 0.2  # seconds between checks of the members that other processes train
-IN_FLIGHT = 64  # batches that an executor has at a time, as a million at once would be a burden
-RETRIES = 3  # times that workers may die without a finished batch in between
-_KEPT = "finished members are stored: run the same command again"
-
-Batch = list[MemberGroup]
-
-
-class Watcher(Protocol):
-    """An observer of a run's progress, such as the progress bar of the command line."""
-
-    def begin(self, n_members: int, n_steps: int) -> None:
-        """Start: `n_members` members are to be trained, `n_steps` steps in all."""
-
-    def condition(self, condition: Condition) -> None:
-        """Announce the condition whose members are trained next."""
-
-    def steps(self, n_steps: int) -> None:
-        """Add `n_steps` finished steps."""
-
-    def saved(self, n_members: int) -> None:
-        """Add `n_members` members that are trained and saved."""
-
-    def elsewhere(self, n_members: int) -> None:
-        """Say how many of the members that are left another process is training."""
 
 
 class _Nobody:
@@ -72,22 +48,6 @@ class Run(NamedTuple):
     results: xr.Dataset
     n_trained: int
     n_elsewhere: int = 0
-
-
-class Resume:
-    """The states in the store, by seed, from which unfinished training resumes after a crash."""
-
-    def __init__(self, store: Store, names: Mapping[int, str]) -> None:
-        self._store, self._names = store, names
-
-    def load(self, seed: int) -> xr.Dataset | None:
-        """Return the last state of a seed, or None if there is none that can be read."""
-        content = self._store.load_state(self._names[seed])
-        return None if content is None else content.to_dataset()
-
-    def save(self, seed: int, data: xr.Dataset) -> None:
-        """Save the state of a seed in place of its last one."""
-        self._store.save_state(self._names[seed], from_dataset(data))
 
 
 def execute(
@@ -233,74 +193,26 @@ class _Running:
         """Train the groups but for the members that other processes have reserved, and return those."""
         elsewhere: list[MemberGroup] = []
         batches = self._batches(groups, elsewhere)
-        for batch, contents, seconds in self._here(batches) if self.executor is None else self._there(batches):
-            self._save(batch, contents)
-            if seconds < BATCH_SECONDS / 2:
+        for trained in (
+            train_here(self.plan.study, batches, self.store, self.watcher)
+            if self.executor is None
+            else train_there(self.plan.study, batches, self.executor, self.watcher)
+        ):
+            self._save(trained)
+            if trained.seconds < BATCH_SECONDS / 2:
                 self.size *= 2
-            elif seconds > 2 * BATCH_SECONDS:
+            elif trained.seconds > 2 * BATCH_SECONDS:
                 self.size = max(self.size // 2, self.n_devices)
         return elsewhere
 
-    def _here(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[bytes], float]]:
-        for batch in batches:
-            began, contents = time.perf_counter(), []
-            for group in batch:
-                self.watcher.condition(group.place)
-                resume = Resume(self.store, dict(zip(group.seeds, group.names, strict=True)))
-                contents += train_group(self.plan.study, group, self.watcher.steps, resume)
-            yield batch, contents, time.perf_counter() - began
-
-    def _there(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[bytes], float]]:
-        """Train by the executor, some batches at a time, and yield each when it is done."""
-        executor, waiting, n_deaths = self.executor, iter(batches), 0
-        assert executor is not None
-        flying: dict[Future, Batch] = {}
-        again: list[Batch] = []
-        try:
-            while True:
-                for batch in itertools.chain(again, itertools.islice(waiting, max(IN_FLIGHT - len(flying), 0))):
-                    flying[executor.submit(train_by_name, self.plan.study.name, batch)] = batch
-                again = []
-                if not flying:
-                    return
-                for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                    batch = flying.pop(future)
-                    try:
-                        contents, seconds = future.result()
-                    except (BrokenExecutor, CancelledError) as error:
-                        if not isinstance(executor, Processes):
-                            raise ConnectionError(f"the executor is lost ({type(error).__name__}); {_KEPT}") from error
-                        again.append(batch)
-                    except Exception as error:
-                        if type(error).__name__ != "KilledWorker":  # raised by Dask if the batch's workers died
-                            raise
-                        again.append(batch)
-                    else:
-                        n_deaths = 0
-                        yield batch, contents, seconds
-                        for group in batch:
-                            n_steps = self.plan.study.n_steps(group.protocol, group.condition)
-                            self.watcher.steps(n_steps * len(group.seeds))
-                if again:
-                    n_deaths += 1
-                    if n_deaths > RETRIES:
-                        raise ConnectionError(f"workers die training {dict(again[0][0].place)}; {_KEPT}")
-                    if isinstance(executor, Processes):
-                        again += flying.values()
-                        flying.clear()
-                        executor.restart()
-        finally:
-            for future in flying:
-                future.cancel()
-
-    def _save(self, batch: Batch, contents: Sequence[bytes]) -> None:
+    def _save(self, trained: Trained) -> None:
         if self.n_trained == 0 and self.plan.metrics:
-            _refuse_unknown(self.plan.metrics, decode(contents[0]))
-        study, members = self.plan.study, []
-        for group in batch:
+            _refuse_unknown(self.plan.metrics, decode(trained.contents[0]))
+        study, members, contents = self.plan.study, [], iter(trained.contents)
+        for group in trained.batch:
             protocol = protocol_hash(study, group.protocol)
-            members += [(name, study.name, protocol) for name in group.names]
-        self.store.put(NewMember(*member, content) for member, content in zip(members, contents, strict=True))
+            members += [NewMember(name, study.name, protocol, next(contents)) for name in group.names]
+        self.store.put(members)
         self.n_trained += len(members)
         self.watcher.saved(len(members))
 
@@ -317,7 +229,9 @@ class _Running:
                         if name in contents:
                             yield place, _chosen(contents[name], self.plan.metrics)
 
-        while True:
+        for attempt in itertools.count():
+            if attempt > 1:  # what was trained again is not found: the database's index is damaged
+                self.store.mend()
             results = assemble(members(), (place for group in self.plan.groups() for place in group.places()))
             if len(found) == len(set(self.names)):
                 break
@@ -344,25 +258,6 @@ class _Running:
             files.write_atomic(path, record.provenance)
         if self.plan.metrics is not None:
             save_parquet(self.folder / "members.parquet", results)
-
-
-def train_group(
-    study: Study, group: MemberGroup, progress: Callable[[int], None] | None = None, resume: Resume | None = None
-) -> list[bytes]:
-    """Train the members of a group, and return the encoded content of each."""
-    results = study.run(
-        group.protocol, group.condition, list(group.seeds), key=jax.random.key(0), artifacts=dict(study.artifacts),
-        progress=progress, resume=resume,
-    )  # fmt: skip
-    return [encode(content) for content in split_by_seed(results, group.seeds)]
-
-
-def train_by_name(study: str, batch: Batch) -> tuple[list[bytes], float]:
-    """Train a batch in another process, which finds the study by its name; return contents and seconds."""
-    runtime.initialise()
-    began = time.perf_counter()
-    contents = [content for group in batch for content in train_group(get_study(study), group)]
-    return contents, time.perf_counter() - began
 
 
 def _some(groups: Iterable[MemberGroup]) -> Iterator[list[MemberGroup]]:

@@ -92,7 +92,7 @@ class Store:
                 f"{old.parent} when you no longer need it",
                 stacklevel=2,
             )
-        is_whole = {"member": lambda row: digest(row[0], row[4]) == row[5], "run": lambda row: True}
+        is_whole = {"member": _is_whole_member, "run": _is_whole_run}
         self._database = Database(self.path, _SCHEMA, VERSION, wal=not self.is_shared, is_whole=is_whole)
         self._held: set[str] = set()
         self._beating: threading.Thread | None = None
@@ -219,7 +219,9 @@ class Store:
             while not self._closed.wait(BEAT):
                 with contextlib.suppress(OSError):
                     if self._held:
-                        self._database.write(lambda connection: connection.execute(sql, (time.time() + LEASE, self.owner)))
+                        self._database.write(
+                            lambda connection: connection.execute(sql, (time.time() + LEASE, self.owner))
+                        )
 
         self._beating = threading.Thread(target=beat, daemon=True, name="flylab-store")
         self._beating.start()
@@ -235,7 +237,9 @@ class Store:
         """Save the state of a member's training, in place of an earlier one."""
         data = encode(content)
         row = (name, data, digest(name, data))
-        self._database.write(lambda connection: connection.execute("INSERT OR REPLACE INTO resume VALUES (?, ?, ?)", row))
+        self._database.write(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO resume VALUES (?, ?, ?)", row)
+        )
 
     def runs(self) -> list[RunRecord]:
         """Return the records of all runs and sweeps, finished ones before others of the same folder."""
@@ -247,6 +251,10 @@ class Store:
         rows = sorted(self.query("SELECT * FROM run WHERE folder = ?", (folder,)), key=lambda row: row[6] != "")
         return RunRecord(*rows[-1])._replace(members=_unpacked(rows[-1][3])) if rows else None
 
+    def mend(self) -> None:
+        """Set the database aside, as one that is damaged, and salvage what is whole in it."""
+        self._database.mend()
+
     def compact(self) -> None:
         """Give the space of deleted members back to the disk."""
         self._database.read("VACUUM")
@@ -256,11 +264,23 @@ class Store:
         self._database.write(lambda connection: connection.execute("DELETE FROM run WHERE folder = ?", (folder,)))
 
 
+def _is_whole_member(row: tuple) -> bool:
+    types = tuple(map(type, row))
+    return types == (str, str, str, str, bytes, bytes) and digest(row[0], row[4]) == row[5]
+
+
+def _is_whole_run(row: tuple) -> bool:
+    return tuple(map(type, row)) == (str, str, str, bytes, str, str, str)
+
+
 def stored(folder: Path, names: Iterable[str]) -> set[str]:
     """Return those of the names that are in the store of a folder, to which nothing is written."""
     sql, paths = "SELECT name FROM member WHERE name IN ({})", sorted(folder.glob("flylab*.sqlite"))
     return {
-        name for some in _chunks(names) for path in paths for (name,) in read_other(path, sql.format(_marks(some)), some)
+        name
+        for some in _chunks(names)
+        for path in paths
+        for (name,) in read_other(path, sql.format(_marks(some)), some)
     }
 
 

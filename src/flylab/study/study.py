@@ -13,7 +13,8 @@ from flylab.results.claims import Claim
 from flylab.results.tables import Table
 
 Condition = Mapping[str, Any]  # a value for each static axis
-RESERVED = ("preset", "out", "force", "dry_run", "part", "workers", "scheduler")  # options of the command line, which a protocol's fields must not repeat
+# options of the command line, which a protocol's fields must not repeat
+RESERVED = ("preset", "out", "force", "dry_run", "part", "workers", "scheduler")
 
 
 @dataclass(frozen=True)
