@@ -17,7 +17,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 import flylab
-from flylab.cli import studies, sweeps
+from flylab.cli import interrupts, studies, sweeps
 from flylab.cli.options import OPTIONS, RUNS, Out, Switch, exactly
 from flylab.cli.terminal import one_line
 
@@ -84,8 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"there is not enough memory ({str(error)[:200]}): ask for less")
     except KeyboardInterrupt:
-        print("\nflylab: stopped; finished members are kept, and the same command resumes.", file=sys.stderr)
-        return 130
+        return interrupts.say()
 
 
 def _explain(error: CycloptsError) -> str:

@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from rich.filesize import decimal
 
 from flylab.cli.options import Switch
-from flylab.cli.terminal import Bar
 
 if TYPE_CHECKING:
     from flylab.runs.plan import RunPlan
@@ -44,6 +43,7 @@ def carry_out(
         _print_estimate(plan, out)
         return None
     from flylab.reporting import run_and_publish
+    from flylab.runs.progress import Bar
 
     with _executor(workers, scheduler) as executor, Bar() as watcher:
         done = run_and_publish(plan, out, part=which, executor=executor, force=force, watcher=watcher)
@@ -84,12 +84,11 @@ def _part(text: str | None) -> tuple[int, int]:
 
 def _print_estimate(plan: "RunPlan", out: Path) -> None:
     from flylab.runs.estimate import estimate
+    from flylab.runs.progress import duration
 
     found = estimate(plan, out)
     unknown = "not known for this study"
-    seconds = (
-        unknown if found.seconds is None else f"about {_duration(found.seconds)} on this machine, by a short trial"
-    )
+    seconds = unknown if found.seconds is None else f"about {duration(found.seconds)} on this machine, by a short trial"
     flops = unknown if found.flops is None else f"{found.flops:.3g} in training (products only)"
     memory = unknown if found.memory is None else f"{decimal(int(found.memory))} for data and networks"
     print(f"conditions {found.n_conditions}")
@@ -99,10 +98,3 @@ def _print_estimate(plan: "RunPlan", out: Path) -> None:
     print(f"time       {seconds}")
     print(f"memory     {memory}")
     print(f"results    {out / plan.folder}")
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((3600, "hours"), (60, "minutes")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds:.2g} seconds"

@@ -41,14 +41,20 @@ def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
     """Print the verdict on every claim."""
     from flylab.reporting import claims_json, load, runs_in, verdicts
 
-    verdicts_by_run = {folder: verdicts(load(folder)) for folder in runs_in(path)}
+    verdicts_by_run: dict[str, list] = {}
+    folders = runs_in(path, sweeps=True)
+    for folder in folders:
+        for verdict in verdicts(load(folder)):
+            place = str(folder) if verdict.run == folder.name else f"{folder} at {verdict.run.partition(': ')[2]}"
+            verdicts_by_run.setdefault(place, []).append(verdict)
     if json:
         print(claims_json([verdict for run in verdicts_by_run.values() for verdict in run]), end="")
         return
     terminal = console()
-    for folder, run_verdicts in verdicts_by_run.items():
-        terminal.print(str(folder), style="bold", markup=False)
+    for place, run_verdicts in verdicts_by_run.items():
+        terminal.print(place, style="bold", markup=False)
         print_verdicts(terminal, run_verdicts)
+    for folder in folders:
         print_warning(folder)
 
 

@@ -27,7 +27,8 @@ def sweep(
 
 def slurm(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)], jobs: int = 8, cpus: int = 2, mem: str = "4G",
-    time: str = "01:00:00", option: Annotated[tuple[str, ...], Parameter(alias="-O", consume_multiple=False, show_default=False)] = (),
+    time: str = "01:00:00",
+    option: Annotated[tuple[str, ...], Parameter(alias="-O", consume_multiple=False, show_default=False)] = (),
     output: Path | None = None,
 ) -> None:  # fmt: skip
     """Write a script that carries out a command as an array of Slurm jobs.

@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 import xarray as xr
@@ -13,34 +13,16 @@ from flylab.base import runtime
 from flylab.runs.content import encode, from_dataset, split_by_seed
 from flylab.runs.executors import Processes
 from flylab.runs.plan import MemberGroup
+from flylab.runs.progress import Watcher, Work
 from flylab.runs.store import Store
 from flylab.study.registry import get_study
-from flylab.study.study import Condition, Study
+from flylab.study.study import Study
 
 IN_FLIGHT = 64  # batches that an executor has at a time, as a million at once would be a burden
 RETRIES = 3  # times that workers may die without a finished batch in between
 _KEPT = "finished members are stored: run the same command again"
 
 Batch = list[MemberGroup]
-
-
-class Watcher(Protocol):
-    """An observer of a run's progress, such as the progress bar of the command line."""
-
-    def begin(self, n_members: int, n_steps: int) -> None:
-        """Start: `n_members` members are to be trained, `n_steps` steps in all."""
-
-    def condition(self, condition: Condition) -> None:
-        """Announce the condition whose members are trained next."""
-
-    def steps(self, n_steps: int) -> None:
-        """Add `n_steps` finished steps."""
-
-    def saved(self, n_members: int) -> None:
-        """Add `n_members` members that are trained and saved."""
-
-    def elsewhere(self, n_members: int) -> None:
-        """Say how many of the members that are left another process is training."""
 
 
 class Trained(NamedTuple):
@@ -73,18 +55,21 @@ class Resume:
         self._store.save_state(self._names[seed], from_dataset(data))
 
 
-def train_here(study: Study, batches: Iterable[Batch], store: Store, watcher: Watcher) -> Iterator[Trained]:
+def train_here(study: Study, batches: Iterable[Batch], store: Store, watcher: Watcher, work: Work) -> Iterator[Trained]:
     """Train batches in this process, and yield each when it is done."""
     for batch in batches:
         began, contents = time.perf_counter(), []
         for group in batch:
             watcher.condition(group.place)
             resume = Resume(store, dict(zip(group.seeds, group.names, strict=True)))
-            contents += _train(study, group, watcher.steps, resume)
+            per_step = work.per_step(group)
+            contents += _train(study, group, lambda n_steps, unit=per_step: watcher.worked(n_steps * unit), resume)
         yield Trained(batch, contents, time.perf_counter() - began)
 
 
-def train_there(study: Study, batches: Iterable[Batch], executor: Executor, watcher: Watcher) -> Iterator[Trained]:
+def train_there(
+    study: Study, batches: Iterable[Batch], executor: Executor, watcher: Watcher, work: Work
+) -> Iterator[Trained]:
     """Train batches by an executor, some at a time, and yield each when it is done.
 
     Raises:
@@ -116,7 +101,7 @@ def train_there(study: Study, batches: Iterable[Batch], executor: Executor, watc
                     n_deaths = 0
                     yield Trained(batch, contents, seconds)
                     for group in batch:
-                        watcher.steps(study.n_steps(group.protocol, group.condition) * len(group.seeds))
+                        watcher.worked(work.of(group))
             if again:
                 n_deaths += 1
                 if n_deaths > RETRIES:

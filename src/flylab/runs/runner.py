@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +14,10 @@ import xarray as xr
 from flylab.base import files, netcdf, runtime
 from flylab.runs.assembly import assemble
 from flylab.runs.content import Content, decode
-from flylab.runs.dispatch import Batch, Resume, Trained, Watcher, train_here, train_there
+from flylab.runs.dispatch import Batch, Resume, Trained, train_here, train_there
 from flylab.runs.parquet import save_parquet
 from flylab.runs.plan import MemberGroup, RunPlan, plan_of_study, protocol_hash
+from flylab.runs.progress import Nobody, Watcher, Work
 from flylab.runs.provenance import origin
 from flylab.runs.store import NewMember, RunRecord, Store
 from flylab.study.study import Study
@@ -25,13 +26,6 @@ __all__ = ["Resume", "Run", "Watcher", "execute", "run"]
 
 BATCH_SECONDS = 2.0  # members are stored in batches that take about this long, which is what a crash may cost
 POLL = 0.2  # seconds between checks of the members that other processes train
-
-
-class _Nobody:
-    """The watcher of a run that nobody watches."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_: None
 
 
 class Run(NamedTuple):
@@ -92,7 +86,7 @@ def run(
     if not names:
         raise ValueError("the filter leaves no condition")
     with Store(out) as store:
-        running = _Running(plan, names, store, out, executor, watcher or _Nobody())
+        running = _Running(plan, names, store, out, executor, watcher or Nobody())
         if force:
             store.forget_run(plan.folder)
             store.delete(names)
@@ -151,8 +145,8 @@ class _Running:
     def train(self, groups: Iterable[MemberGroup]) -> None:
         """Train what the store lacks, and wait for what other processes train."""
         left = list(self._missing(groups))
-        n_steps, n_members = self.plan.study.n_steps, sum(len(group.seeds) for group in left)
-        self.watcher.begin(n_members, sum(n_steps(g.protocol, g.condition) * len(g.seeds) for g in left))
+        self.work = Work(self.plan.study, left)
+        self.watcher.begin(sum(len(group.seeds) for group in left), self.work.total)
         while left:
             elsewhere = self._train(left)
             n_left = sum(len(group.seeds) for group in elsewhere)
@@ -194,9 +188,9 @@ class _Running:
         elsewhere: list[MemberGroup] = []
         batches = self._batches(groups, elsewhere)
         for trained in (
-            train_here(self.plan.study, batches, self.store, self.watcher)
+            train_here(self.plan.study, batches, self.store, self.watcher, self.work)
             if self.executor is None
-            else train_there(self.plan.study, batches, self.executor, self.watcher)
+            else train_there(self.plan.study, batches, self.executor, self.watcher, self.work)
         ):
             self._save(trained)
             if trained.seconds < BATCH_SECONDS / 2:
@@ -229,14 +223,16 @@ class _Running:
                         if name in contents:
                             yield place, _chosen(contents[name], self.plan.metrics)
 
-        for attempt in itertools.count():
-            if attempt > 1:  # what was trained again is not found: the database's index is damaged
-                self.store.mend()
+        n_attempts = 1
+        while True:
             results = assemble(members(), (place for group in self.plan.groups() for place in group.places()))
             if len(found) == len(set(self.names)):
                 break
+            if n_attempts > 1:  # what was trained again is not found: the database's index is damaged
+                self.store.mend()
             self.train(self.plan.groups())  # what was damaged, or deleted by somebody
             found.clear()
+            n_attempts += 1
         results = results.assign_coords(self.plan.coords)
         results.attrs = dict(self.plan.attrs)
         results.attrs["checksum"] = netcdf.checksum(results)
