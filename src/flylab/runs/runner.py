@@ -1,11 +1,13 @@
 """The runner of studies: `execute` trains the members that are missing, saves each, and assembles the results."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import time
+import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +18,7 @@ import xarray as xr
 from flylab.base import files, netcdf, runtime
 from flylab.base.config import fingerprint, plain, to_json
 from flylab.runs.assembly import assemble
-from flylab.runs.fingerprint import code_fingerprint, versions
+from flylab.runs.fingerprint import UnhashableError, code_fingerprint, settings, versions
 from flylab.runs.provenance import origin
 from flylab.study.study import Condition, Study, protocol_of
 
@@ -172,7 +174,7 @@ class Naming:
     def __init__(self, study: Study, more: Mapping[str, Any] = MappingProxyType({})) -> None:
         self._study = study
         artifacts = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.artifacts.items()}
-        self._common = {"versions": versions(), "artifacts": artifacts, **more}
+        self._common = {"versions": versions(), "settings": settings(), "artifacts": artifacts, **more}
         self._code: dict[str, str] = {}
 
     def conditions(self, protocol: Any) -> Iterator[tuple[Condition, dict[str, Any]]]:
@@ -180,8 +182,9 @@ class Naming:
         read_by, hashed = self._study.input_digest(protocol), _hash(self._study, protocol)
         for condition in self._study.conditions(protocol):
             picked = to_json({name: value for name, value in condition.items() if isinstance(value, str)})
-            if picked not in self._code:  # only the texts in a condition pick code
-                self._code[picked] = code_fingerprint(self._study.run, condition)
+            picked += hashed  # only the texts in condition and protocol pick code
+            if picked not in self._code:
+                self._code[picked] = _code(self._study.run, condition, protocol)
             base = {**self._common, "protocol": hashed, "condition": dict(condition), "code": self._code[picked]}
             if (read := read_by(condition)) is not None:
                 base["read"] = read
@@ -190,6 +193,19 @@ class Naming:
     def name(self, base: Mapping[str, Any], seed: int) -> str:
         """Return the name of the member of a seed."""
         return fingerprint({**base, "seed": seed}, 24)
+
+
+def _code(run: Callable, condition: Condition, protocol: Any) -> str:
+    try:
+        return code_fingerprint(run, condition, protocol)
+    except UnhashableError:
+        return _unknown(run)
+
+
+@functools.cache
+def _unknown(run: Callable) -> str:
+    """Return a name for code that cannot be read; nothing is ever found under it by another process or function."""
+    return uuid.uuid4().hex
 
 
 def _hash(study: Study, protocol: Any) -> str:
