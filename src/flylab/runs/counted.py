@@ -152,7 +152,7 @@ def _parts(node: ast.stmt) -> Iterator[tuple[ast.AST, str, bool]]:
             single.names = [alias]
             yield single, "", False
     elif (call := _study_call(node)) is not None:
-        head = ast.copy_location(ast.Call(call.func, call.args, []), call)
+        head = ast.copy_location(ast.Call(call.func, call.args, []), call.func)
         yield head, "run", False
         for keyword in call.keywords:
             yield keyword, keyword.arg or "run", False

@@ -105,6 +105,7 @@ class _Walk:
         self._sources: dict[str, Source | None] = {}
         self._parts_of: dict[str, set[str]] = {}  # names used of modules that count in part
         self._whole = {root.module for root in roots if root.name is None}
+        self._packages: set[str] = set()  # of which all modules count
         self._followed: set[Reference] = set()
         self._stack: list[tuple[str, Reference]] = []
         self._specs: dict[str, ModuleSpec | None] = {}
@@ -208,16 +209,19 @@ class _Walk:
         self._add_all(top, name)
 
     def _add_all(self, package: str, by: str) -> None:
+        if package in self._packages:
+            return
+        self._packages.add(package)
         for name in submodules(package, self._folders):
             self._add(name, by)
             self._use(name, ALL)
 
     def _use(self, module: str, name: str) -> None:
         """Count a name of a module that counts in part."""
-        used = self._parts_of.get(module)
+        used, name = self._parts_of.get(module), STUDY_NAME if name == ALL else name
         if used is None or name in used:
             return
-        used.add(STUDY_NAME if name == ALL else name)
+        used.add(name)
         source = self._sources[module]
         if source is not None:
             self._count(source)

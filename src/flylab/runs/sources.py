@@ -86,10 +86,19 @@ def find(name: str, folders: Sequence[str] = ()) -> ModuleSpec | None:
         if parent:
             above = find(parent, folders)
             places = above.submodule_search_locations if above is not None else None
-            return PathFinder.find_spec(name, list(places)) if places is not None else None
+            return _below(name, list(places)) if places is not None else None
         return PathFinder.find_spec(name, list(folders)) or importlib.util.find_spec(name)
     except (ImportError, ValueError, AttributeError):
         return None
+
+
+def _below(name: str, places: list[str]) -> ModuleSpec | None:
+    try:
+        return PathFinder.find_spec(name, places)
+    except KeyError:  # a folder without __init__.py, in a package that is not imported
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [os.path.join(place, name.rpartition(".")[2]) for place in places]
+        return spec
 
 
 def submodules(name: str, folders: Sequence[str] = ()) -> Iterator[str]:
