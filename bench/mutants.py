@@ -3,8 +3,8 @@
     python bench/mutants.py --names 300 --runs 40 --seed 0
 
 A mutant is a copy of flylab with one random change: another constant or operator, a statement left out, a condition
-negated, two arguments exchanged. Where a study keeps its names, it is trained, and its results must
-be the same bit for bit.
+negated, two arguments exchanged. Where a study keeps its names, it is trained, and its results must be the same bit for
+bit.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def results_of(name: str) -> dict[str, str]:
     for condition, base in conditions[:: -(-len(conditions) // N_CONDITIONS)]:
         results = study.run(protocol, condition, [0], key=jax.random.key(0), artifacts=dict(study.artifacts))
         digest = hashlib.sha256()
-        for variable in sorted(results.variables):
+        for variable in sorted(map(str, results.variables)):
             values = results[variable].values
             digest.update(f"{variable} {results[variable].dims} {values.dtype} {values.shape}".encode())
             digest.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())

@@ -14,14 +14,14 @@ import os
 import platform
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from flylab.base.config import plain, to_json
+from flylab.base.config import to_json
 from flylab.models.registry import others_models
 from flylab.runs.reach import Reached, Root, UnhashableError, reach
 
@@ -90,7 +90,7 @@ def reached_by(function: Callable, condition: Mapping[str, Any] | None = None, p
 def _models(reached: Reached, condition: Any, protocol: Any) -> dict[str, Callable]:
     """Return the models of other packages that the condition, the protocol or code outside flylab names."""
     others = others_models()
-    named = reached.texts | set(_texts(condition)) | set(_texts(protocol)) if others else ()
+    named = reached.texts | texts_in(condition, protocol) if others else ()
     return {name: others[name] for name in sorted(others) if name in named}
 
 
@@ -99,18 +99,20 @@ def _models_texts(reached: Reached, condition: Any, protocol: Any) -> list[str]:
     return [text for name, build in models.items() for text in (f"model {name}", *_taken(build).texts)]
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield all text in a condition or protocol."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _texts(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _texts(part)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        yield from _texts(plain(value))
+def texts_in(*values: Any) -> frozenset[str]:
+    """Return all text in conditions and protocols: what a fingerprint depends on of them, as it may name models."""
+    texts, stack = set(), list(values)
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            texts.add(value)
+        elif isinstance(value, Mapping):
+            stack.extend(value.values())
+        elif isinstance(value, tuple | list):
+            stack.extend(value)
+        elif dataclasses.is_dataclass(value):
+            stack.extend(getattr(value, field.name) for field in dataclasses.fields(value))
+    return frozenset(texts)
 
 
 def _digest(texts: list[str], length: int) -> str:

@@ -18,7 +18,7 @@ import xarray as xr
 from flylab.base import files, netcdf, runtime
 from flylab.base.config import fingerprint, plain, to_json
 from flylab.runs.assembly import assemble
-from flylab.runs.fingerprint import UnhashableError, code_fingerprint, settings, versions
+from flylab.runs.fingerprint import UnhashableError, code_fingerprint, settings, texts_in, versions
 from flylab.runs.provenance import origin
 from flylab.study.study import Condition, Study, protocol_of
 
@@ -175,14 +175,13 @@ class Naming:
         self._study = study
         artifacts = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.artifacts.items()}
         self._common = {"versions": versions(), "settings": settings(), "artifacts": artifacts, **more}
-        self._code: dict[str, str] = {}
+        self._code: dict[frozenset[str], str] = {}
 
     def conditions(self, protocol: Any) -> Iterator[tuple[Condition, dict[str, Any]]]:
         """Yield each condition of a protocol, with all that determines its members but the seed."""
         read_by, hashed = self._study.input_digest(protocol), _hash(self._study, protocol)
         for condition in self._study.conditions(protocol):
-            picked = to_json({name: value for name, value in condition.items() if isinstance(value, str)})
-            picked += hashed  # only the texts in condition and protocol pick code
+            picked = texts_in(condition, protocol)  # they may name models, whose code counts
             if picked not in self._code:
                 self._code[picked] = _code(self._study.run, condition, protocol)
             base = {**self._common, "protocol": hashed, "condition": dict(condition), "code": self._code[picked]}
