@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
 from flylab.base.files import write_atomic
 from flylab.data import published
-from flylab.evaluation.load import UserModel, load, user_code, user_model
+from flylab.evaluation.load import load, user_model
+from flylab.evaluation.study import study_of
 from flylab.reporting import image
 from flylab.results.statistics import Interval
 from flylab.runs.plan import plan_of_study
@@ -27,7 +27,6 @@ from flylab.runs.runner import run as run_plan
 from flylab.studies import continuum
 from flylab.studies.continuum import Protocol, Row
 from flylab.study.registry import get_study
-from flylab.study.study import Study
 from flylab.study.study import protocol_of as study_protocol
 
 FOLDER = "evaluations"
@@ -134,7 +133,7 @@ def run(
     with watcher() as bar:
         references = execute(study, preset, protocol, out, force=force, watcher=bar).results
     with watcher() as bar:
-        plan = plan_of_study(_study(study, learnable), preset, protocol)
+        plan = plan_of_study(study_of(study, learnable), preset, protocol)
         plan = replace(plan, folder=f"{FOLDER}/{plan.folder}", is_reusable=learnable.digest is not None)
         finished = run_plan(plan, out, force=force, watcher=bar)
     condensed = [continuum.condensed(results) for results in (references, finished.results)]
@@ -146,20 +145,6 @@ def run(
     evaluation = Evaluation(row, rows, flags(finished.results), results, finished.folder)
     _publish(evaluation, preset, protocol, place)
     return evaluation
-
-
-def _study(base: Study, model: UserModel) -> Study:
-    """Return the study `continuum` with the user's model as its only one."""
-    digest = model.digest or uuid.uuid4().hex  # what has no digest is never found in the store
-
-    def learn(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
-        with user_code(f"{model.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
-            return continuum.learn(model.learner, protocol, condition, seeds, key=key, progress=progress)
-
-    return replace(
-        base, name=model.name, conditions=lambda protocol: continuum.conditions_of(protocol, model.name), run=learn,
-        input_digest=lambda protocol: lambda condition: digest, artifacts={},
-    )  # fmt: skip
 
 
 def _others(protocol: Protocol) -> list[Row]:

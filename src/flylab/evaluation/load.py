@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from flylab.models import Model, outputs
-from flylab.runs.fingerprint import code_fingerprint
+from flylab.runs.fingerprint import UnhashableError, module_fingerprint
 from flylab.training.learners import Learner, of_classifier, of_model
 
 _STDLIB = os.path.dirname(os.__file__)
@@ -39,16 +39,21 @@ class UserModel(NamedTuple):
     learner: Learner
     digest: str | None = None
 
+    def __fingerprint__(self) -> str | None:
+        """Return a text that determines the model, or None."""
+        return None if self.digest is None else f"{self.name} {self.digest}"
+
 
 class RefusedError(ValueError):
     """A user's model that cannot be evaluated."""
 
 
-def load(place: str) -> tuple[str, Any, str]:
+def load(place: str) -> tuple[str, Any, str | None]:
     """Load the object at `file.py:Name` or `package.module:Name`.
 
     Returns:
-        Its name, the object, and a digest of its code and of the modules beside it.
+        Its name, the object, and a digest of its file and all modules of its package, or beside it, that it can import;
+        None if one of them cannot be read.
 
     Raises:
         ValueError: if there is no such file or name, or the file's own code fails.
@@ -56,17 +61,15 @@ def load(place: str) -> tuple[str, Any, str]:
     where, _, name = place.rpartition(":")
     if not where or not name:
         raise ValueError(f"{place!r} names no model: give FILE.py:NAME, e.g. my_model.py:Net, or package.module:NAME")
-    before = set(sys.modules)
     module = _import_file(Path(where)) if where.endswith(".py") else _import_name(where)
     if not hasattr(module, name):
         defined = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
         raise ValueError(f"{where} has no {name!r}; it defines {', '.join(defined) or 'nothing'}")
-    folder = os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep
-    imported = [sys.modules[new] for new in set(sys.modules) - before if new in sys.modules]
-    files = {getattr(part, "__file__", None) or "" for part in (module, *imported)}
-    beside = sorted(file for file in files if os.path.abspath(file).startswith(folder) and os.path.isfile(file))
-    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in beside) + name.encode())
-    return name, getattr(module, name), digest.hexdigest()
+    try:
+        digest = hashlib.sha256(f"{name} {module_fingerprint(module)}".encode()).hexdigest()
+    except UnhashableError:
+        digest = None
+    return name, getattr(module, name), digest
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -137,28 +140,26 @@ def user_model(model: Any, name: str, signals: np.ndarray, n_outputs: int, diges
     signals = np.asarray(signals[:N_PROBES], np.float32)
     make, example = _maker(model, name)
     if isinstance(example, Model):
-        learner, adapter = _learner(example, name, signals, n_outputs), of_model
+        learner = _learner(example, name, signals, n_outputs)
     elif _is_module("equinox", example):
         from flylab.adapters.equinox import from_equinox
 
         with user_code(name):
             converted = from_equinox(make)
-        learner, adapter = _learner(converted, name, signals, n_outputs, channel=True), from_equinox
+        learner = _learner(converted, name, signals, n_outputs, channel=True)
     elif _is_module("torch", example):
         from flylab.adapters.torch_training import from_torch
 
         shape = _torch_shape(make, name, signals, n_outputs)
         with user_code(name):
-            learner, adapter = from_torch(make, shape), from_torch
+            learner = from_torch(make, shape)
     elif _is_estimator(example):
         if not is_classifier(example):
             raise RefusedError(f"{name} is a scikit-learn estimator, but no classifier: it cannot be evaluated")
-        learner, adapter = of_classifier(example), of_classifier
+        learner = of_classifier(example)
     else:
         kind = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
         raise RefusedError(f"{name} is {kind}, which is no model: give {FORMS}")
-    if digest is not None:
-        digest = hashlib.sha256((digest + code_fingerprint(adapter)).encode()).hexdigest()
     return UserModel(name, learner, digest)
 
 

@@ -64,6 +64,7 @@ def train_here(study: Study, batches: Iterable[Batch], store: Store, watcher: Wa
             resume = Resume(store, dict(zip(group.seeds, group.names, strict=True)))
             per_step = work.per_step(group)
             contents += _train(study, group, lambda n_steps, unit=per_step: watcher.worked(n_steps * unit), resume)
+            watcher.worked(work.begun(group))
         yield Trained(batch, contents, time.perf_counter() - began)
 
 
@@ -101,7 +102,7 @@ def train_there(
                     n_deaths = 0
                     yield Trained(batch, contents, seconds)
                     for group in batch:
-                        watcher.worked(work.of(group))
+                        watcher.worked(work.of(group) + work.begun(group))
             if again:
                 n_deaths += 1
                 if n_deaths > RETRIES:

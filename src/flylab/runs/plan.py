@@ -1,12 +1,14 @@
 """The plan of a run: its members, named by the hash of all that determines them, in groups of one condition."""
 
+import functools
 import hashlib
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from flylab.base.config import fingerprint, plain, to_json
-from flylab.runs.fingerprint import code_fingerprint, versions
+from flylab.runs.fingerprint import UnhashableError, code_fingerprint, settings, texts_in, versions
 from flylab.study.study import Condition, Study, protocol_of
 
 Place = Mapping[str, Any]  # a label for each outer dimension of the results
@@ -115,16 +117,16 @@ class Naming:
     def __init__(self, study: Study) -> None:
         self._study = study
         artifacts = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.artifacts.items()}
-        self._common = {"versions": versions(), "artifacts": artifacts}
-        self._code: dict[str, str] = {}
+        self._common = {"versions": versions(), "settings": settings(), "artifacts": artifacts}
+        self._code: dict[frozenset[str], str] = {}
 
     def conditions(self, protocol: Any) -> Iterator[tuple[Condition, str]]:
         """Yield each condition of a protocol, and the hash of all that determines its members but the seed."""
         digest_of, hashed = self._study.input_digest(protocol), protocol_hash(self._study, protocol)
         for condition in self._study.conditions(protocol):
-            picked = to_json({name: value for name, value in condition.items() if isinstance(value, str)})
-            if picked not in self._code:  # only the texts in a condition pick code
-                self._code[picked] = code_fingerprint(self._study.run, condition)
+            picked = texts_in(condition, protocol)  # they may name models, whose code counts
+            if picked not in self._code:
+                self._code[picked] = _code(self._study.run, condition, protocol)
             determined = {**self._common, "protocol": hashed, "condition": dict(condition), "code": self._code[picked]}
             if (digest := digest_of(condition)) is not None:
                 determined["input"] = digest
@@ -133,6 +135,19 @@ class Naming:
     def name(self, determined: str, seed: int) -> str:
         """Return the name of the member of a seed."""
         return hashlib.sha256(f"{determined}:{seed}".encode()).hexdigest()[:24]
+
+
+def _code(run: Callable, condition: Condition, protocol: Any) -> str:
+    try:
+        return code_fingerprint(run, condition, protocol)
+    except UnhashableError:
+        return _unknown(run)
+
+
+@functools.cache
+def _unknown(run: Callable) -> str:
+    """Return a name for code that cannot be read; nothing is ever found under it by another process or function."""
+    return uuid.uuid4().hex
 
 
 def protocol_hash(study: Study, protocol: Any) -> str:

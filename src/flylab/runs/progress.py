@@ -15,7 +15,8 @@ from flylab.study.study import Condition, Study
 
 BAR, TEXT, WIDE = 20, 50, 80  # columns of the bar, and of its text at least; a narrower terminal shows no bar
 EVERY = 30.0  # seconds between plain lines
-STEP_SECONDS, FLOPS = 1e-5, 2e10  # a guess of a step's overhead, and of FLOPs per second; only ratios matter
+# a guess of a step's overhead, of FLOPs per second, and of the seconds to compile; only ratios matter
+STEP_SECONDS, FLOPS, START_SECONDS = 2e-5, 5e10, 2.0
 _MOST_COSTS = 200  # groups whose FLOPs are computed, as that takes a millisecond each
 
 
@@ -57,6 +58,8 @@ class Work:
         self._study, self._by_key = study, {}
         self._groups = list(groups)
         self.total = sum(self.of(group) for group in self._groups)
+        self.total += START_SECONDS * len({condition for _, condition in self._by_key})
+        self._begun: set[str] = set()
 
     def per_step(self, group: MemberGroup) -> float:
         """Return the work of one step of one member."""
@@ -67,6 +70,14 @@ class Work:
                 flops = self._study.resources(group.protocol, group.condition)[0] / n_steps
             self._by_key[key] = STEP_SECONDS + flops / FLOPS
         return self._by_key[key]
+
+    def begun(self, group: MemberGroup) -> float:
+        """Return the work of compiling a group's condition, the first time."""
+        key = to_json(dict(group.condition))
+        if key in self._begun:
+            return 0.0
+        self._begun.add(key)
+        return START_SECONDS
 
     def of(self, group: MemberGroup) -> float:
         """Return the work of a group's members."""
@@ -158,7 +169,10 @@ class _Line(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         width = self._bar.console.width
-        return Text(self._bar.text(width - BAR - 1 if width >= WIDE else width).ljust(TEXT if width >= WIDE else 0), no_wrap=True)
+        return Text(
+            self._bar.text(width - BAR - 1 if width >= WIDE else width).ljust(TEXT if width >= WIDE else 0),
+            no_wrap=True,
+        )
 
 
 def duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from flylab.runs.fingerprint import versions
 
 def origin() -> dict[str, Any]:
     """Return when, where and how this process runs, none of which changes results."""
+    packages = versions()
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -26,8 +27,8 @@ def origin() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "devices": [str(device) for device in runtime.devices()],
         "parity": runtime.parity(),
-        "python": platform.python_version(),
-        "versions": versions(),
+        "python": packages.pop("python"),
+        "versions": packages,
     }
 
 
