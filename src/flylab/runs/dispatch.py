@@ -12,7 +12,7 @@ import xarray as xr
 from flylab.base import runtime
 from flylab.runs.content import encode, from_dataset, split_by_seed
 from flylab.runs.executors import Processes
-from flylab.runs.plan import MemberGroup
+from flylab.runs.plan import KEY, MemberGroup
 from flylab.runs.progress import Watcher, Work
 from flylab.runs.store import Store
 from flylab.study.registry import get_study
@@ -121,7 +121,7 @@ def _train(
 ) -> list[bytes]:
     """Train the members of a group, and return the encoded content of each."""
     results = study.run(
-        group.protocol, group.condition, list(group.seeds), key=jax.random.key(0), artifacts=dict(study.artifacts),
+        group.protocol, group.condition, list(group.seeds), key=jax.random.key(KEY), artifacts=dict(study.artifacts),
         progress=progress, resume=resume,
     )  # fmt: skip
     return [encode(content) for content in split_by_seed(results, group.seeds)]

@@ -10,7 +10,7 @@ import jax
 
 from flylab.base import runtime
 from flylab.base.config import to_json
-from flylab.runs.plan import MemberGroup, RunPlan
+from flylab.runs.plan import KEY, MemberGroup, RunPlan
 from flylab.runs.store import stored
 
 TRIALS = 6  # conditions that are tried
@@ -97,7 +97,7 @@ def _tried(plan: RunPlan, group: MemberGroup) -> tuple[float, float, int]:
 
     with contextlib.suppress(_EnoughError):
         plan.study.run(
-            some.protocol, some.condition, list(some.seeds), key=jax.random.key(0),
+            some.protocol, some.condition, list(some.seeds), key=jax.random.key(KEY),
             artifacts=dict(plan.study.artifacts), progress=progress, resume=None,
         )  # fmt: skip
     ended = time.perf_counter()

@@ -11,6 +11,7 @@ from flylab.base.config import fingerprint, plain, to_json
 from flylab.runs.fingerprint import UnhashableError, code_fingerprint, settings, texts_in, versions
 from flylab.study.study import Condition, Study, protocol_of
 
+KEY = 0  # the root of all randomness
 Place = Mapping[str, Any]  # a label for each outer dimension of the results
 
 
@@ -117,7 +118,7 @@ class Naming:
     def __init__(self, study: Study) -> None:
         self._study = study
         artifacts = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.artifacts.items()}
-        self._common = {"versions": versions(), "settings": settings(), "artifacts": artifacts}
+        self._common = {"key": KEY, "versions": versions(), "settings": settings(), "artifacts": artifacts}
         self._code: dict[frozenset[str], str] = {}
 
     def conditions(self, protocol: Any) -> Iterator[tuple[Condition, str]]:

@@ -1,5 +1,6 @@
 """Upkeep of a store: list what it holds, verify it, remove what no run needs, export a run."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -76,7 +77,7 @@ def export(store: Store, run: Path, target: Path) -> RunRecord:
         ValueError: if there is no such run in the store, or members of it are missing.
         OSError: if the target cannot be written.
     """
-    folder = run.resolve().relative_to(store.folder.resolve()).as_posix()
+    folder = os.path.relpath(run.resolve(), store.folder.resolve())
     record = store.run(folder)
     if record is None or not record.digest:
         finished = ", ".join(known.folder for known in store.runs() if known.digest) or "none"
