@@ -24,6 +24,8 @@ def interrupted(lab: Lab, rng: np.random.Generator, n: int, number: int, network
         before = lab.check_part(out, before)
         n_hit += hit
         n_partial += hit and 0 < len(before) < len(lab.members)
+        if not hit:  # it was finished
+            break
     trained = lab.finish(out, network=network)
     return Outcome(n_hit, len(before) + trained - len(lab.members), f"{n_partial} amid training")
 

@@ -96,11 +96,11 @@ class Lab:
         self._context.set_forkserver_preload(IMPORTED)
         self.toml = work / "grid.toml"
         self.toml.write_text(TOML)
-        self.members: dict[str, bytes] = {}
-        for name in ("compiled", "whole"):
+        self.seconds = PATIENCE  # that a run takes from its start
+        for name in ("compiled", "again", "whole"):
             began = time.monotonic()
             code, said = self.start(work / name).end()
-            self.seconds = time.monotonic() - began
+            self.seconds = min(time.monotonic() - began, self.seconds)
             assert code == 0, said
         self.members = stored(work / "whole")
         self.checksum = netcdf.open_checked(work / "whole" / "sweeps" / "grid" / "results.nc").checksum

@@ -82,11 +82,14 @@ def main() -> int:
         print(f"undisturbed: {len(lab.members)} members in {lab.seconds:.1f} s")
         print(f"{'fault':<22} {'times':>5} {'failures':>8} {'trained again':>14} {'time':>8}", flush=True)
         is_well = True
-        for name, n in asked.items():
-            if n:
-                line, good = tally(lab, name, n, rng)
-                is_well &= good
-                print(line, flush=True)
+        try:
+            for name, n in asked.items():
+                if n:
+                    line, good = tally(lab, name, n, rng)
+                    is_well &= good
+                    print(line, flush=True)
+        finally:
+            lab.end_all()
     return 0 if is_well else 1
 
 
