@@ -1,150 +1,179 @@
-"""Time the planning of up to a million members, and a member's overhead: `python bench/sweeps.py -o scaling.png`."""
+"""Measure sweeps beside their first edition: `python bench/sweeps.py --first CHECKOUT --million 1000000`.
+
+The first edition, commit 7019aa0, stored a netCDF file for each member; `CHECKOUT` is a folder that has it, and without
+one its column is empty. Each number comes from a process of its own, whose peak memory is its own. What would take the
+first edition hours is extrapolated from fewer members, as its times are in proportion to them.
+"""
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-import xarray as xr
-from matplotlib.figure import Figure
 
 from flylab import Plan, Sweep
-from flylab.base import files, netcdf, runtime
-from flylab.reporting import image
-from flylab.results.plots import style
-from flylab.runs import sweeping
-from flylab.runs.sweeps import member_groups, member_path
+from flylab.base import runtime
+from flylab.runs import runner
+from flylab.runs.content import Content, encode
+from flylab.runs.plan import RunPlan
+from flylab.runs.store import NewMember, Store
+from flylab.runs.sweeps import plan_of_sweep
 from flylab.studies import train
 
-PLANNED = (1_000, 10_000, 100_000, 1_000_000)
-MERGED = (1_000, 3_000, 10_000, 30_000)
-N_SEEDS = 10
+FEW = 1000  # members from which the first edition's times are extrapolated
 
 
-def _peak() -> float:
-    """Return the peak memory of this process in megabytes. (`ru_maxrss` would be at least the parent's.)"""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+def plan_of(n: int, n_seeds: int) -> RunPlan:
+    """Return the plan of n members of logistic regression, trained for one step."""
+    axes = {"learning_rate": {"linear": [0.001, 0.1, max(n // n_seeds, 1)]}}
+    return plan_of_sweep(Sweep("train", axes, fixed={"n_steps": 1, "model": "logistic"}, n_seeds=n_seeds))
 
 
-def planned(n: int) -> None:
-    """Plan and name n members; print seconds, megabytes and the fullest of the store's folders."""
-    runtime.initialise()
-    start = time.perf_counter()
-    sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, n // N_SEEDS]}}, n_seeds=N_SEEDS)
-    counts: dict[Path, int] = {}
-    for group in member_groups(sweep):
-        for name in group.names:
-            parent = member_path(Path("store"), name).parent
-            counts[parent] = counts.get(parent, 0) + 1
-    seconds = time.perf_counter() - start
-    print(seconds, _peak(), max(counts.values()), len(counts))
+def overhead(n: int, n_seeds: int) -> dict[str, float]:
+    """Return milliseconds per member of bare training, of a sweep and of reading, and bytes per member."""
+    plan = plan_of(n, n_seeds)
 
+    def bare() -> None:
+        for group in plan.groups():
+            train.run(group.protocol, group.condition, list(group.seeds), key=jax.random.key(0))
 
-def merged(n: int) -> None:
-    """Merge n members from files; print seconds and megabytes."""
-    runtime.initialise()
-    sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, n // N_SEEDS]}}, n_seeds=N_SEEDS)
     with tempfile.TemporaryDirectory() as folder:
-        _write_untrained(sweep, Path(folder))
-        start = time.perf_counter()
-        run = sweeping.merge(sweep, Path(folder))
-        seconds = time.perf_counter() - start
-        assert run.results.sizes["learning_rate"] * N_SEEDS == n
-    print(seconds, _peak())
+        runner.run(plan_of(4 * n_seeds, n_seeds), Path(folder))  # compile, and import what is imported late
+    with tempfile.TemporaryDirectory() as folder:
+        before, _ = timed(bare)
+        swept, done = timed(lambda: runner.run(plan, Path(folder)))
+        after, _ = timed(bare)
+        names = [name for group in plan.groups() for name in group.names]
+        n_bytes = sum(path.stat().st_size for path in Path(folder).glob("flylab.sqlite*"))
+        with Store(Path(folder)) as store:
+            reading, found = timed(lambda: sum(1 for _ in store.get(names)))
+    assert found == done.n_trained == len(names)
+    bare_seconds = (before + after) / 2  # before and after, as other work on the machine comes and goes
+    return {"bare": 1e3 * bare_seconds / found, "swept": 1e3 * swept / found, "read": 1e3 * reading / found,
+            "bytes": n_bytes / found}  # fmt: skip
 
 
-def _write_untrained(sweep: Sweep, out: Path) -> None:
-    """Write a file for each member without training: copies of one file with another name and checksum."""
+def trained(n: int, n_seeds: int) -> dict[str, float]:
+    """Train, store and merge n members; return seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, done = timed(lambda: runner.run(plan_of(n, n_seeds), Path(folder)))
+    assert done.n_trained == n
+    return {"seconds": seconds}
+
+
+def merged(n: int, n_seeds: int, n_steps: int) -> dict[str, float]:
+    """Store n members that are not trained, of as many evaluations as n_steps steps have; return seconds of a merge."""
+    plan, steps = plan_of(n, n_seeds), np.array(Plan(n_steps).evaluated)
     names = [f"{on}_{what}" for on in ("train", "valid", "test") for what in ("loss", "accuracy")]
-    steps = Plan(6000).evaluated
-    values = {name: (("seed", "step"), np.zeros((1, len(steps)), np.float32)) for name in names}
-    for group in member_groups(sweep):
-        for seed, name in zip(group.seeds, group.names, strict=True):
-            if seed == len(_FILES):
-                data = xr.Dataset(values, {"seed": [seed], "step": list(steps)}, {"member": "0" * 24})
-                _FILES.append((data, netcdf.encoded(data).rpartition(netcdf.SEAL)[0], netcdf.checksum(data)))
-            data, content, old = _FILES[seed]
-            new = netcdf.checksum(data.assign_attrs(member=name))
-            path = member_path(sweep.folder(out), name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            renamed = content.replace(b"0" * 24, name.encode()).replace(old.encode(), new.encode())
-            path.write_bytes(netcdf.sealed(renamed))
-
-
-_FILES: list[tuple[xr.Dataset, bytes, str]] = []  # by seed
-
-
-def overhead() -> None:
-    """Print the cost of a member beside its training."""
-    runtime.initialise()
+    variables = {name: (("step",), np.zeros(len(steps), np.float32)) for name in names}
+    content = encode(Content(variables, {"step": steps}, {}))
     with tempfile.TemporaryDirectory() as folder:
-        fixed = {"n_steps": 1, "model": "logistic"}
-        sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, 50]}}, fixed=fixed, n_seeds=2)
-        for group in member_groups(sweep):  # compile
-            train.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
-            break
-        start = time.perf_counter()
-        run = sweeping.run(sweep, Path(folder))
-        whole = time.perf_counter() - start
-        start = time.perf_counter()
-        for group in member_groups(sweep):
-            train.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
-        bare = time.perf_counter() - start
-        paths = sorted(run.folder.glob("members/*/*.nc"))
-        start = time.perf_counter()
-        for path in paths:
-            netcdf.open_checked(path)
-        reading = (time.perf_counter() - start) / len(paths)
-    n = run.n_trained
-    alone, swept = 1e3 * bare / n, 1e3 * whole / n
-    print(f"a member of one step: {alone:.2f} ms by `run` alone, {swept:.2f} ms in a sweep ({swept / alone:.2f} times)")
-    print(f"reading a member {1e3 * reading:.2f} ms")
+        with Store(Path(folder)) as store:
+            for some in _chunks(plan):
+                store.put(NewMember(name, "train", protocol, content) for name, protocol in some)
+        seconds, done = timed(lambda: runner.run(plan, Path(folder)))
+    assert done.n_trained == 0
+    assert done.results.sizes["learning_rate"] * n_seeds == n
+    return {"seconds": seconds}
+
+
+def _chunks(plan: RunPlan, size: int = 10_000) -> Iterator[list[tuple[str, str]]]:
+    some: list[tuple[str, str]] = []
+    for group in plan.groups():
+        some += [(name, group.protocol_hash) for name in group.names]
+        if len(some) >= size:
+            yield some
+            some = []
+    yield some
+
+
+def timed(act: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds that a function takes, and its result."""
+    began = time.perf_counter()
+    result = act()
+    return time.perf_counter() - began, result
+
+
+def peak() -> float:
+    """Return the peak memory of this process in gigabytes. (`ru_maxrss` would be at least the parent's.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024**2
+
+
+MEASURES = {"overhead": overhead, "trained": trained, "merged": merged}
+
+
+def measured(what: str, *numbers: int, first: Path | None = None) -> dict[str, float]:
+    """Measure in a process of its own, which prints JSON: of this edition, or of the first in a checkout."""
+    folder = Path(__file__).parent
+    script = folder / ("sweeps.py" if first is None else "sweeps_first.py")
+    environment = os.environ if first is None else os.environ | {"PYTHONPATH": str(first / "src")}
+    command = [sys.executable, str(script), "--measure", what, *map(str, numbers)]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment).stdout
+    return json.loads(said.splitlines()[-1])
+
+
+def print_table(rows: list[tuple[str, str, float | None, float, float | None]]) -> None:
+    """Print rows of a name, a form of numbers, the first edition's number, this one's and the reach."""
+    print(f"{'':<50} {'first edition':>13} {'now':>10} {'ratio':>7} {'reach':>12}")
+    for name, form, before, now, reach in rows:
+        ratio = "" if before is None else f"{before / now:.3g}×"
+        old = "" if before is None else form.format(before)
+        sign = "≤" if now <= reach else ">"
+        print(
+            f"{name:<50} {old:>13} {form.format(now):>10} {ratio:>7} {sign + ' ' + form.format(reach):>10}", flush=True
+        )
 
 
 def main() -> None:
-    """Measure, and plot."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--planned", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--merged", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("-o", "--output", type=Path, default=Path("scaling.png"))
+    """Measure both editions, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--first", type=Path, help="a checkout of the first edition")
+    parser.add_argument("--members", type=int, default=2000, help="members whose overhead is measured (2000)")
+    parser.add_argument("--trained", type=int, default=100_000, help="members to train, store and merge (100 000)")
+    parser.add_argument("--merged", type=int, default=1_000_000, help="stored members to merge (1 000 000)")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds of each condition (10)")
+    parser.add_argument("--steps", type=int, default=1, help="steps whose evaluations merged members have (1)")
     options = parser.parse_args()
-    if options.planned or options.merged:
-        (planned if options.planned else merged)(options.planned or options.merged)
+    if options.measure:
+        what, *numbers = options.measure
+        runtime.initialise()
+        print(json.dumps(MEASURES[what](*map(int, numbers)) | {"peak": peak()}))
         return
-    overhead()
-    planning, merging = [], []
-    for n in PLANNED:
-        planning.append(_measured("--planned", n))
-        seconds, megabytes, fullest, folders = planning[-1]
-        where = f"{fullest:.0f} files in the fullest of {folders:.0f} folders"
-        print(f"{n:>9} members planned: {seconds:.2f} s, {megabytes:.0f} MB, {where}", flush=True)
-    for n in MERGED:
-        merging.append(_measured("--merged", n))
-        print(f"{n:>9} members merged: {merging[-1][0]:.2f} s, {merging[-1][1]:.0f} MB", flush=True)
-    with style():
-        figure = Figure(figsize=(8, 3.4))
-        for ax, column, label in zip(figure.subplots(1, 2), (0, 1), ("time (s)", "peak memory (MB)"), strict=True):
-            for sizes, rows, legend in ((PLANNED, planning, "plan and name"), (MERGED, merging, "merge from files")):
-                ax.loglog(sizes, [row[column] for row in rows], marker="o", label=legend)
-            ax.set(xlabel="members", ylabel=label)
-            if column == 0:
-                slope = [planning[-1][0] * n / PLANNED[-1] for n in PLANNED]
-                ax.loglog(PLANNED, slope, color="black", linestyle=":", linewidth=1, label="in proportion")
-            else:
-                ax.set_ylim(100, 10_000)
-            ax.legend()
-    files.write_atomic(options.output, image(figure, "png"))
+    seeds, steps = options.seeds, options.steps
+    old: dict[str, dict[str, float]] = {}
+    if options.first:
+        old["one"] = measured("overhead", min(FEW, options.members), seeds, first=options.first)
+        old["merged"] = measured("merged", FEW, seeds, steps, first=options.first)
+        old["merged"] = {name: value * options.merged / FEW for name, value in old["merged"].items()}
+    one = measured("overhead", options.members, seeds)
+    many = measured("trained", options.trained, seeds)
+    million = measured("merged", options.merged, seeds, steps)
 
+    def before(what: str, value: Callable[[dict[str, float]], float]) -> float | None:
+        return value(old[what]) if what in old else None
 
-def _measured(option: str, n: int) -> list[float]:
-    """Measure in a process of its own, whose peak memory is its own."""
-    process = subprocess.run([sys.executable, __file__, option, str(n)], capture_output=True, text=True, check=True)
-    return [float(word) for word in process.stdout.split()]
+    print_table([
+        ("overhead per member (ms)", "{:.2f}", before("one", lambda t: t["swept"] - t["bare"]),
+         one["swept"] - one["bare"], 0.5),
+        ("read and verify a member (ms)", "{:.3f}", before("one", lambda t: t["read"]), one["read"], 0.1),
+        ("bytes per member (kB)", "{:.1f}", before("one", lambda t: t["bytes"] / 1e3), one["bytes"] / 1e3, 3.0),
+        (f"{options.trained:_} members trained and merged (min)".replace("_", " "), "{:.1f}",
+         before("one", lambda t: t["swept"] * options.trained / 60e3), many["seconds"] / 60, 10.0),
+        ("    peak memory (GB)", "{:.2f}", None, many["peak"], 1.5),
+        (f"{options.merged:_} stored members merged (min)".replace("_", " "), "{:.1f}",
+         before("merged", lambda t: t["seconds"] / 60), million["seconds"] / 60, 3.0),
+        ("    peak memory (GB)", "{:.2f}", None, million["peak"], None),
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -117,10 +117,14 @@ def test_parts_merged_are_the_whole(toml, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize("kill", ["never", "before", "during"])
 def test_processes_give_the_same_and_may_die(toml, tmp_path, kill):
     with Processes(2) as executor:
-        if kill:
+        if kill == "before":
+            os.kill(executor.submit(os.getpid).result(), signal.SIGKILL)
+            while not executor._pool._broken:
+                time.sleep(0.01)
+        if kill == "during":
             threading.Thread(target=kill_a_worker, args=(executor,), daemon=True).start()
         done = run_toml(toml, tmp_path / "workers", executor=executor)
     assert done.n_trained == 9
@@ -170,11 +174,14 @@ if __name__ == "__main__":
     assert members(tmp_path / "dask") == members(tmp_path / "whole")
 
 
-def test_a_lost_executor_is_said(toml, tmp_path):
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_lost_executor_is_said(toml, tmp_path, at_once):
     from concurrent.futures import BrokenExecutor, Executor, Future
 
     class Lost(Executor):
         def submit(self, fn, /, *args, **kwargs):
+            if at_once:
+                raise BrokenExecutor("gone")
             future = Future()
             future.set_exception(BrokenExecutor("gone"))
             return future

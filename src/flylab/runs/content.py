@@ -47,12 +47,13 @@ def split_by_seed(results: xr.Dataset, seeds: Sequence[int]) -> Iterator[Content
         seeds: labels of `seed`.
     """
     rows = {label: row for row, label in enumerate(results.seed.values.tolist())}
-    coords = {str(name): variable.values for name, variable in results.coords.items() if variable.dims == (name,)}
+    coords = {str(name): results.variables[name].values for name in results.coords if name in results.dims}
     coords.pop("seed")
     attrs = {str(name): dict(variable.attrs) for name, variable in results.variables.items() if variable.attrs}
     attrs.pop("seed", None)
     arrays = []
-    for name, variable in results.data_vars.items():
+    for name in results.data_vars:
+        variable = results.variables[name]
         has_seed = "seed" in variable.dims
         ordered = variable.transpose("seed", ...) if has_seed else variable
         dims = tuple(str(dim) for dim in ordered.dims if dim != "seed")

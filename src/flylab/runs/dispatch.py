@@ -82,7 +82,7 @@ def train_there(
     try:
         while True:
             for batch in itertools.chain(again, itertools.islice(waiting, max(IN_FLIGHT - len(flying), 0))):
-                flying[executor.submit(_train_by_name, study.name, batch)] = batch
+                flying[_submitted(executor, study, batch)] = batch
             if not flying:
                 return
             again = []
@@ -114,6 +114,16 @@ def train_there(
     finally:
         for future in flying:
             future.cancel()
+
+
+def _submitted(executor: Executor, study: Study, batch: Batch) -> Future:
+    """Submit a batch to an executor; if that is broken, the future says so, as those of earlier batches do."""
+    try:
+        return executor.submit(_train_by_name, study.name, batch)
+    except BrokenExecutor as error:
+        future: Future = Future()
+        future.set_exception(error)
+        return future
 
 
 def _train(

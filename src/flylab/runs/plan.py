@@ -21,6 +21,7 @@ class MemberGroup(NamedTuple):
     Attributes:
         place: the group's coordinates among the results, without the seed.
         protocol: the study's protocol.
+        protocol_hash: its hash.
         condition: a condition of the protocol.
         seeds: a member each.
         names: the names of the members.
@@ -28,6 +29,7 @@ class MemberGroup(NamedTuple):
 
     place: Place
     protocol: Any
+    protocol_hash: str
     condition: Condition
     seeds: tuple[int, ...]
     names: tuple[str, ...]
@@ -84,14 +86,15 @@ class RunPlan:
         """
         naming, (k, n), number = Naming(self.study), part, 0
         for place, protocol in self.protocols():
-            for condition, determined in naming.conditions(protocol):
+            hashed = protocol_hash(self.study, protocol)
+            for condition, determined in naming.conditions(protocol, hashed):
                 if clash := [name for name in place if condition.get(name, place[name]) != place[name]]:
                     raise ValueError(f"{clash[0]} is a dimension of {self.study.name} already; it cannot be an axis")
                 seeds = tuple(seed for seed in range(protocol.n_seeds) if (number + seed) % n == k - 1)
                 number += protocol.n_seeds
                 if seeds:
                     names = tuple(naming.name(determined, seed) for seed in seeds)
-                    yield MemberGroup({**place, **condition}, protocol, condition, seeds, names)
+                    yield MemberGroup({**place, **condition}, protocol, hashed, condition, seeds, names)
 
 
 def plan_of_study(study: Study, preset: str, protocol: Any) -> RunPlan:
@@ -121,9 +124,14 @@ class Naming:
         self._common = {"key": KEY, "versions": versions(), "settings": settings(), "artifacts": artifacts}
         self._code: dict[frozenset[str], str] = {}
 
-    def conditions(self, protocol: Any) -> Iterator[tuple[Condition, str]]:
-        """Yield each condition of a protocol, and the hash of all that determines its members but the seed."""
-        digest_of, hashed = self._study.input_digest(protocol), protocol_hash(self._study, protocol)
+    def conditions(self, protocol: Any, hashed: str) -> Iterator[tuple[Condition, str]]:
+        """Yield each condition of a protocol, and the hash of all that determines its members but the seed.
+
+        Args:
+            protocol: the protocol.
+            hashed: its hash.
+        """
+        digest_of = self._study.input_digest(protocol)
         for condition in self._study.conditions(protocol):
             picked = texts_in(condition, protocol)  # they may name models, whose code counts
             if picked not in self._code:

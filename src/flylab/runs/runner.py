@@ -16,7 +16,7 @@ from flylab.runs.assembly import assemble
 from flylab.runs.content import Content, decode
 from flylab.runs.dispatch import Batch, Resume, Trained, train_here, train_there
 from flylab.runs.parquet import save_parquet
-from flylab.runs.plan import MemberGroup, RunPlan, plan_of_study, protocol_hash
+from flylab.runs.plan import MemberGroup, RunPlan, plan_of_study
 from flylab.runs.progress import Nobody, Watcher, Work
 from flylab.runs.provenance import origin
 from flylab.runs.store import NewMember, RunRecord, Store
@@ -82,18 +82,18 @@ def run(
     """
     began = time.time()
     runtime.initialise()  # before anything else starts JAX
-    names = tuple(name for group in plan.groups() for name in group.names)  # before anything is written: it may raise
-    if not names:
+    groups = list(plan.groups())  # before anything is written: it may raise
+    if not groups:
         raise ValueError("the filter leaves no condition")
     with Store(out) as store:
-        running = _Running(plan, names, store, out, executor, watcher or Nobody())
+        running = _Running(plan, groups, store, out, executor, watcher or Nobody())
         if force:
             store.forget_run(plan.folder)
-            store.delete(names)
+            store.delete(running.names)
         elif part == (1, 1) and (finished := running.finished()) is not None:
             return finished
         running.declare()
-        running.train(plan.groups(part))
+        running.train(groups if part == (1, 1) else plan.groups(part))
         if part != (1, 1):
             return Run(running.folder, xr.Dataset(), running.n_trained, running.n_elsewhere)
         return running.join(began)
@@ -108,9 +108,10 @@ class _Running:
         size: members in a batch; grows and shrinks so that a batch takes about `BATCH_SECONDS`.
     """
 
-    def __init__(self, plan: RunPlan, names: tuple[str, ...], store: Store, out: Path, executor: Executor | None,
-                 watcher: Any) -> None:  # fmt: skip
-        self.plan, self.names, self.store, self.watcher = plan, names, store, watcher
+    def __init__(self, plan: RunPlan, groups: Sequence[MemberGroup], store: Store, out: Path,
+                 executor: Executor | None, watcher: Any) -> None:  # fmt: skip
+        self.plan, self.groups, self.store, self.watcher = plan, groups, store, watcher
+        self.names = tuple(name for group in groups for name in group.names)
         self.executor = executor
         self.folder = out / plan.folder
         self.n_trained, self.n_elsewhere = 0, 0
@@ -204,8 +205,7 @@ class _Running:
             _refuse_unknown(self.plan.metrics, decode(trained.contents[0]))
         study, members, contents = self.plan.study, [], iter(trained.contents)
         for group in trained.batch:
-            protocol = protocol_hash(study, group.protocol)
-            members += [NewMember(name, study.name, protocol, next(contents)) for name in group.names]
+            members += [NewMember(name, study.name, group.protocol_hash, next(contents)) for name in group.names]
         self.store.put(members)
         self.n_trained += len(members)
         self.watcher.saved(len(members))
@@ -215,7 +215,7 @@ class _Running:
         found: set[str] = set()
 
         def members() -> Iterator[tuple[Mapping[str, Any], Content]]:
-            for groups in _some(self.plan.groups()):
+            for groups in _some(self.groups):
                 contents = dict(self.store.get(name for group in groups for name in group.names))
                 found.update(contents)
                 for group in groups:
@@ -225,12 +225,12 @@ class _Running:
 
         n_attempts = 1
         while True:
-            results = assemble(members(), (place for group in self.plan.groups() for place in group.places()))
+            results = assemble(members(), (place for group in self.groups for place in group.places()))
             if len(found) == len(set(self.names)):
                 break
             if n_attempts > 1:  # what was trained again is not found: the database's index is damaged
                 self.store.mend()
-            self.train(self.plan.groups())  # what was damaged, or deleted by somebody
+            self.train(self.groups)  # what was damaged, or deleted by somebody
             found.clear()
             n_attempts += 1
         results = results.assign_coords(self.plan.coords)
