@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
+from flylab.results.effects import Effect, merged
 from flylab.results.statistics import interval, seeds_needed
 
 Word = Literal["supported", "refuted", "undecided", "not tested"]
@@ -28,6 +29,7 @@ class Claim:
             data. NaN marks a seed without a value, e.g. if a threshold was not reached; the claim is then undecided.
         above, below, within: the region of the effect in which the statement holds; exactly one of them.
         requires: coordinates that the results must have, e.g. `{"source": "fresh"}`; a tuple if several must be there.
+            What an `Effect` requires is added.
         needs: what is missing, for a claim that no preset can test yet.
 
     Raises:
@@ -49,6 +51,8 @@ class Claim:
     def __post_init__(self) -> None:
         if sum(region is not None for region in (self.above, self.below, self.within)) != 1:
             raise ValueError(f"claim {self.id}: give exactly one of above=, below=, within=")
+        if isinstance(self.effect, Effect):
+            object.__setattr__(self, "requires", merged(self.effect.requires, self.requires))
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -189,7 +193,9 @@ def _all(wanted: Any) -> tuple:
 
 
 def _has(conditions: Sequence[Mapping[str, Any]], requires: Mapping[str, Any]) -> bool:
-    """Return whether there is a condition for every combination of the required values."""
+    """Return whether there is a condition for every combination of the required values, as far as they name any."""
+    named = {name for condition in conditions for name in condition}
+    requires = {name: wanted for name, wanted in requires.items() if name in named}
     combinations = [dict(zip(requires, values, strict=True)) for values in product(*map(_all, requires.values()))]
     return bool(requires) and all(
         any(required.items() <= dict(condition).items() for condition in conditions) for required in combinations
