@@ -75,5 +75,5 @@ def test_labels_that_are_no_conditions_do_not_count_against_a_preset(results):
 
 def test_an_effect_may_be_any_function(results):
     largest = Effect(lambda r: r.accuracy.max(("model", "n_train", "step")))
-    (verdict,) = judge([Claim("a", "a", "here", "–", "points", largest, above=12)], results, {})
+    (verdict,) = judge([Claim("a", "a", "here", "–", "points", largest, above=11.5)], results, {})
     assert verdict.verdict == "supported"

@@ -31,7 +31,7 @@ def test_curves_and_points_show_every_label(values):
     np.testing.assert_allclose(left.get_lines()[0].get_ydata(), [0.5, 2.5, 4.5])
     assert [container.get_label() for container in right.containers] == ["mlp", "cnn"]
     first, second = (container.lines[0] for container in right.containers)
-    np.testing.assert_allclose(second.get_ydata(), [6.5, 8.5, 10.5])
+    np.testing.assert_allclose(second.get_ydata().astype(float), [6.5, 8.5, 10.5])
     assert (first.get_xdata() < second.get_xdata()).all()
 
 
@@ -47,7 +47,7 @@ def test_forest():
         _, (ax,) = panels("", size=(6, 4))
         forest(ax, {"a": [1.0, 2.0], "b": [3.0, 5.0]}, colours=["red", "blue"])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
-    np.testing.assert_allclose([container.lines[0].get_xdata()[0] for container in ax.containers], [1.5, 4])
+    np.testing.assert_allclose([float(container.lines[0].get_xdata()[0]) for container in ax.containers], [1.5, 4])
 
 
 def test_pivot(values):

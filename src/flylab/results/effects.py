@@ -118,8 +118,8 @@ def slope(values: xr.DataArray, along: str, *, per: float = 1.0, base: int | Non
         base: 2 or 10, for the change per doubling, or per tenfold value.
 
     >>> values = xr.DataArray([[1.0, 2.0, 3.0]], {"seed": [0], "n": [10, 100, 1000]})
-    >>> round(float(slope(values, "n", base=10)), 6)
-    1.0
+    >>> slope(values, "n", base=10).round(6).values.tolist()
+    [1.0]
     """
     values = values.transpose("seed", along).dropna(along)
     if values.sizes[along] < 2:
