@@ -86,14 +86,14 @@ def overhead() -> None:
         fixed = {"n_steps": 1, "model": "logistic"}
         sweep = Sweep("train", {"learning_rate": {"linear": [0.001, 0.1, 50]}}, fixed=fixed, n_seeds=2)
         for group in member_groups(sweep):  # compile
-            train.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
+            train.STUDY.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
             break
         start = time.perf_counter()
         run = sweeping.run(sweep, Path(folder))
         whole = time.perf_counter() - start
         start = time.perf_counter()
         for group in member_groups(sweep):
-            train.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
+            train.STUDY.run(group.protocol, group.condition, [0, 1], key=jax.random.key(0))
         bare = time.perf_counter() - start
         paths = sorted(run.folder.glob("members/*/*.nc"))
         start = time.perf_counter()

@@ -95,6 +95,6 @@ def test_reaches_the_engine_and_the_model():
                  "population.run_members", "published.draw", "transforms.resample", "objectives.cross_entropy",
                  "layers._affine_backward"):  # fmt: skip
         assert name in reached, name
-    for name in ("gru", "cnn2d", "load_images", "architectures.CLAIMS", "architectures.figure", "flylab.results.plots",
+    for name in ("gru", "architectures.CLAIMS", "architectures.figure", "flylab.results.plots",
                  "flylab.base.units"):  # fmt: skip
         assert name not in reached, name

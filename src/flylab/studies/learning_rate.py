@@ -129,7 +129,7 @@ CLAIMS = (
     Claim("is-optimal", "a dense grid of rates has its minimum within ± 0.1 of the metalearned rate", "here", "–", "",
           lambda r: learned_rate(r) - best_rate(r), within=(-0.1, 0.1)),
     Claim("converges-everywhere", "from each of ten starts between 0.05 and 3 it ends within 0.1 of there", "here",
-          "–", "% of starts", lambda r: 100 * (np.abs(ends(r) - learned_rate(r)) < 0.1).mean("start"),
+          "–", "% of starts", lambda r: 100 * (abs(ends(r) - learned_rate(r)) < 0.1).mean("start"),
           within=(100, 100)),
 )  # fmt: skip
 
