@@ -64,25 +64,36 @@ class Study:
     def of_module(cls, name: str) -> "Study":
         """Return the study that a module describes; at the module's end, `STUDY = Study.of_module(__name__)`.
 
-        The module defines `PRESETS`, `conditions(protocol)`, `table(results)`, `figure(results)` and one or both of
+        See `Study.of` for the names that the module defines.
+
+        Raises:
+            ValueError: if one of them is missing.
+        """
+        return cls.of(vars(sys.modules[name]))
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], name: str = "") -> "Study":
+        """Return the study that some names describe, those of a module or, in a notebook, a dictionary.
+
+        They are `PRESETS`, `conditions(protocol)`, `table(results)`, `figure(results)` and one or both of
 
         - `training(protocol, **condition)`: a `Training`, or a list of them, from which the number of steps and the
           resources follow;
         - `run(protocol, condition, context)`: the results of a condition, over `seed`; see `flylab.study.Context`. By
           default they are those of the condition's only training.
 
-        It may define `CLAIMS`, `MINUTES`, `ARTIFACTS`, `QUESTION` (by default, the first line of its docstring),
+        There may be `CLAIMS`, `MINUTES`, `ARTIFACTS`, `QUESTION` (by default, the first line of its docstring),
         `input_digest(protocol)` and, where they do not follow from `training`, `n_steps(protocol, **condition)`.
 
         Raises:
             ValueError: if a name is missing.
         """
-        given = vars(sys.modules[name])
+        title = name or given.get("__name__", "")
         for needed in ("PRESETS", "conditions", "table", "figure"):
             if needed not in given:
-                raise ValueError(f"the study {name} defines no {needed}")
+                raise ValueError(f"the study {title} defines no {needed}")
         if not {"training", "run"} & given.keys():
-            raise ValueError(f"the study {name} defines neither training nor run")
+            raise ValueError(f"the study {title} defines neither training nor run")
         trainings = functools.partial(_trainings, given["training"]) if "training" in given else None
         more = {"input_digest": given["input_digest"]} if "input_digest" in given else {}
         if "n_steps" in given:
@@ -90,7 +101,7 @@ class Study:
         elif trainings is not None:
             more["n_steps"] = lambda protocol, condition: sum(one.n_steps for one in trainings(protocol, condition))
         return cls(
-            question=given.get("QUESTION") or (given["__doc__"] or "").partition("\n")[0],
+            question=given.get("QUESTION") or (given.get("__doc__") or "").partition("\n")[0],
             presets=given["PRESETS"],
             conditions=given["conditions"],
             run=_run(given),
@@ -100,6 +111,7 @@ class Study:
             resources=None if trainings is None else functools.partial(_resources, trainings),
             minutes=given.get("MINUTES", {}),
             artifacts=given.get("ARTIFACTS", {}),
+            name=name,
             **more,
         )
 
