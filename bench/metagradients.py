@@ -25,6 +25,7 @@ from flylab.base import runtime
 from flylab.data import MNIST1D, published
 from flylab.models import dense
 from flylab.studies import activation, learning_rate
+from flylab.study import Context
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import supervised
 from flylab.training.step import Plan
@@ -47,7 +48,7 @@ def activation_seconds(n_outer: int) -> float:
     """Return the wall time of an outer step on the activation, per member, with one member per device."""
     protocol, n = replace(activation.STUDY.presets["quick"], n_outer_steps=n_outer), len(runtime.devices())
     start = time.perf_counter()
-    activation._metalearned(protocol, range(n), jax.random.key(0), None)
+    activation.metalearned(protocol, Context(range(n), jax.random.key(0)))
     return (time.perf_counter() - start) / n_outer / n
 
 
