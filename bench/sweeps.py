@@ -43,7 +43,7 @@ def overhead(n: int, n_seeds: int) -> dict[str, float]:
 
     def bare() -> None:
         for group in plan.groups():
-            train.run(group.protocol, group.condition, list(group.seeds), key=jax.random.key(0))
+            train.STUDY.run(group.protocol, group.condition, list(group.seeds), key=jax.random.key(0))
 
     with tempfile.TemporaryDirectory() as folder:
         runner.run(plan_of(4 * n_seeds, n_seeds), Path(folder))  # compile, and import what is imported late

@@ -48,7 +48,8 @@ def test_walk(page, tmp_path):
     text = (ROOT / "docs" / page).read_text()
     for name, content in re.findall(r"```\w+\n# (\S+\.(?:py|toml))\n(.*?)```", text, re.S):
         (tmp_path / name).write_text(content.replace('preset="quick"', 'preset="smoke", n_steps=20'))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    path = os.pathsep.join(filter(None, (str(tmp_path / "site"), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("COLUMNS", None)  # pytest-xdist sets it, and at 80 columns names are folded
     printed = ""
     for line in "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S)).splitlines():

@@ -50,7 +50,7 @@ def test_the_learned_function_is_an_artifact(tmp_path):
     path = activations.save_weights(tmp_path / "other.json", other, {})
     runs = [
         [
-            transfer.run(TINY, {"activation": name}, [0], key=KEY, artifacts={"activation": file})
+            STUDY.run(TINY, {"activation": name}, [0], key=KEY, artifacts={"activation": file})
             for name in ("learned", "elu")
         ]
         for file in (activations.ARTIFACT, path)
@@ -70,7 +70,7 @@ def test_the_learned_function_is_an_artifact(tmp_path):
 
 def test_a_seed_is_the_same_alone():
     both, alone = (
-        transfer.run(TINY, {"activation": "relu"}, seeds, key=KEY, artifacts={"activation": activations.ARTIFACT})
+        STUDY.run(TINY, {"activation": "relu"}, seeds, key=KEY, artifacts={"activation": activations.ARTIFACT})
         for seeds in ([0, 1], [1])
     )
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))

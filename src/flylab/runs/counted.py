@@ -22,7 +22,7 @@ _PURE = {
     "tuple", "list", "dict", "set", "frozenset", "range", "zip", "enumerate", "sorted", "len", "min", "max", "sum",
     "abs", "round", "int", "float", "str", "bool", "map", "filter", "reversed", "partial", "cache", "lru_cache",
     "dataclass", "field", "get_args", "jit", "vmap", "wraps", "property", "staticmethod", "classmethod",
-    "contextmanager", "MappingProxyType", "namedtuple",
+    "contextmanager", "MappingProxyType", "namedtuple", "style",
 }  # fmt: skip
 _BASES = {"object", "NamedTuple", "Protocol", "Enum", "IntEnum", "StrEnum", "Generic", "Exception", "ValueError"}
 _MUTATORS = {"update", "append", "extend", "insert", "add", "setdefault", "pop", "popitem", "remove", "discard",

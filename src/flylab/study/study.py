@@ -1,5 +1,7 @@
 """`Study`: a question, the protocols that answer it, how to train, and what to claim and draw of the results."""
 
+import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ from matplotlib.figure import Figure
 from flylab.base.config import override
 from flylab.results.claims import Claim
 from flylab.results.tables import Table
+from flylab.study.context import Context
+from flylab.training.training import Training
 
 Condition = Mapping[str, Any]  # a value for each static axis
 # options of the command line, which a protocol's fields must not repeat
@@ -19,7 +23,7 @@ RESERVED = ("preset", "out", "force", "dry_run", "part", "workers", "scheduler")
 
 @dataclass(frozen=True)
 class Study:
-    """A question about networks and the experiment that answers it.
+    """A question about networks and the experiment that answers it; usually made of a module, by `Study.of_module`.
 
     Attributes:
         question: the question, in one sentence.
@@ -57,6 +61,61 @@ class Study:
     input_digest: Callable[[Any], Callable[[Condition], str | None]] = lambda protocol: lambda condition: None
     name: str = ""
 
+    @classmethod
+    def of_module(cls, name: str) -> "Study":
+        """Return the study that a module describes; at the module's end, `STUDY = Study.of_module(__name__)`.
+
+        See `Study.of` for the names that the module defines.
+
+        Raises:
+            ValueError: if one of them is missing.
+        """
+        return cls.of(vars(sys.modules[name]))
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], name: str = "") -> "Study":
+        """Return the study that some names describe, those of a module or, in a notebook, a dictionary.
+
+        They are `PRESETS`, `conditions(protocol)`, `table(results)`, `figure(results)` and one or both of
+
+        - `training(protocol, **condition)`: a `Training`, or a list of them, from which the number of steps and the
+          resources follow;
+        - `run(protocol, condition, context)`: the results of a condition, over `seed`; see `flylab.study.Context`. By
+          default they are those of the condition's only training.
+
+        There may be `CLAIMS`, `MINUTES`, `ARTIFACTS`, `QUESTION` (by default, the first line of its docstring),
+        `input_digest(protocol)` and, where they do not follow from `training`, `n_steps(protocol, **condition)`.
+
+        Raises:
+            ValueError: if a name is missing.
+        """
+        title = name or given.get("__name__", "")
+        for needed in ("PRESETS", "conditions", "table", "figure"):
+            if needed not in given:
+                raise ValueError(f"the study {title} defines no {needed}")
+        if not {"training", "run"} & given.keys():
+            raise ValueError(f"the study {title} defines neither training nor run")
+        trainings = functools.partial(_trainings, given["training"]) if "training" in given else None
+        more = {"input_digest": given["input_digest"]} if "input_digest" in given else {}
+        if "n_steps" in given:
+            more["n_steps"] = lambda protocol, condition: given["n_steps"](protocol, **condition)
+        elif trainings is not None:
+            more["n_steps"] = lambda protocol, condition: sum(one.n_steps for one in trainings(protocol, condition))
+        return cls(
+            question=given.get("QUESTION") or (given.get("__doc__") or "").partition("\n")[0],
+            presets=given["PRESETS"],
+            conditions=given["conditions"],
+            run=_run(given["run"], False) if "run" in given else _run(given["training"], True),
+            claims=given.get("CLAIMS", ()),
+            figure=given["figure"],
+            table=given["table"],
+            resources=None if trainings is None else functools.partial(_resources, trainings),
+            minutes=given.get("MINUTES", {}),
+            artifacts=given.get("ARTIFACTS", {}),
+            name=name,
+            **more,
+        )
+
     def __post_init__(self) -> None:
         for protocol in filter(is_dataclass, self.presets.values()):
             outer = [field_.name for field_ in fields(protocol)]
@@ -67,6 +126,31 @@ class Study:
                     f"the protocol's field {repeated[0]!r} would be an option twice: rename it, as its fields, those "
                     f"of its configs, and --{', --'.join(RESERVED)} are all options of the command line"
                 )
+
+
+def _trainings(describe: Callable, protocol: Any, condition: Condition) -> Sequence[Training]:
+    described = describe(protocol, **condition)
+    return [described] if isinstance(described, Training) else described
+
+
+def _resources(trainings: Callable, protocol: Any, condition: Condition) -> tuple[int, int]:
+    """Return the FLOPs of all trainings, which run one after another, and the bytes of the largest."""
+    costs = [training.resources for training in trainings(protocol, condition)]
+    return sum(flops for flops, _ in costs), max((n_bytes for _, n_bytes in costs), default=0)
+
+
+def _run(own: Callable, describes: bool) -> Callable[..., xr.Dataset]:
+    """Return `Study.run` of a module's `training` or `run`, the only function that it holds: fingerprints see that."""
+
+    @functools.wraps(own)
+    def run(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None) -> xr.Dataset:
+        files = own.__globals__.get("ARTIFACTS", {}) if artifacts is None else artifacts
+        context = Context(seeds, key, files, progress, resume)
+        if describes:
+            return context.train(own(protocol, **condition)).results
+        return own(protocol, condition, context)
+
+    return run
 
 
 def _fields_of(value: Any) -> tuple:
