@@ -2,9 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from flylab.cli.options import RUNS, Json, Runs
+from flylab.cli.options import RUNS, Force, Json, Out, Runs
 from flylab.cli.terminal import console, print_studies, print_verdicts
 
 if TYPE_CHECKING:
@@ -65,6 +65,24 @@ def report(path: Runs = RUNS, /) -> None:
     for folder in runs_in(path):
         publish(folder)
         print(folder / "report.html")
+
+
+def reproduce(preset: Literal["smoke", "quick", "paper"] = "quick", *, out: Out = RUNS, force: Force = False) -> None:
+    """Run every study, the cheapest first, and write one page with all figures and claims.
+
+    Args:
+        preset: Preset of all studies.
+    """
+    from flylab.reporting.reproduction import WORDS, plans
+    from flylab.reporting.reproduction import reproduce as run_all
+    from flylab.runs.progress import Bar
+
+    minutes = sum(plan.study.minutes.get(preset, 0) for plan in plans(preset))
+    print(f"{preset} takes about {minutes:.0f} minutes on two cores; a second run resumes", file=sys.stderr)
+    with Bar() as watcher:
+        done = run_all(preset, out, force=force, watcher=watcher)
+    counts = [f"{sum(v.verdict == word for v in done.verdicts)} {word}" for word in WORDS]
+    print(f"{len(done.verdicts)} claims: {', '.join(counts)}; the page is {done.page}")
 
 
 def print_warning(folder: Path) -> None:

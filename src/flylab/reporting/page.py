@@ -87,10 +87,11 @@ def image(figure: Figure, kind: str, stamp: str = "") -> bytes:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a template of this folder."""
     loader = jinja2.PackageLoader("flylab.reporting", "")
     environment = jinja2.Environment(autoescape=True, loader=loader, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _page(study: Study, results: xr.Dataset, judged: Sequence[Verdict], png: bytes, folder: Path) -> str:
@@ -98,7 +99,7 @@ def _page(study: Study, results: xr.Dataset, judged: Sequence[Verdict], png: byt
         provenance = dict(read_json(folder / "provenance.json"))
     except (OSError, ValueError, TypeError):  # what is not known is not shown
         provenance = {}
-    return _template().render(
+    return template("report.html.j2").render(
         study=study, checksum=results.attrs.get("checksum", ""), preset=results.attrs["preset"],
         n_seeds=results.sizes["seed"],
         command=repeat_command(results.attrs), figure=base64.b64encode(png).decode(),
