@@ -65,7 +65,7 @@ def kill_workers(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
         code, said = run.end()
     assert code in (0, 2), (code, said)
     before = lab.check_part(out, {})
-    return Outcome(n_hit, len(before) + lab.finish(out) - len(lab.members), "gave up in one line" if code else "")
+    return Outcome(n_hit, len(before) + lab.finish(out) - len(lab.members), {"given up in one line": int(code == 2)})
 
 
 def kill_scheduler(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
@@ -82,4 +82,4 @@ def kill_scheduler(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
     assert code == 2 or (code == 0 and n_trained(said)), (code, said)
     if code:
         assert len(said.strip().splitlines()) == 1, said
-    return Outcome(int(code == 2), len(before) + lab.finish(out) - len(lab.members), "one line" if code else "")
+    return Outcome(int(code == 2), len(before) + lab.finish(out) - len(lab.members), {"one line": int(code == 2)})

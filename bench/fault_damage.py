@@ -112,16 +112,16 @@ def under_way(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
     (out / "sweeps" / "grid" / "results.nc").unlink(missing_ok=True)  # the members are read again
     again = lab.finish(out)
     n_more = n_trained(said) - len(lab.members) + again if code == 0 else again + len(before) - len(lab.members)
-    return Outcome(1, n_more, f"{damage.__doc__} in {file}" + (": one line" if code else ""))
+    return Outcome(1, n_more, {f"{damage.__doc__} in {file}" + (": one line" if code else ""): 1})
 
 
-def _on_a_disk(lab: Lab, size: str, change: str) -> str:
-    """Run on a file system of some size, changed after the first members; then with room; return what was said."""
+def _on_a_disk(lab: Lab, size: str, change: str) -> Outcome:
+    """Run on a file system of some size, changed after the first members, and then with room."""
     disk = lab.folder()
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True).returncode:
-        return "not tested: no right to mount"
+        return Outcome(1, 0, {"not tested: no right to mount": 1})
     try:
         run = lab.start(disk / "runs")
         if change:
@@ -145,14 +145,14 @@ def _on_a_disk(lab: Lab, size: str, change: str) -> str:
         assert trained == len(lab.members) - len(before), f"{len(before)} were stored, {trained} were trained again"
     finally:
         subprocess.run(["umount", disk], check=True)
-    return "one line; resumed when there was room"
+    return Outcome(1, 0, {"one line each": 1})
 
 
 def full_disk(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
     """A disk that is full sooner or later"""
-    return Outcome(1, 0, _on_a_disk(lab, f"{rng.integers(20, 200)}k", ""))
+    return _on_a_disk(lab, f"{rng.integers(20, 200)}k", "")
 
 
 def read_only_disk(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
     """A disk that becomes read-only"""
-    return Outcome(1, 0, _on_a_disk(lab, "100m", "remount,ro"))
+    return _on_a_disk(lab, "100m", "remount,ro")

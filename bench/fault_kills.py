@@ -27,7 +27,7 @@ def interrupted(lab: Lab, rng: np.random.Generator, n: int, number: int, network
         if not hit:  # it was finished
             break
     trained = lab.finish(out, network=network)
-    return Outcome(n_hit, len(before) + trained - len(lab.members), f"{n_partial} amid training")
+    return Outcome(n_hit, len(before) + trained - len(lab.members), {"amid training": n_partial})
 
 
 def kill(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
@@ -120,7 +120,16 @@ def lapse(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
     runs[1].process.join(60)
     runs[0].kill(signal.SIGCONT)
     twice = _share(lab, out, runs)
-    return Outcome(int(hit), 0, f"{twice} members trained by both")
+    return Outcome(int(hit), 0, {"members trained by both": twice})
+
+
+def parts(lab: Lab, rng: np.random.Generator, n: int) -> Outcome:
+    """Four parts, two of them at once, and the sweep without `--part`, which joins them"""
+    out = lab.folder()
+    for some in (("1/4", "2/4"), ("3/4",), ("4/4",)):
+        runs = [lab.start(out, "--part", part) for part in some]
+        assert [run.end()[0] for run in runs] == [0] * len(runs)
+    return Outcome(1, lab.finish(out))
 
 
 def race(lab: Lab, rng: np.random.Generator, n: int, network: bool = False) -> Outcome:

@@ -7,7 +7,7 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,12 +37,12 @@ class Outcome(NamedTuple):
     Attributes:
         n: number of faults.
         n_retrained: members that had been stored, or were being trained, and were trained again.
-        note: what else is worth saying.
+        notes: what else is worth saying, and how often it was so.
     """
 
     n: int
     n_retrained: int = 0
-    note: str = ""
+    notes: Mapping[str, int] = {}
 
 
 class Running:

@@ -9,6 +9,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ KINDS: dict[str, tuple[Fault, int]] = {  # the number that the tally asks for
     "workers-run": (fault_kills.workers_run_killed, 2),
     "dask-workers": (fault_clusters.kill_workers, 10),
     "dask-scheduler": (fault_clusters.kill_scheduler, 5),
+    "parts": (fault_kills.parts, 1),
     "race": (fault_kills.race, 2),
     "race-killed": (fault_kills.race_killed, 2),
     "network-kill": (fault_kills.network_kill, 5),
@@ -43,7 +45,7 @@ KINDS: dict[str, tuple[Fault, int]] = {  # the number that the tally asks for
 def tally(lab: Lab, name: str, n: int, rng: np.random.Generator) -> tuple[str, bool]:
     """Carry out n faults of a kind; return a line of the table, and whether all went well."""
     fault, _ = KINDS[name]
-    began, done, again, notes, failures = time.monotonic(), 0, 0, [], []
+    began, done, again, notes, failures = time.monotonic(), 0, 0, Counter(), []
     for _ in range(2 * n + 2):  # some come too late: the run has ended
         try:
             outcome = fault(lab, rng, n - done)
@@ -54,11 +56,11 @@ def tally(lab: Lab, name: str, n: int, rng: np.random.Generator) -> tuple[str, b
             done += 1
         else:
             done, again = done + outcome.n, again + outcome.n_retrained
-            notes += [outcome.note] * bool(outcome.note)
+            notes.update(outcome.notes)
         if done >= n:
             break
     seconds = time.monotonic() - began
-    said = "; ".join(f"{notes.count(note)} × {note}" for note in dict.fromkeys(notes))
+    said = "; ".join(f"{n} × {note}" for note, n in notes.items())
     line = f"{name:<22} {done:>5} {len(failures):>8} {again:>14} {seconds:>6.0f} s  {said}"
     return line, not failures and done >= n and (again == 0 or name.startswith("damage"))
 

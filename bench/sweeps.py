@@ -127,10 +127,8 @@ def print_table(rows: list[tuple[str, str, float | None, float, float | None]]) 
     for name, form, before, now, reach in rows:
         ratio = "" if before is None else f"{before / now:.3g}×"
         old = "" if before is None else form.format(before)
-        sign = "≤" if now <= reach else ">"
-        print(
-            f"{name:<50} {old:>13} {form.format(now):>10} {ratio:>7} {sign + ' ' + form.format(reach):>10}", flush=True
-        )
+        aim = "" if reach is None else ("≤ " if now <= reach else "not ≤ ") + form.format(reach)
+        print(f"{name:<50} {old:>13} {form.format(now):>10} {ratio:>7} {aim:>12}")
 
 
 def main() -> None:
@@ -138,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--first", type=Path, help="a checkout of the first edition")
-    parser.add_argument("--members", type=int, default=2000, help="members whose overhead is measured (2000)")
+    parser.add_argument("--members", type=int, default=5000, help="members whose overhead is measured (5000)")
     parser.add_argument("--trained", type=int, default=100_000, help="members to train, store and merge (100 000)")
     parser.add_argument("--merged", type=int, default=1_000_000, help="stored members to merge (1 000 000)")
     parser.add_argument("--seeds", type=int, default=10, help="seeds of each condition (10)")

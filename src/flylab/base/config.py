@@ -11,6 +11,7 @@ import numpy as np
 from flylab.base.constraints import annotations, bases
 
 T = TypeVar("T")
+_JSON = {type(None), bool, int, float, str}
 
 
 def plain(value: Any) -> Any:
@@ -21,7 +22,7 @@ def plain(value: Any) -> Any:
     Raises:
         TypeError: for anything else, naming it.
     """
-    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, np.generic)):
+    if type(value) in _JSON:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
@@ -35,6 +36,8 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, int | float | str):  # of a class of its own, such as an enum's
+        return value
     raise TypeError(f"{value!r} cannot stand in a config: give numbers, text, tuples or frozen dataclasses")
 
 

@@ -43,15 +43,14 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
         if key not in layouts:
             layouts[key] = _positions(place, content, index, sizes)
             attrs |= content.attrs
+            for name, (inner, values) in content.variables.items():
+                dims = (*place, *inner)
+                _, array = arrays.get(name, (dims, None))
+                to = shape(dims), values.dtype
+                arrays[name] = dims, _empty(*to) if array is None else _fitting(array, *to)
         at = tuple(index[dim][label] for dim, label in place.items())
-        for name, (inner, values) in content.variables.items():
-            dims = (*place, *inner)
-            known = arrays.get(name)
-            array = (
-                _empty(shape(dims), values.dtype) if known is None else _fitting(known[1], shape(dims), values.dtype)
-            )
-            array[(*at, *layouts[key][name])] = values
-            arrays[name] = dims, array
+        for name, (_, values) in content.variables.items():
+            arrays[name][1][(*at, *layouts[key][name])] = values
     arrays = {name: (dims, _fitting(array, shape(dims), array.dtype)) for name, (dims, array) in arrays.items()}
     data = xr.Dataset(arrays, {name: list(labels) for name, labels in index.items()})
     for name, values in attrs.items():
@@ -72,9 +71,9 @@ def missing(dtype: np.dtype) -> Any:
 
 
 def _form(place: Place, content: Content) -> Any:
-    """What tells members apart that need other positions."""
+    """What tells members apart that need other positions or arrays."""
     coords = tuple((name, labels.tobytes()) for name, labels in content.coords.items())
-    shapes = tuple((name, dims, values.shape) for name, (dims, values) in content.variables.items())
+    shapes = tuple((name, dims, values.shape, values.dtype) for name, (dims, values) in content.variables.items())
     return tuple(place), coords, shapes
 
 

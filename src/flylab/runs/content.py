@@ -1,5 +1,6 @@
 """The content of a member as bytes: safetensors, with dimensions, text and attributes as JSON in its metadata."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -91,15 +92,19 @@ def decode(data: bytes) -> Content:
         DamagedError: if the bytes have another form.
     """
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        layout = json.loads(header["__metadata__"]["flylab"])
+        layout = _layout(data[8 : 8 + int.from_bytes(data[:8], "little")])
         tensors = load(data)
         variables = {name: (tuple(dims), tensors[name]) for name, dims in layout["dims"].items()}
         coords = {name: np.array(labels, dtype=str) for name, labels in layout["text"].items()}
         coords |= {name.removeprefix("coord:"): t for name, t in tensors.items() if name.startswith("coord:")}
     except Exception as error:  # whatever a damaged header makes json, safetensors or NumPy raise
         raise DamagedError(f"the content cannot be read ({type(error).__name__})") from None
-    return Content(variables, coords, layout["attrs"])
+    return Content(variables, coords, dict(layout["attrs"]))
+
+
+@functools.lru_cache(maxsize=64)  # members of one condition have the same header
+def _layout(header: bytes) -> dict[str, Any]:
+    return json.loads(json.loads(header)["__metadata__"]["flylab"])
 
 
 def digest(name: str, data: bytes) -> bytes:
