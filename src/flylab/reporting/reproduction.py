@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from markupsafe import Markup
 
@@ -65,11 +65,11 @@ def reproduce(preset: str, out: Path, *, force: bool = False, watcher: Watcher |
     planned = plans(preset)
     if not planned:
         raise ValueError(f"preset={preset!r} must be smoke, quick or paper: no study has it")
-    together: Any = _Together(watcher or Nobody())
+    together = _Together(watcher or Nobody())
     together.expect(planned, out, force)
     runs: dict[str, Run] = {}
     for plan in planned:
-        runs[plan.study.name] = run_and_publish(plan, out, force=force, watcher=together)
+        runs[plan.study.name] = run_and_publish(plan, out, force=force, watcher=cast(Any, together))
     judged = {name: verdicts(run.results) for name, run in runs.items()}
     page = out / "reproduction.html"
     write_atomic(page, _page(preset, out, planned, runs, judged))
