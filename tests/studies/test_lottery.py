@@ -82,9 +82,7 @@ def test_the_search_ranks_the_weights_at_step_score_at(results):
     plan = Plan(TINY.score_at, TINY.batch_size)
     hparams = {"learning_rate": TINY.learning_rate}
     initial = model.init(stream(key, "init"))
-    trained = jax.device_get(
-        train(supervised(model), initial, shared(TINY.data), plan, hparams, key=key).params
-    )
+    trained = jax.device_get(train(supervised(model), initial, shared(TINY.data), plan, hparams, key=key).params)
     expected = prune(trained, full(trained), TINY.sparsities[1])
     mask = lottery.mask(results, seed=0, sparsity=100 * TINY.sparsities[1])
     share = [np.mean(a != b) for a, b in zip(*map(jax.tree.leaves, (expected, mask)), strict=True)]

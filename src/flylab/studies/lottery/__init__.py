@@ -31,10 +31,8 @@ from flylab.studies.lottery.measures import (
 )
 from flylab.studies.lottery.method import run
 from flylab.studies.lottery.protocol import (
-    ARRANGEMENTS,
     RUN_LENGTHS,
     TREATMENTS,
-    Arrangement,
     Protocol,
     analyses,
     conditions,
@@ -45,26 +43,8 @@ from flylab.studies.lottery.protocol import (
 from flylab.study import Study
 
 __all__ = [
-    "ARRANGEMENTS",
-    "STUDY",
-    "TREATMENTS",
-    "Arrangement",
-    "Protocol",
-    "advantage",
-    "analyses",
-    "conditions",
-    "figure",
-    "gain_in_search",
-    "last",
-    "locality",
-    "mask",
-    "n_steps",
-    "network_of",
-    "objective_of",
-    "protocol_in",
-    "run",
-    "save_ticket",
-    "searched",
+    "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure", "gain_in_search", "last",
+    "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run", "save_ticket", "searched",
 ]  # fmt: skip
 
 
