@@ -97,20 +97,20 @@ def results_of(name: str) -> dict[str, str]:
     """Train some conditions of a study's smoke preset, and return a digest of each one's results by its name."""
     import jax
 
-    from flylab.runs.runner import Naming
+    from flylab.runs.plan import plan_of_study
     from flylab.study import get_study, protocol_of
 
     study = get_study(name)
     protocol, digests = protocol_of(study, "smoke", n_seeds=1), {}
-    conditions = list(Naming(study).conditions(protocol))
-    for condition, base in conditions[:: -(-len(conditions) // N_CONDITIONS)]:
-        results = study.run(protocol, condition, [0], key=jax.random.key(0), artifacts=dict(study.artifacts))
+    groups = list(plan_of_study(study, "smoke", protocol).groups())
+    for group in groups[:: -(-len(groups) // N_CONDITIONS)]:
+        results = study.run(protocol, group.condition, [0], key=jax.random.key(0), artifacts=dict(study.artifacts))
         digest = hashlib.sha256()
         for variable in sorted(map(str, results.variables)):
             values = results[variable].values
             digest.update(f"{variable} {results[variable].dims} {values.dtype} {values.shape}".encode())
             digest.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())
-        digests[Naming(study).name(base, 0)] = digest.hexdigest()
+        digests[group.names[0]] = digest.hexdigest()
     return digests
 
 

@@ -83,11 +83,18 @@ def test_run_gets_the_context(module, tmp_path):
     assert study.resources is None
 
 
+def test_a_notebooks_study_is_a_dictionary():
+    study = Study.of({**PARTS, "QUESTION": "Is it?"}, name="is_it")
+    assert (study.name, study.question) == ("is_it", "Is it?")
+    assert study.n_steps(PROTOCOL, {"model": "logistic"}) == 4
+
+
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
         ({"conditions": None}, "a_study defines no conditions"),
         ({"PRESETS": None}, "a_study defines no PRESETS"),
+        ({"training": sys}, "a_study defines neither training nor run"),  # a submodule of that name
         ({"training": None}, "a_study defines neither training nor run"),
     ],
 )

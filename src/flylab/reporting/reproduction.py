@@ -79,7 +79,7 @@ def reproduce(preset: str, out: Path, *, force: bool = False, watcher: Watcher |
 class _Together:
     """A watcher of several runs as if they were one."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: Watcher | Nobody) -> None:
         self._watcher = watcher
 
     def expect(self, planned: Sequence[RunPlan], out: Path, force: bool) -> None:

@@ -17,8 +17,7 @@ from flylab.study.context import Context
 from flylab.training.training import Training
 
 Condition = Mapping[str, Any]  # a value for each static axis
-# options of the command line, which a protocol's fields must not repeat
-RESERVED = ("preset", "out", "force", "dry_run", "part", "workers", "scheduler")
+RESERVED = ("preset", "out", "force")  # options of the command line, which a protocol's fields must not repeat
 
 
 @dataclass(frozen=True)
@@ -93,9 +92,11 @@ class Study:
         for needed in ("PRESETS", "conditions", "table", "figure"):
             if needed not in given:
                 raise ValueError(f"the study {title} defines no {needed}")
-        if not {"training", "run"} & given.keys():
+        training, run = (given[part] if callable(given.get(part)) else None for part in ("training", "run"))
+        if training is None and run is None:  # an imported submodule of such a name is none
             raise ValueError(f"the study {title} defines neither training nor run")
-        trainings = functools.partial(_trainings, given["training"]) if "training" in given else None
+        trainings = None if training is None else functools.partial(_trainings, training)
+        artifacts = given.get("ARTIFACTS", {})
         more = {"input_digest": given["input_digest"]} if "input_digest" in given else {}
         if "n_steps" in given:
             more["n_steps"] = lambda protocol, condition: given["n_steps"](protocol, **condition)
@@ -105,13 +106,13 @@ class Study:
             question=given.get("QUESTION") or (given.get("__doc__") or "").partition("\n")[0],
             presets=given["PRESETS"],
             conditions=given["conditions"],
-            run=_run(given["run"], False) if "run" in given else _run(given["training"], True),
+            run=_run(training, run, artifacts),
             claims=given.get("CLAIMS", ()),
             figure=given["figure"],
             table=given["table"],
             resources=None if trainings is None else functools.partial(_resources, trainings),
             minutes=given.get("MINUTES", {}),
-            artifacts=given.get("ARTIFACTS", {}),
+            artifacts=artifacts,
             name=name,
             **more,
         )
@@ -139,18 +140,17 @@ def _resources(trainings: Callable, protocol: Any, condition: Condition) -> tupl
     return sum(flops for flops, _ in costs), max((n_bytes for _, n_bytes in costs), default=0)
 
 
-def _run(own: Callable, describes: bool) -> Callable[..., xr.Dataset]:
-    """Return `Study.run` of a module's `training` or `run`, the only function that it holds: fingerprints see that."""
+def _run(training: Callable | None, run: Callable | None, artifacts: Mapping[str, Path]) -> Callable[..., xr.Dataset]:
+    """Return `Study.run`; it wraps the module's own function, so that its code is found."""
 
-    @functools.wraps(own)
-    def run(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None) -> xr.Dataset:
-        files = own.__globals__.get("ARTIFACTS", {}) if artifacts is None else artifacts
-        context = Context(seeds, key, files, progress, resume)
-        if describes:
-            return context.train(own(protocol, **condition)).results
-        return own(protocol, condition, context)
+    def run_study(protocol, condition, seeds, *, key, artifacts=artifacts, progress=None, resume=None) -> xr.Dataset:
+        context = Context(seeds, key, artifacts, progress, resume)
+        if run is not None:
+            return run(protocol, condition, context)
+        assert training is not None
+        return context.train(training(protocol, **condition)).results
 
-    return run
+    return functools.wraps(run or training)(run_study)  # pyright: ignore[reportArgumentType]
 
 
 def _fields_of(value: Any) -> tuple:

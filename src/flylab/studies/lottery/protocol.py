@@ -1,0 +1,130 @@
+"""What is searched and analysed: protocol, network and objective."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, get_args
+
+import numpy as np
+from msgspec import Meta
+
+from flylab.base.constraints import MOST, NonNegativeInt, PositiveFloat, PositiveInt
+from flylab.data import MNIST1D, exchanged, reversed_, shuffled
+from flylab.models import Model, tickets
+from flylab.models.masks import masked
+from flylab.study import BaseProtocol, Condition
+from flylab.study.protocol import Published
+from flylab.training.objectives import Objective, supervised
+
+TREATMENTS = ("dense", "random", "ticket", "reinitialised")
+CRITERIA = ("ticket", "random")
+METRICS = ("loss", "accuracy", "best_accuracy", "train_accuracy")
+RUN_LENGTHS = (2, 3, 4)
+Arrangement = Literal["plain", "shuffled", "reversed", "exchanged"]
+ARRANGEMENTS = {
+    "plain": lambda length: None,
+    "shuffled": functools.partial(shuffled, seed=0),
+    "reversed": reversed_,
+    "exchanged": exchanged,
+}
+
+
+@dataclass(frozen=True)
+class Protocol(BaseProtocol):
+    """The published protocol: iterative magnitude pruning with rewinding, and an analysis of the tickets."""
+
+    n_rounds: Annotated[int, Meta(ge=2, le=MOST)] = 100
+    """Rounds of pruning; the first trains the dense network."""
+    schedule: Literal["linear", "geometric"] = "linear"
+    """Sparsity over rounds: linear from 0 to 1, as published, or geometric, where each round prunes the same share."""
+    prune_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.2
+    """Share of the surviving weights that a round of the geometric schedule prunes."""
+    one_shot: bool = False
+    """Prune the dense network to each sparsity at once instead of round by round."""
+    scope: Literal["layer", "global"] = "layer"
+    """Rank the weights within each layer, its biases included, or over the whole network."""
+    prune_biases: bool = True
+    """Prune biases like weights; otherwise keep all of them."""
+    rewind_to: NonNegativeInt = 0
+    """Step of the dense training to which the survivors are rewound; 0 is the initialisation."""
+    n_steps: PositiveInt = 1500
+    """Optimiser steps of a round."""
+    score_at: NonNegativeInt = 1000
+    """Step at which the weights are ranked."""
+    random_every: PositiveInt = 1
+    """Rounds between random controls."""
+    batch_size: PositiveInt = 100
+    """Examples per step of the search, in fixed order."""
+    learning_rate: PositiveFloat = 2e-2
+    """Adam's learning rate."""
+    model: Published = "mlp"
+    """The network."""
+    width: PositiveInt = 500
+    """Hidden units, or channels; logistic regression has none."""
+    analysed: Annotated[float, Meta(gt=0, lt=1)] = 0.92
+    """Sparsity of the ticket to analyse; the round with the nearest sparsity is taken."""
+    analysis_steps: PositiveInt = 6000
+    """Optimiser steps of the analysis."""
+    analysis_batch: PositiveInt = 500
+    """Examples per step of the analysis."""
+    analysis_every: PositiveInt = 250
+    """Steps between evaluations in the analysis."""
+    arrangements: tuple[Arrangement, ...] = get_args(Arrangement)
+    """Arrangements of the fresh data. All treatments train on plain data; only dense network and ticket on others."""
+    data: MNIST1D = field(default_factory=MNIST1D)
+    """The data set of the search. The analysis uses new data for each seed (generator seed 1000 + 2·seed)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("score_at", "rewind_to"):
+            self._require(getattr(self, name) <= self.n_steps, name, f"an integer ≤ n_steps={self.n_steps}")
+        self._require("plain" in self.arrangements, "arrangements", "a list that contains plain")
+
+    @property
+    def sparsities(self) -> tuple[float, ...]:
+        """The share of pruned weights in each round."""
+        if self.schedule == "linear":
+            return tuple(np.linspace(0, 1, self.n_rounds).tolist())
+        return tuple(1 - (1 - self.prune_rate) ** i for i in range(self.n_rounds))
+
+    @property
+    def analysed_round(self) -> int:
+        """The round whose ticket is analysed."""
+        return int(np.argmin(np.abs(np.array(self.sparsities) - self.analysed)))
+
+
+def conditions(protocol: Protocol) -> Sequence[Condition]:
+    """Return the only condition: each seed runs a search with both criteria, and the analysis of its ticket."""
+    return [{"model": protocol.model}]
+
+
+def analyses(protocol: Protocol) -> list[tuple[str, str]]:
+    """Return the pairs of treatment and arrangement to train: all treatments on plain data, two of them on others."""
+    return [
+        (treatment, arrangement)
+        for arrangement in protocol.arrangements
+        for treatment in TREATMENTS
+        if arrangement == "plain" or treatment in ("dense", "ticket")
+    ]
+
+
+def n_steps(protocol: Protocol, model: str) -> int:
+    """Return the optimiser steps of one seed; those of the analysis count by their examples."""
+    per_step = protocol.analysis_batch // protocol.batch_size
+    return search_steps(protocol, protocol.n_rounds) + len(analyses(protocol)) * protocol.analysis_steps * per_step
+
+
+def search_steps(protocol: Protocol, n_rounds: int) -> int:
+    """Return the optimiser steps of the first `n_rounds` rounds of one seed."""
+    return protocol.n_steps * (n_rounds + len(range(0, n_rounds, protocol.random_every)))
+
+
+@functools.cache
+def objective_of(model: Model) -> Objective:
+    """Return the objective of supervised learning under a mask, which is one of the hyper-parameters."""
+    return supervised(lambda hparams: masked(model, hparams["mask"]))
+
+
+def network_of(protocol: Protocol) -> Model:
+    """Return the dense network."""
+    return tickets.model_of(protocol.model, protocol.width, protocol.data.final_seq_length, protocol.data.outputs)
