@@ -22,7 +22,24 @@ from flylab.results.tables import Table
 from flylab.studies.activation.method import UNSEEN, USUAL, Protocol, X, conditions, metalearned, n_steps, run
 from flylab.study import Study
 
-__all__ = ["STUDY", "UNSEEN", "USUAL", "Protocol", "X", "conditions", "metalearned", "n_steps", "run"]
+__all__ = [
+    "CLAIMS",
+    "STUDY",
+    "UNSEEN",
+    "USUAL",
+    "Protocol",
+    "X",
+    "accuracy",
+    "best_rate",
+    "conditions",
+    "figure",
+    "metalearned",
+    "n_extrema",
+    "n_steps",
+    "run",
+    "table",
+    "weights",
+]  # fmt: skip
 
 
 def _fixed_rate(results: xr.Dataset) -> float:

@@ -33,8 +33,9 @@ from flylab.study import Study
 from flylab.training.learners import learner_title
 
 __all__ = [
-    "IMAGE_NETWORKS", "NAMES", "NETWORKS", "REFERENCES", "STUDY", "Protocol", "best", "compared", "conditions",
-    "curves", "figure", "gap", "input_digest", "last", "run", "stopped", "training",
+    "CLAIMS", "IMAGE_NETWORKS", "NAMES", "NETWORKS", "REFERENCES", "STUDY", "Protocol", "accuracy", "best",
+    "compared", "conditions", "curves", "figure", "gap", "input_digest", "last", "run", "stopped", "table",
+    "training",
 ]  # fmt: skip
 
 

@@ -54,9 +54,10 @@ from flylab.study import Study
 from flylab.training.learners import CLASSIFIERS, learner_title
 
 __all__ = [
-    "CLASSIFIERS", "DOUBLED", "ENDS", "MODELS", "NETWORKS", "REFERENCE", "STUDY", "Protocol", "Row", "by_score",
-    "condensed", "conditions", "conditions_of", "cost_of_shuffling", "count", "details", "doubled", "figure_of",
-    "last", "learn", "load_reference", "n_steps", "place", "rows", "run", "save_reference", "score", "table_of",
+    "CLAIMS", "CLASSIFIERS", "DOUBLED", "ENDS", "MODELS", "NETWORKS", "REFERENCE", "STUDY", "Protocol", "Row",
+    "by_score", "condensed", "conditions", "conditions_of", "cost_of_shuffling", "count", "details", "doubled",
+    "figure", "figure_of", "last", "learn", "load_reference", "n_steps", "place", "rows", "run", "save_reference",
+    "score", "table", "table_of",
 ]  # fmt: skip
 
 

@@ -46,8 +46,8 @@ from flylab.studies.double_descent.method import (
 from flylab.study import Study
 
 __all__ = [
-    "CHANNELS", "MLP", "STUDY", "TREATMENTS", "WIDTHS", "conditions", "curve", "figure", "level", "networks",
-    "peak_width", "power", "rise", "run", "threshold", "training", "with_labels", "zero_width",
+    "CHANNELS", "CLAIMS", "MLP", "STUDY", "TREATMENTS", "WIDTHS", "conditions", "curve", "figure", "level",
+    "networks", "peak_width", "power", "rise", "run", "table", "threshold", "training", "with_labels", "zero_width",
 ]  # fmt: skip
 
 

@@ -43,8 +43,9 @@ from flylab.studies.lottery.protocol import (
 from flylab.study import Study
 
 __all__ = [
-    "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure", "gain_in_search", "last",
-    "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run", "save_ticket", "searched",
+    "CLAIMS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure", "gain_in_search",
+    "last", "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run", "save_ticket",
+    "searched", "table",
 ]  # fmt: skip
 
 
