@@ -26,6 +26,7 @@ from flylab.studies.architectures.method import (
     Protocol,
     conditions,
     input_digest,
+    n_steps,
     run,
     training,
 )
@@ -34,7 +35,7 @@ from flylab.training.learners import learner_title
 
 __all__ = [
     "CLAIMS", "IMAGE_NETWORKS", "NAMES", "NETWORKS", "REFERENCES", "STUDY", "Protocol", "accuracy", "best",
-    "compared", "conditions", "curves", "figure", "gap", "input_digest", "last", "run", "stopped", "table",
+    "compared", "conditions", "curves", "figure", "gap", "input_digest", "last", "n_steps", "run", "stopped", "table",
     "training",
 ]  # fmt: skip
 

@@ -96,6 +96,11 @@ def training(protocol: Protocol, dataset: str, model: str, arrangement: str, sou
     return Training(network, _flat(config, arrangement), plan, {"learning_rate": protocol.image_learning_rate})
 
 
+def n_steps(protocol: Protocol, model: str, **others: str) -> int:
+    """Return the optimiser steps of one seed, without reading images."""
+    return protocol.n_steps if model in NETWORKS else 0
+
+
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
     """Train one network for all seeds, or fit one reference for each seed."""
     dataset, model, arrangement, source = (condition[name] for name in ("dataset", "model", "arrangement", "source"))

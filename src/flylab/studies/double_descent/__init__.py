@@ -39,6 +39,7 @@ from flylab.studies.double_descent.method import (
     WIDTHS,
     Protocol,
     conditions,
+    n_steps,
     run,
     training,
     with_labels,
@@ -46,8 +47,27 @@ from flylab.studies.double_descent.method import (
 from flylab.study import Study
 
 __all__ = [
-    "CHANNELS", "CLAIMS", "MLP", "STUDY", "TREATMENTS", "WIDTHS", "conditions", "curve", "figure", "level",
-    "networks", "peak_width", "power", "rise", "run", "table", "threshold", "training", "with_labels", "zero_width",
+    "CHANNELS",
+    "CLAIMS",
+    "MLP",
+    "STUDY",
+    "TREATMENTS",
+    "WIDTHS",
+    "conditions",
+    "curve",
+    "figure",
+    "level",
+    "n_steps",
+    "networks",
+    "peak_width",
+    "power",
+    "rise",
+    "run",
+    "table",
+    "threshold",
+    "training",
+    "with_labels",
+    "zero_width",
 ]  # fmt: skip
 
 

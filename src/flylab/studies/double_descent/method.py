@@ -4,7 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -155,6 +155,11 @@ def training(protocol: Protocol, treatment: str, n_train: int, n_outputs: int, w
         functools.partial(supervised, per_example_loss=TREATMENTS[treatment].per_example_loss),
         padded(network, wide).init,
     )  # fmt: skip
+
+
+def n_steps(protocol: Protocol, **condition: Any) -> int:
+    """Return the optimiser steps of one seed, without making the plan, which lists all evaluations."""
+    return protocol.n_steps
 
 
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
