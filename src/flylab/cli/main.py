@@ -74,8 +74,14 @@ _add(MORE, "flylab.cli.data:data", "data", help="Write a data set to a file (-o)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0; 1 where `doctor` finds a fault; 2 for bad input; 130 when stopped."""
     warnings.showwarning = _complain  # one line, without the source's
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        return app(sys.argv[1:] if argv is None else list(argv)) or 0
+        if words[:1] == ["run"] and len(words) > 1 and words[1].endswith(".py"):
+            from flylab.cli.run import of_study
+            from flylab.study.registry import get_study
+
+            return of_study(get_study(words[1]), words[1])(words[2:]) or 0
+        return app(words) or 0
     except CycloptsError as error:
         return _complain(_explain(error))
     except (ValueError, OSError) as error:

@@ -25,7 +25,11 @@ def __getattr__(name: str) -> App:
     """Return the command of a study, imported when cyclopts first asks for it."""
     if name.replace("-", "_") not in list_studies():
         raise AttributeError(name)
-    study = get_study(name)
+    return of_study(get_study(name), name)
+
+
+def of_study(study: Study, name: str) -> App:
+    """Return the command of a study."""
     app = App(
         name=name, help=study.question, usage=f"Usage: flylab run {name} [PRESET] [OPTIONS]",
         group_parameters=OPTIONS, group_commands=Group("Presets", sort_key=-1),

@@ -35,7 +35,7 @@ def study_of(results: xr.Dataset) -> Study:
         ValueError: if the results name no known study.
     """
     with understood(results):
-        return get_study(str(results.attrs.get("study", "(none)")))
+        return get_study(str(results.attrs.get("place") or results.attrs.get("study", "(none)")))
 
 
 def verdicts(results: xr.Dataset) -> list[Verdict]:

@@ -10,9 +10,9 @@ from flylab.study.registry import get_study
 
 def repeat_command(attrs: dict[str, Any]) -> str:
     """Return the command line that makes results with these attributes; its flags are what differs from the preset."""
-    study = get_study(attrs["study"])
+    study = get_study(attrs.get("place") or attrs["study"])
     protocol, preset = json.loads(attrs["protocol"]), plain(study.presets[attrs["preset"]])
-    words = ["flylab", "run", study.name.replace("_", "-"), attrs["preset"]]
+    words = ["flylab", "run", study.place or study.name.replace("_", "-"), attrs["preset"]]
     for name, value in _flat(protocol).items():
         if value != _flat(preset).get(name):
             flag = name.replace("_", "-")

@@ -119,7 +119,7 @@ def train_there(
 def _submitted(executor: Executor, study: Study, batch: Batch) -> Future:
     """Submit a batch to an executor; if that is broken, the future says so, as those of earlier batches do."""
     try:
-        return executor.submit(_train_by_name, study.name, batch)
+        return executor.submit(_train_by_name, study.place or study.name, batch)
     except BrokenExecutor as error:
         future: Future = Future()
         future.set_exception(error)

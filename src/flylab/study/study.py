@@ -41,6 +41,7 @@ class Study:
         input_digest: protocol → condition → a digest of the files that the condition reads, or None. It is called
             before training, and raises if files are missing.
         name: the name of the study's module, set by the registry.
+        place: where the registry finds the study, if not by its name: a file.
 
     Raises:
         ValueError: if two fields of a protocol would be the same option of the command line.
@@ -59,6 +60,7 @@ class Study:
     artifacts: Mapping[str, Path] = field(default_factory=dict)
     input_digest: Callable[[Any], Callable[[Condition], str | None]] = lambda protocol: lambda condition: None
     name: str = ""
+    place: str = ""
 
     @classmethod
     def of_module(cls, name: str) -> "Study":
