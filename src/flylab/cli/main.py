@@ -77,10 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         if words[:1] == ["run"] and len(words) > 1 and words[1].endswith(".py"):
-            from flylab.cli.run import of_study
-            from flylab.study.registry import get_study
+            from flylab.cli.run import add_file
 
-            return of_study(get_study(words[1]), words[1])(words[2:]) or 0
+            add_file(words[1])
         return app(words) or 0
     except CycloptsError as error:
         return _complain(_explain(error))

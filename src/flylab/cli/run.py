@@ -28,6 +28,12 @@ def __getattr__(name: str) -> App:
     return of_study(get_study(name), name)
 
 
+def add_file(path: str) -> None:
+    """Add the command of the study that a file defines; its name is the file's path."""
+    if path not in run:
+        run.command(of_study(get_study(path), path))
+
+
 def of_study(study: Study, name: str) -> App:
     """Return the command of a study."""
     app = App(

@@ -68,7 +68,8 @@ def study_of_file(path: Path) -> Study:
         if module is not None or importlib.util.find_spec(name) is not None:
             raise ValueError(f"{path.name} is named as another module is: rename it")
         spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         sys.path.insert(0, str(path.parent))  # modules beside it
         try:
