@@ -1,4 +1,4 @@
-"""What `sweeps.py` measures of the first edition, whose source must be on PYTHONPATH; its names are those of then."""
+"""What `store.py` measures of the first edition, whose source must be on PYTHONPATH; its names are those of then."""
 
 import argparse
 import json

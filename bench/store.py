@@ -1,4 +1,4 @@
-"""Measure sweeps beside their first edition: `python bench/sweeps.py --first CHECKOUT --million 1000000`.
+"""Measure store and runner beside the first edition: `python bench/store.py --first CHECKOUT`.
 
 The first edition, commit 7019aa0, stored a netCDF file for each member; `CHECKOUT` is a folder that has it, and without
 one its column is empty. Each number comes from a process of its own, whose peak memory is its own. What would take the
@@ -114,7 +114,7 @@ MEASURES = {"overhead": overhead, "trained": trained, "merged": merged}
 def measured(what: str, *numbers: int, first: Path | None = None) -> dict[str, float]:
     """Measure in a process of its own, which prints JSON: of this edition, or of the first in a checkout."""
     folder = Path(__file__).parent
-    script = folder / ("sweeps.py" if first is None else "sweeps_first.py")
+    script = folder / ("store.py" if first is None else "store_first.py")
     environment = os.environ if first is None else os.environ | {"PYTHONPATH": str(first / "src")}
     command = [sys.executable, str(script), "--measure", what, *map(str, numbers)]
     said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment).stdout
