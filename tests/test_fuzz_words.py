@@ -257,7 +257,7 @@ def test_no_network_is_used(tmp_path):
         [
             ["list"], ["data", *tiny, "-o", "data.npz"], ["run", "train", "smoke", "--n-steps", "2", *tiny],
             ["claims"], ["report"], ["sweep", "sweep.toml", "--dry-run"], ["sweep", "sweep.toml"],
-            ["merge", "sweep.toml"], ["slurm", "sweep", "sweep.toml"],
+            ["store"], ["store", "verify"], ["slurm", "--jobs", "2", "sweep", "sweep.toml"],
             ["plot", "runs/sweeps/sweep", "--x", "step"], ["leaderboard"], ["doctor"],
         ],
         tmp_path,
