@@ -14,9 +14,9 @@ import threading
 from flylab.cli import interrupts
 interrupts.install()
 interrupts.GRACE = 0.5
-print("ready", flush=True)
 while True:  # as if Python never heard it
     try:
+        print("ready", flush=True)
         threading.Event().wait()
     except KeyboardInterrupt:
         pass

@@ -1,11 +1,7 @@
 """Running a study: what is kept, what is trained again, and that nothing is lost."""
 
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 import warnings
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -20,7 +16,6 @@ from flylab.data import MNIST1D
 from flylab.results.claims import Claim
 from flylab.runs.assembly import assemble
 from flylab.runs.content import split_by_seed
-from flylab.runs.database import read_other
 from flylab.runs.plan import plan_of_study
 from flylab.runs.runner import execute
 from flylab.runs.store import Store
@@ -211,46 +206,6 @@ def test_refuses(tmp_path):
         protocol_of(STUDY, "quick", n_seeds=0)
     with pytest.raises(ValueError, match="there is no study 'x'; there are activation, architectures"):
         get_study("x")
-
-
-def n_stored(out):
-    path = out / "flylab.sqlite"
-    return len(read_other(path, "SELECT name FROM member")) if path.exists() else 0
-
-
-@pytest.mark.slow
-def test_killed_at_any_instant_it_resumes_to_the_same_bits(tmp_path):
-    """`kill -9` of a real run at ten instants; then the rest is trained, and all is as if nothing had happened."""
-
-    def command(out):
-        words = ["run", "architectures", "smoke", "--n-seeds", "6", "--n-steps", "2000", "--out"]
-        return [sys.executable, "-m", "flylab", *words, str(out)]
-
-    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
-    (expected,) = (tmp_path / "whole").rglob("results.nc")
-    killed = 0
-    for attempt in range(10):
-        process = subprocess.Popen(command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seen = 0
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            n = n_stored(tmp_path / "cut")
-            if n > seen + 2 or (n and time.monotonic() > deadline - 110):
-                time.sleep(0.03 * attempt)
-                process.send_signal(signal.SIGKILL)
-                killed += 1
-                break
-            seen = min(seen or n, n)
-            time.sleep(0.005)
-        process.wait()
-        with Store(tmp_path / "cut") as store:
-            names = [name for (name,) in store.query("SELECT name FROM member")]
-            assert len(dict(store.get(names))) == len(names)  # none is half written
-    subprocess.run(command(tmp_path / "cut"), check=True, capture_output=True)
-    (found,) = (tmp_path / "cut").rglob("results.nc")
-    assert killed >= 3
-    xr.testing.assert_identical(netcdf.open_checked(found), netcdf.open_checked(expected))
-    assert not [path for path in found.parent.rglob(".*") if path.suffix == ".tmp"]
 
 
 def test_assemble_keeps_types():
