@@ -40,6 +40,9 @@ def _end(reader: int) -> None:
     while os.read(reader, 1) != bytes([signal.SIGINT]):
         pass
     time.sleep(GRACE)
+    if (processes := sys.modules.get("multiprocessing")) is not None:  # an import here might wait for the main thread
+        for worker in processes.active_children():
+            worker.kill()
     os._exit(say())
 
 

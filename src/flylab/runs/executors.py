@@ -34,10 +34,15 @@ class Processes(Executor):
         reader, self._alive = mp.Pipe(duplex=False)
         context = mp.get_context("spawn")  # a fork of a process that has started JAX would hang
         self._pool = ProcessPoolExecutor(self._n_workers, context, initializer=_prepare, initargs=(reader,))
+        self._workers: set[mp.process.BaseProcess] = set()
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
-        """Run a function in one of the processes."""
-        return self._pool.submit(fn, *args, **kwargs)
+        """Run a function in one of the processes, which is started if need be."""
+        others = set(mp.active_children())
+        with _deaf():
+            future = self._pool.submit(fn, *args, **kwargs)
+        self._workers |= set(mp.active_children()) - others
+        return future
 
     def restart(self) -> None:
         """Replace all processes, after one has died."""
@@ -47,7 +52,22 @@ class Processes(Executor):
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
         """End all processes at once."""
         self._alive.close()
+        for worker in self._workers:  # one that is still importing hears of nothing else
+            worker.kill()
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Let processes that are started now never hear Ctrl-C, which reaches the whole group: their parent ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare(alive: Connection) -> None:
@@ -57,7 +77,7 @@ def _prepare(alive: Connection) -> None:
 
     jax.config.update("jax_num_cpu_devices", 1)
     threadpool_limits(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in _deaf, which Windows lacks
 
     def end_with_parent() -> None:
         with contextlib.suppress(OSError):
