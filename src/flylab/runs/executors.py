@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from flylab.base.constraints import PositiveInt, check
@@ -34,7 +35,7 @@ class Processes(Executor):
         reader, self._alive = mp.Pipe(duplex=False)
         context = mp.get_context("spawn")  # a fork of a process that has started JAX would hang
         self._pool = ProcessPoolExecutor(self._n_workers, context, initializer=_prepare, initargs=(reader,))
-        self._workers: set[mp.process.BaseProcess] = set()
+        self._workers: set[BaseProcess] = set()
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
         """Run a function in one of the processes, which is started if need be."""
