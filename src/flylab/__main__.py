@@ -2,18 +2,18 @@
 
 import sys
 
-from flylab.cli import interrupts
-
 
 def main() -> int:
     """Run a command, which Ctrl-C ends at any time, and return its exit code."""
     try:
-        interrupts.install()
-        from flylab.cli.main import main as run
+        from flylab.cli import interrupts
 
-        return run()
+        interrupts.install()
     except KeyboardInterrupt:
-        return interrupts.say()
+        return 130
+    from flylab.cli.main import main as run
+
+    return run()
 
 
 if __name__ == "__main__":

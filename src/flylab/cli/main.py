@@ -130,6 +130,7 @@ def serve(*, out: Out = RUNS, port: int = 8000, no_browser: Switch = False) -> N
     """
     from flylab.app.server import serve
 
+    interrupts.uninstall()
     serve(out, port, not no_browser)
 
 
