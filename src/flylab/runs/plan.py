@@ -108,7 +108,7 @@ def plan_of_study(study: Study, preset: str, protocol: Any) -> RunPlan:
         raise ValueError(f"this protocol of {study.name} trains nothing: one of its lists is empty")
     name, text = f"{preset}-{protocol_hash(study, protocol)}", to_json(protocol)
     attrs = {"study": study.name, "preset": preset, "run": name, "question": study.question, "protocol": text}
-    attrs |= {"place": study.place} if study.place else {}
+    attrs |= study.origin
     return RunPlan(study, f"{study.name}/{name}", lambda: iter([({}, protocol)]), text, attrs)
 
 

@@ -119,6 +119,11 @@ class Study:
             **more,
         )
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where the study is found, as attributes of its results: nothing if that is its name."""
+        return {"place": self.place} if self.place else {}
+
     def __post_init__(self) -> None:
         for protocol in filter(is_dataclass, self.presets.values()):
             outer = [field_.name for field_ in fields(protocol)]
