@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from flylab import MNIST1D, Claim, Study, Training, get_model
 from flylab.base.constraints import PositiveInt
 from flylab.results.effects import contrast, final
-from flylab.results.plots import curves, panels, points, style
+from flylab.results.plots import curves, forest, panels, style
 from flylab.results.tables import Table, over_seeds, pivot
 from flylab.study import SupervisedProtocol
 
@@ -54,11 +54,13 @@ def table(results: xr.Dataset) -> Table:
 
 @style()
 def figure(results: xr.Dataset) -> Figure:
-    """Plot learning curves, and final accuracy against width: means over seeds with their 95 % intervals."""
+    """Plot learning curves, and final accuracies: means over seeds with their 95 % intervals."""
     drawn, (learning, last) = panels("Learning curves", "After the last step", size=(10, 4))
     curves(learning, results.test_accuracy, "width", name="{} units".format)
     learning.legend()
-    points(last, final(results.test_accuracy).expand_dims(model=["MLP"]), "width", "model")
+    accuracy = final(results.test_accuracy)
+    forest(last, {f"{width} units": accuracy.sel(width=width) for width in results.width.values})
+    last.set_xlabel("test accuracy (%)")
     return drawn
 
 
