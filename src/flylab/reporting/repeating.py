@@ -20,6 +20,8 @@ def repeat_command(attrs: dict[str, Any]) -> str:
                 words.append(f"--{flag}" if value else f"--no-{flag}")
             else:
                 words += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
+    for slot, functions in json.loads(attrs.get("filled", "{}")).items():
+        words += [f"--{slot.replace('_', '-')}", *functions]
     return shlex.join(words)
 
 
