@@ -132,7 +132,7 @@ def test_results_make_no_code_run_that_the_user_has_not_run(written):
     """Neither results nor a sweep's file can name a file that is then run."""
     path = written("stranger.py", f"open('ran', 'w').close()\n{WHOLE}")
     for attrs in ({"study": "stranger", "place": str(path)}, {"study": "stranger.py"}, {}):
-        with pytest.raises(ValueError, match="has not been run here|there is no study"):
+        with pytest.raises(ValueError, match=r"has not been run here|there is no study"):
             registry.study_in(attrs)
     sweep = written("sweep.toml", 'study = "stranger.py"\n[axes]\nn_steps = [1]')
     assert main(["sweep", str(sweep)]) == 2

@@ -83,6 +83,8 @@ def filled(study: Study, given: Mapping[str, Any]) -> Study:
     """
     found: dict[str, tuple[Filling, ...]] = {}
     for slot, functions in given.items():
+        if slot not in study.slots:
+            raise ValueError(f"{study.name} has no slot {slot!r}; it has {', '.join(study.slots) or 'none'}")
         several = functions if isinstance(functions, Sequence) and not isinstance(functions, str) else [functions]
         first = study.conditions(next(iter(study.presets.values())))[0]
         found[slot] = tuple(_filling(slot, function, slot in first) for function in several)

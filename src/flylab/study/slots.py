@@ -34,9 +34,11 @@ def checked(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
         RefusedError: unless it is one of finite numbers, of the shape.
     """
     try:
-        array = np.asarray(values, np.float32)
+        array = np.asarray(values, np.float32) if values is not None else None
     except (TypeError, ValueError):
-        raise RefusedError(f"{name} returns {type(values).__name__}, not an array of numbers") from None
+        array = None
+    if array is None:
+        raise RefusedError(f"{name} returns {type(values).__name__}, not an array of numbers")
     if array.shape != shape:
         raise RefusedError(f"{name} returns an array of shape {array.shape}, not {shape}")
     if not np.isfinite(array).all():

@@ -90,7 +90,8 @@ class Study:
           default they are those of the condition's only training.
 
         There may be `CLAIMS`, `MINUTES`, `ARTIFACTS`, `SLOTS` (see `flylab.study.Slot`), `QUESTION` (by default, the
-        first line of its docstring), `input_digest(protocol)` and, where they do not follow from `training`, `n_steps(protocol, **condition)`.
+        first line of its docstring), `input_digest(protocol)` and, where they do not follow from `training`,
+        `n_steps(protocol, **condition)`.
 
         Raises:
             ValueError: if a name is missing.

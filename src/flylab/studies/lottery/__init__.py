@@ -46,8 +46,8 @@ from flylab.study import Study
 
 __all__ = [
     "CLAIMS", "SLOTS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure",
-    "gain_in_search", "last", "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run", "save_ticket",
-    "searched", "table", "users",
+    "gain_in_search", "last", "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run",
+    "save_ticket", "searched", "table", "users",
 ]  # fmt: skip
 
 
