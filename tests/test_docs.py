@@ -87,7 +87,7 @@ EXPECTED = {
 
 
 def test_the_page_on_studies_shows_the_file_that_flylab_new_study_writes():
-    template = (ROOT / "src" / "flylab" / "study" / "template.py").read_text()
+    template = (ROOT / "src" / "flylab" / "template.py").read_text()
     assert f"```python\n{template}```" in (ROOT / "docs" / "your-study.md").read_text()
 
 

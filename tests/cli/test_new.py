@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from flylab import template
 from flylab.cli.main import main
-from flylab.study import registry, template
+from flylab.study import registry
 
 
 @pytest.fixture
@@ -87,6 +88,6 @@ def test_a_name_that_cannot_be(name, says, folder, capsys):
 
 
 def test_the_template_is_short_and_a_module():
-    assert importlib.import_module("flylab.study.template").STUDY.claims
+    assert importlib.import_module("flylab.template").STUDY.claims
     with open(template.__file__) as file:
         assert len(file.readlines()) <= 75

@@ -10,7 +10,7 @@ from cyclopts import App
 import flylab
 from flylab.base.files import write_new
 
-TEMPLATE = Path(flylab.__file__).parent / "study" / "template.py"
+TEMPLATE = Path(flylab.__file__).parent / "template.py"
 new = App(name="new", usage="Usage: flylab new study NAME")
 
 
