@@ -1,7 +1,6 @@
 """Does a wider network learn more?"""
 
 # A study of your own, which runs as it is. Change the question above, then go on from top to bottom.
-
 from dataclasses import dataclass
 
 import xarray as xr
@@ -16,10 +15,9 @@ from flylab.study import SupervisedProtocol
 
 
 @dataclass(frozen=True)
-class Protocol(SupervisedProtocol):  # it has n_seeds, n_steps, batch_size, learning_rate and eval_every
+class Protocol(SupervisedProtocol):  # fields are options, as in --widths 10 30; see SupervisedProtocol for more
     """MLPs of several widths on the published data."""
 
-    # Every field is an option of the command line, --widths 10 30, and is checked by its annotation.
     widths: tuple[PositiveInt, ...] = (10, 30, 100, 300)
     """Hidden units of each layer."""
     n_steps: PositiveInt = 500
@@ -48,8 +46,7 @@ CLAIMS = (
 
 def table(results: xr.Dataset) -> Table:
     """Return the final test accuracy by width."""
-    columns = {"accuracy": final(results.test_accuracy)}
-    return pivot(over_seeds(results, "Final test accuracy (%)"), columns, "width", corner="hidden units")
+    return pivot(over_seeds(results), {"test accuracy (%)": final(results.test_accuracy)}, "width", corner="hidden units")
 
 
 @style()
