@@ -78,7 +78,7 @@ EXPECTED = {
     ),
     "your-study.md": (
         "Does a wider network learn more?",
-        "Final test accuracy",
+        "test accuracy (%)",
         "wider-is-better",
         "movement",
         "geometric",

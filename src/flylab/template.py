@@ -46,7 +46,7 @@ CLAIMS = (
 
 def table(results: xr.Dataset) -> Table:
     """Return the final test accuracy by width."""
-    return pivot(over_seeds(results), {"test accuracy (%)": final(results.test_accuracy)}, "width", corner="hidden units")
+    return pivot(over_seeds(results), {"test accuracy (%)": final(results.test_accuracy)}, "width", corner="width")
 
 
 @style()

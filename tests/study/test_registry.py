@@ -69,20 +69,14 @@ def figure(results): ...
 
 
 @pytest.fixture
-def written(tmp_path, monkeypatch):
-    """Write a file into the working folder, and forget its module when the test ends."""
-    monkeypatch.setattr(registry, "KNOWN", tmp_path / "cache" / "files")
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.chdir(tmp_path)
-    before = {*sys.modules}
+def written(workplace):
+    """Write a file into the working folder."""
 
     def write(name, code):
-        (tmp_path / name).write_text(code)
-        return tmp_path / name
+        (workplace / name).write_text(code)
+        return workplace / name
 
-    yield write
-    for name in {*sys.modules} - before:
-        del sys.modules[name]
+    return write
 
 
 @pytest.mark.parametrize("spelling", ["{name}", "./{name}", "{folder}/{name}", "../{last}/{name}"])
