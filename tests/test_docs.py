@@ -76,8 +76,19 @@ EXPECTED = {
         '"own": true',
         "max-pooled:",
     ),
-    "your-study.md": ("Does a wider network learn faster?", "Final test accuracy", "faster"),
+    "your-study.md": (
+        "Does a wider network learn more?",
+        "test accuracy (%)",
+        "wider-is-better",
+        "movement",
+        "geometric",
+    ),
 }
+
+
+def test_the_page_on_studies_shows_the_file_that_flylab_new_study_writes():
+    template = (ROOT / "src" / "flylab" / "template.py").read_text()
+    assert f"```python\n{template}```" in (ROOT / "docs" / "your-study.md").read_text()
 
 
 def test_there_are_two_set_up_commands():

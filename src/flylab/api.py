@@ -9,6 +9,7 @@ import xarray as xr
 from flylab.reporting import load, run_and_publish, verdicts
 from flylab.runs.plan import plan_of_study
 from flylab.runs.progress import Bar
+from flylab.runs.slots import split
 from flylab.runs.sweeps import Sweep, plan_of_sweep
 from flylab.study import Study, get_study, protocol_of
 
@@ -31,7 +32,9 @@ def run(
         out: the folder of all runs; each run has its own folder in it.
         force: train everything again.
         progress: show a bar in the terminal or the notebook.
-        **changes: fields of the study's protocol, e.g. `n_seeds=3`.
+        **changes: fields of the study's protocol, e.g. `n_seeds=3`; and functions of your own for its slots, e.g.
+            `criterion=my_function` or `criterion=["my_file.py:my_function"]`. What is trained with an object whose
+            code cannot be read, one from a notebook for example, is not kept for other runs.
 
     Returns:
         A data set with named dimensions and units.
@@ -50,6 +53,7 @@ def run(
         definition = get_study(study) if isinstance(study, str) else study
         if not definition.name:
             raise ValueError("the study has no name: give it one by dataclasses.replace(study, name='my_study')")
+        definition, changes = split(definition, changes)
         plan = plan_of_study(definition, preset, protocol_of(definition, preset, **changes))
     with Bar() if progress else contextlib.nullcontext() as watcher:
         return run_and_publish(plan, Path(out), force=force, watcher=watcher).results

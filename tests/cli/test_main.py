@@ -167,6 +167,8 @@ def test_list(capsys):
         (["run", "--help"], "flylab list"),
         (["run", "double_descent", "--help"], "threshold"),
         (["run", "architectures", "--help"], "--max-translation"),
+        (["run", "lottery", "--help"], "--criterion"),
+        (["new", "study", "--help"], "NAME.py"),
         (["run", "architectures", "paper", "--help"], "[default: 30]"),
         (["help", "run", "architectures", "quick"], "[default: 10]"),
         (["evaluate", "--help"], "[default: 2 (smoke), 4 (quick), 10 (paper)]"),

@@ -60,6 +60,7 @@ _add(STUDIES, studies.list_)
 _add(STUDIES, "flylab.cli.run:run", "run", help=RUN)
 _add(STUDIES, studies.claims, usage="Usage: flylab claims [PATH] [OPTIONS]")
 _add(STUDIES, studies.report, usage="Usage: flylab report [PATH]")
+_add(STUDIES, "flylab.cli.new:new", "new", help="Write the file of a study of your own, to begin with.")
 _add(STUDIES, studies.reproduce, usage="Usage: flylab reproduce [PRESET] [OPTIONS]")
 _add(SWEEPS, sweeps.sweep)
 _add(SWEEPS, sweeps.slurm)
@@ -76,10 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = _complain  # one line, without the source's
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        if words[:1] == ["run"] and len(words) > 1 and words[1].endswith(".py"):
-            from flylab.cli.run import add_file
-
-            add_file(words[1])
+        _add_file(words)
         return app(words) or 0
     except CycloptsError as error:
         return _complain(_explain(error))
@@ -91,6 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"there is not enough memory ({str(error)[:200]}): ask for less")
     except KeyboardInterrupt:
         return interrupts.say()
+
+
+def _add_file(words: Sequence[str]) -> None:
+    """Make a command of the study's file that `flylab run FILE.py`, or help on it, names."""
+    asked = list(words[1:] if words[:1] == ["help"] else words)[:2]
+    if asked[:1] == ["run"] and asked[-1].endswith(".py"):
+        from flylab.cli.run import add_file
+
+        add_file(asked[-1])
 
 
 def _explain(error: CycloptsError) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from cyclopts import App, Group
 
 from flylab.base.config import override_flat
-from flylab.cli.options import OPTIONS, RUNS, Force, Out, with_options
+from flylab.cli.options import OPTIONS, RUNS, Force, Out, with_functions, with_options
 from flylab.cli.running import DryRun, Part, Scheduler, Workers, carry_out, trained
 from flylab.cli.studies import cost, print_warning
 from flylab.cli.terminal import console, cost_text, print_table, print_verdicts
@@ -54,8 +54,10 @@ def _command(study: Study, preset: str) -> Any:
     ) -> None:  # fmt: skip
         from flylab.reporting import verdicts
         from flylab.runs.plan import plan_of_study
+        from flylab.runs.slots import split
 
-        plan = plan_of_study(study, preset, override_flat(study.presets[preset], changes))
+        chosen, fields = split(study, changes)
+        plan = plan_of_study(chosen, preset, override_flat(study.presets[preset], fields))
         options = {"dry_run": dry_run, "part": part, "workers": workers, "scheduler": scheduler}
         if (done := carry_out(plan, out, force=force, **options)) is None:
             return
@@ -65,4 +67,4 @@ def _command(study: Study, preset: str) -> Any:
         print_warning(done.folder)
         print(f"{trained(done)}; figure, claims and report are in {done.folder}")
 
-    return with_options(command, {preset: study.presets[preset]})
+    return with_functions(with_options(command, {preset: study.presets[preset]}), study.slots)

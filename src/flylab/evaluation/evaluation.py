@@ -16,10 +16,11 @@ from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
 from flylab.base.files import write_atomic
 from flylab.data import published
-from flylab.evaluation.load import load, user_model
+from flylab.evaluation.load import user_model
 from flylab.evaluation.study import study_of
 from flylab.reporting import image
 from flylab.results.statistics import Interval
+from flylab.runs.loading import load
 from flylab.runs.plan import plan_of_study
 from flylab.runs.provenance import origin
 from flylab.runs.runner import Watcher, execute

@@ -3,7 +3,8 @@
 import uuid
 from dataclasses import replace
 
-from flylab.evaluation.load import UserModel, user_code
+from flylab.base.usercode import user_code
+from flylab.evaluation.load import UserModel
 from flylab.studies import continuum
 from flylab.study.study import Study
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import xarray as xr
 
 from flylab.results.claims import Verdict, judge
-from flylab.study.registry import get_study
+from flylab.study.registry import study_in
 from flylab.study.study import Study
 
 
@@ -35,7 +35,7 @@ def study_of(results: xr.Dataset) -> Study:
         ValueError: if the results name no known study.
     """
     with understood(results):
-        return get_study(str(results.attrs.get("place") or results.attrs.get("study", "(none)")))
+        return study_in(results.attrs)
 
 
 def verdicts(results: xr.Dataset) -> list[Verdict]:

@@ -1,6 +1,7 @@
 """Training of batches of members, in this process or by an executor."""
 
 import itertools
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
@@ -119,7 +120,7 @@ def train_there(
 def _submitted(executor: Executor, study: Study, batch: Batch) -> Future:
     """Submit a batch to an executor; if that is broken, the future says so, as those of earlier batches do."""
     try:
-        return executor.submit(_train_by_name, study.place or study.name, batch)
+        return executor.submit(_train_by_name, study.place or study.name, pickle.dumps(batch))
     except BrokenExecutor as error:
         future: Future = Future()
         future.set_exception(error)
@@ -137,9 +138,10 @@ def _train(
     return [encode(content) for content in split_by_seed(results, group.seeds)]
 
 
-def _train_by_name(study: str, batch: Batch) -> tuple[list[bytes], float]:
+def _train_by_name(name: str, batch: bytes) -> tuple[list[bytes], float]:
     """Train a batch in another process, which finds the study by its name; return contents and seconds."""
     runtime.initialise()
     began = time.perf_counter()
-    contents = [content for group in batch for content in _train(get_study(study), group, None, None)]
+    study = get_study(name)  # first, since the batch holds objects of its classes
+    contents = [content for group in pickle.loads(batch) for content in _train(study, group, None, None)]
     return contents, time.perf_counter() - began

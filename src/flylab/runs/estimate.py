@@ -71,7 +71,7 @@ def _steps(plan: RunPlan, group: MemberGroup) -> int:
 
 def _seconds(plan: RunPlan, left: Sequence[MemberGroup], n_steps: int) -> float:
     """Return the time that training takes: by the steps of the trials, and the time that each took to begin."""
-    by_condition = {to_json(dict(group.condition)): group for group in left}
+    by_condition = {to_json(group.labels): group for group in left}
     tried = list(by_condition.values())[:: max(len(by_condition) // TRIALS, 1)]
     begun, trained, done = 0.0, 0.0, 0
     for group in tried:

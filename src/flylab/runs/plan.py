@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from flylab.base.config import fingerprint, plain, to_json
 from flylab.runs.fingerprint import UnhashableError, code_fingerprint, settings, texts_in, versions
+from flylab.runs.slots import fillings, labels
 from flylab.study.study import Condition, Study, protocol_of
 
 KEY = 0  # the root of all randomness
@@ -37,6 +38,16 @@ class MemberGroup(NamedTuple):
     def places(self) -> Iterator[Place]:
         """Yield the coordinates of each seed's member."""
         return ({**self.place, "seed": seed} for seed in self.seeds)
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the names hold all that determines the members."""
+        return all(function.is_known for function in fillings(self.condition).values())
+
+    @property
+    def labels(self) -> Condition:
+        """The condition as plain values: users' functions by their names."""
+        return labels(self.condition)
 
     def only(self, names: set[str]) -> "MemberGroup":
         """Return the group of those members that have one of the names."""
@@ -88,13 +99,15 @@ class RunPlan:
         for place, protocol in self.protocols():
             hashed = protocol_hash(self.study, protocol)
             for condition, determined in naming.conditions(protocol, hashed):
-                if clash := [name for name in place if condition.get(name, place[name]) != place[name]]:
+                inner = [name for name, function in fillings(condition).items() if not function.is_axis]
+                own = {name: label for name, label in labels(condition).items() if name not in inner}
+                if clash := [name for name in place if own.get(name, place[name]) != place[name]]:
                     raise ValueError(f"{clash[0]} is a dimension of {self.study.name} already; it cannot be an axis")
                 seeds = tuple(seed for seed in range(protocol.n_seeds) if (number + seed) % n == k - 1)
                 number += protocol.n_seeds
                 if seeds:
                     names = tuple(naming.name(determined, seed) for seed in seeds)
-                    yield MemberGroup({**place, **condition}, protocol, hashed, condition, seeds, names)
+                    yield MemberGroup({**place, **own}, protocol, hashed, condition, seeds, names)
 
 
 def plan_of_study(study: Study, preset: str, protocol: Any) -> RunPlan:
@@ -106,9 +119,10 @@ def plan_of_study(study: Study, preset: str, protocol: Any) -> RunPlan:
     protocol_of(study, preset)  # raises for an unknown preset, which must not name a folder
     if not study.conditions(protocol):
         raise ValueError(f"this protocol of {study.name} trains nothing: one of its lists is empty")
-    name, text = f"{preset}-{protocol_hash(study, protocol)}", to_json(protocol)
+    functions = [function.name for functions in study.filled.values() for function in functions]
+    name, text = "-".join((preset, protocol_hash(study, protocol), *functions)), to_json(protocol)
     attrs = {"study": study.name, "preset": preset, "run": name, "question": study.question, "protocol": text}
-    attrs |= {"place": study.place} if study.place else {}
+    attrs |= study.origin
     return RunPlan(study, f"{study.name}/{name}", lambda: iter([({}, protocol)]), text, attrs)
 
 
@@ -134,10 +148,13 @@ class Naming:
         """
         digest_of = self._study.input_digest(protocol)
         for condition in self._study.conditions(protocol):
-            picked = texts_in(condition, protocol)  # they may name models, whose code counts
+            plain_condition = labels(condition)
+            picked = texts_in(plain_condition, protocol)  # they may name models, whose code counts
             if picked not in self._code:
-                self._code[picked] = _code(self._study.run, condition, protocol)
-            determined = {**self._common, "protocol": hashed, "condition": dict(condition), "code": self._code[picked]}
+                self._code[picked] = _code(self._study.run, plain_condition, protocol)
+            determined = {**self._common, "protocol": hashed, "condition": plain_condition, "code": self._code[picked]}
+            if functions := fillings(condition):
+                determined["functions"] = {slot: function.digest for slot, function in functions.items()}
             if (digest := digest_of(condition)) is not None:
                 determined["input"] = digest
             yield condition, fingerprint(determined, 64)

@@ -63,7 +63,7 @@ class Work:
 
     def per_step(self, group: MemberGroup) -> float:
         """Return the work of one step of one member."""
-        key = id(group.protocol), to_json(dict(group.condition))
+        key = id(group.protocol), to_json(group.labels)
         if key not in self._by_key:
             flops, n_steps = 0.0, self._study.n_steps(group.protocol, group.condition)
             if self._study.resources is not None and len(self._by_key) < _MOST_COSTS and n_steps:
@@ -73,7 +73,7 @@ class Work:
 
     def begun(self, group: MemberGroup) -> float:
         """Return the work of compiling a group's condition, the first time."""
-        key = to_json(dict(group.condition))
+        key = to_json(group.labels)
         if key in self._begun:
             return 0.0
         self._begun.add(key)

@@ -241,8 +241,9 @@ class _Running:
                 "reused": n_reused}  # fmt: skip
         record = self.record._replace(provenance=json.dumps(origin() | made, indent=2), digest=results.checksum)
         self.store.put((), record)
-        if not self.plan.is_reusable:
-            self.store.delete(self.names)
+        passing = [group for group in self.groups if not (self.plan.is_reusable and group.is_reusable)]
+        if passing:
+            self.store.delete(name for group in passing for name in group.names)
         netcdf.save(self.folder / "results.nc", results)
         self.derive(results, record)
         return Run(self.folder, results, self.n_trained, self.n_elsewhere)

@@ -1,5 +1,6 @@
 """Sweeps: grids or random samples over fields of a study's protocol and parameters of its data."""
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from flylab.base.constraints import Checked, bases, check
 from flylab.runs.grid import Axis, Grid, axis, parse_filter
 from flylab.runs.plan import Place, RunPlan
 from flylab.study.protocol import NSeeds
-from flylab.study.registry import get_study
+from flylab.study.registry import get_study, require_known
 from flylab.study.study import Condition, protocol_of
 
 DECLARED = ("study", "preset", "n_seeds", "name", "axes", "fixed", "filter", "samples", "sample_seed", "metrics")
@@ -26,7 +27,7 @@ class Sweep(Checked):
     """A grid, or random samples, of a study's protocols.
 
     Attributes:
-        study: the study's name; "train" is plain training.
+        study: the study's name, "train" is plain training; or its file, such as "my_study.py".
         axes: a list of values, or what `grid.axis` takes, by the name of a protocol's field or of a parameter of its
             data.
         preset: the protocol to start from.
@@ -109,6 +110,8 @@ class Sweep(Checked):
 def from_toml(path: Path) -> Sweep:
     """Return the sweep that a TOML file declares, by default under the file's name.
 
+    A study's file is found from the folder of the TOML file.
+
     Raises:
         OSError, ValueError: if the file cannot be read, or declares no sweep.
     """
@@ -122,6 +125,9 @@ def from_toml(path: Path) -> Sweep:
         raise ValueError(f"{path}: {unknown[0]} is not known in a sweep; it has {', '.join(DECLARED)}")
     if missing := [name for name in ("study", "axes") if name not in declared]:
         raise ValueError(f"{path}: {missing[0]} is missing")
+    if str(declared["study"]).endswith(".py"):
+        declared["study"] = os.path.abspath(path.parent / declared["study"])
+        require_known(declared["study"])  # a sweep's file alone must not make code run
     try:
         return Sweep(**{"name": path.stem, **declared})
     except ValueError as error:
@@ -134,7 +140,7 @@ def plan_of_sweep(sweep: Sweep) -> RunPlan:
     Raises:
         ValueError: if the study refuses the sweep's preset or a field.
     """
-    base, grid = sweep.base, sweep.grid
+    base, grid, study = sweep.base, sweep.grid, get_study(sweep.study)
 
     def protocols() -> Iterator[tuple[Place, Any]]:
         return ((place, override_flat(base, values)) for place, values in grid.conditions())
@@ -142,9 +148,9 @@ def plan_of_sweep(sweep: Sweep) -> RunPlan:
     declared = {name: getattr(sweep, name) for name in DECLARED}
     text = to_json({name: dict(value) if isinstance(value, Mapping) else value for name, value in declared.items()})
     coords = {name: ("sample", values) for name, values in _by_name(grid.sampled()).items()}
-    attrs = {"sweep": text, "study": sweep.study, "preset": sweep.preset}
+    attrs = {"sweep": text, "study": study.name, "preset": sweep.preset, **study.origin}
     folder = f"{SWEEPS}/{sweep.name}"
-    return RunPlan(get_study(sweep.study), folder, protocols, text, attrs, sweep.metrics, coords)
+    return RunPlan(study, folder, protocols, text, attrs, sweep.metrics, coords)
 
 
 def _by_name(samples: Sequence[Condition]) -> dict[str, list]:

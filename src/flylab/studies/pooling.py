@@ -6,10 +6,12 @@ initialisation; the published run had one of each. Endless data, generated in ea
 seen twice, are the limit of many examples.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -24,7 +26,8 @@ from flylab.results.claims import Claim
 from flylab.results.effects import Effect, contrast, final, slope
 from flylab.results.plots import COLOURS, curves, panels, points, style
 from flylab.results.tables import Table, over_seeds, pivot
-from flylab.study import Condition, Context, Study, SupervisedProtocol
+from flylab.study import Condition, Context, Slot, Study, SupervisedProtocol
+from flylab.study.slots import checked
 from flylab.training.training import Training
 
 TITLES = {"none": "no pooling", "stride": "stride 2", "max": "max", "average": "average", "l2": "L2"}
@@ -67,7 +70,23 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
     ]
 
 
-def training(protocol: Protocol, source: str, n_train: int, pooling: str) -> Training:
+def try_pooling(pooling: Any) -> None:
+    """Pool some pairs, and raise ValueError if that does not work."""
+    left, right = jnp.arange(6.0).reshape(2, 3), jnp.ones((2, 3))
+    checked(pooling.name, pooling(left, right), left.shape)
+
+
+SLOTS = {
+    "pooling": Slot(
+        "given the left and the right activations of all pairs of neighbours, JAX arrays of one shape, it returns an "
+        "array of this shape",
+        try_pooling,
+        taken=get_args(Pooling),
+    )
+}
+
+
+def training(protocol: Protocol, source: str, n_train: int, pooling: Any) -> Training:
     """Train one network per seed; all poolings of a seed share a key."""
     config = protocol.data
     network = convolutional.pooling_cnn(
@@ -137,12 +156,22 @@ def sizes(results: xr.Dataset) -> dict[tuple[str, int], str]:
     }
 
 
+def title(pooling: str) -> str:
+    """Return the name of a pooling in tables and figures."""
+    return TITLES.get(pooling, pooling)
+
+
+def colours_of(results: xr.Dataset) -> dict[str, str]:
+    """Return a colour for each pooling, users' own ones after the study's."""
+    own = [name for name in results.pooling.values.tolist() if name not in TITLES]
+    return COLOUR | dict(zip(own, itertools.cycle(COLOURS[len(TITLES) - 1 :]), strict=False))
+
+
 def table(results: xr.Dataset) -> Table:
     """Return the test accuracy by pooling and training-set size."""
     last = final(results.test_accuracy)
     columns = {name: last.sel(source=source, n_train=n) for (source, n), name in sizes(results).items()}
-    title = over_seeds(results, "Test accuracy (%) by training examples")
-    return pivot(title, columns, "pooling", name=TITLES.__getitem__)
+    return pivot(over_seeds(results, "Test accuracy (%) by training examples"), columns, "pooling", name=title)
 
 
 @style()
@@ -153,7 +182,7 @@ def figure(results: xr.Dataset) -> Figure:
         f"Learning curves, {fewest} training examples", "Test accuracy after the last step",
         "Gain over no pooling, paired by seed", size=(13, 4.2),
     )  # fmt: skip
-    curves(learning, results.test_accuracy.sel(source=source, n_train=n), "pooling", COLOUR, TITLES.__getitem__)
+    curves(learning, results.test_accuracy.sel(source=source, n_train=n), "pooling", colours_of(results), title)
     learning.legend(title="pooling", loc="lower right", fontsize=8, title_fontsize=8)
     accuracy = final(results.test_accuracy)
     _against_size(last, results, accuracy, axis(results.test_accuracy))
@@ -169,7 +198,7 @@ def figure(results: xr.Dataset) -> Figure:
 def _against_size(ax: Axes, results: xr.Dataset, values: xr.DataArray, label: str) -> None:
     """Plot values against the logarithm of the size; endless data stand apart at the right."""
     for source in results.source.values:
-        points(ax, values.sel(source=source), "n_train", "pooling", COLOUR, TITLES.__getitem__)
+        points(ax, values.sel(source=source), "n_train", "pooling", colours_of(results), title)
     names = ["∞" if source == "endless" else f"{n / 1000:g}k" if n >= 1000 else str(n) for source, n in sizes(results)]
     ax.set(xlabel=axis(results.n_train), ylabel=label)
     ax.set_xticks([n for _, n in sizes(results)], names)

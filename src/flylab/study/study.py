@@ -10,10 +10,11 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab.base.config import override
+from flylab.base.config import override, to_json
 from flylab.results.claims import Claim
 from flylab.results.tables import Table
 from flylab.study.context import Context
+from flylab.study.slots import Slot
 from flylab.training.training import Training
 
 Condition = Mapping[str, Any]  # a value for each static axis
@@ -42,6 +43,8 @@ class Study:
             before training, and raises if files are missing.
         name: the name of the study's module, set by the registry.
         place: where the registry finds the study, if not by its name: a file.
+        slots: places for functions of its users, by name; see `flylab.study.Slot`.
+        filled: the functions in them, set by `flylab.runs.slots.filled`.
 
     Raises:
         ValueError: if two fields of a protocol would be the same option of the command line.
@@ -61,6 +64,8 @@ class Study:
     input_digest: Callable[[Any], Callable[[Condition], str | None]] = lambda protocol: lambda condition: None
     name: str = ""
     place: str = ""
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+    filled: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @classmethod
     def of_module(cls, name: str) -> "Study":
@@ -84,8 +89,9 @@ class Study:
         - `run(protocol, condition, context)`: the results of a condition, over `seed`; see `flylab.study.Context`. By
           default they are those of the condition's only training.
 
-        There may be `CLAIMS`, `MINUTES`, `ARTIFACTS`, `QUESTION` (by default, the first line of its docstring),
-        `input_digest(protocol)` and, where they do not follow from `training`, `n_steps(protocol, **condition)`.
+        There may be `CLAIMS`, `MINUTES`, `ARTIFACTS`, `SLOTS` (see `flylab.study.Slot`), `QUESTION` (by default, the
+        first line of its docstring), `input_digest(protocol)` and, where they do not follow from `training`,
+        `n_steps(protocol, **condition)`.
 
         Raises:
             ValueError: if a name is missing.
@@ -115,15 +121,22 @@ class Study:
             resources=None if trainings is None else functools.partial(_resources, trainings),
             minutes=given.get("MINUTES", {}),
             artifacts=artifacts,
+            slots=given.get("SLOTS", {}),
             name=name,
             **more,
         )
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where the study and its users' functions are found, as attributes of its results; nothing for its name."""
+        functions = {slot: [one.place or one.name for one in some] for slot, some in self.filled.items()}
+        return ({"place": self.place} if self.place else {}) | ({"filled": to_json(functions)} if functions else {})
 
     def __post_init__(self) -> None:
         for protocol in filter(is_dataclass, self.presets.values()):
             outer = [field_.name for field_ in fields(protocol)]
             nested = [field_.name for name in outer for field_ in _fields_of(getattr(protocol, name))]
-            names = [*RESERVED, *outer, *nested]
+            names = [*RESERVED, *self.slots, *outer, *nested]
             if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(
                     f"the protocol's field {repeated[0]!r} would be an option twice: rename it, as its fields, those "

@@ -28,10 +28,12 @@ from flylab.studies.lottery.measures import (
     mask,
     protocol_in,
     searched,
+    users,
 )
 from flylab.studies.lottery.method import run
 from flylab.studies.lottery.protocol import (
     RUN_LENGTHS,
+    SLOTS,
     TREATMENTS,
     Protocol,
     analyses,
@@ -43,9 +45,9 @@ from flylab.studies.lottery.protocol import (
 from flylab.study import Study
 
 __all__ = [
-    "CLAIMS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure", "gain_in_search",
-    "last", "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run", "save_ticket",
-    "searched", "table",
+    "CLAIMS", "SLOTS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure",
+    "gain_in_search", "last", "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run",
+    "save_ticket", "searched", "table", "users",
 ]  # fmt: skip
 
 
@@ -91,9 +93,9 @@ def table(results: xr.Dataset) -> Table:
     """Return the accuracy of every treatment in the search at the analysed sparsity, and on every arrangement."""
     arrangements = results.arrangement.values.tolist()
     at = analysed(results)
-    places = {"dense": ("ticket", 0), "ticket": ("ticket", at), "random": ("random", at)}
+    places = {"dense": ("ticket", 0)} | {name: (name, at) for name in ("ticket", "random", *users(results))}
     rows = []
-    for treatment in TREATMENTS:
+    for treatment in (*TREATMENTS, *users(results)):
         in_search = [searched(results, "accuracy", *places[treatment])] if treatment in places else [np.nan]
         on_fresh = (last(results, treatment, arrangement) for arrangement in arrangements)
         rows.append([treatment, *(plus_minus(values, skipna=False) for values in (*in_search, *on_fresh))])

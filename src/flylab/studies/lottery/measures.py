@@ -5,7 +5,7 @@ import xarray as xr
 
 from flylab.base.config import from_json
 from flylab.models.masks import Mask, unpack
-from flylab.studies.lottery.protocol import Protocol, network_of
+from flylab.studies.lottery.protocol import TREATMENTS, Protocol, network_of
 
 
 def protocol_in(results: xr.Dataset) -> Protocol:
@@ -36,6 +36,11 @@ def searched(results: xr.Dataset, variable: str, criterion: str, sparsity: float
     values = results[f"search_{variable}"].isel(model=0).sel(criterion=criterion)
     nearest = values.sel(sparsity=sparsity, method="nearest")
     return nearest.where(abs(nearest.sparsity - sparsity) <= 2)
+
+
+def users(results: xr.Dataset) -> list[str]:
+    """Return the names of the criteria that users have brought."""
+    return [name for name in results.treatment.values.tolist() if name not in TREATMENTS]
 
 
 def gain_in_search(results: xr.Dataset, sparsity: float, variable: str = "accuracy") -> xr.DataArray:

@@ -10,7 +10,7 @@ import xarray as xr
 from flylab.base.rng import stream
 from flylab.data import fresh, shared
 from flylab.models import Model
-from flylab.models.masks import Mask, adjacency, applied, first_layer, full, pack, prune, random_mask, unpack
+from flylab.models.masks import Mask, adjacency, applied, first_layer, full, keep_highest, pack, random_mask, unpack
 from flylab.studies.lottery.protocol import (
     ARRANGEMENTS,
     CRITERIA,
@@ -19,8 +19,10 @@ from flylab.studies.lottery.protocol import (
     TREATMENTS,
     Protocol,
     analyses,
+    magnitude,
     network_of,
     objective_of,
+    scored,
     search_steps,
 )
 from flylab.study import Condition, Context
@@ -42,16 +44,17 @@ class Search(NamedTuple):
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
     """Search for tickets, round by round for all seeds side by side, then analyse them."""
     model = network_of(protocol)
-    searches = {seed: _begin(protocol, model, seed, context) for seed in context.seeds}
+    users = condition.get("criterion")  # a user's criterion, searched by itself, or None
+    searches = {seed: _begin(protocol, model, users, seed, context) for seed in context.seeds}
     for number in range(min(search.round for search in searches.values()), protocol.n_rounds):
         due = {seed: search for seed, search in searches.items() if search.round == number}
-        for seed, search in _round(protocol, model, due, number, context):
+        for seed, search in _round(protocol, model, users, due, number, context):
             searches[seed] = search
             if context.resume is not None:
                 context.resume.save(seed, _to_dataset(search))
     parts = [
-        xr.merge([_search_results(protocol, searches[seed], seed), analysis], join="outer")
-        for seed, analysis in _analysis(protocol, model, searches, context)
+        xr.merge([_search_results(protocol, users, searches[seed], seed), analysis], join="outer")
+        for seed, analysis in _analysis(protocol, model, users, searches, context)
     ]
     return xr.concat(parts, "seed")
 
@@ -60,10 +63,15 @@ def _key(context: Context, seed: int):
     return jax.random.fold_in(context.key, seed)
 
 
-def _begin(protocol: Protocol, model: Model, seed: int, context: Context) -> Search:
+def _criteria(users: Any) -> tuple[str, ...]:
+    """Return the names of the criteria of one search; the first chooses the tickets."""
+    return CRITERIA if users is None else (users.name,)
+
+
+def _begin(protocol: Protocol, model: Model, users: Any, seed: int, context: Context) -> Search:
     """Return the search of a seed at its start, or at the round from which it resumes."""
     initial = jax.device_get(model.init(stream(_key(context, seed), "init")))
-    shape = len(CRITERIA), protocol.n_rounds
+    shape = len(_criteria(users)), protocol.n_rounds
     results: dict[str, np.ndarray] = {f"search_{name}": np.full(shape, np.nan, np.float32) for name in METRICS}
     results["adjacency"] = np.full((*shape, len(RUN_LENGTHS)), np.nan, np.float32)
     results["mask"] = np.zeros((protocol.n_rounds, len(pack(full(initial)))), np.uint8)
@@ -73,19 +81,23 @@ def _begin(protocol: Protocol, model: Model, seed: int, context: Context) -> Sea
         return search
     search = _from_dataset(saved, search)
     if context.progress is not None:
-        context.progress(search_steps(protocol, search.round))
+        context.progress(search_steps(protocol, search.round, users))
     return search
 
 
 def _round(
-    protocol: Protocol, model: Model, searches: Mapping[int, Search], number: int, context: Context
+    protocol: Protocol, model: Model, users: Any, searches: Mapping[int, Search], number: int, context: Context
 ) -> Iterator[tuple[int, Search]]:
     """Prune, train and score every seed once."""
+    ticket = _criteria(users)[0]
     sparsity, ranking = protocol.sparsities[number], _ranking(protocol)
     masks: dict[tuple[int, str], Mask] = {}
     for seed, search in searches.items():
-        masks[seed, "ticket"] = prune(search.scores, search.mask, sparsity, **ranking) if number else search.mask
-        if number % protocol.random_every == 0:
+        masks[seed, ticket] = search.mask
+        if number:
+            scores = scored(users or magnitude, search.rewound, search.scores)
+            masks[seed, ticket] = keep_highest(scores, search.mask, sparsity, **ranking)
+        if users is None and number % protocol.random_every == 0:
             masks[seed, "random"] = control_mask(protocol, search.rewound, seed, number)
     rewinds = number == 0 and protocol.rewind_to > 0
     saved_at = tuple(sorted({protocol.score_at, protocol.rewind_to} if rewinds else {protocol.score_at}))
@@ -98,12 +110,12 @@ def _round(
     trained_members = run_members(training_run(objective_of(model), plan), members, progress=context.progress)
     trained = dict(zip(masks, trained_members, strict=True))
     for seed, search in searches.items():
-        for i, criterion in enumerate(CRITERIA):
+        for i, criterion in enumerate(_criteria(users)):
             if (seed, criterion) in trained:
                 _record(search.results, (i, number), masks[seed, criterion], trained[seed, criterion])
-        mask = masks[seed, "ticket"]
+        mask = masks[seed, ticket]
         search.results["mask"][number] = pack(mask)
-        saved = dict(zip(saved_at, trained[seed, "ticket"].saved_params, strict=True))
+        saved = dict(zip(saved_at, trained[seed, ticket].saved_params, strict=True))
         rewound = saved[protocol.rewind_to] if rewinds else search.rewound
         scores = search.scores if protocol.one_shot and number else saved[protocol.score_at]
         yield seed, Search(number + 1, search.mask if protocol.one_shot else mask, rewound, scores, search.results)
@@ -154,10 +166,10 @@ def _from_dataset(data: xr.Dataset, like: Search) -> Search:
 
 
 def _analysis(
-    protocol: Protocol, model: Model, searches: Mapping[int, Search], context: Context
+    protocol: Protocol, model: Model, users: Any, searches: Mapping[int, Search], context: Context
 ) -> Iterator[tuple[int, xr.Dataset]]:
     """Train every treatment of every seed on fresh data."""
-    analysed, number = analyses(protocol), protocol.analysed_round
+    analysed, number = analyses(protocol, users), protocol.analysed_round
     plan = Plan(protocol.analysis_steps, protocol.analysis_batch, protocol.analysis_every)
 
     def members() -> Iterator[tuple[SplitArrays, Member]]:
@@ -168,7 +180,7 @@ def _analysis(
             treatments = {
                 "dense": (search.rewound, full(search.rewound)),
                 "random": (search.rewound, control_mask(protocol, search.rewound, seed, number)),
-                "ticket": (search.rewound, ticket), "reinitialised": (other, ticket),
+                _criteria(users)[0]: (search.rewound, ticket), "reinitialised": (other, ticket),
             }  # fmt: skip
             for treatment, arrangement in analysed:
                 yield _arranged(data, arrangement), _member(protocol, _key(context, seed), *treatments[treatment])
@@ -187,24 +199,26 @@ def _arranged(data: SplitArrays, arrangement: str) -> SplitArrays:
     return data if order is None else SplitArrays(*(part._replace(x=part.x[:, list(order)]) for part in data))
 
 
-def _search_results(protocol: Protocol, search: Search, seed: int) -> xr.Dataset:
+def _search_results(protocol: Protocol, users: Any, search: Search, seed: int) -> xr.Dataset:
     dims = {"adjacency": ("criterion", "sparsity", "run_length"), "mask": ("sparsity", "byte")}
     variables = {
         name: (("seed", *dims.get(name, ("criterion", "sparsity"))), values[None])
         for name, values in search.results.items()
+        if users is None or name != "mask"  # which is that of "ticket"
     }
     sparsities = [100 * sparsity for sparsity in protocol.sparsities]
-    coords = {"seed": [seed], "criterion": [*CRITERIA], "run_length": [*RUN_LENGTHS], "sparsity": sparsities}
+    coords = {"seed": [seed], "criterion": [*_criteria(users)], "run_length": [*RUN_LENGTHS], "sparsity": sparsities}
     return xr.Dataset(variables, coords)
 
 
 def _analysis_results(plan: Plan, analysed: list[tuple[str, str]], trained: list[Trained], seed: int) -> xr.Dataset:
     arrangements = list(dict.fromkeys(arrangement for _, arrangement in analysed))
-    shape = 1, len(TREATMENTS), len(arrangements), len(plan.evaluated)
+    treatments = TREATMENTS if analysed[0][0] in TREATMENTS else (analysed[0][0],)
+    shape = 1, len(treatments), len(arrangements), len(plan.evaluated)
     variables = {name: np.full(shape, np.nan, np.float32) for name in ("test_loss", "test_accuracy", "train_accuracy")}
     for (treatment, arrangement), network in zip(analysed, trained, strict=True):
         for name, values in variables.items():
-            values[0, TREATMENTS.index(treatment), arrangements.index(arrangement)] = network.history[name]
+            values[0, treatments.index(treatment), arrangements.index(arrangement)] = network.history[name]
     dims = ("seed", "treatment", "arrangement", "step")
-    coords = {"seed": [seed], "treatment": list(TREATMENTS), "arrangement": arrangements, "step": list(plan.evaluated)}
+    coords = {"seed": [seed], "treatment": list(treatments), "arrangement": arrangements, "step": list(plan.evaluated)}
     return xr.Dataset({name: (dims, values) for name, values in variables.items()}, coords)

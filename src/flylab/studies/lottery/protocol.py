@@ -1,10 +1,11 @@
 """What is searched and analysed: protocol, network and objective."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
+import jax
 import numpy as np
 from msgspec import Meta
 
@@ -12,8 +13,9 @@ from flylab.base.constraints import MOST, NonNegativeInt, PositiveFloat, Positiv
 from flylab.data import MNIST1D, exchanged, reversed_, shuffled
 from flylab.models import Model, tickets
 from flylab.models.masks import masked
-from flylab.study import BaseProtocol, Condition
+from flylab.study import BaseProtocol, Condition, Slot
 from flylab.study.protocol import Published
+from flylab.study.slots import checked
 from flylab.training.objectives import Objective, supervised
 
 TREATMENTS = ("dense", "random", "ticket", "reinitialised")
@@ -98,8 +100,13 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
     return [{"model": protocol.model}]
 
 
-def analyses(protocol: Protocol) -> list[tuple[str, str]]:
-    """Return the pairs of treatment and arrangement to train: all treatments on plain data, two of them on others."""
+def analyses(protocol: Protocol, criterion: Any = None) -> list[tuple[str, str]]:
+    """Return the pairs of treatment and arrangement to train: all treatments on plain data, two of them on others.
+
+    Of a user's criterion its ticket is trained on all.
+    """
+    if criterion is not None:
+        return [(criterion.name, arrangement) for arrangement in protocol.arrangements]
     return [
         (treatment, arrangement)
         for arrangement in protocol.arrangements
@@ -108,15 +115,52 @@ def analyses(protocol: Protocol) -> list[tuple[str, str]]:
     ]
 
 
-def n_steps(protocol: Protocol, model: str) -> int:
+def n_steps(protocol: Protocol, model: str, criterion: Any = None) -> int:
     """Return the optimiser steps of one seed; those of the analysis count by their examples."""
     per_step = protocol.analysis_batch // protocol.batch_size
-    return search_steps(protocol, protocol.n_rounds) + len(analyses(protocol)) * protocol.analysis_steps * per_step
+    analysis = len(analyses(protocol, criterion)) * protocol.analysis_steps * per_step
+    return search_steps(protocol, protocol.n_rounds, criterion) + analysis
 
 
-def search_steps(protocol: Protocol, n_rounds: int) -> int:
+def search_steps(protocol: Protocol, n_rounds: int, criterion: Any = None) -> int:
     """Return the optimiser steps of the first `n_rounds` rounds of one seed."""
-    return protocol.n_steps * (n_rounds + len(range(0, n_rounds, protocol.random_every)))
+    n_random = 0 if criterion is not None else len(range(0, n_rounds, protocol.random_every))
+    return protocol.n_steps * (n_rounds + n_random)
+
+
+def magnitude(initial: np.ndarray, trained: np.ndarray) -> np.ndarray:
+    """Score weights by their size after training, as published."""
+    return np.abs(trained)
+
+
+def scored(criterion: Callable, initial: Any, trained: Any) -> Any:
+    """Return the scores that a criterion gives to all weights, layer by layer.
+
+    Raises:
+        RefusedError: if a user's criterion does not give a finite score for each weight.
+    """
+
+    def of(initial: np.ndarray, trained: np.ndarray) -> np.ndarray:
+        return checked(getattr(criterion, "name", "magnitude"), criterion(initial, trained), trained.shape)
+
+    return jax.tree.map(of, initial, trained)
+
+
+def try_criterion(criterion: Callable) -> None:
+    """Score a small layer, and raise ValueError if that does not work."""
+    rng = np.random.default_rng(0)
+    layers = [{"w": rng.standard_normal((3, 4), np.float32), "b": rng.standard_normal(3, np.float32)} for _ in range(2)]
+    scored(criterion, *layers)
+
+
+SLOTS = {
+    "criterion": Slot(
+        "given the initial and the trained weights of a layer (or its biases), both arrays of one shape, it returns a "
+        "score for each; the highest survive pruning",
+        try_criterion,
+        taken=(*TREATMENTS, *CRITERIA),
+    )
+}
 
 
 @functools.cache
