@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from markupsafe import Markup
 
 import flylab
+from flylab.base import runtime
 from flylab.base.files import read_json, write_atomic
 from flylab.reporting.finished import warning_of
 from flylab.reporting.judging import verdicts
@@ -62,6 +63,7 @@ def reproduce(preset: str, out: Path, *, force: bool = False, watcher: Watcher |
         ValueError: if no study has the preset.
         OSError: if the folder cannot be written.
     """
+    runtime.initialise()  # before a study starts JAX
     planned = plans(preset)
     if not planned:
         raise ValueError(f"preset={preset!r} must be smoke, quick or paper: no study has it")

@@ -76,14 +76,8 @@ def try_pooling(pooling: Any) -> None:
     checked(pooling.name, pooling(left, right), left.shape)
 
 
-SLOTS = {
-    "pooling": Slot(
-        "given the left and the right activations of all pairs of neighbours, JAX arrays of one shape, it returns an "
-        "array of this shape",
-        try_pooling,
-        taken=get_args(Pooling),
-    )
-}
+_GIVEN = "given the left and the right activations of all pairs of neighbours, it returns an array of their shape"
+SLOTS = {"pooling": Slot(_GIVEN, try_pooling, taken=get_args(Pooling))}
 
 
 def training(protocol: Protocol, source: str, n_train: int, pooling: Any) -> Training:
@@ -111,37 +105,29 @@ def gain(pooling: str, **at: Any) -> Effect:
     return contrast("test_accuracy", pooling=(pooling, "none"), step=-1, **at)
 
 
-def _low(pooling: str) -> Claim:
-    statement = f"with 1000 examples {TITLES[pooling]} pooling is ≥ 10 points better than none"
-    effect = gain(pooling, source="published", n_train=LOW)
-    return Claim(f"low-data-{pooling}", statement, "nb", "78–80 vs 60", "points", effect, above=10)
-
-
-def _high(id_: str, pooling: str, statement: str, source: str, published: str, **region: Any) -> Claim:
-    effect = gain(pooling, source="published", n_train=HIGH)
-    return Claim(f"high-data-{id_}-{pooling}", statement, source, published, "points", effect, **region)
-
-
-def _endless(pooling: str) -> Claim:
-    statement = f"with endless data {TITLES[pooling]} pooling differs from none by less than 1 point"
-    effect = gain(pooling, source="endless").then(lambda gains: gains.mean("n_train"))  # endless data have one size
-    return Claim(f"endless-equal-{pooling}", statement, "here", "–", "points", effect, within=(-1, 1))
+def _claim(id_: str, pooling: str, statement: str, source: str, published: str, at: dict[str, Any], **region) -> Claim:
+    """Return a claim about the gain of a pooling; endless data have one size."""
+    effect = gain(pooling, **at) if "n_train" in at else gain(pooling, **at).then(lambda gains: gains.mean("n_train"))
+    return Claim(f"{id_}-{pooling}", statement.format(TITLES[pooling]), source, published, "points", effect, **region)
 
 
 NB_HIGH = {"max": "98.1 vs 96.3", "average": "97.3 vs 96.3", "l2": "97.1 vs 96.3"}
+FEW, MANY = {"source": "published", "n_train": LOW}, {"source": "published", "n_train": HIGH}
 CLAIMS = (
-    *map(_low, TRUE_POOLINGS),
+    *(_claim("low-data", name, "with 1000 examples {} pooling is ≥ 10 points better than none", "nb", "78–80 vs 60",
+             FEW, above=10) for name in TRUE_POOLINGS),
     Claim("stride-is-not-pooling", "with 1000 examples stride 2 is not better than no pooling", "nb", "57 vs 60",
-          "points", gain("stride", source="published", n_train=LOW), below=0),
-    *(_high("equal", name, f"with 50 000 examples {TITLES[name]} pooling differs from none by less than 1 point",
-            "blog, paper", "not much difference", within=(-1, 1)) for name in TRUE_POOLINGS),
-    *(_high("hinders", name, f"with 50 000 examples {TITLES[name]} pooling is worse than none", "paper",
-            f"hindered (nb: {NB_HIGH[name]})", below=0) for name in TRUE_POOLINGS),
+          "points", gain("stride", **FEW), below=0),
+    *(_claim("high-data-equal", name, "with 50 000 examples {} pooling differs from none by less than 1 point",
+             "blog, paper", "not much difference", MANY, within=(-1, 1)) for name in TRUE_POOLINGS),
+    *(_claim("high-data-hinders", name, "with 50 000 examples {} pooling is worse than none", "paper",
+             f"hindered (nb: {NB_HIGH[name]})", MANY, below=0) for name in TRUE_POOLINGS),
     Claim("max-vs-l2", "L2 pooling gains on max pooling as the training set grows", "blog", "yes (nb: −1.0 at both "
           "ends)", "points per decade",
           contrast("test_accuracy", pooling=("l2", "max"), source="published", step=-1).then(slope, "n_train", base=10),
           above=0, requires={"n_train": HIGH}),
-    *map(_endless, TRUE_POOLINGS),
+    *(_claim("endless-equal", name, "with endless data {} pooling differs from none by less than 1 point", "here", "–",
+             {"source": "endless"}, within=(-1, 1)) for name in TRUE_POOLINGS),
 )  # fmt: skip
 
 
