@@ -19,5 +19,5 @@ def study_of(base: Study, model: UserModel) -> Study:
 
     return replace(
         base, name=model.name, conditions=lambda protocol: continuum.conditions_of(protocol, model.name), run=run,
-        input_digest=lambda protocol: lambda condition: digest, artifacts={},
+        input_digest=lambda protocol: lambda condition: digest, artifacts={}, resources=None,
     )  # fmt: skip

@@ -68,9 +68,10 @@ def reproduce(preset: str, out: Path, *, force: bool = False, watcher: Watcher |
     if not planned:
         raise ValueError(f"preset={preset!r} must be smoke, quick or paper: no study has it")
     together = _Together(watcher or Nobody())
-    together.expect(planned, out, force)
+    together.expect(preset, planned, out, force)
     runs: dict[str, Run] = {}
     for plan in planned:
+        together.study = plan.study.name
         runs[plan.study.name] = run_and_publish(plan, out, force=force, watcher=cast(Any, together))
     judged = {name: verdicts(run.results) for name, run in runs.items()}
     page = out / "reproduction.html"
@@ -79,20 +80,28 @@ def reproduce(preset: str, out: Path, *, force: bool = False, watcher: Watcher |
 
 
 class _Together:
-    """A watcher of several runs as if they were one."""
+    """A watcher of several runs as if they were one: each study's work is the minutes that it is known to take."""
 
     def __init__(self, watcher: Watcher | Nobody) -> None:
-        self._watcher = watcher
+        self._watcher, self.study = watcher, ""
+        self._scales: dict[str, float] = {}
 
-    def expect(self, planned: Sequence[RunPlan], out: Path, force: bool) -> None:
+    def expect(self, preset: str, planned: Sequence[RunPlan], out: Path, force: bool) -> None:
         """Begin with the work that all runs have left."""
         n_members, work = 0, 0.0
         for plan in planned:
             groups = list(plan.groups())
             have = set() if force else stored(out, [name for group in groups for name in group.names])
             left = [part for group in groups if (part := group.only(set(group.names) - have)).names]
-            n_members, work = n_members + sum(len(group.names) for group in left), work + Work(plan.study, left).total
+            n_members += sum(len(group.names) for group in left)
+            guess = Work(plan.study, groups).total
+            scale = self._scales[plan.study.name] = 60 * plan.study.minutes.get(preset, guess / 60) / guess
+            work += scale * Work(plan.study, left).total
         self._watcher.begin(n_members, work)
+
+    def worked(self, work: float) -> None:
+        """Add finished work of the study that runs."""
+        self._watcher.worked(self._scales[self.study] * work)
 
     def begin(self, n_members: int, work: float) -> None:
         """Pass over the beginning of a run, which is expected already."""

@@ -49,6 +49,7 @@ from flylab.studies.continuum.method import (
     learn,
     n_steps,
     run,
+    training,
 )
 from flylab.study import Study
 from flylab.training.learners import CLASSIFIERS, learner_title
@@ -57,7 +58,7 @@ __all__ = [
     "CLAIMS", "CLASSIFIERS", "DOUBLED", "ENDS", "MODELS", "NETWORKS", "REFERENCE", "STUDY", "Protocol", "Row",
     "by_score", "condensed", "conditions", "conditions_of", "cost_of_shuffling", "count", "details", "doubled",
     "figure", "figure_of", "last", "learn", "load_reference", "n_steps", "place", "rows", "run", "save_reference",
-    "score", "table", "table_of",
+    "score", "table", "table_of", "training",
 ]  # fmt: skip
 
 

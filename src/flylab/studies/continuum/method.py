@@ -20,6 +20,7 @@ from flylab.study import Condition, Context, SupervisedProtocol
 from flylab.study.protocol import NSeeds
 from flylab.training.learners import CLASSIFIERS, Learner, of_classifier, of_model
 from flylab.training.population import Progress
+from flylab.training.training import Training
 
 Network = Literal[
     "logistic", "mlp", "ticket", "local", "cnn", "tcn", "resnet", "gru", "lstm", "attention", "bag", "mixer"
@@ -76,6 +77,15 @@ def conditions_of(protocol: Protocol, model: str) -> list[Condition]:
 def n_steps(protocol: Protocol, **condition: Any) -> int:
     """Return the optimiser steps of one seed; classifiers count as networks do."""
     return protocol.n_steps
+
+
+def training(protocol: Protocol, model: str, arrangement: str, n_train: int) -> list[Training]:
+    """Return the training that a network costs; of classifiers nobody counts it."""
+    if model in REFERENCES:
+        return []
+    data = replace(protocol.data, n_train=n_train)
+    network = get_model("mlp" if model == "ticket" else model, data.final_seq_length, data.outputs)
+    return [Training(network, data, protocol.plan, protocol.hparams)]
 
 
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
