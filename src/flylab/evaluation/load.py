@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from flylab.models import Model, outputs
-from flylab.runs.fingerprint import UnhashableError, module_fingerprint
+from flylab.runs.fingerprint import UnhashableError, code_fingerprint
 from flylab.training.learners import Learner, of_classifier, of_model
 
 _STDLIB = os.path.dirname(os.__file__)
@@ -66,7 +66,7 @@ def load(place: str) -> tuple[str, Any, str | None]:
         defined = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
         raise ValueError(f"{where} has no {name!r}; it defines {', '.join(defined) or 'nothing'}")
     try:
-        digest = hashlib.sha256(f"{name} {module_fingerprint(module)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{name} {code_fingerprint(module)}".encode()).hexdigest()
     except UnhashableError:
         digest = None
     return name, getattr(module, name), digest
