@@ -7,9 +7,8 @@ where names are computed, or the study itself is used.
 """
 
 import ast
-import copy
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 ALL, STUDY_NAME = "*", "STUDY"
 # fields of a study that do not change what a member is: members are named by protocol, condition and digest themselves
@@ -39,7 +38,7 @@ def counted(body: Sequence[ast.stmt], requested: set[str]) -> Sequence[ast.AST]:
                 stack += [j for j, names in enumerate(optional) if names and names & uses[i]]
         return reached
 
-    beside = closure(i for i, names in enumerate(optional) if names is not None and names <= _BY_CONVENTION)
+    beside = closure(i for i, names in enumerate(optional) if names == set() or (names or set()) & _BY_CONVENTION)
     chosen = closure(i for i, names in enumerate(optional) if i not in beside or (names or set()) & requested)
     counting = [parts[i] for i in sorted(chosen)]
     everything = requested & {ALL, STUDY_NAME} or any(map(_may_use_all, counting))
@@ -56,22 +55,12 @@ def last_name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def _parts(node: ast.stmt) -> Iterator[ast.AST]:
-    """Yield the parts of a statement that count by themselves: each name of an import, each field of the study."""
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        for alias in node.names:
-            single = copy.copy(node)
-            single.names = [alias]
-            yield single
-    elif (
-        isinstance(node, ast.Assign | ast.AnnAssign)
-        and isinstance(node.value, ast.Call)
-        and (_binds(node), last_name(node.value.func)) == ({STUDY_NAME}, "Study")
-    ):
-        yield ast.copy_location(ast.Call(node.value.func, node.value.args, []), node.value.func)
-        yield from node.value.keywords
-    else:
-        yield node
+def _parts(node: ast.stmt) -> list[ast.AST]:
+    """Return a statement, or the fields of the study if it defines it."""
+    call = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    if isinstance(call, ast.Call) and (_binds(node), last_name(call.func)) == ({STUDY_NAME}, "Study"):
+        return [ast.copy_location(ast.Call(call.func, call.args, []), call.func), *call.keywords]
+    return [node]
 
 
 def _optional(node: ast.AST) -> set[str] | None:

@@ -2,8 +2,9 @@
 
 The folders always count. Beyond them, import statements at any depth are followed, into the rest of flylab, the package
 of a module that training starts in, and modules that are not installed, such as those beside a user's file. Modules
-count whole, of a study's file the part that `runs/counted.py` finds. Of other packages the versions count. Attributes are
-not followed, and outside flylab code that may import what it computes is refused.
+count whole, of a study's file the part that `runs/counted.py` finds; of other packages the versions do. Attributes are
+not followed, nor names that flylab's top level imports on first use. Code outside flylab that may import what it
+computes is refused.
 """
 
 import ast
@@ -14,7 +15,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,9 +101,7 @@ class _Walk:
     def __init__(self, roots: Iterable[Root]) -> None:
         self._roots = sorted(roots)
         self._folders = [os.path.dirname(root.path) for root in self._roots if "." not in root.module]
-        self._specs = {
-            root.module: importlib.util.spec_from_file_location(root.module, root.path) for root in self._roots
-        }
+        self._specs = {name: _spec_of(name, path) for name, path, _ in self._roots}
         tops = {"flylab", *(root.module.partition(".")[0] for root in self._roots)} - _LIBRARIES
         self._is_followed = {**dict.fromkeys(sys.stdlib_module_names, False), **dict.fromkeys(tops, True)}
         self._used: dict[str, set[str]] = {}  # names used of each module, which matter for studies
@@ -179,6 +178,10 @@ class _Walk:
                 raise UnhashableError(f"{name} may import what it computes: import modules and values by their names")
 
 
+def _spec_of(name: str, path: str) -> ModuleSpec | None:
+    return importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
+
+
 def _is_package(spec: ModuleSpec | None) -> bool:
     return spec is not None and spec.submodule_search_locations is not None
 
@@ -196,7 +199,7 @@ def _read(path: str, state: tuple[int, int]) -> tuple[str, list[ast.stmt]]:
     """Return a file's digest and statements; of compiled code there are none."""
     try:
         content = Path(path).read_bytes()
-        if not path.endswith(".py"):
+        if path.endswith((*EXTENSION_SUFFIXES, *BYTECODE_SUFFIXES)):
             return hashlib.sha256(content).hexdigest(), []
         tree = ast.parse(content)
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
