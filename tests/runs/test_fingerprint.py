@@ -16,6 +16,7 @@ import flylab
 from flylab.models.registry import others_models
 from flylab.runs import fingerprint
 from flylab.runs.fingerprint import UnhashableError, code_fingerprint, reached_by
+from flylab.runs.reach import COMPUTING
 from flylab.study.registry import get_study, list_studies
 
 ROOT = Path(flylab.__file__).parent
@@ -104,6 +105,8 @@ def table(results):
 CLAIMS = (Claim("one", "the first claim", "here", "-", "points", lambda r: helper_of_claims(r), above=0),)
 STUDY = Study(question="Why?", presets={}, conditions=lambda protocol: [], run=run, claims=CLAIMS, figure=figure,
               table=table, n_steps=lambda p, c: 41)
+if __name__ == "__main__":
+    print(STUDY.question)
 ''',
     "layers.py": "MODE = None\ndef plain(x):\n    return x\n\ndef residual(x):\n    return x + plain(x)\n",
     "late.py": "from small_pkg.later import helper\nTIMES = 3\n",
@@ -208,17 +211,6 @@ CHANGED = {
         "from . import tables",
         "from . import tables, drawing as _",
     ),
-    "figure that run calls": ("study.py", "return [BY_NAME", "figure(0)\n    return [BY_NAME"),
-    "claims that run reads": ("study.py", "return [BY_NAME", "STUDY.claims\n    return [BY_NAME"),
-    "constant of the figure that run uses": ("study.py", "return [BY_NAME", "return [COLOURS, BY_NAME"),
-    "constant of the figure that is made by a call": ("study.py", '["blue"]', 'list(["blue"])'),
-    "function of the claims with a decorator": ("study.py", "def helper_of", "@functools.cache\ndef helper_of"),
-    "function of the claims in a quoted type": ("study.py", "def run(protocol", 'def run(protocol: "helper_of_claims"'),
-    "figure that run imports from its own file": (
-        "late.py",
-        "TIMES = 3",
-        "TIMES = 3\nfrom small_pkg.study import figure",
-    ),
 }
 
 
@@ -227,18 +219,29 @@ def test_what_counts(package, change):
     assert code_fingerprint(package().run) != code_fingerprint(package(change).run)
 
 
-GLOBALS = ("study.py", "return [BY_NAME", "globals()['figure']\n    return [BY_NAME")
-OWN_MODULE = (
-    "study.py",
-    "return [BY_NAME",
-    "import small_pkg.study as own; getattr(own, 'figure')\n    return [BY_NAME",
-)
+def in_run(code):
+    return "study.py", "return [BY_NAME", f"{code}\n    return [BY_NAME"
 
 
-@pytest.mark.parametrize("dynamic", [GLOBALS, OWN_MODULE], ids=["globals", "getattr"])
-@pytest.mark.parametrize("change", ["figure", "what only claims reach", "module that only the figure imports"])
-def test_where_names_are_computed_everything_counts(package, dynamic, change):
-    assert code_fingerprint(package(dynamic).run) != code_fingerprint(package(dynamic, UNCHANGED[change]).run)
+USED = {
+    "figure that run calls": (in_run("figure(0)"), "figure"),
+    "claims that run reads": (in_run("STUDY.claims"), "text of a claim"),
+    "constant of the figure": (in_run("COLOURS"), "constant of the figure"),
+    "constant that is made by a call": (("study.py", '["blue"]', 'list(["blue"])'), "constant of the figure"),
+    "function with a decorator": (("study.py", "def helper", "@functools.cache\ndef helper"), "what only claims reach"),
+    "quoted type": (("study.py", "run(protocol", 'run(protocol: "list[helper_of_claims]"'), "what only claims reach"),
+    "import elsewhere": (("late.py", "TIMES", "from small_pkg.study import figure\nTIMES"), "figure"),
+    "import of the file as a module": (in_run("import small_pkg.study as own; getattr(own, 'figure')"), "figure"),
+    "any name": (in_run("globals()['figure']"), "figure"),
+    "any name, then what a figure imports": (in_run("globals()['figure']"), "module that only the figure imports"),
+    "import of what the figure imports": (("late.py", "TIMES", "from . import drawing\nTIMES"),
+                                          "module that only the figure imports"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("use", "change"), USED.values(), ids=USED)
+def test_presentation_counts_where_training_may_use_it(package, use, change):
+    assert code_fingerprint(package(use).run) != code_fingerprint(package(use, UNCHANGED[change]).run)
 
 
 REFUSED = {
@@ -388,6 +391,12 @@ def test_flylabs_own_models_are_not_others():
 def reached(*studies):
     names = {name for study in studies for name in reached_by(get_study(study).run).parts}
     return {name.removeprefix("flylab.") for name in names}
+
+
+def test_computing_folders_always_count():
+    names = {f"{name}.{path.stem}" for name in COMPUTING for path in (ROOT / name).glob("*.py")}
+    assert len(names) > 30
+    assert {name.removesuffix(".__init__") for name in names} <= reached("train")
 
 
 def test_what_a_study_reaches():

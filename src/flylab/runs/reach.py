@@ -101,7 +101,10 @@ class _Walk:
     def __init__(self, roots: Iterable[Root]) -> None:
         self._roots = sorted(roots)
         self._folders = [os.path.dirname(root.path) for root in self._roots if "." not in root.module]
-        self._specs = {name: _spec_of(name, path) for name, path, _ in self._roots}
+        self._specs = {
+            name: importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
+            for name, path, _ in self._roots
+        }
         tops = {"flylab", *(root.module.partition(".")[0] for root in self._roots)} - _LIBRARIES
         self._is_followed = {**dict.fromkeys(sys.stdlib_module_names, False), **dict.fromkeys(tops, True)}
         self._used: dict[str, set[str]] = {}  # names used of each module, which matter for studies
@@ -178,10 +181,6 @@ class _Walk:
                 raise UnhashableError(f"{name} may import what it computes: import modules and values by their names")
 
 
-def _spec_of(name: str, path: str) -> ModuleSpec | None:
-    return importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
-
-
 def _is_package(spec: ModuleSpec | None) -> bool:
     return spec is not None and spec.submodule_search_locations is not None
 
@@ -204,23 +203,18 @@ def _read(path: str, state: tuple[int, int]) -> tuple[str, list[ast.stmt]]:
         tree = ast.parse(content)
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
         raise UnhashableError(f"the source {path} cannot be read: {error}") from error
-    if b"__doc__" not in content:
-        _Stripped().visit(tree)
+    for node in () if b"__doc__" in content else ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(block := getattr(node, name, None), list):
+                block[:] = [statement for statement in block if not _is_inert(statement)]
     return _digest(tree.body), tree.body
 
 
-class _Stripped(ast.NodeTransformer):
-    """Drops statements that are only text, such as docstrings, and what is for type checkers only."""
-
-    def visit(self, node: ast.AST):
-        return node if isinstance(node, ast.expr) else super().visit(node)
-
-    def visit_Expr(self, node: ast.Expr):
-        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
-
-    def visit_If(self, node: ast.If):
-        self.generic_visit(node)
-        return node.orelse if last_name(node.test) == "TYPE_CHECKING" else node
+def _is_inert(node: ast.stmt) -> bool:
+    """Return whether a statement is only text, such as a docstring, or only for type checkers."""
+    if isinstance(node, ast.If):
+        return last_name(node.test) == "TYPE_CHECKING" and not node.orelse
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _digest(nodes: Iterable[ast.AST]) -> str:
