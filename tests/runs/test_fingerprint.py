@@ -125,10 +125,12 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Return a function that writes the package anew with changes of its files, imports it, and returns its study."""
-    monkeypatch.syspath_prepend(tmp_path)
+    """Return a function that writes an installed package anew with changes, imports it, and returns its study."""
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    monkeypatch.syspath_prepend(installed)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    folder = tmp_path / "small_pkg"
+    folder = installed / "small_pkg"
 
     def written(*changes, files=FILES):
         for name, text in {"__init__.py": "", **files}.items():

@@ -154,7 +154,8 @@ class _Walk:
                     places = getattr(self._spec(above), "submodule_search_locations", None)
                     self._specs[name] = PathFinder.find_spec(last, list(places)) if places else None
                 else:
-                    self._specs[name] = PathFinder.find_spec(name, self._folders) or importlib.util.find_spec(name)
+                    places = [*self._folders, *sys.path]
+                    self._specs[name] = PathFinder.find_spec(name, places) or importlib.util.find_spec(name)
             except (ImportError, ValueError, AttributeError):
                 self._specs[name] = None
         return self._specs[name]
