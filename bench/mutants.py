@@ -137,10 +137,10 @@ def check(sources: Path, n_names: int, n_runs: int, seed: int) -> collections.Co
     n_named = n_trained = 0
     while n_named < n_names or n_trained < n_runs:
         name = rng.choice(sorted(studies))
-        run, own = studies[name].run, f"flylab/studies/{name}.py"
-        parts = {Path(part.source.path): part for part in reached_by(run).parts.values()}
+        run, own = studies[name].run, [path for path in paths if path.split("/")[2:3] in ([name], [f"{name}.py"])]
+        parts = {Path(part.path): part for part in reached_by(run).parts.values()}
         before = code_fingerprint(run)
-        mutant = next(mutants(sources, [own] if rng.random() < 0.4 else paths, rng))
+        mutant = next(mutants(sources, own if rng.random() < 0.4 else paths, rng))
         file = sources / mutant.path
         counts_here = file in parts and parts[file].counts(mutant.line)
         if n_named >= n_names and counts_here:

@@ -6,7 +6,6 @@ import importlib
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -15,8 +14,9 @@ import pytest
 
 import flylab
 from flylab.models.registry import others_models
-from flylab.runs import fingerprint, reach, sources
-from flylab.runs.fingerprint import UnhashableError, code_fingerprint, module_fingerprint, reached_by
+from flylab.runs import fingerprint
+from flylab.runs.fingerprint import UnhashableError, code_fingerprint, reached_by
+from flylab.runs.reach import COMPUTING
 from flylab.study.registry import get_study, list_studies
 
 ROOT = Path(flylab.__file__).parent
@@ -24,11 +24,11 @@ FILES = {
     "study.py": '''
 """A study's file."""
 import functools
-from collections import defaultdict
 import numpy as np
 from flylab import Study, Claim
 from flylab.base import rng
-from small_pkg import layers, drawing, claims as all_claims
+from small_pkg import layers, claims as all_claims
+from small_pkg import drawing
 from small_pkg.lazy import scaled
 from small_pkg import lazy
 from . import tables
@@ -39,7 +39,6 @@ NAMES = {"one", "two"}
 WEIGHTS = np.array([1.0, 2.0])
 BY_NAME = {"double": lambda x: x * 2, "half": lambda x: x / 2}
 COLOURS = ["blue"]
-HISTORY = defaultdict(list)
 
 
 def make(step):
@@ -106,6 +105,8 @@ def table(results):
 CLAIMS = (Claim("one", "the first claim", "here", "-", "points", lambda r: helper_of_claims(r), above=0),)
 STUDY = Study(question="Why?", presets={}, conditions=lambda protocol: [], run=run, claims=CLAIMS, figure=figure,
               table=table, n_steps=lambda p, c: 41)
+if __name__ == "__main__":
+    print(STUDY.question)
 ''',
     "layers.py": "MODE = None\ndef plain(x):\n    return x\n\ndef residual(x):\n    return x + plain(x)\n",
     "late.py": "from small_pkg.later import helper\nTIMES = 3\n",
@@ -124,10 +125,12 @@ STUDY = Study(question="Why?", presets={}, conditions=lambda protocol: [], run=r
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Return a function that writes the package anew with changes of its files, imports it, and returns its study."""
-    monkeypatch.syspath_prepend(tmp_path)
+    """Return a function that writes an installed package anew with changes, imports it, and returns its study."""
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    monkeypatch.syspath_prepend(installed)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    folder = tmp_path / "small_pkg"
+    folder = installed / "small_pkg"
 
     def written(*changes, files=FILES):
         for name, text in {"__init__.py": "", **files}.items():
@@ -154,6 +157,7 @@ def forget(package):
         del sys.modules[name]
 
 
+UNUSED = "module that nothing imports"
 UNCHANGED = {
     "docstring of a function": ("study.py", '"""Run."""', '"""Train."""'),
     "docstring of the file": ("study.py", '"""A study\'s file."""', ""),
@@ -169,7 +173,7 @@ UNCHANGED = {
     "question": ("study.py", "Why?", "How?"),
     "progress bar": ("study.py", "p, c: 41", "p, c: 42"),
     "module that only the figure imports": ("drawing.py", "drawn", "painted"),
-    "module that nothing imports": ("deep/unused.py", "67", "68"),
+    UNUSED: ("deep/unused.py", "67", "68"),
 }
 
 
@@ -209,10 +213,6 @@ CHANGED = {
         "from . import tables",
         "from . import tables, drawing as _",
     ),
-    "figure that run calls": ("study.py", "return [BY_NAME", "figure(0)\n    return [BY_NAME"),
-    "claims that run reads": ("study.py", "return [BY_NAME", "STUDY.claims\n    return [BY_NAME"),
-    "figure that changes what run reads": ("study.py", "drawing.draw(COLOURS", "drawing.draw(HISTORY['x'].append(1)"),
-    "figure that sets an attribute": ("study.py", 'return "a table"', 'NETWORK.width = 1\n    return "a table"'),
 }
 
 
@@ -221,62 +221,67 @@ def test_what_counts(package, change):
     assert code_fingerprint(package().run) != code_fingerprint(package(change).run)
 
 
-GLOBALS = ("study.py", "return [BY_NAME", "globals()['figure']\n    return [BY_NAME")
-OWN_MODULE = (
-    "study.py",
-    "return [BY_NAME",
-    "import small_pkg.study as own; getattr(own, 'figure')\n    return [BY_NAME",
-)
+def in_run(code):
+    return "study.py", "return [BY_NAME", f"{code}\n    return [BY_NAME"
 
 
-@pytest.mark.parametrize("dynamic", [GLOBALS, OWN_MODULE], ids=["globals", "getattr"])
-@pytest.mark.parametrize("change", ["figure", "what only claims reach", "module that only the figure imports"])
-def test_where_names_are_computed_everything_counts(package, dynamic, change):
-    assert code_fingerprint(package(dynamic).run) != code_fingerprint(package(dynamic, UNCHANGED[change]).run)
+USED = {
+    "figure that run calls": (in_run("figure(0)"), "figure"),
+    "claims that run reads": (in_run("STUDY.claims"), "text of a claim"),
+    "constant of the figure": (in_run("COLOURS"), "constant of the figure"),
+    "constant that is made by a call": (("study.py", '["blue"]', 'list(["blue"])'), "constant of the figure"),
+    "function with a decorator": (("study.py", "def helper", "@functools.cache\ndef helper"), "what only claims reach"),
+    "quoted type": (("study.py", "run(protocol", 'run(protocol: "list[helper_of_claims]"'), "what only claims reach"),
+    "import elsewhere": (("late.py", "TIMES", "from small_pkg.study import figure\nTIMES"), "figure"),
+    "import of the file as a module": (in_run("import small_pkg.study as own; getattr(own, 'figure')"), "figure"),
+    "any name": (in_run("globals()['figure']"), "figure"),
+    "any name, then what a figure imports": (in_run("globals()['figure']"), "module that only the figure imports"),
+    "import of what the figure imports": (("late.py", "TIMES", "from . import drawing\nTIMES"),
+                                          "module that only the figure imports"),
+}  # fmt: skip
 
 
-LAZY = {
-    "__init__.py": """
-import importlib
-_PUBLIC = {"models": ("network",), "other": ("thing",)}
-def __getattr__(name):
-    for module, names in _PUBLIC.items():
-        if name in names:
-            return getattr(importlib.import_module(f"small_pkg.{module}"), name)
-    raise AttributeError(name)
-""",
-    "study.py": "from small_pkg import network\ndef run(p, c, s):\n    return network\n",
-    "models.py": "network = 1\n",
-    "other.py": "thing = 2\n",
+@pytest.mark.parametrize(("use", "change"), USED.values(), ids=USED)
+def test_presentation_counts_where_training_may_use_it(package, use, change):
+    assert code_fingerprint(package(use).run) != code_fingerprint(package(use, UNCHANGED[change]).run)
+
+
+REFUSED = {
+    "computed name": "import importlib\nname = 'json'\nimportlib.import_module(name)\n",
+    "renamed": "from importlib import import_module as load\nload('json')\n",
+    "called elsewhere": "import functools, importlib\nfunctools.partial(importlib.import_module, 'json')\n",
+    "a file": "from importlib.util import spec_from_file_location\nspec_from_file_location('a', 'b')\n",
+    "evaluated": "eval('1')\n",
+    "lazy package": "import importlib\ndef __getattr__(name):\n    return importlib.import_module(f'json.{name}')\n",
+    "all names of a package": "from small_pkg.deep import *\n",
 }
 
 
-def test_of_a_lazy_package_the_imported_name_is_followed(package):
-    first = code_fingerprint(package(files=LAZY).run)
-    assert first == code_fingerprint(package(("other.py", "2", "3"), files=LAZY).run)
-    assert first != code_fingerprint(package(("models.py", "1", "3"), files=LAZY).run)
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+def test_code_that_may_import_what_it_computes_has_none(package, text):
+    with pytest.raises(UnhashableError, match="may import what it computes"):
+        code_fingerprint(package(("late.py", "TIMES = 3", text)).run)
 
 
-def test_of_a_lazy_package_without_a_table_all_modules_count(package):
-    table = ("__init__.py", '{"models": ("network",), "other": ("thing",)}', 'dict(models=["network"])')
-    first = code_fingerprint(package(table, files=LAZY).run)
-    assert first != code_fingerprint(package(table, ("other.py", "2", "3"), files=LAZY).run)
+NAMED = {
+    "by a call": "import importlib\nimportlib.import_module('small_pkg.deep.unused')\n",
+    "all names of a module": "from small_pkg.deep.unused import *\n",
+    "a method of that name": "import small_pkg.deep.unused\nlambda network: network.eval()\n",
+}
 
 
-def test_where_a_module_is_imported_by_a_computed_name_its_package_counts(package):
-    computed = ("study.py", "return network", "return __import__('importlib').import_module(p)")
-    first = code_fingerprint(package(computed, files=LAZY).run)
-    assert first != code_fingerprint(package(computed, ("other.py", "2", "3"), files=LAZY).run)
+@pytest.mark.parametrize("text", NAMED.values(), ids=NAMED)
+def test_imports_of_names_are_followed(package, text):
+    change = ("late.py", "TIMES = 3", text)
+    assert code_fingerprint(package(change).run) != code_fingerprint(package(change, UNCHANGED[UNUSED]).run)
 
 
 def test_a_lone_file_and_the_modules_beside_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    prints, script = (
-        set(),
-        "import beside_it\ndef run(p, c, s):\n    return beside_it.VALUE\nif __name__ == '__main__':\n",
-    )
+    prints = set()
+    script = "import beside_it\ndef run(p, c, s):\n    return beside_it.VALUE\nif __name__ == '__main__':\n"
     script += "    from flylab.runs.fingerprint import code_fingerprint\n    print(code_fingerprint(run))\n"
-    for value in (1, 2, 1):
+    for value in (1, 2):
         (tmp_path / "alone.py").write_text(script)
         (tmp_path / "beside_it.py").write_text(f"VALUE = {value}\n")
         prints.add(subprocess.run([sys.executable, tmp_path / "alone.py"], capture_output=True, text=True).stdout)
@@ -291,14 +296,9 @@ class Callable:
         return 0
 
 
-@dataclass(frozen=True)
-class Size:
-    width: int
-
-
-class Known(tuple):
+class Known:
     def __fingerprint__(self):
-        return f"known {self[0]}" if self else None
+        return None
 
 
 def holding(value):
@@ -330,23 +330,31 @@ def test_what_has_no_fingerprint(make):
         code_fingerprint(make())
 
 
-HELD = [1, 1.0, True, "1", None, [1], (1,), {"a": 1}, {"a": 2}, Size(1), Size(2), np.float32(1), np.arange(2),
-        np.arange(2.0), Known([1]), Known([2]), holding(1), holding(2), from_text.__defaults__]  # fmt: skip
+HOLDING = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Size:
+    width: int
+
+class Known(tuple):
+    def __fingerprint__(self):
+        return f"known {self[0]}"
+
+def holding(value):
+    return lambda protocol, condition, seeds: value
+"""
 
 
-def test_what_a_closure_holds_counts():
-    prints = [code_fingerprint(holding(value)) for value in HELD]
-    assert len(set(prints)) == len(HELD)
-    assert prints == [code_fingerprint(holding(value)) for value in HELD]
-
-
-def test_a_module_with_a_computed_import_alone_has_none(tmp_path):
-    (tmp_path / "alone.py").write_text("import importlib\nname = 'json'\nimportlib.import_module(name)\n")
-    spec = importlib.util.spec_from_file_location("alone", tmp_path / "alone.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with pytest.raises(UnhashableError, match="alone imports a module whose name is computed"):
-        module_fingerprint(module)
+def test_what_a_closure_holds_counts(package):
+    module = package(files={"study.py": HOLDING})
+    holding, Size, Known = module.holding, module.Size, module.Known
+    held = [1, 1.0, True, "1", None, [1], (1,), {"a": 1}, {"a": 2}, Size(1), Size(2), np.float32(1), np.arange(2),
+            np.arange(2.0), Known([1]), Known([2]), Known, Size, holding(1), holding(2), holding, json, jax.numpy,
+            jax.nn.gelu, jax.vmap]  # fmt: skip
+    prints = [code_fingerprint(holding(value)) for value in held]
+    assert len(set(prints)) == len(held)
+    assert prints == [code_fingerprint(holding(value)) for value in held]
 
 
 MODEL = """
@@ -387,6 +395,12 @@ def reached(*studies):
     return {name.removeprefix("flylab.") for name in names}
 
 
+def test_computing_folders_always_count():
+    names = {f"{name}.{path.stem}" for name in COMPUTING for path in (ROOT / name).glob("*.py")}
+    assert len(names) > 30
+    assert {name.removesuffix(".__init__") for name in names} <= reached("train")
+
+
 def test_what_a_study_reaches():
     assert {"studies.train", "training.train", "training.population", "models.dense", "data.published", "base.rng",
             "models", "models.registry", "flylab"} <= reached("train")  # fmt: skip
@@ -396,24 +410,6 @@ def test_what_a_study_reaches():
 @pytest.mark.parametrize("study", list_studies())
 def test_no_study_reaches_another(study):
     assert {name.split(".")[1] for name in reached(study) if name.startswith("studies.")} == {study}
-
-
-def test_computed_imports_in_flylab_are_known():
-    computed = set()
-    for path in ROOT.rglob("*.py"):
-        parts = path.relative_to(ROOT.parent).with_suffix("").parts
-        is_package = parts[-1] == "__init__"
-        name = ".".join(parts[:-1] if is_package else parts)
-        if sources.read(name, str(path), is_package).whole.computed:
-            computed.add(name)
-    assert computed - {"flylab.runs.sources", "flylab.runs.reach"} == set(reach.COMPUTED)
-
-
-def test_lazy_names_are_found_in_the_tables():
-    for package in (flylab, importlib.import_module("flylab.reporting")):
-        source = sources.read(package.__name__, package.__file__, True)
-        of = {name: module for table in source.tables for module, names in table.items() for name in names}
-        assert set(of) == set(package.__all__)
 
 
 SCRIPT = """
@@ -450,8 +446,8 @@ def test_torch_counts_only_where_it_is_reached():
     from flylab.adapters.torch_training import from_torch
     from flylab.training.learners import of_model
 
-    assert "torch" in " ".join(fingerprint._packages(reached_by(from_torch)))
-    assert fingerprint._packages(reached_by(of_model)) == []
+    assert "torch" in reached_by(from_torch).packages
+    assert not reached_by(of_model).packages
 
 
 SETTINGS = {
@@ -482,44 +478,29 @@ def test_flags_of_xla_count_but_not_the_number_of_devices(monkeypatch):
     assert fingerprint.settings() != before
 
 
-TINY = {"n_seeds": 1, "n_steps": 4, "batch_size": 10}
-
-
 def executed(study):
-    """Return the functions of flylab that run while a study trains its smoke preset, as (file, first line)."""
-    protocol = study.presets["smoke"]
-    places = set()
+    """Return the functions of flylab that run while a study trains one condition, as (file, first line, name)."""
+    protocol, places = study.presets["smoke"], set()
 
     def profile(frame, event, argument):
         if event == "call" and frame.f_code.co_filename.startswith(str(ROOT)):
             places.add((frame.f_code.co_filename, frame.f_code.co_firstlineno, frame.f_code.co_qualname))
 
     jax.clear_caches()  # so that all is traced here
-    artifacts = dict(study.artifacts)
-    for condition in some_conditions(study, protocol):
-        sys.setprofile(profile)
-        try:
-            study.run(protocol, condition, [0], key=jax.random.key(0), artifacts=artifacts)
-        finally:
-            sys.setprofile(None)
+    artifacts, condition = dict(study.artifacts), study.conditions(protocol)[0]
+    sys.setprofile(profile)
+    try:
+        study.run(protocol, condition, [0], key=jax.random.key(0), artifacts=artifacts)
+    finally:
+        sys.setprofile(None)
     return places
-
-
-def some_conditions(study, protocol):
-    """Return up to four conditions, as different as can be."""
-    kept, seen = [], set()
-    for condition in study.conditions(protocol):
-        if new := {(name, str(value)) for name, value in condition.items()} - seen:
-            kept.append(condition)
-            seen |= new
-    return kept[:: -(-len(kept) // 4)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_studies())
 def test_all_that_runs_while_training_counts(name):
     study = get_study(name)
-    parts = {part.source.path: part for part in reached_by(study.run).parts.values()}
+    parts = {part.path: part for part in reached_by(study.run).parts.values()}
     places = executed(study)
     assert len({file for file, *_ in places}) > 5
     for file, line, function in places:
@@ -532,7 +513,7 @@ def test_claims_and_figures_of_a_study_do_not_count(name):
     part = reached_by(get_study(name).run).parts[f"flylab.studies.{name}"]
     defined = {
         getattr(node, "name", getattr(getattr(node, "targets", [None])[0], "id", None)): part.counts(node.lineno)
-        for node in ast.parse(Path(part.source.path).read_text()).body
+        for node in ast.parse(Path(part.path).read_text()).body
     }
     beside = {"table", "figure", "conditions", "CLAIMS"} & set(defined)
     assert "table" in beside

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from flylab.runs.fingerprint import UnhashableError, module_fingerprint
+from flylab.runs.fingerprint import UnhashableError, code_fingerprint
 from flylab.study.registry import load_object
 
 
@@ -19,7 +19,7 @@ def load(place: str) -> tuple[str, Any, str | None]:
     """
     name, thing, module = load_object(place)
     try:
-        digest = hashlib.sha256(f"{name} {module_fingerprint(module)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{name} {code_fingerprint(module)}".encode()).hexdigest()
     except UnhashableError:
         digest = None
     return name, thing, digest

@@ -1,23 +1,31 @@
-"""What code can reach by import: whole modules, but of a study's file only the part that counts for its results."""
+"""The code that can determine a result: flylab's computing folders, and what is reached by import beyond them.
 
+The folders always count. Beyond them, import statements at any depth are followed, into the rest of flylab, the package
+of a module that training starts in, and modules that are not installed, such as those beside a user's file. Modules
+count whole, of a study's file the part that `runs/counted.py` finds; of other packages the versions do. Attributes are
+not followed, nor names that flylab's top level imports on first use. Code outside flylab that may import what it
+computes is refused.
+"""
+
+import ast
+import functools
 import hashlib
+import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.machinery import ModuleSpec
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
 from typing import NamedTuple
 
-from flylab.runs.counted import STUDY_NAME, Statement, counted
-from flylab.runs.sources import ALL, Code, Reference, Source, find, read, submodules
+from flylab.runs.counted import ALL, counted, is_study, last_name
 
-# modules that import by computed names, and why the walk does not follow them
-COMPUTED = {
-    "flylab.base.optional": "other packages; each call of `need` names one",
-    "flylab.study.registry": "studies, none of which trains another",
-    "flylab.evaluation.load": "users' models, each of which has a digest of its own",
-}
-_LIBRARIES = ("site-packages", "dist-packages")
+COMPUTING = ("base", "data", "models", "training")  # folders of flylab
+_LIBRARIES = {"jax", "numpy", "scipy", "sklearn", "optax", "torch", "equinox"}  # are not followed, whoever holds theirs
+_COMPUTED = {"import_module", "__import__", "spec_from_file_location", "SourceFileLoader", "exec_module", "load_module",
+             "run_path", "run_module"}  # fmt: skip
+_ROOT = Path(__file__).parents[1]
 
 
 class UnhashableError(ValueError):
@@ -25,42 +33,41 @@ class UnhashableError(ValueError):
 
 
 class Root(NamedTuple):
-    """A module to start from: its name, its file, and the name in it that is used, or None for the whole file."""
+    """A module to start from: its name, its file, and the name in it that is used, or `ALL`."""
 
     module: str
     path: str
-    name: str | None = None
+    name: str
 
 
 class Part(NamedTuple):
-    """A module that is reached, and the statements of it that count, or None if all do."""
+    """A module that counts: its file, and its state when it was read; the statements that count, None for all."""
 
-    source: Source
-    statements: tuple[Statement, ...] | None = None
-
-    @property
-    def codes(self) -> list[Code]:
-        """The code that counts."""
-        return [self.source.whole] if self.statements is None else [part.code for part in self.statements]
+    path: str
+    state: tuple[int, int]
+    digest: str
+    statements: Sequence[ast.AST] | None = None
 
     def counts(self, line: int) -> bool:
         """Return whether a line of the file counts."""
-        return self.statements is None or any(line in statement.lines for statement in self.statements)
+        parts = (part for node in self.statements or () for part in ast.walk(node))
+        spans = ((getattr(part, "lineno", 0), getattr(part, "end_lineno", 0)) for part in parts)
+        return self.statements is None or any(first <= line <= last for first, last in spans)
 
 
 @dataclass
 class Reached:
-    """The modules that some code can reach, by name, and the other packages that they import.
+    """What some code can reach.
 
     Attributes:
-        parts: the modules by name.
-        packages: names of the packages of others that flylab imports, and those that other modules import.
+        parts: the modules that count, by name.
+        packages: the other packages that modules outside the computing folders import.
         texts: all text constants outside flylab, which may name models.
         digest: a digest of all parts.
     """
 
     parts: dict[str, Part] = field(default_factory=dict)
-    packages: tuple[set[str], set[str]] = field(default_factory=lambda: (set(), set()))
+    packages: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     digest: str = ""
 
@@ -72,205 +79,180 @@ def reach(roots: Iterable[Root]) -> Reached:
     """Return what some modules can reach; the same again costs a look at each file's time.
 
     Raises:
-        UnhashableError: if a module cannot be read, or imports another by a name that is computed.
+        UnhashableError: if a module cannot be read, or may import what it computes.
     """
     key = frozenset(roots)
     known = _known.get(key)
-    if known is None or not all(_is_current(part.source) for part in known.parts.values()):
-        known = _known[key] = _Walk(sorted(key, key=str)).result()
+    if known is None or any(_state(part.path) != part.state for part in known.parts.values()):
+        known = _known[key] = _Walk(key).result()
     return known
 
 
-def _read(name: str, path: str, is_package: bool) -> Source:
-    try:
-        return read(name, path, is_package)
-    except (OSError, SyntaxError, ValueError, RecursionError, ImportError) as error:
-        raise UnhashableError(f"the source of {name} cannot be read: {error}") from error
-
-
-def _is_current(source: Source) -> bool:
-    return _read(source.name, source.path, source.is_package) is source
+@functools.cache
+def _computing() -> dict[str, str]:
+    """Return the files that always count, by module."""
+    paths = [_ROOT / "__init__.py", *(path for name in COMPUTING for path in (_ROOT / name).rglob("*.py"))]
+    modules = (path.parent if path.stem == "__init__" else path.with_suffix("") for path in paths)
+    names = (".".join(module.relative_to(_ROOT.parent).parts) for module in modules)
+    return dict(zip(names, map(str, paths), strict=True))
 
 
 class _Walk:
-    def __init__(self, roots: Sequence[Root]) -> None:
-        self._roots = roots
-        self._paths = {root.module: root.path for root in roots}
-        self._tops = {"flylab", *(root.module.partition(".")[0] for root in roots)}
-        self._folders = tuple(
-            dict.fromkeys(
-                os.path.dirname(root.path) for root in roots if "." not in root.module and not _is_on_path(root)
-            )
-        )
-        self._sources: dict[str, Source | None] = {}
-        self._parts_of: dict[str, set[str]] = {}  # names used of modules that count in part
-        self._whole = {root.module for root in roots if root.name is None}
-        self._packages: set[str] = set()  # of which all modules count
-        self._followed: set[Reference] = set()
-        self._stack: list[tuple[str, Reference]] = []
-        self._specs: dict[str, ModuleSpec | None] = {}
-        self._is_local: dict[str, bool] = {}
+    def __init__(self, roots: Iterable[Root]) -> None:
+        self._roots = sorted(roots)
+        self._folders = [os.path.dirname(root.path) for root in self._roots if "." not in root.module]
+        self._specs = {
+            name: importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
+            for name, path, _ in self._roots
+        }
+        tops = {"flylab", *(root.module.partition(".")[0] for root in self._roots)} - _LIBRARIES
+        self._is_followed = {**dict.fromkeys(sys.stdlib_module_names, False), **dict.fromkeys(tops, True)}
+        self._used: dict[str, set[str]] = {}  # names used of each module, which matter for studies
+        self._stack: list[str] = []
         self._reached = Reached()
 
     def result(self) -> Reached:
+        parts = self._reached.parts
+        for name, path in _computing().items():
+            parts[name] = Part(path, state := _state(path), _read(path, state)[0])
         for root in self._roots:
-            if root.name is not None and root.module not in self._whole:
-                self._parts_of.setdefault(root.module, set())
-            if not self._follows(root.module, ""):
-                continue
-            self._add(root.module, "")
-            if root.name is not None:
-                self._use(root.module, root.name)
+            self._use(root.module, root.name)
         while self._stack:
-            by, reference = self._stack.pop()
-            self._follow(by, reference)
-        reached, lines = self._reached, []
-        for name, source in sorted(self._sources.items()):
-            if source is None:
-                lines.append(f"{name}: missing")
-                continue
-            used = self._parts_of.get(name)
-            part = Part(source, None if used is None else tuple(counted(source, used)))
-            reached.parts[name] = part
-            lines.append(f"{name}: " + " ".join(code.digest for code in part.codes))
-            if not name.startswith("flylab."):
-                reached.texts.update(*(code.texts for code in part.codes))
-        reached.digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        return reached
-
-    def _follows(self, name: str, by: str) -> bool:
-        """Return whether a module's source counts; of other packages the version does."""
-        top = name.partition(".")[0]
-        if top not in self._is_local:
-            self._is_local[top] = top in self._tops or (top not in sys.stdlib_module_names and self._is_source(top))
-        if not self._is_local[top] and top not in sys.stdlib_module_names:
-            self._reached.packages[by.partition(".")[0] != "flylab"].add(top)
-        return self._is_local[top]
-
-    def _is_source(self, top: str) -> bool:
-        """Return whether a package is not installed: a module beside a script, or under development."""
-        spec = self._find(top)
-        if spec is None:
-            return False
-        places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
-        return bool(places) and not any(set(_LIBRARIES) & set((place or "").split(os.sep)) for place in places)
-
-    def _add(self, name: str, by: str) -> Source | None:
-        """Add a module and the packages above it, and return its source; None if there is none."""
-        if name in self._sources:
-            return self._sources[name]
-        above = name.rpartition(".")[0]
-        if above and above not in self._sources:
-            self._add(above, by)
-        source = self._sources[name] = self._source(name)
-        if source is None:
-            return None
-        if STUDY_NAME in source.binds and name not in self._whole:
-            self._parts_of.setdefault(name, set())
-        if name in self._parts_of:
-            self._count(source)
-        else:
-            self._push(source, [source.whole])
-        return source
-
-    def _source(self, name: str) -> Source | None:
-        path, is_package = self._paths.get(name), False
-        if path is None:
-            spec = self._find(name)
-            if spec is None or not spec.has_location or spec.origin is None:
-                return None  # not installed, or a folder without __init__.py
-            path, is_package = spec.origin, spec.submodule_search_locations is not None
-        elif os.path.basename(path) == "__init__.py":
-            is_package = True
-        return _read(name, path, is_package)
-
-    def _find(self, name: str) -> ModuleSpec | None:
-        if name not in self._specs:
-            self._specs[name] = find(name, self._folders)
-        return self._specs[name]
-
-    def _count(self, source: Source) -> None:
-        self._push(source, [part.code for part in counted(source, self._parts_of[source.name])])
-
-    def _push(self, source: Source, codes: Iterable[Code]) -> None:
-        for code in codes:
-            for reference in code.references - self._followed:
-                self._followed.add(reference)
-                self._stack.append((source.name, reference))
-            if code.computed and source.name not in COMPUTED:
-                self._add_package_of(source.name)
-
-    def _add_package_of(self, name: str) -> None:
-        """Add all modules of the package of a module that imports by computed names."""
-        top = name.partition(".")[0]
-        spec = self._find(top) if "." in name or top not in self._paths else None
-        if spec is None or spec.submodule_search_locations is None:
-            raise UnhashableError(f"{name} imports a module whose name is computed: import it by its name")
-        self._add_all(top, name)
-
-    def _add_all(self, package: str, by: str) -> None:
-        if package in self._packages:
-            return
-        self._packages.add(package)
-        for name in submodules(package, self._folders):
-            self._add(name, by)
-            self._use(name, ALL)
+            self._visit(self._stack.pop())
+        lines = "\n".join(f"{name}: {part.digest}" for name, part in sorted(parts.items()))
+        self._reached.digest = hashlib.sha256(lines.encode()).hexdigest()
+        return self._reached
 
     def _use(self, module: str, name: str) -> None:
-        """Count a name of a module that counts in part."""
-        used, name = self._parts_of.get(module), STUDY_NAME if name == ALL else name
-        if used is None or name in used:
-            return
-        used.add(name)
-        source = self._sources[module]
-        if source is not None:
-            self._count(source)
+        """Count a module, of which a name is used, and the packages above it."""
+        if not self._follows(module.partition(".")[0]) or (spec := self._spec(module)) is None:
+            return  # another package's, or no module
+        if above := module.rpartition(".")[0]:
+            self._use(above, "")
+        used = self._used.setdefault(module, set())
+        if spec.has_location and name not in used:
+            used.add(name)
+            self._stack.append(module)
 
-    def _follow(self, by: str, reference: Reference) -> None:
-        module, attributes = reference
-        if not self._follows(module, by):
-            return
-        source = self._add(module, by)
-        for i, name in enumerate(attributes):
-            below, is_package = f"{module}.{name}", self._is_package(module)
-            tables = self._tables(source, name) if source is not None and source.is_lazy else []
-            for target in tables:
-                self._stack.append((by, Reference(target, attributes[i:])))
-            if name == ALL:
-                if is_package:
-                    self._add_all(module, by)
+    def _follows(self, top: str) -> bool:
+        """Return whether a package's source counts; of other packages the version does."""
+        if top not in self._is_followed:
+            spec = self._spec(top)
+            places = [] if spec is None else [spec.origin or "", *(spec.submodule_search_locations or ())]
+            folders = {folder for place in places for folder in place.split(os.sep)}
+            self._is_followed[top] = bool(folders) and folders.isdisjoint(("site-packages", "dist-packages"))
+        if not self._is_followed[top] and top not in sys.stdlib_module_names:
+            self._reached.packages.add(top)
+        return self._is_followed[top]
+
+    def _spec(self, name: str) -> ModuleSpec | None:
+        """Return where a module is, without importing it or its package."""
+        if name not in self._specs:
+            above, _, last = name.rpartition(".")
+            try:
+                if above:
+                    places = getattr(self._spec(above), "submodule_search_locations", None)
+                    self._specs[name] = PathFinder.find_spec(last, list(places)) if places else None
                 else:
-                    self._use(module, ALL)
-                return
-            if is_package and (below in self._sources or self._find(below) is not None):
-                module, source = below, self._add(below, by)
-                continue
-            if source is not None and source.is_lazy and not tables and name not in source.binds:
-                self._add_all(module, by) if is_package else self._add_package_of(module)
-            self._use(module, name)
+                    places = [*self._folders, *sys.path]
+                    self._specs[name] = PathFinder.find_spec(name, places) or importlib.util.find_spec(name)
+            except (ImportError, ValueError, AttributeError):
+                self._specs[name] = None
+        return self._specs[name]
+
+    def _visit(self, name: str) -> None:
+        known, spec = self._reached.parts.get(name), self._spec(name)
+        if spec is None or spec.origin is None or (known is not None and known.statements is None):
             return
-
-    def _is_package(self, name: str) -> bool:
-        source = self._sources.get(name)
-        if source is not None:
-            return source.is_package
-        spec = self._find(name)
-        return spec is not None and spec.submodule_search_locations is not None
-
-    def _tables(self, source: Source, name: str) -> list[str]:
-        """Return the modules from which a lazy module takes a name, by the dictionaries of constants in it."""
-        names = []
-        for table in source.tables:
-            for key, value in table.items():
-                if key == name and isinstance(value, str):
-                    names.append(value)
-                elif isinstance(value, tuple | list | set) and name in value:
-                    names.append(str(key))
-        package = source.name if source.is_package else source.name.rpartition(".")[0]
-        relative = [f"{package}.{name.lstrip('.')}" for name in names]
-        return [name for name in relative if self._find(name)] or [name for name in names if self._find(name)]
+        path, state = spec.origin, _state(spec.origin)
+        digest, body = _read(path, state)
+        is_part = is_study(body) or any(root.name != ALL for root in self._roots if root.module == name)
+        nodes = counted(body, self._used[name]) if is_part else body
+        whole = nodes is body
+        self._reached.parts[name] = Part(path, state, digest if whole else _digest(nodes), None if whole else nodes)
+        code = [part for node in nodes for part in ast.walk(node)]
+        imports = list(_imports(code, name if _is_package(spec) else name.rpartition(".")[0]))
+        for module, used in imports:
+            self._use(module, used)
+        if not name.startswith("flylab."):
+            constants = (part.value for part in code if isinstance(part, ast.Constant))
+            self._reached.texts.update(value for value in constants if isinstance(value, str))
+            starred = {module[:-2] for module, _ in imports if module.endswith(".*")} & self._used.keys() - {"flylab"}
+            if any(_is_package(self._specs[module]) for module in starred) or _is_computed(code):
+                raise UnhashableError(f"{name} may import what it computes: import modules and values by their names")
 
 
-def _is_on_path(root: Root) -> bool:
-    spec = find(root.module)
-    return spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == root.path
+def _is_package(spec: ModuleSpec | None) -> bool:
+    return spec is not None and spec.submodule_search_locations is not None
+
+
+def _state(path: str) -> tuple[int, int]:
+    try:
+        state = os.stat(path)
+    except OSError as error:
+        raise UnhashableError(f"the source {path} cannot be read: {error}") from error
+    return state.st_mtime_ns, state.st_size
+
+
+@functools.lru_cache(maxsize=1024)
+def _read(path: str, state: tuple[int, int]) -> tuple[str, list[ast.stmt]]:
+    """Return a file's digest and statements; of compiled code there are none."""
+    try:
+        content = Path(path).read_bytes()
+        if path.endswith((*EXTENSION_SUFFIXES, *BYTECODE_SUFFIXES)):
+            return hashlib.sha256(content).hexdigest(), []
+        tree = ast.parse(content)
+    except (OSError, SyntaxError, ValueError, RecursionError) as error:
+        raise UnhashableError(f"the source {path} cannot be read: {error}") from error
+    for node in () if b"__doc__" in content else ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(block := getattr(node, name, None), list):
+                block[:] = [statement for statement in block if not _is_inert(statement)]
+    return _digest(tree.body), tree.body
+
+
+def _is_inert(node: ast.stmt) -> bool:
+    """Return whether a statement is only text, such as a docstring, or only for type checkers."""
+    if isinstance(node, ast.If):
+        return last_name(node.test) == "TYPE_CHECKING" and not node.orelse
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _digest(nodes: Iterable[ast.AST]) -> str:
+    text = "\n".join(map(ast.dump, nodes))
+    return hashlib.sha256(text.encode("utf8", "surrogatepass")).hexdigest()
+
+
+def _imports(parts: Iterable[ast.AST], package: str) -> Iterator[tuple[str, str]]:
+    """Yield each module that some code imports, and the name it uses of it: `ALL` for the module as a value."""
+    for part in parts:
+        if isinstance(part, ast.Import):
+            for alias in part.names:
+                yield alias.name, ALL
+                if not alias.asname:  # it binds the uppermost package, which leads to each
+                    yield from ((alias.name[:i], ALL) for i, letter in enumerate(alias.name) if letter == ".")
+        elif isinstance(part, ast.ImportFrom):
+            above = package.split(".")
+            above = above[: len(above) + 1 - part.level] if part.level else []
+            module = ".".join(filter(None, [*above, part.module]))
+            for alias in part.names:
+                yield module, alias.name
+                yield f"{module}.{alias.name}", ALL
+        elif isinstance(part, ast.Call) and (name := _constant_import(part)):
+            yield name, ALL
+
+
+def _constant_import(call: ast.Call) -> str | None:
+    """Return the module that a call such as `import_module("json")` imports, None for another call."""
+    is_import = last_name(call.func) in ("import_module", "__import__")
+    name = call.args[0].value if is_import and call.args and isinstance(call.args[0], ast.Constant) else None
+    return name if isinstance(name, str) and not name.startswith(".") else None
+
+
+def _is_computed(code: Iterable[ast.AST]) -> bool:
+    """Return whether some code may run code, or import modules, that it does not name."""
+    named = {part.func for part in code if isinstance(part, ast.Call) and _constant_import(part)}
+    renamed = {alias.name for part in code if isinstance(part, ast.ImportFrom) for alias in part.names if alias.asname}
+    names = {part.id for part in code if isinstance(part, ast.Name) and part not in named}
+    attributes = {part.attr for part in code if isinstance(part, ast.Attribute) and part not in named}
+    return bool(_COMPUTED & (names | attributes | renamed) or names & {"eval", "exec"})

@@ -129,6 +129,6 @@ def _filling(slot: str, given: Any, is_axis: bool) -> Filling:
 def _digest(function: Any) -> str | None:
     """Return a digest of a function's code and of all that it holds; None if nobody knows what it is."""
     try:
-        return code_fingerprint(function, length=64)
+        return code_fingerprint(function)
     except UnhashableError:
         return None

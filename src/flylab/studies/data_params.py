@@ -202,12 +202,15 @@ def _resolution_claim(model: str) -> Claim:
     return Claim(f"resolution-{model}", statement, "here", "–", "points per doubling", resolution(model), above=0)
 
 
-TRANSLATED = _curve("max_translation", "cnn") - _curve("max_translation", "mlp")
+def _translated() -> Effect:
+    return _curve("max_translation", "cnn") - _curve("max_translation", "mlp")
+
+
 CLAIMS = (
     Claim("gap-grows", "the CNN − MLP gap grows with translation", "here", "–", "points per 10 positions",
-          TRANSLATED.then(slope, "setting", per=10), above=0),
+          _translated().then(slope, "setting", per=10), above=0),
     Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
-          TRANSLATED.then(lambda gaps: gaps.reindex(setting=[1.0]).squeeze("setting")), below=5),
+          _translated().then(lambda gaps: gaps.reindex(setting=[1.0]).squeeze("setting")), below=5),
     *(_noise_claim(kind, model) for kind in ("smooth", "white") for model in ("mlp", "cnn")),
     *map(_resolution_claim, ("mlp", "cnn")),
 )  # fmt: skip

@@ -33,7 +33,7 @@ from flylab.training.training import Training
 TITLES = {"none": "no pooling", "stride": "stride 2", "max": "max", "average": "average", "l2": "L2"}
 TRUE_POOLINGS = ("max", "average", "l2")
 Pooling = Literal["none", "stride", "max", "average", "l2"]  # `convolutional.POOLINGS`
-COLOUR = dict(zip(TITLES, ("0.25", *COLOURS), strict=False))
+COLOUR = {"none": "0.25", "stride": COLOURS[0], "max": COLOURS[1], "average": COLOURS[2], "l2": COLOURS[3]}
 LOW, HIGH = 1000, 50_000
 
 
