@@ -196,5 +196,5 @@ PRESETS = {
     "quick": Protocol(train_sizes=(LOW,)),
     "paper": Protocol(),
 }
-MINUTES = {"smoke": 0.5, "quick": 5, "paper": 17}
+MINUTES = {"smoke": 0.5, "quick": 2.7, "paper": 17}
 STUDY = Study.of_module(__name__)

@@ -84,5 +84,5 @@ PRESETS = {
     "quick": Protocol(),
     "paper": Protocol(n_seeds=30),
 }
-MINUTES = {"smoke": 0.1, "quick": 0.3, "paper": 0.8}
+MINUTES = {"smoke": 0.1, "quick": 0.1, "paper": 0.8}
 STUDY = Study.of_module(__name__)

@@ -181,5 +181,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=6, n_outer_steps=120),
     "paper": Protocol(n_seeds=10),
 }  # fmt: skip
-MINUTES = {"smoke": 0.4, "quick": 3.2, "paper": 10}
+MINUTES = {"smoke": 0.4, "quick": 1.8, "paper": 10}
 STUDY = Study.of_module(__name__)

@@ -162,5 +162,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=10),
     "paper": Protocol(n_seeds=30, fresh_data=True),
 }
-MINUTES = {"smoke": 0.4, "quick": 2.7, "paper": 15}
+MINUTES = {"smoke": 0.4, "quick": 1.7, "paper": 15}
 STUDY = Study.of_module(__name__)
