@@ -25,6 +25,7 @@ from flylab.cli.main import main
 from flylab.runs import runner, sweeps
 from flylab.runs.executors import Processes
 from flylab.runs.store import Store
+from flylab.studies.continuum import CLASSIFIERS
 from flylab.study.registry import get_study, list_studies
 from flylab.study.study import protocol_of
 
@@ -412,6 +413,9 @@ def test_the_work_of_a_dry_run_grows_with_its_steps(name):
         protocol = replace(protocol, **{field: factor * getattr(protocol, field)})
         found.append([study.resources(protocol, condition) for condition in study.conditions(protocol)])
         for (flops, n_bytes), condition in zip(found[-1], study.conditions(protocol), strict=True):
+            if condition.get("model") in CLASSIFIERS:  # scikit-learn's, whose work nobody counts
+                assert (flops, n_bytes) == (0, 0)
+                continue
             forward_and_backward = 3 * 2 * protocol.batch_size * study.n_steps(protocol, condition)
             assert flops >= forward_and_backward * 2  # at least two products of one number each
             assert (n_bytes > 0) == (study.n_steps(protocol, condition) > 0)
