@@ -133,6 +133,13 @@ def test_what_the_digest_of_a_file_covers(change, differs, tmp_path):
     assert digest(tmp_path / "a_file.py", BASE) != first
 
 
+class Unreadable:
+    """An object of which nobody knows what it holds."""
+
+    def __rpow__(self, values):
+        return values
+
+
 def power(exponent):
     def thing(initial, trained):
         return np.abs(trained) ** exponent
@@ -147,18 +154,19 @@ def test_an_object_is_known_by_its_code_and_what_it_holds():
     two, again, three = map(filling, (power(2), power(2), power(3)))
     assert two.digest == again.digest != three.digest
     assert two.is_known
-    made: dict = {}
-    exec("def thing(initial, trained): return abs(trained)", made)
-    assert not filling(made["thing"]).is_known
-    assert filling(made["thing"]).digest != filling(made["thing"]).digest
+    unreadable = power(Unreadable())
+    assert not filling(unreadable).is_known
+    assert filling(unreadable).digest != filling(unreadable).digest
 
 
 def test_what_nobody_can_read_is_trained_and_not_kept(out):
-    made: dict = {}
-    exec("def thing(left, right): return right", made)
-    before = stored(out)
+    unreadable, before = Unreadable(), stored(out)
+
+    def thing(left, right):
+        return right * (unreadable is not None)
+
     for _ in range(2):
-        done = run("pooling", out, train_sizes=(1000,), pooling=made["thing"])
+        done = run("pooling", out, train_sizes=(1000,), pooling=thing)
         assert done.n_trained == 4
         assert done.results.test_accuracy.sel(pooling="thing").notnull().any()
     assert stored(out) == before
