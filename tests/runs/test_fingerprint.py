@@ -330,6 +330,58 @@ def test_what_has_no_fingerprint(make):
         code_fingerprint(make())
 
 
+NAMESAKES = """
+K = 1
+
+def held(x):
+    return K * x
+
+def redefined(x):
+    return 1 * x
+
+first = redefined
+
+def redefined(x):
+    return 2 * x
+
+defaults = []
+for k in (1, 2):
+    def default(x, k=k):
+        return k * x
+    defaults.append(default)
+
+one, two = lambda x: 1 * x, lambda x: 2 * x
+"""
+
+
+def test_functions_of_one_name_are_told_apart(tmp_path, monkeypatch):
+    """A script may define a function in a loop, or twice, or rebind what it reads; its file does not say which."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "told_apart.py").write_text(NAMESAKES)
+    module = importlib.import_module("told_apart")
+    before = code_fingerprint(module.held)
+    module.K = 3
+    for one, two in (
+        (before, code_fingerprint(module.held)),
+        map(code_fingerprint, (module.first, module.redefined)),
+        map(code_fingerprint, module.defaults),
+        map(code_fingerprint, (module.one, module.two)),
+    ):
+        assert one != two
+
+
+def test_code_that_has_changed_since_its_import_has_none(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "changed_since.py"
+    path.write_text("def f(x): return 1\n")
+    module = importlib.import_module("changed_since")
+    code_fingerprint(module.f)
+    path.write_text("def f(x): return 22\n")
+    with pytest.warns(UserWarning, match="runs as it was"), pytest.raises(UnhashableError, match="has changed since"):
+        code_fingerprint(module.f)
+    code_fingerprint(importlib.reload(module).f)
+
+
 HOLDING = """
 from dataclasses import dataclass
 

@@ -18,6 +18,7 @@ from flylab.runs.assembly import assemble
 from flylab.runs.content import split_by_seed
 from flylab.runs.plan import plan_of_study
 from flylab.runs.runner import execute
+from flylab.runs.runner import run as run_plan
 from flylab.runs.store import Store
 from flylab.study.protocol import BaseProtocol
 from flylab.study.registry import get_study
@@ -112,6 +113,14 @@ def test_force_trains_everything(tmp_path):
     assert execute_with(tmp_path, force=True).n_trained == 6
 
 
+def test_force_of_a_part_trains_that_part(tmp_path):
+    plan = plan_of_study(STUDY, "smoke", Counting(n_seeds=3))
+    execute_with(tmp_path)
+    parts = [run_plan(plan, tmp_path, part=(k, 2), force=True).n_trained for k in (1, 2)]
+    assert sum(parts) == 6
+    assert run_plan(plan, tmp_path).n_trained == 0
+
+
 def test_every_field_counts_but_the_number_of_seeds(tmp_path):
     one, two = execute_with(tmp_path), execute_with(tmp_path, factor=3.0)
     assert one.folder != two.folder
@@ -156,7 +165,8 @@ def test_a_database_that_is_deleted_loses_no_result(tmp_path):
     whole = execute_with(tmp_path)
     for file in tmp_path.glob("flylab.sqlite*"):
         file.unlink()
-    again = execute_with(tmp_path)
+    with pytest.warns(UserWarning, match="the store knows nothing of the run in"):
+        again = execute_with(tmp_path)
     assert again.n_trained == 6
     xr.testing.assert_identical(again.results, whole.results)
 

@@ -131,6 +131,12 @@ def test_states_are_replaced_and_end_with_their_member(store):
     assert store.load_state(NAMES[0]) is None
 
 
+def test_a_damaged_reservation_reserves_nothing(tmp_path):
+    with Store(tmp_path, shared=False) as store:
+        store._database.write(lambda c: c.execute("INSERT INTO reservation VALUES (?, 'noise', 1e12)", NAMES[:1]))
+        assert store.reserve(NAMES[:2]) == set(NAMES[:2])
+
+
 def test_reservations_are_one_process_s_own(tmp_path):
     first = Store(tmp_path, shared=False)
     assert first.reserve(NAMES[:2]) == set(NAMES[:2])

@@ -280,6 +280,8 @@ def test_dry_run_of_a_study_knows_what_is_finished(tmp_path, capsys):
     capsys.readouterr()
     assert main([*tiny, "--n-seeds", "3", "--dry-run"]) == 0
     assert "members    3; 2 are finished" in capsys.readouterr().out
+    assert main([*tiny, "--n-seeds", "4", "--dry-run", "--part", "1/2", "--force"]) == 0
+    assert "members    2; 0 are finished" in capsys.readouterr().out
 
 
 def test_slurm_script_trains_all_parts(toml, tmp_path, capsys, monkeypatch):
@@ -307,6 +309,8 @@ def test_slurm_script_trains_all_parts(toml, tmp_path, capsys, monkeypatch):
 def test_slurm_refuses_what_cannot_stand_in_a_script(toml, tmp_path, options, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["slurm", *options, "sweep", str(toml)]) == 2
+    assert main(["slurm", "sweep", str(toml), "--part", "1/2"]) == 2
+    assert main(["slurm", "sweep", str(toml), "--dry-run"]) == 2
     assert main(["slurm", "list"]) == 2
 
 

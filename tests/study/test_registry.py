@@ -88,6 +88,16 @@ def test_a_file_is_a_study_however_it_is_spelt(spelling, written):
     assert found.presets is first.presets  # the file is run once
 
 
+def test_a_file_is_run_again_when_it_or_what_is_beside_it_has_changed(written):
+    written("its_helper.py", "N = 1\n")
+    path = written("its_other_study.py", f"import its_helper\nQUESTION = f'{{its_helper.N}}?'\n{WHOLE}")
+    assert get_study(str(path)).question == "1?"
+    written("its_helper.py", "N = 1000\n")
+    assert get_study(str(path)).question == "1000?"
+    written("its_other_study.py", f"QUESTION = 'none'\n{WHOLE}")
+    assert get_study(str(path)).question == "none"
+
+
 def test_a_file_on_the_path_already_is_a_study(written, monkeypatch):
     path = written("found_study.py", WHOLE)
     monkeypatch.syspath_prepend(path.parent)  # as `python -m flylab` does with the working folder

@@ -40,7 +40,7 @@ def carry_out(
     if workers is not None and scheduler is not None:
         raise ValueError("--workers starts processes, --scheduler uses a cluster: give one of the two")
     if dry_run:
-        _print_estimate(plan, out)
+        _print_estimate(plan, out, which, force)
         return None
     from flylab.reporting import run_and_publish
     from flylab.runs.progress import Bar
@@ -82,11 +82,11 @@ def _part(text: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _print_estimate(plan: "RunPlan", out: Path) -> None:
+def _print_estimate(plan: "RunPlan", out: Path, part: tuple[int, int], force: bool) -> None:
     from flylab.runs.estimate import estimate
     from flylab.runs.progress import duration
 
-    found = estimate(plan, out)
+    found = estimate(plan, out, part=part, force=force)
     unknown = "not known for this study"
     seconds = unknown if found.seconds is None else f"about {duration(found.seconds)} on this machine, by a short trial"
     flops = unknown if found.flops is None else f"{found.flops:.3g} in training (products only)"

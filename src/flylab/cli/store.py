@@ -51,10 +51,11 @@ def list_(*, out: Out = RUNS, json: Json = False) -> None:
 @store.command
 def verify(*, out: Out = RUNS) -> int:
     """Verify the digest of every member; damaged ones are deleted, to be trained again."""
+    before = set(out.glob("*.damaged-*"))
     with _opened(out) as opened:
         n_whole, n_damaged = upkeep.verify(opened)
     print(f"{n_whole} members are whole; {n_damaged} were damaged")
-    return int(n_damaged > 0)
+    return int(n_damaged > 0 or set(out.glob("*.damaged-*")) != before)  # or the database itself was, and is set aside
 
 
 @store.command

@@ -48,6 +48,8 @@ def slurm(
 
     if command[:1] not in (("run",), ("sweep",)):
         raise ValueError(f"flylab slurm {' '.join(command)} must be followed by run STUDY PRESET, or by sweep FILE")
+    if refused := [word for word in command if word.partition("=")[0] in ("--part", "--dry-run")]:
+        raise ValueError(f"leave out {refused[0]}: each job trains a part of its own")
     name = "-".join(Path(word).stem for word in command[1:3] if not word.startswith("-"))
     target = output or Path(f"{name}.sbatch")
     text = slurm.script(

@@ -43,16 +43,16 @@ class _EnoughError(Exception):
     """The trial has lasted long enough."""
 
 
-def estimate(plan: RunPlan, out: Path) -> Estimate:
-    """Return the work that a run has left; nothing is written.
+def estimate(plan: RunPlan, out: Path, *, part: tuple[int, int] = (1, 1), force: bool = False) -> Estimate:
+    """Return the work that a run, or a part of it, has left; nothing is written.
 
     Raises:
         OSError, ValueError: as the run itself would raise before it begins.
     """
     runtime.initialise()  # before anything else starts JAX
-    study, groups = plan.study, list(plan.groups())
-    have = stored(out, [name for group in groups for name in group.names])
-    left = [part for group in groups if (part := group.only(set(group.names) - have)).names]
+    study, groups = plan.study, list(plan.groups(part))
+    have = set() if force else stored(out, [name for group in groups for name in group.names])
+    left = [some for group in groups if (some := group.only(set(group.names) - have)).names]
     n_steps = sum(_steps(plan, group) for group in left)
     flops, memory = None, None
     if study.resources is not None:

@@ -151,14 +151,18 @@ class _Held:
         path = self._root(function.__globals__, function.__qualname__)
         if _real(function.__code__.co_filename) != path:
             raise UnhashableError(f"{function.__qualname__} has no source: define it in a file")
-        held: list[Any] = []
+        held: list[Any] = [*_code_of(function.__code__)]
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
                 held += [name, cell.cell_contents]
             except ValueError:
                 raise UnhashableError(f"{_short(function)} holds {name!r} before it is set") from None
-        if "<locals>" in function.__qualname__:  # or else the defaults stand in the file
+        is_ours = str(function.__globals__.get("__name__")).startswith("flylab.")
+        if "<locals>" in function.__qualname__ or not is_ours:  # or else they stand in the file
             held += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()]
+        if not is_ours:  # a script may have rebound what it reads
+            values = ((name, function.__globals__.get(name)) for name in sorted(_names(function.__code__)))
+            held += [part for item in values if isinstance(item[1], str | int | float) for part in item]
         self.take_all("function", held)
 
     def _root(self, names: Mapping[str, Any], qualname: str = ALL) -> str:
@@ -172,6 +176,20 @@ class _Held:
         self.roots.add(Root(name, _real(file), qualname.partition(".")[0]))
         self.texts.append(f"{name}.{qualname}")
         return _real(file)
+
+
+def _code_of(code: types.CodeType) -> list[str]:
+    """Return a function's bytecode and constants as text: of two functions of one name, they tell which it is."""
+    is_function = code.co_name == "<lambda>" or not code.co_name.startswith("<")
+    constants = code.co_consts[is_function:]  # a function's first is its docstring or None
+    inner = [text for part in constants if isinstance(part, types.CodeType) for text in _code_of(part)]
+    plain = [repr(part) for part in constants if not isinstance(part, types.CodeType)]
+    return [code.co_code.hex(), *code.co_names, *code.co_varnames, *plain, *inner]
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Return the global names that a function may read."""
+    return {*code.co_names}.union(*(_names(part) for part in code.co_consts if isinstance(part, types.CodeType)))
 
 
 _real = functools.cache(os.path.realpath)

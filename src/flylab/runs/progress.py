@@ -17,6 +17,7 @@ BAR, TEXT, WIDE = 20, 50, 80  # columns of the bar, and of its text at least; a 
 EVERY = 30.0  # seconds between plain lines
 # a guess of a step's overhead, of FLOPs per second, and of the seconds to compile; only ratios matter
 STEP_SECONDS, FLOPS, START_SECONDS = 2e-5, 5e10, 2.0
+_KNOWN = 0.005  # the share of all work after which the remaining time is said
 _MOST_COSTS = 200  # groups whose FLOPs are computed, as that takes a millisecond each
 
 
@@ -107,9 +108,11 @@ class Bar:
 
     @property
     def left(self) -> float | None:
-        """The remaining seconds; None as long as no work is done."""
+        """The remaining seconds; None as long as too little work is done, or too little is left, to tell."""
         elapsed = time.monotonic() - self.began
-        return elapsed * (self.total - self.done) / self.done if self.done else None
+        if not self.done or self.done < _KNOWN * self.total or self.total - self.done < 1e-6 * self.total:
+            return None
+        return elapsed * (self.total - self.done) / self.done
 
     def begin(self, n_members: int, work: float) -> None:
         """Show the bar, unless there are no members to train."""

@@ -13,12 +13,14 @@ import hashlib
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import NamedTuple
 
+from flylab.base.loaded import is_current
 from flylab.runs.counted import ALL, counted, is_study, last_name
 
 COMPUTING = ("base", "data", "models", "training")  # folders of flylab
@@ -26,6 +28,7 @@ _LIBRARIES = {"jax", "numpy", "scipy", "sklearn", "optax", "torch", "equinox"}  
 _COMPUTED = {"import_module", "__import__", "spec_from_file_location", "SourceFileLoader", "exec_module", "load_module",
              "run_path", "run_module"}  # fmt: skip
 _ROOT = Path(__file__).parents[1]
+_real = functools.cache(os.path.realpath)
 
 
 class UnhashableError(ValueError):
@@ -85,7 +88,18 @@ def reach(roots: Iterable[Root]) -> Reached:
     known = _known.get(key)
     if known is None or any(_state(part.path) != part.state for part in known.parts.values()):
         known = _known[key] = _Walk(key).result()
+    for name, part in known.parts.items():
+        _require_current(name, part.path)
     return known
+
+
+def _require_current(name: str, path: str) -> None:
+    """Refuse a module that this process has imported from another source than its file has by now."""
+    for module in filter(None, (sys.modules.get(name), sys.modules.get("__main__"))):
+        if _real(getattr(module, "__file__", None) or "") == _real(path) and not is_current(module):
+            said = f"{path} has changed since it was imported, and runs as it was: import it anew, or restart Python"
+            warnings.warn(f"{said}; what it trains is not kept", stacklevel=2)
+            raise UnhashableError(said)
 
 
 @functools.cache

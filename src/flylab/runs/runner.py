@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -72,7 +73,7 @@ def run(
         out: the folder of all runs, with the store.
         part: (k, n): train only the k-th of n parts, e.g. in one of n Slurm jobs.
         executor: a `concurrent.futures.Executor` to train on, e.g. Dask's. The default is this process.
-        force: whether to train all members again.
+        force: whether to train all members, or those of the part, again.
         watcher: an observer of progress.
 
     Raises:
@@ -87,13 +88,17 @@ def run(
         raise ValueError("the filter leaves no condition")
     with Store(out) as store:
         running = _Running(plan, groups, store, out, executor, watcher or Nobody())
+        mine = groups if part == (1, 1) else list(plan.groups(part))
         if force:
             store.forget_run(plan.folder)
-            store.delete(running.names)
+            store.delete(name for group in mine for name in group.names)
         elif part == (1, 1) and (finished := running.finished()) is not None:
             return finished
+        elif running.is_forgotten():
+            said = f"the store knows nothing of the run in {running.folder}: its members are trained again"
+            warnings.warn(said, stacklevel=2)
         running.declare()
-        running.train(groups if part == (1, 1) else plan.groups(part))
+        running.train(mine)
         if part != (1, 1):
             return Run(running.folder, xr.Dataset(), running.n_trained, running.n_elsewhere)
         return running.join(began)
@@ -123,6 +128,11 @@ class _Running:
         """The record of this run before it is finished."""
         declared = hashlib.sha256(self.plan.declaration.encode()).hexdigest()[:12]
         return RunRecord(self.plan.folder, self.plan.study.name, declared, self.names, self.plan.declaration)
+
+    def is_forgotten(self) -> bool:
+        """Return whether there are results, but nothing of them in the store, which has been deleted or damaged."""
+        has_results = (self.folder / "results.nc").exists()
+        return has_results and self.store.run(self.plan.folder) is None and not self.store.names(self.names)
 
     def declare(self) -> None:
         """Record the run and its members, unless a finished run has the same ones."""

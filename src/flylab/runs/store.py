@@ -303,7 +303,10 @@ def _started(process: int) -> str:
 
 def _is_alive(owner: str) -> bool:
     """Return whether a process may still be at work; of other machines nothing but the lease is known."""
-    host, process, started = owner.rsplit(":", 2)
+    host, _, rest = owner.partition(":")
+    process, _, started = rest.partition(":")
+    if not process.isdecimal():  # the row is damaged
+        return False
     if host != socket.gethostname() or not Path("/proc").exists():
         return True
     return _started(int(process)) == started

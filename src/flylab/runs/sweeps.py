@@ -40,7 +40,8 @@ class Sweep(Checked):
         name: name of the folder of results under `out/sweeps`.
 
     Raises:
-        ValueError: naming the field or axis, its value and what is allowed, before anything is trained.
+        ValueError: naming the field or axis, its value and what is allowed, before anything is trained; an unknown
+            metric after the first members, which tell the names.
 
     `flylab.run(sweep)` trains it.
 

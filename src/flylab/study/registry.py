@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from flylab.base import loaded
 from flylab.base.files import user_cache, write_atomic
 from flylab.base.usercode import user_code
 from flylab.study.study import Study
@@ -108,17 +109,19 @@ def study_of_file(path: Path) -> Study:
         ValueError: if there is no such file, its code fails, or it defines no study.
     """
     path, name = Path(os.path.abspath(path)), re.sub(r"\W", "_", path.stem)
+    loaded.forget_changed(path)
     module = sys.modules.get(name)
     if getattr(module, "__file__", None) != str(path):
         if not path.is_file():
             raise ValueError(f"there is no file {path}; flylab new study {name} writes one")
         if module is not None or _is_other(name, path):
             raise ValueError(f"{path} is named as another module is: rename it")
-        sys.path.insert(0, str(path.parent))  # modules beside it
+        folder = os.path.dirname(os.path.realpath(path))
+        sys.path.insert(0, folder)  # modules beside it
         try:
             module = _executed(path, name)
         except BaseException:
-            sys.path.remove(str(path.parent))
+            sys.path.remove(folder)
             sys.modules.pop(name, None)
             raise
     study: Any = getattr(module, "STUDY", None)
@@ -144,9 +147,11 @@ def _executed(path: Path, name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    loaded.note(module)
     with user_code(str(path)):
         sys.modules.setdefault(name, module)
         spec.loader.exec_module(module)
+    loaded.note_beside(path)
     return module
 
 
@@ -174,6 +179,7 @@ def _import_file(path: Path) -> ModuleType:
         raise ValueError(f"{path} does not exist; give the file that defines it")
     folder = str(path.parent.resolve())
     sys.path.insert(0, folder)  # the file finds its neighbours, as when it is run as a script
+    loaded.forget_changed(path)
     before = sys.modules.get(path.stem)
     try:
         return _executed(path, path.stem)
