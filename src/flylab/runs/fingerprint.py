@@ -163,6 +163,7 @@ class _Held:
         if not is_ours:  # a script may have rebound what it reads
             values = ((name, function.__globals__.get(name)) for name in sorted(_names(function.__code__)))
             held += [part for item in values if isinstance(item[1], str | int | float) for part in item]
+            held += [part for item in sorted(vars(function).items()) if item[0] != "__wrapped__" for part in item]
         self.take_all("function", held)
 
     def _root(self, names: Mapping[str, Any], qualname: str = ALL) -> str:

@@ -28,7 +28,6 @@ __all__ = [
     "UNSEEN",
     "USUAL",
     "Protocol",
-    "X",
     "accuracy",
     "best_rate",
     "conditions",

@@ -33,7 +33,6 @@ from flylab.studies.lottery.measures import (
 from flylab.studies.lottery.method import run
 from flylab.studies.lottery.protocol import (
     RUN_LENGTHS,
-    SLOTS,
     TREATMENTS,
     Protocol,
     analyses,
@@ -42,10 +41,11 @@ from flylab.studies.lottery.protocol import (
     network_of,
     objective_of,
 )
+from flylab.studies.lottery.protocol import SLOTS as SLOTS
 from flylab.study import Study
 
 __all__ = [
-    "CLAIMS", "SLOTS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure",
+    "CLAIMS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure",
     "gain_in_search", "last", "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run",
     "save_ticket", "searched", "table", "users",
 ]  # fmt: skip
