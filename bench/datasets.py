@@ -22,7 +22,7 @@ def measure(protocol: architectures.Protocol, dataset: str, model: str) -> tuple
     seeds, key, seconds, results = range(len(runtime.devices())), jax.random.key(0), 0.0, None
     for _ in range(2):
         start = time.perf_counter()
-        results = architectures.run(protocol, condition, seeds, key=key)
+        results = architectures.STUDY.run(protocol, condition, seeds, key=key)
         seconds = time.perf_counter() - start
     assert results is not None
     return float(results.test_accuracy.isel(step=-1).mean()), seconds

@@ -25,6 +25,7 @@ from flylab.base import runtime
 from flylab.data import MNIST1D, published
 from flylab.models import dense
 from flylab.studies import activation, learning_rate
+from flylab.study import Context
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import supervised
 from flylab.training.step import Plan
@@ -39,7 +40,7 @@ def rate_seconds(n_outer: int) -> float:
     protocol, n = learning_rate.STUDY.presets["quick"], 2 * len(runtime.devices())
     plan = replace(learning_rate._meta_plan(protocol), n_steps=n_outer, save_hparams_at=())
     start = time.perf_counter()
-    metalearn(learning_rate._objective(protocol), published(), plan, [{"learning_rate": 0.15}], range(n))
+    metalearn(supervised(dense.shallow(40, 10, protocol.width)), published(), plan, [{"learning_rate": 0.15}], range(n))
     return (time.perf_counter() - start) / n_outer / n
 
 
@@ -47,7 +48,7 @@ def activation_seconds(n_outer: int) -> float:
     """Return the wall time of an outer step on the activation, per member, with one member per device."""
     protocol, n = replace(activation.STUDY.presets["quick"], n_outer_steps=n_outer), len(runtime.devices())
     start = time.perf_counter()
-    activation._metalearned(protocol, range(n), jax.random.key(0), None)
+    activation.metalearned(protocol, Context(range(n), jax.random.key(0)))
     return (time.perf_counter() - start) / n_outer / n
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 import jax
 
 from flylab.base import runtime
-from flylab.studies.double_descent import CHANNELS, STUDY, Protocol, run
+from flylab.studies.double_descent import CHANNELS, STUDY, Protocol
 
 TREATMENTS = {"mlp": "mlp-noise", "cnn": "cnn-noise"}
 WIDTHS = {"mlp": STUDY.presets["paper"].widths, "cnn": tuple(n for n in CHANNELS if n <= 50)}
@@ -41,7 +41,7 @@ def minutes(name: str, n_steps: int) -> tuple[float, float]:
         times = []
         for protocol in (few, many, few, many):
             start = time.perf_counter()
-            run(protocol, condition, range(n_devices), key=key)
+            STUDY.run(protocol, condition, range(n_devices), key=key)
             times.append(time.perf_counter() - start)
         compiling += times[0] - times[2]  # a whole sweep compiles for one number of steps only
         per_step = (times[3] - times[2]) / (many.n_steps - few.n_steps)

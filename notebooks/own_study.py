@@ -9,17 +9,16 @@ with app.setup:
     from pathlib import Path
 
     import marimo as mo
-    import numpy as np
-    from matplotlib.figure import Figure
 
     import flylab
-    from flylab import Claim, Plan, Study, train_members
+    from flylab import Claim, Plan, Study, Training
     from flylab.reporting import notebook
     from flylab.results.claims import judge
-    from flylab.results.plots import COLOURS, style
-    from flylab.results.statistics import interval, plus_minus
+    from flylab.results.effects import Effect
+    from flylab.results.plots import panels, points, style
+    from flylab.results.tables import over_seeds, pivot
     from flylab.runs.runner import execute
-    from flylab.study import BaseProtocol, Table, protocol_of
+    from flylab.study import BaseProtocol, protocol_of
 
 
 @app.cell(hide_code=True)
@@ -28,8 +27,8 @@ def _():
     # Your own study: a question, a claim, and an answer that may disagree
 
     A study is a question and all that is needed to answer it: a **protocol** (the settings), **conditions** (what is
-    compared), **run** (trains one condition), **claims** (what you expect, as a region for an effect), a table and a
-    figure. Write the claims first. Then you cannot move the goalposts.
+    compared), **training** (describes the networks of one condition), **claims** (what you expect, as a region for an
+    effect), a table and a figure. Write the claims first. Then you cannot move the goalposts.
 
     The question here: *do small batches teach more?* If all networks see the same number of examples, is it better to
     learn from 20 at a time, or from 500? Folklore says that small batches are better, because their noise helps to
@@ -82,11 +81,11 @@ class Protocol(BaseProtocol):
 @app.cell(hide_code=True)
 def _():
     mo.md(r"""
-    ## Conditions and run
+    ## Conditions and training
 
     A setting that changes the *shape* of the computation makes a condition: each batch size is a compiled program of
-    its own. Settings that do not, like learning rates and seeds, are axes of the population. `run` is pure: the same
-    protocol, condition, seeds and key give the same numbers.
+    its own. Settings that do not, like learning rates and seeds, are axes of the population. `training` says what is
+    trained; the number of steps and the cost follow. `run` keeps only the accuracies after the last step.
     """)
     return
 
@@ -96,15 +95,16 @@ def _():
     def conditions(protocol):
         return [{"batch_size": size} for size in protocol.batch_sizes]
 
-    def run(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
-        n_steps = protocol.n_examples // condition["batch_size"]
-        plan = Plan(n_steps, condition["batch_size"], eval_every=n_steps)
-        grid = {"learning_rate": protocol.rates, "seed": seeds}
-        objective = flylab.supervised(flylab.get_model("mlp"))
-        results = train_members(objective, flylab.published(), plan, grid, key=key, progress=progress).results
+    def training(protocol, batch_size):
+        n_steps = protocol.n_examples // batch_size
+        plan = Plan(n_steps, batch_size, eval_every=n_steps)
+        return Training(flylab.get_model("mlp"), flylab.MNIST1D(), plan, {"learning_rate": protocol.rates})
+
+    def run(protocol, condition, context):
+        results = context.train(training(protocol, **condition)).results
         return results[["valid_accuracy", "test_accuracy"]].isel(step=-1, drop=True)
 
-    return conditions, run
+    return conditions, run, training
 
 
 @app.cell(hide_code=True)
@@ -120,14 +120,15 @@ def _():
 
 @app.cell
 def _():
-    def accuracy(results, batch_size):
-        """Return the test accuracy of each seed, at the learning rate with the best validation accuracy."""
-        condition = results.sel(batch_size=batch_size)
-        best_rate = condition.valid_accuracy.mean("seed").idxmax("learning_rate")
-        return condition.test_accuracy.sel(learning_rate=best_rate)
+    def accuracy(batch_size):
+        """Make the effect: the test accuracy of each seed, at the learning rate with the best validation accuracy."""
 
-    def difference(results, small, large):
-        return accuracy(results, small) - accuracy(results, large)
+        def of_best_rate(results):
+            condition = results.sel(batch_size=batch_size)
+            best_rate = condition.valid_accuracy.mean("seed").idxmax("learning_rate")
+            return condition.test_accuracy.sel(learning_rate=best_rate)
+
+        return Effect(of_best_rate, {"batch_size": batch_size})
 
     CLAIMS = (
         Claim(
@@ -136,9 +137,8 @@ def _():
             "here",
             "–",
             "points",
-            lambda results: difference(results, 20, 500),
+            accuracy(20) - accuracy(500),
             above=1,
-            requires={"batch_size": (20, 500)},
         ),
         Claim(
             "middle-equal",
@@ -146,9 +146,8 @@ def _():
             "here",
             "–",
             "points",
-            lambda results: difference(results, 20, 100),
+            accuracy(20) - accuracy(100),
             within=(-1, 1),
-            requires={"batch_size": (20, 100)},
         ),
     )
     return (CLAIMS,)
@@ -165,51 +164,31 @@ def _():
 
 
 @app.cell
-def _(CLAIMS, conditions, run):
+def _(CLAIMS, conditions, run, training):
     def table(results):
-        rates = results.learning_rate.values
-        rows = []
-        for size in results.batch_size.values:
-            accuracy = results.test_accuracy.sel(batch_size=size)
-            rows.append((str(size), *(plus_minus(accuracy.sel(learning_rate=rate)) for rate in rates)))
-        columns = ("batch size", *(f"rate {rate:g}" for rate in rates))
-        return Table("Test accuracy (%), mean ± half of the 95 % interval", columns, rows)
+        columns = {
+            f"rate {rate:g}": results.test_accuracy.sel(learning_rate=rate) for rate in results.learning_rate.values
+        }
+        return pivot(over_seeds(results, "Test accuracy (%)"), columns, "batch_size", corner="batch size")
 
+    @style()
     def figure(results):
-        with style():
-            figure = Figure(figsize=(7, 3.8))
-            ax = figure.subplots()
-            for i, (size, colour) in enumerate(zip(results.batch_size.values, COLOURS, strict=False)):
-                accuracy = results.test_accuracy.sel(batch_size=size)
-                intervals = [interval(accuracy.sel(learning_rate=rate))[:3] for rate in results.learning_rate.values]
-                mean, low, high = np.array(intervals).T
-                error = (mean - low, high - mean)
-                x = results.learning_rate * 1.03**i  # set bars side by side
-                ax.errorbar(x, mean, error, fmt="o-", color=colour, capsize=3, label=str(size))
-            ax.set(
-                xscale="log",
-                xlabel="learning rate",
-                ylabel="test accuracy (%)",
-                title="The same number of examples seen",
-            )
-            ax.legend(title="batch size")
-        return figure
+        drawn, (ax,) = panels("The same number of examples seen", size=(7, 3.8))
+        points(ax, results.test_accuracy, x="learning_rate", hue="batch_size")
+        ax.legend(title="batch size")
+        return drawn
 
-    STUDY = Study(
-        question="Given the same number of training examples, do small batches teach more?",
-        presets={
-            "smoke": Protocol(n_seeds=2, n_examples=2000, rates=(1e-3, 1e-2)),
-            "quick": Protocol(n_seeds=8),
-            "paper": Protocol(n_seeds=30, n_examples=600_000),
-        },
-        conditions=conditions,
-        run=run,
-        claims=CLAIMS,
-        figure=figure,
-        table=table,
-        n_steps=lambda protocol, condition: len(protocol.rates) * protocol.n_examples // condition["batch_size"],
-        name="batch_size",
-    )
+    QUESTION = "Given the same number of training examples, do small batches teach more?"
+    PRESETS = {
+        "smoke": Protocol(n_seeds=2, n_examples=2000, rates=(1e-3, 1e-2)),
+        "quick": Protocol(n_seeds=8),
+        "paper": Protocol(n_seeds=30, n_examples=600_000),
+    }
+    parts = {
+        "QUESTION": QUESTION, "PRESETS": PRESETS, "CLAIMS": CLAIMS, "conditions": conditions, "training": training,
+        "run": run, "table": table, "figure": figure,
+    }  # fmt: skip
+    STUDY = Study.of(parts, name="batch_size")
     return STUDY, figure, table
 
 
@@ -268,7 +247,8 @@ def _():
 
     ## Make it a package
 
-    Copy the code above into a file `batch_size.py`, and add a `pyproject.toml` with
+    Copy the code above into a file `batch_size.py`, end it with `STUDY = Study.of_module(__name__)`, and
+    add a `pyproject.toml` with
 
     ```toml
     [project.entry-points."flylab.studies"]

@@ -122,7 +122,7 @@ def _():
 
 @app.cell
 def _(results):
-    _endless = {name: pooling.gain(results, name, "endless").mean("n_train") for name in pooling.TRUE_POOLINGS}
+    _endless = {name: pooling.gain(name, source="endless")(results).mean("n_train") for name in pooling.TRUE_POOLINGS}
     notebook.table(
         flylab.study.Table(
             "Gain over no pooling with endless data (points)",
@@ -150,7 +150,7 @@ def _():
 @app.cell
 def _(results):
     _gains = [
-        (pooling.TITLES[name], plus_minus(pooling.gain(results, name).isel(n_train=0)))
+        (pooling.TITLES[name], plus_minus(pooling.gain(name, source="published")(results).isel(n_train=0)))
         for name in results.pooling.values
         if name != "none"
     ]

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -34,6 +35,20 @@ def tiny():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A working folder, whose modules are forgotten when the test ends; studies of files are known in it only."""
+    from flylab.study import registry
+
+    monkeypatch.setattr(registry, "KNOWN", tmp_path / "cache" / "files")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="module", autouse=True)

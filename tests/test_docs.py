@@ -48,7 +48,8 @@ def test_walk(page, tmp_path):
     text = (ROOT / "docs" / page).read_text()
     for name, content in re.findall(r"```\w+\n# (\S+\.(?:py|toml))\n(.*?)```", text, re.S):
         (tmp_path / name).write_text(content.replace('preset="quick"', 'preset="smoke", n_steps=20'))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    path = os.pathsep.join(filter(None, (str(tmp_path / "site"), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("COLUMNS", None)  # pytest-xdist sets it, and at 80 columns names are folded
     printed = ""
     for line in "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S)).splitlines():
@@ -75,8 +76,19 @@ EXPECTED = {
         '"own": true',
         "max-pooled:",
     ),
-    "your-study.md": ("Does a wider network learn faster?", "Final test accuracy", "faster"),
+    "your-study.md": (
+        "Does a wider network learn more?",
+        "test accuracy (%)",
+        "wider-is-better",
+        "movement",
+        "geometric",
+    ),
 }
+
+
+def test_the_page_on_studies_shows_the_file_that_flylab_new_study_writes():
+    template = (ROOT / "src" / "flylab" / "template.py").read_text()
+    assert f"```python\n{template}```" in (ROOT / "docs" / "your-study.md").read_text()
 
 
 def test_there_are_two_set_up_commands():

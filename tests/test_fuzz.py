@@ -30,7 +30,6 @@ from flylab.models import activations
 from flylab.models.tickets import TICKET, load_ticket
 from flylab.reporting import warning_of
 from flylab.runs import sweeps
-from flylab.runs.runner import Resume
 
 EXAMPLES = int(os.environ.get("FUZZ", 40))  # of each reader; FUZZ=2000 hunts
 PATIENCE = 30  # seconds, for what takes milliseconds
@@ -105,10 +104,7 @@ def _parity(path: Path) -> str:
 
 
 READERS = [
-    Reader("member.nc", lambda path: netcdf.save(path, _results()), netcdf.open_checked, netcdf.checksum),
     Reader("results.nc", lambda path: netcdf.save(path, _results()), api.load, netcdf.checksum),
-    Reader("partial.nc", lambda path: netcdf.save(path, _results()), lambda path: Resume({0: path}).load(0),
-           is_right=lambda found: found is None or found.attrs["checksum"] == netcdf.checksum(found)),
     Reader("ticket.nc", lambda path: netcdf.save(path, netcdf.open_checked(TICKET)), load_ticket,
            lambda ticket: (ticket.mask["hidden1"]["w"].tobytes(), ticket.provenance)),
     *(Reader(f"data.{kind}", lambda path, kind=kind: formats.save(path, SPLITS, kind), formats.load, _data_essence)

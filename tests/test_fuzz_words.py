@@ -1,6 +1,7 @@
 """Every config and every command line: it is taken, or refused in one line; nothing leaves --out, nothing calls out."""
 
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from flylab.cli.main import main
 from flylab.data import MNIST1D, Templates
 from flylab.evaluation import evaluation
 from flylab.reporting import page
-from flylab.runs import sweeping
+from flylab.runs import executors
 from flylab.runs.runner import execute
 from flylab.study.registry import get_study, list_studies
 
@@ -113,8 +114,9 @@ def test_every_field_at_its_edges(name):
     for field in flat_fields(base):
         for value in EDGES:
             protocol, refused = tried(lambda field=field, value=value: override_flat(base, {field: value}))
-            conditions = () if refused else study.conditions(protocol)
-            assert not conditions or sum(study.n_steps(protocol, condition) for condition in conditions) > 0
+            for condition in () if refused else study.conditions(protocol):
+                n_steps, refused = tried(functools.partial(study.n_steps, protocol, condition))  # before it trains
+                assert refused or n_steps >= 0
 
 
 def test_a_protocol_that_trains_nothing_is_refused(tmp_path):
@@ -138,10 +140,10 @@ FLAGS = [
     "--final-seq-length", "--random-labels", "--protocol", "--data", "--no-force", "--train-sizes", "--rates",
     "--help-me", "--dry-run",
 ]  # fmt: skip
-ALONE = ("run", "data", "sweep", "merge", "slurm", "plot", "claims", "report", "leaderboard", "evaluate", "x")
+ALONE = ("run", "data", "sweep", "slurm", "store", "plot", "claims", "report", "leaderboard", "evaluate", "x")
 COMMANDS = [
     *(["run", name] for name in list_studies()), *([name] for name in ALONE),
-    ["sweep", "sweep.toml"], ["slurm", "sweep.toml"], ["plot", ".", "--x", "a"], ["evaluate", "model.py:Net"],
+    ["sweep", "sweep.toml"], ["slurm", "sweep", "sweep.toml"], ["plot", ".", "--x", "a"], ["evaluate", "model.py:Net"],
 ]  # fmt: skip
 
 
@@ -156,10 +158,10 @@ def nothing_is_trained(monkeypatch, tmp_path):
     def stop(*_, **__):
         raise StoppedError("here it would train")
 
-    for place, name in ((page, "execute"), (sweeping, "run"), (evaluation, "execute"), (evaluation, "published")):
+    for place, name in ((page, "run"), (evaluation, "execute"), (evaluation, "published"), (executors, "dask")):
         monkeypatch.setattr(place, name, stop)
     monkeypatch.setattr("flylab.data.published", stop)
-    monkeypatch.setattr("flylab.runs.cluster.dask", stop)
+    monkeypatch.setattr("flylab.runs.estimate.estimate", stop)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweep.toml").write_text("study = 'train'\n[axes]\nwidth = [3, 4]\n")
     (tmp_path / "model.py").write_text("from sklearn.naive_bayes import GaussianNB as Net\n")
@@ -198,7 +200,7 @@ def test_no_name_leads_out_of_the_folder(word, nothing_is_trained, capsys):
     """Names of studies, presets, sweeps and models become folders' names."""
     out = nothing_is_trained / "deep" / "runs"
     (nothing_is_trained / "named.toml").write_text(f"study = 'train'\nname = {word!r}\n[axes]\nwidth = [3]\n")
-    for words in (["run", word], ["run", "train", word], ["sweep", "named.toml"], ["merge", "named.toml"],
+    for words in (["run", word], ["run", "train", word], ["sweep", "named.toml"],
                   ["run", "train", "smoke", word], ["evaluate", "model.py:Net", word],
                   ["evaluate", "model.py:Net", "smoke", "--name", word or "."]):  # fmt: skip
         assert main([*words, "--out", str(out)]) == 2
@@ -255,7 +257,7 @@ def test_no_network_is_used(tmp_path):
         [
             ["list"], ["data", *tiny, "-o", "data.npz"], ["run", "train", "smoke", "--n-steps", "2", *tiny],
             ["claims"], ["report"], ["sweep", "sweep.toml", "--dry-run"], ["sweep", "sweep.toml"],
-            ["merge", "sweep.toml"], ["slurm", "sweep.toml"],
+            ["store"], ["store", "verify"], ["slurm", "--jobs", "2", "sweep", "sweep.toml"],
             ["plot", "runs/sweeps/sweep", "--x", "step"], ["leaderboard"], ["doctor"],
         ],
         tmp_path,

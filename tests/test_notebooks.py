@@ -17,6 +17,7 @@ import flylab
 from flylab.base.config import flat_fields
 from flylab.reporting.notebook import Shown
 from flylab.results.statistics import interval
+from flylab.study import list_studies
 from flylab.study.registry import get_study
 
 ROOT = Path(__file__).parents[1]
@@ -33,9 +34,7 @@ def imported(name: str) -> ModuleType:
 
 
 export = imported("export")
-STUDIES = sorted(
-    {path.stem for path in (ROOT / "src/flylab/studies").glob("[!_]*.py")} - {"train"}
-)  # quickstart runs train
+STUDIES = sorted({*list_studies()} - {"train"})  # quickstart runs train
 OTHERS = ("building_mnist1d", "from_pytorch", "metalearning_the_data", "own_model", "own_study", "quickstart")
 FAST = ("building_mnist1d", "quickstart")
 

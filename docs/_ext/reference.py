@@ -20,7 +20,7 @@ FOLDERS = {
     "Each study": "studies", "Runs and sweeps": "runs", "Reports": "reporting", "Your own models": "evaluation",
     "Other tools": "adapters", "The mnist1d package": "compat", "Foundations": "base",
 }  # fmt: skip
-INTERNAL = ("flylab.__main__", "flylab.app", "flylab.cli")  # a module, or a folder with all in it
+INTERNAL = ("flylab.__main__", "flylab.app", "flylab.cli", "flylab.template")  # a module, or a folder with all in it
 
 
 def _modules(folder: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flylab.api import load, run, verdicts
     from flylab.base.runtime import initialise
-    from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, published
+    from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, fresh, published
     from flylab.data.generator import endless, generated
     from flylab.evaluation import Evaluation, evaluate
     from flylab.models import Model, get_model, list_models, n_params, register_model
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from flylab.training.population import Population, train_members, watch_members
     from flylab.training.step import Plan
     from flylab.training.train import Trained, train
+    from flylab.training.training import Training
 
 _PUBLIC = {
     "api": ("load", "run", "verdicts"),
     "base.runtime": ("initialise",),
-    "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "published"),
+    "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "fresh", "published"),
     "data.generator": ("endless", "generated"),
     "evaluation": ("Evaluation", "evaluate"),
     "models": ("Model", "get_model", "list_models", "n_params", "register_model"),
@@ -35,6 +36,7 @@ _PUBLIC = {
     "training.population": ("Population", "train_members", "watch_members"),
     "training.step": ("Plan",),
     "training.train": ("Trained", "train"),
+    "training.training": ("Training",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 _FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "reporting", "results", "runs", "studies",
@@ -43,9 +45,9 @@ _FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "repor
 __version__ = "0.1.0"
 __all__ = [
     "MNIST1D", "Claim", "Dataset", "Evaluation", "Model", "Objective", "Plan", "Population", "Source", "Splits",
-    "Study", "Sweep", "Templates", "Trained", "Verdict", "digits", "endless", "evaluate", "generated", "get_model",
-    "initialise", "list_models", "list_studies", "load", "n_params", "published", "register_model", "run",
-    "supervised", "train", "train_members", "verdicts", "watch_members",
+    "Study", "Sweep", "Templates", "Trained", "Training", "Verdict", "digits", "endless", "evaluate", "fresh",
+    "generated", "get_model", "initialise", "list_models", "list_studies", "load", "n_params", "published",
+    "register_model", "run", "supervised", "train", "train_members", "verdicts", "watch_members",
 ]  # fmt: skip
 
 

@@ -1,7 +1,20 @@
-"""`python -m flylab`, the same as `flylab`."""
+"""The command `flylab`, the same as `python -m flylab`."""
 
 import sys
 
-from flylab.cli.main import main
 
-sys.exit(main())
+def main() -> int:
+    """Run a command, which Ctrl-C ends at any time, and return its exit code."""
+    try:
+        from flylab.cli import interrupts
+
+        interrupts.install()
+    except KeyboardInterrupt:
+        return 130
+    from flylab.cli.main import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,7 +28,9 @@ from flylab.data import MNIST1D, Images
 from flylab.models import convolutional
 from flylab.models.registry import PUBLISHED
 from flylab.runs.sweeps import Sweep
-from flylab.studies import data_params, double_descent, lottery, pooling, self_supervised
+from flylab.studies import data_params, pooling, self_supervised
+from flylab.studies.double_descent import method
+from flylab.studies.lottery import protocol
 from flylab.study.protocol import Published
 from flylab.study.registry import get_study, list_studies
 from flylab.training.step import OPTIMIZERS, Plan
@@ -136,7 +138,7 @@ def test_names_in_annotations_are_those_there_are():
     assert get_args(Published) == PUBLISHED
     assert get_args(pooling.Pooling) == convolutional.POOLINGS
     assert get_args(data_params.DataParamName) == tuple(data_params.DATA_PARAMS)
-    assert get_args(double_descent.TreatmentName) == tuple(double_descent.TREATMENTS)
-    assert get_args(lottery.Arrangement) == tuple(lottery.ARRANGEMENTS)
+    assert get_args(method.TreatmentName) == tuple(method.TREATMENTS)
+    assert get_args(protocol.Arrangement) == tuple(protocol.ARRANGEMENTS)
     assert get_args(self_supervised.HeadName) == tuple(self_supervised.HEADS)
     assert get_args(get_args(annotations(Plan)["optimizer"])[0]) == tuple(OPTIMIZERS)

@@ -1,6 +1,5 @@
 import os
 
-import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -55,41 +54,6 @@ def test_checksum_sees_values_names_and_attributes(data):
         data.isel(seed=[1, 0, 2]),
     ):
         assert netcdf.checksum(other) != one
-
-
-@pytest.mark.parametrize(
-    ("kind", "is_plain"),
-    [("usual", True), ("text", True), ("scalars", True), ("empty", True), ("packed", False), ("coords", False),
-     ("bool", False), ("time", False)],
-)  # fmt: skip
-def test_the_fast_reader_reads_as_xarray_does(tmp_path, data, kind, is_plain):
-    encoding = {}
-    match kind:
-        case "text":
-            data["words"] = ("model", np.array(["", "größer"], dtype=object))
-        case "scalars":
-            data = data.assign(n=3, s="one").assign_attrs(n=3, some=[1, 2], word="größer")
-            data.x.attrs = {"units": "%", "n": 2.5}
-        case "empty":
-            data["none"] = ("nothing", np.zeros(0, "f4"))
-        case "packed":
-            encoding = {"x": {"dtype": "int16", "scale_factor": 0.01, "_FillValue": -1}}
-        case "coords":
-            data = data.assign_coords(score=("model", [0.5, 1.0]))
-        case "bool":
-            data["good"] = ("seed", [True, False, True])
-        case "time":
-            data["when"] = ("seed", np.array([1, 2, 3], "datetime64[D]").astype("datetime64[ns]"))
-    path = tmp_path / "a.nc"
-    data.to_netcdf(path, engine="h5netcdf", encoding=encoding)
-    with h5py.File(path) as file:
-        assert (netcdf._plain(file, 10**9) is not None) == is_plain
-    with xr.open_dataset(path, engine="h5netcdf") as slow:
-        slow = slow.load()
-    fast = netcdf._read(path)
-    xr.testing.assert_identical(fast, slow)
-    assert {name: fast[name].dtype for name in fast.variables} == {name: slow[name].dtype for name in slow.variables}
-    assert {name: type(value) for name, value in fast.attrs.items()} == {k: type(v) for k, v in slow.attrs.items()}
 
 
 def test_damage_is_found_before_hdf5_reads_it(tmp_path, data, monkeypatch):

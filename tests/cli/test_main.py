@@ -21,6 +21,7 @@ from flylab.cli.options import with_options
 from flylab.cli.terminal import console, print_table
 from flylab.reporting import page, repeat_command
 from flylab.results.tables import Table
+from flylab.runs.database import read_other
 from flylab.study import get_study, protocol_of
 
 TINY = ["smoke", "--n-steps", "20", "--n-train", "100"]
@@ -37,7 +38,7 @@ def out(tmp_path_factory):
 def test_the_run_folder_holds_everything(out):
     (folder,) = (out / "architectures").iterdir()
     assert folder.name.startswith("smoke-")
-    names = {"members", "results.nc", "claims.json", "figure.png", "figure.svg", "report.html", "provenance.json"}
+    names = {"results.nc", "claims.json", "figure.png", "figure.svg", "report.html", "provenance.json"}
     assert {path.name for path in folder.iterdir()} == names
     page = (folder / "report.html").read_text()
     assert "flylab run architectures smoke --n-steps 20 --n-train 100" in page
@@ -166,6 +167,8 @@ def test_list(capsys):
         (["run", "--help"], "flylab list"),
         (["run", "double_descent", "--help"], "threshold"),
         (["run", "architectures", "--help"], "--max-translation"),
+        (["run", "lottery", "--help"], "--criterion"),
+        (["new", "study", "--help"], "NAME.py"),
         (["run", "architectures", "paper", "--help"], "[default: 30]"),
         (["help", "run", "architectures", "quick"], "[default: 10]"),
         (["evaluate", "--help"], "[default: 2 (smoke), 4 (quick), 10 (paper)]"),
@@ -240,7 +243,7 @@ def test_options_of_fields():
 def test_every_repeat_command_is_a_command_line(monkeypatch):
     """The command in a report makes the protocol that the results name."""
     ran = []
-    monkeypatch.setattr(page, "execute", lambda study, preset, protocol, *_, **__: ran.append(protocol) or 1 / 0)
+    monkeypatch.setattr(page, "run", lambda plan, *_, **__: ran.append(next(plan.protocols())[1]) or 1 / 0)
     changes = {"n_seeds": 3, "fresh_data": True, "dataset": ("digits", "mnist1d"), "data_dir": "a b",
                "data": flylab.MNIST1D(padding=(3, 4), classes=(0, 1), label_noise_repeats=False)}  # fmt: skip
     protocol = protocol_of(get_study("architectures"), "paper", **changes)
@@ -304,7 +307,7 @@ def test_interrupted_it_stops_and_goes_on(tmp_path):
     hears = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"  # what & starts is deaf
     command = [sys.executable, "-c", f"{hears}; from flylab.cli.main import main; sys.exit(main())", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while len(list(tmp_path.rglob("members/*.nc"))) < 3:
+        while n_stored(tmp_path) < 3:
             assert process.poll() is None
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGINT)
@@ -312,4 +315,9 @@ def test_interrupted_it_stops_and_goes_on(tmp_path):
     assert process.returncode == 130
     assert "the same command resumes" in said
     assert "Traceback" not in said
-    assert len(list(tmp_path.rglob("members/*.nc"))) >= 3
+    assert n_stored(tmp_path) >= 3
+
+
+def n_stored(out):
+    path = out / "flylab.sqlite"
+    return len(read_other(path, "SELECT name FROM member")) if path.exists() else 0

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flylab.evaluation.load import RefusedError, load, user_model
+from flylab.base.usercode import RefusedError
+from flylab.evaluation.load import user_model
 from flylab.models import convolutional
+from flylab.runs.loading import load
 
 SIGNALS = np.random.default_rng(0).standard_normal((20, 40))
 HEAD = """
@@ -95,7 +97,7 @@ def test_is_refused(tmp_path, case):
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("mine.py", "names no model: give FILE.py:NAME"),
+        ("mine.py", "names nothing: give FILE.py:NAME"),
         ("nowhere.py:Net", "nowhere.py does not exist"),
         ("no.such.module:Net", "there is no module 'no.such.module'"),
         ("flylab.models.convolutional:mlp", "flylab.models.convolutional has no 'mlp'; it defines .*cnn"),

@@ -1,12 +1,9 @@
 """Running a study: what is kept, what is trained again, and that nothing is lost."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
+import sqlite3
+import warnings
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +15,11 @@ from flylab.base import netcdf
 from flylab.data import MNIST1D
 from flylab.results.claims import Claim
 from flylab.runs.assembly import assemble
-from flylab.runs.runner import execute, plan
+from flylab.runs.content import split_by_seed
+from flylab.runs.plan import plan_of_study
+from flylab.runs.runner import execute
+from flylab.runs.runner import run as run_plan
+from flylab.runs.store import Store
 from flylab.study.protocol import BaseProtocol
 from flylab.study.registry import get_study
 from flylab.study.study import Study, Table, protocol_of
@@ -31,6 +32,7 @@ class Counting(BaseProtocol):
     factor: float = 2.0
 
 
+ROOT = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_member_1'"
 log = SimpleNamespace(trained=[])  # not a plain list: that would be a constant that `run` reaches
 
 
@@ -65,6 +67,11 @@ STUDY = Study(
 @pytest.fixture(autouse=True)
 def _forget():
     log.trained.clear()
+
+
+def names_of(study=STUDY, protocol=None):
+    """The names of all members, in order."""
+    return [name for group in plan_of_study(study, "quick", protocol or Counting()).groups() for name in group.names]
 
 
 def execute_with(out, preset="quick", force=False, **changes):
@@ -106,6 +113,14 @@ def test_force_trains_everything(tmp_path):
     assert execute_with(tmp_path, force=True).n_trained == 6
 
 
+def test_force_of_a_part_trains_that_part(tmp_path):
+    plan = plan_of_study(STUDY, "smoke", Counting(n_seeds=3))
+    execute_with(tmp_path)
+    parts = [run_plan(plan, tmp_path, part=(k, 2), force=True).n_trained for k in (1, 2)]
+    assert sum(parts) == 6
+    assert run_plan(plan, tmp_path).n_trained == 0
+
+
 def test_every_field_counts_but_the_number_of_seeds(tmp_path):
     one, two = execute_with(tmp_path), execute_with(tmp_path, factor=3.0)
     assert one.folder != two.folder
@@ -115,9 +130,12 @@ def test_every_field_counts_but_the_number_of_seeds(tmp_path):
 
 def test_a_corrupted_member_is_reported_and_trained_again(tmp_path):
     whole = execute_with(tmp_path)
-    member = sorted((whole.folder / "members").iterdir())[2]
-    member.write_bytes(member.read_bytes()[:-50])
-    with pytest.warns(UserWarning, match=f"{member.name}.*trained again"):
+    (whole.folder / "results.nc").unlink()
+    connection = sqlite3.connect(tmp_path / "flylab.sqlite")
+    connection.execute("UPDATE member SET content = zeroblob(50) WHERE name = ?", (names_of()[2],))
+    connection.commit()
+    connection.close()
+    with pytest.warns(UserWarning, match="1 members .* are damaged: they are trained again"):
         mended = execute_with(tmp_path)
     assert mended.n_trained == 1
     xr.testing.assert_equal(mended.results, whole.results)
@@ -131,11 +149,64 @@ def test_corrupted_results_are_assembled_again(tmp_path):
     xr.testing.assert_equal(mended.results, whole.results)
 
 
-def test_members_are_named_by_their_inputs(tmp_path):
-    members = plan(STUDY, STUDY.presets["quick"], tmp_path)
-    assert len({member.path.name for member in members}) == 6
-    assert members == plan(STUDY, protocol_of(STUDY, "quick"), tmp_path)
-    assert not {s.path.name for s in members} & {s.path.name for s in plan(STUDY, Counting(factor=9), tmp_path)}
+def test_members_are_named_by_their_inputs():
+    names = names_of(protocol=STUDY.presets["quick"])
+    assert len(set(names)) == 6
+    assert names == names_of(protocol=protocol_of(STUDY, "quick"))
+    assert not set(names) & set(names_of(protocol=Counting(factor=9)))
+
+
+def test_runs_share_members(tmp_path):
+    execute_with(tmp_path)
+    assert execute(STUDY, "smoke", Counting(n_seeds=4), tmp_path).n_trained == 2
+
+
+def test_a_database_that_is_deleted_loses_no_result(tmp_path):
+    whole = execute_with(tmp_path)
+    for file in tmp_path.glob("flylab.sqlite*"):
+        file.unlink()
+    with pytest.warns(UserWarning, match="the store knows nothing of the run in"):
+        again = execute_with(tmp_path)
+    assert again.n_trained == 6
+    xr.testing.assert_identical(again.results, whole.results)
+
+
+def test_an_index_that_does_not_find_its_members_is_mended(tmp_path):
+    """Whatever the damage, a run ends, and its results are whole."""
+    whole = execute_with(tmp_path)
+    path = tmp_path / "flylab.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (page,) = connection.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_member_1'"
+    ).fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    data = bytearray(path.read_bytes())
+    names = sorted(names_of())
+    index = bytes(data[(page - 1) * size : page * size])
+    data[(page - 1) * size : page * size] = index.replace(names[0].encode(), b"zzzz" + names[0].encode()[4:])
+    path.write_bytes(data)
+    (whole.folder / "results.nc").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        xr.testing.assert_identical(execute_with(tmp_path).results, whole.results)
+
+
+def test_interrupted_runs_are_known_to_the_store(tmp_path):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(replace(STUDY, run=stopped), "quick", Counting(), tmp_path)
+    with Store(tmp_path) as store:
+        (record,) = store.runs()
+        assert record.folder.startswith("counting/quick-")
+        assert not record.digest
+        assert store.reserve(record.members) == set(record.members)  # released
+    execute_with(tmp_path)
+    with Store(tmp_path) as store:
+        assert all(record.digest for record in store.runs() if record.members == tuple(names_of()))
 
 
 def test_refuses(tmp_path):
@@ -147,53 +218,18 @@ def test_refuses(tmp_path):
         get_study("x")
 
 
-@pytest.mark.slow
-def test_killed_at_any_instant_it_resumes_to_the_same_bits(tmp_path):
-    """`kill -9` of a real run at ten instants; then the rest is trained, and all is as if nothing had happened."""
-
-    def command(out):
-        words = ["run", "architectures", "smoke", "--n-seeds", "6", "--n-steps", "2000", "--out"]
-        return [sys.executable, "-m", "flylab", *words, str(out)]
-
-    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
-    (expected,) = (tmp_path / "whole").rglob("results.nc")
-    killed = 0
-    for attempt in range(10):
-        process = subprocess.Popen(command(tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seen = 0
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            n = len(list((tmp_path / "cut").rglob("members/*.nc")))
-            if n > seen + 2 or (n and time.monotonic() > deadline - 110):
-                time.sleep(0.03 * attempt)
-                process.send_signal(signal.SIGKILL)
-                killed += 1
-                break
-            seen = min(seen or n, n)
-            time.sleep(0.005)
-        process.wait()
-        for path in (tmp_path / "cut").rglob("*.nc"):
-            if not path.name.startswith("."):
-                netcdf.open_checked(path)  # none is half written
-    subprocess.run(command(tmp_path / "cut"), check=True, capture_output=True)
-    (found,) = (tmp_path / "cut").rglob("results.nc")
-    assert killed >= 3
-    xr.testing.assert_identical(netcdf.open_checked(found), netcdf.open_checked(expected))
-    assert not [path for path in found.parent.rglob(".*") if path.suffix == ".tmp"]
-
-
-def test_assemble_keeps_types(tmp_path):
-    member = plan(STUDY, Counting(n_seeds=1), tmp_path)[0]
-    data = run(Counting(), member.condition, [0], key=None, artifacts={}, progress=None)
-    assert assemble([(member.place, data)], [member.place])["count"].dtype == np.uint8
+def test_assemble_keeps_types():
+    place = {"model": "one", "source": "a", "seed": 0}
+    (content,) = split_by_seed(run(Counting(), place, [0], key=None, artifacts={}, progress=None), [0])
+    assert assemble([(place, content)], [place])["count"].dtype == np.uint8
 
 
 def test_assemble_pads_what_is_shorter():
     """Test sets of data sets, say: 255 in whole numbers, NaN in others."""
     parts = []
-    for member, n in zip(plan(STUDY, Counting(n_seeds=1), Path("anywhere")), (2, 5), strict=True):
+    for condition, n in zip(conditions(None), (2, 5), strict=True):
         values = {"guess": (("seed", "example"), np.ones((1, n), "u1")), "odds": (("seed", "example"), np.ones((1, n)))}
-        parts.append((member.place, xr.Dataset(values, {"seed": [0]})))
+        parts.append(({**condition, "seed": 0}, *split_by_seed(xr.Dataset(values, {"seed": [0]}), [0])))
     for order in (parts, parts[::-1]):
         found = assemble(order, [place for place, _ in order])
         one, two = found.sel(model="one", source="a"), found.sel(model="two", source="b")
@@ -207,7 +243,7 @@ def test_what_is_read_names_its_members_and_is_asked_for_first(tmp_path):
         return lambda protocol: lambda condition: content if condition["model"] == "two" else None
 
     def names(study):
-        return [member.path.name for member in plan(study, Counting(n_seeds=1), tmp_path)]
+        return names_of(study, Counting(n_seeds=1))
 
     def missing(protocol):
         raise FileNotFoundError("no such data")

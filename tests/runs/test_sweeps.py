@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,10 @@ import flylab
 from flylab import Sweep
 from flylab.base import netcdf
 from flylab.cli.main import main
-from flylab.runs import store, sweeping, sweeps
+from flylab.runs import runner, sweeps
+from flylab.runs.executors import Processes
+from flylab.runs.store import Store
+from flylab.studies.continuum import CLASSIFIERS
 from flylab.study.registry import get_study, list_studies
 from flylab.study.study import protocol_of
 
@@ -50,13 +55,20 @@ def toml(tmp_path):
     return path
 
 
+def run_toml(toml, out, **options):
+    return runner.run(sweeps.plan_of_sweep(sweeps.from_toml(toml)), Path(out), **options)
+
+
 def trained(toml, out):
-    return flylab.run(sweeps.from_toml(toml), out=out)
+    return run_toml(toml, out).results
 
 
 def members(out):
-    """What each holds: where HDF5 puts it in the file depends on when Python lets objects go."""
-    return {path.name: netcdf.open_checked(path).checksum for path in Path(out).glob("sweeps/*/members/*/*.nc")}
+    """The digest of each, which is that of its name and content; all are verified."""
+    with Store(Path(out)) as store:
+        digests = dict(store.query("SELECT name, digest FROM member"))
+        assert len(dict(store.get(digests))) == len(digests)
+    return digests
 
 
 def test_a_grid(toml, tmp_path):
@@ -81,12 +93,12 @@ def test_a_point_is_what_the_study_trains(tmp_path):
 
 
 def test_again_trains_nothing_and_a_larger_grid_only_the_new(toml, tmp_path):
-    first = sweeping.run(sweeps.from_toml(toml), tmp_path)
+    first = run_toml(toml, tmp_path)
     assert first.n_trained == 9
     before = members(tmp_path)
-    assert sweeping.run(sweeps.from_toml(toml), tmp_path).n_trained == 0
+    assert run_toml(toml, tmp_path).n_trained == 0
     toml.write_text(TOML.replace("[0.001, 0.1]", "[0.001, 0.01, 0.1]").replace("n_seeds = 3", "n_seeds = 4"))
-    more = sweeping.run(sweeps.from_toml(toml), tmp_path)
+    more = run_toml(toml, tmp_path)
     assert more.n_trained == 5 * 4 - 9
     assert before.items() <= members(tmp_path).items()
 
@@ -95,13 +107,37 @@ def test_parts_merged_are_the_whole(toml, tmp_path, capsys):
     whole = trained(toml, tmp_path / "whole")
     out = str(tmp_path / "parts")
     assert main(["sweep", str(toml), "--out", out, "--part", "1/4"]) == 0
-    assert main(["merge", str(toml), "--out", out]) == 2
-    assert "members are not in" in capsys.readouterr().err
+    assert not (tmp_path / "parts/sweeps").exists()
     for k in (2, 3, 4):
         assert main(["sweep", str(toml), "--out", out, "--part", f"{k}/4"]) == 0
-    assert main(["merge", str(toml), "--out", out]) == 0
+    capsys.readouterr()
+    assert main(["sweep", str(toml), "--out", out]) == 0
+    assert capsys.readouterr().out.startswith("found finished, nothing to train")
     assert netcdf.open_checked(tmp_path / "parts/sweeps/grid/results.nc").checksum == whole.checksum
     assert members(out) == members(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", ["never", "before", "during"])
+def test_processes_give_the_same_and_may_die(toml, tmp_path, kill):
+    with Processes(2) as executor:
+        if kill == "before":
+            os.kill(executor.submit(os.getpid).result(), signal.SIGKILL)
+            while not executor._pool._broken:
+                time.sleep(0.01)
+        if kill == "during":
+            threading.Thread(target=kill_a_worker, args=(executor,), daemon=True).start()
+        done = run_toml(toml, tmp_path / "workers", executor=executor)
+    assert done.n_trained == 9
+    assert done.results.checksum == trained(toml, tmp_path / "whole").checksum
+    assert members(tmp_path / "workers") == members(tmp_path / "whole")
+
+
+def kill_a_worker(executor):
+    while not executor._pool._processes:
+        time.sleep(0.01)
+    time.sleep(1)
+    os.kill(next(iter(executor._pool._processes)), signal.SIGKILL)
 
 
 @pytest.mark.slow
@@ -110,20 +146,24 @@ def test_a_dask_cluster_gives_the_same_and_outlives_its_workers(toml, tmp_path):
     script = f"""
 import os, signal, threading, time
 from pathlib import Path
-from flylab.runs import cluster as clusters, sweeping, sweeps
+import distributed
+from flylab.runs import executors, runner, sweeps
 
-def kill(executor):
-    client = executor._client
+def kill(client):
     for _ in range(2):
         time.sleep(1.5)
         pids = list(client.run(os.getpid).values())
         os.kill(pids[0], signal.SIGKILL)
 
 if __name__ == "__main__":
-    with clusters.dask(n_workers=2) as cluster:
-        threading.Thread(target=kill, args=(cluster.executor,), daemon=True).start()
-        sweep = sweeps.from_toml(Path({str(toml)!r}))
-        done = sweeping.run(sweep, Path({str(tmp_path / "dask")!r}), executor=cluster.executor)
+    options = dict(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None)
+    with distributed.LocalCluster(**options) as cluster:
+        client = distributed.Client(cluster, set_as_default=False)
+        threading.Thread(target=kill, args=(client,), daemon=True).start()
+        with executors.dask(cluster.scheduler_address) as executor:
+            plan = sweeps.plan_of_sweep(sweeps.from_toml(Path({str(toml)!r})))
+            done = runner.run(plan, Path({str(tmp_path / "dask")!r}), executor=executor)
+        client.close()
     print(done.n_trained, done.results.checksum)
 """
     path = tmp_path / "cluster.py"
@@ -135,49 +175,29 @@ if __name__ == "__main__":
     assert members(tmp_path / "dask") == members(tmp_path / "whole")
 
 
-def test_a_lost_executor_is_said(toml, tmp_path):
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_lost_executor_is_said(toml, tmp_path, at_once):
     from concurrent.futures import BrokenExecutor, Executor, Future
 
     class Lost(Executor):
         def submit(self, fn, /, *args, **kwargs):
+            if at_once:
+                raise BrokenExecutor("gone")
             future = Future()
             future.set_exception(BrokenExecutor("gone"))
             return future
 
-    with pytest.raises(OSError, match=r"the executor is lost.*run the sweep again"):
-        sweeping.run(sweeps.from_toml(toml), tmp_path, executor=Lost())
-    assert sweeping.run(sweeps.from_toml(toml), tmp_path).n_trained == 9
+    with pytest.raises(OSError, match=r"the executor is lost.*run the same command again"):
+        run_toml(toml, tmp_path, executor=Lost())
+    assert run_toml(toml, tmp_path).n_trained == 9
 
 
 def test_any_executor_will_do(toml, tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as executor:
-        done = sweeping.run(sweeps.from_toml(toml), tmp_path / "threads", executor=executor)
+        done = run_toml(toml, tmp_path / "threads", executor=executor)
     assert done.results.checksum == trained(toml, tmp_path / "here").checksum
-
-
-@pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "another's"])
-def test_damaged_and_foreign_files_are_trained_again(toml, tmp_path, damage):
-    whole = sweeping.run(sweeps.from_toml(toml), tmp_path)
-    (whole.folder / "results.nc").unlink()
-    paths = sorted(whole.folder.glob("members/*/*.nc"))
-    content = paths[1].read_bytes()
-    paths[1].write_bytes({
-        "cut": content[:-100], "foreign": b"hello", "another's": paths[0].read_bytes(),
-        "flipped": content[:3000] + bytes([content[3000] ^ 1]) + content[3001:],
-    }[damage])  # fmt: skip
-    if damage == "flipped":  # a byte that counts for nothing is no damage
-        try:
-            netcdf.open_checked(paths[1])
-            return
-        except netcdf.CorruptedError:
-            pass
-    with pytest.warns(UserWarning, match="1 of the store's files are damaged or foreign"):
-        mended = sweeping.run(sweeps.from_toml(toml), tmp_path)
-    assert mended.n_trained == 1
-    assert mended.results.checksum == whole.results.checksum
-    assert paths[1].read_bytes() == content
 
 
 def racing(toml, out, n):
@@ -215,13 +235,12 @@ def test_killed_at_any_instant_nothing_is_lost(toml, tmp_path):
     assert netcdf.open_checked(tmp_path / "cut/sweeps/grid/results.nc").checksum == whole.checksum
 
 
-def test_a_claim_is_one_process_own(tmp_path):
-    first, second = (store.Reservation(tmp_path / "claims" / "a") for _ in range(2))
-    assert first.take()
-    assert not second.take()
-    first.drop()
-    assert second.take()
-    second.drop()
+def test_samples_that_are_drawn_twice_are_trained_once(tmp_path):
+    axes, fixed = {"n_train": {"choice": [100, 200]}}, {name: v for name, v in SMALL.items() if name != "n_train"}
+    sweep = Sweep("train", axes, "smoke", fixed, samples=6, n_seeds=1, name="drawn")
+    done = runner.run(sweeps.plan_of_sweep(sweep), tmp_path)
+    assert done.n_trained == len(set(done.results.n_train.values)) < 6
+    assert not np.isnan(done.results.test_loss).any()
 
 
 def test_random_samples_have_one_dimension(tmp_path):
@@ -239,8 +258,9 @@ def test_random_samples_have_one_dimension(tmp_path):
 
 def test_parts_share_all_members_evenly():
     sweep = Sweep("train", {"learning_rate": [0.1, 0.2, 0.3]}, "smoke", n_seeds=5)
-    whole = [name for group in sweeps.member_groups(sweep) for name in group.names]
-    parts = [[name for group in sweeps.member_groups(sweep, (k, 4)) for name in group.names] for k in (1, 2, 3, 4)]
+    plan = sweeps.plan_of_sweep(sweep)
+    whole = [name for group in plan.groups() for name in group.names]
+    parts = [[name for group in plan.groups((k, 4)) for name in group.names] for k in (1, 2, 3, 4)]
     assert sorted(name for part in parts for name in part) == sorted(whole)
     assert {len(part) for part in parts} == {3, 4}
     assert len(set(whole)) == 15
@@ -250,8 +270,18 @@ def test_dry_run_trains_nothing(toml, tmp_path, capsys):
     assert main(["sweep", str(toml), "--out", str(tmp_path), "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "members    9; 0 are finished" in printed
-    assert "FLOPs      " in printed
-    assert not (tmp_path / "sweeps").exists()
+    assert re.search(r"time       about [0-9.]+ seconds", printed)
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
+
+
+def test_dry_run_of_a_study_knows_what_is_finished(tmp_path, capsys):
+    tiny = ["run", "train", "smoke", "--n-steps", "5", "--out", str(tmp_path)]
+    assert main(tiny) == 0
+    capsys.readouterr()
+    assert main([*tiny, "--n-seeds", "3", "--dry-run"]) == 0
+    assert "members    3; 2 are finished" in capsys.readouterr().out
+    assert main([*tiny, "--n-seeds", "4", "--dry-run", "--part", "1/2", "--force"]) == 0
+    assert "members    2; 0 are finished" in capsys.readouterr().out
 
 
 def test_slurm_script_trains_all_parts(toml, tmp_path, capsys, monkeypatch):
@@ -259,7 +289,7 @@ def test_slurm_script_trains_all_parts(toml, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "with 'a space"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    assert main(["slurm", str(toml), "--jobs", "2", "--out", "my runs", "-O=--partition=long"]) == 0
+    assert main(["slurm", "--jobs", "2", "-O=--partition=long", "sweep", str(toml), "--out", "my runs"]) == 0
     script = (folder / "grid.sbatch").read_text()
     assert "#SBATCH --array=1-2\n" in script
     assert "#SBATCH --partition=long\n" in script
@@ -270,16 +300,18 @@ def test_slurm_script_trains_all_parts(toml, tmp_path, capsys, monkeypatch):
     environment = os.environ | {"PATH": f"{srun.parent}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": "2"}
     said = subprocess.run(["bash", "grid.sbatch"], capture_output=True, text=True, env=environment, check=True).stdout
     words = said.splitlines()
-    assert words[1:4] == ["-m", "flylab", "sweep"]
-    assert words[4:] == [str(toml), "--out", str(folder / "my runs"), "--part", "2/2"]
-    merge = next(line for line in script.splitlines() if "flylab merge" in line).partition("done:  ")[2]
-    assert shlex.split(merge)[-1] == str(folder / "my runs")
+    assert words[1:] == ["-m", "flylab", "sweep", str(toml), "--out", "my runs", "--part", "2/2"]
+    join = next(line for line in script.splitlines() if "joins" in line).partition("results:  ")[2]
+    assert shlex.split(join)[3:] == ["sweep", str(toml), "--out", "my runs"]
 
 
 @pytest.mark.parametrize("options", [["-O=--x y"], ["-O=x"], ["--jobs", "0"], ["--mem", "a\n#SBATCH"]])
 def test_slurm_refuses_what_cannot_stand_in_a_script(toml, tmp_path, options, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["slurm", str(toml), *options]) == 2
+    assert main(["slurm", *options, "sweep", str(toml)]) == 2
+    assert main(["slurm", "sweep", str(toml), "--part", "1/2"]) == 2
+    assert main(["slurm", "sweep", str(toml), "--dry-run"]) == 2
+    assert main(["slurm", "list"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -348,7 +380,7 @@ def test_any_declaration_is_a_sweep_or_refused(more, axes):
 
 
 def test_plots(toml, tmp_path, capsys):
-    folder = sweeping.run(sweeps.from_toml(toml), tmp_path).folder
+    folder = run_toml(toml, tmp_path).folder
     for name, options in (
         ("lines.png", ["--x", "learning_rate", "--lines", "iid_noise_scale"]),
         ("cut.svg", ["--x", "step", "--at", "learning_rate=0.001", "iid_noise_scale=0.5", "--value", "test_loss"]),
@@ -377,13 +409,17 @@ def test_a_sweep_says_its_own_fields(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in list_studies() if get_study(name).resources])
 def test_the_work_of_a_dry_run_grows_with_its_steps(name):
-    study, field = get_study(name), "n_epochs" if name == "double_descent" else "n_steps"
+    study = get_study(name)
+    field = "n_epochs" if hasattr(study.presets["smoke"], "n_epochs") else "n_steps"
     found = []
     for factor in (1, 1001):
         protocol = protocol_of(study, "smoke")
         protocol = replace(protocol, **{field: factor * getattr(protocol, field)})
         found.append([study.resources(protocol, condition) for condition in study.conditions(protocol)])
         for (flops, n_bytes), condition in zip(found[-1], study.conditions(protocol), strict=True):
+            if condition.get("model") in CLASSIFIERS:  # scikit-learn's, whose work nobody counts
+                assert (flops, n_bytes) == (0, 0)
+                continue
             forward_and_backward = 3 * 2 * protocol.batch_size * study.n_steps(protocol, condition)
             assert flops >= forward_and_backward * 2  # at least two products of one number each
             assert (n_bytes > 0) == (study.n_steps(protocol, condition) > 0)
@@ -405,8 +441,7 @@ def test_a_scheduler_that_dies_is_one_line(toml, tmp_path):
         address = json.loads(told.read_text())["address"]
         command = [sys.executable, "-m", "flylab", "sweep", str(toml), "--out", str(tmp_path), "--scheduler", address]
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert "dashboard" in run.stderr.readline()  # it is connected
-        time.sleep(2)
+        time.sleep(8)
     finally:
         scheduler.kill()
         scheduler.wait()
@@ -430,7 +465,7 @@ def test_a_full_disk_and_a_read_only_one_are_one_line(toml, tmp_path):
                 subprocess.run(["mount", "-o", room, disk], check=True)
             run = subprocess.run(command, capture_output=True, text=True, check=False)
             assert run.returncode == 2, run
-            assert "cannot write" in run.stderr
+            assert "cannot" in run.stderr
             assert "Traceback" not in run.stderr
         subprocess.run(["mount", "-o", "remount,rw,size=100m", disk], check=True)
         subprocess.run(command, check=True, capture_output=True)

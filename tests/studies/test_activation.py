@@ -60,17 +60,17 @@ def test_claims_on_known_results():
 def test_tests_are_paired_and_unseen():
     """Every function is tested on the same data and initial weights, none of which metalearning saw."""
     protocol = replace(SMOKE, n_steps=6, window=3)
-    relu, gelu = (study.run(protocol, {"activation": name}, [0, 1], key=KEY) for name in ("relu", "gelu"))
+    relu, gelu = (STUDY.run(protocol, {"activation": name}, [0, 1], key=KEY) for name in ("relu", "gelu"))
     assert relu.test_accuracy.dims == ("seed", "learning_rate", "step")
     assert study.UNSEEN > 1000 + 2 * 10_000
-    alone = study.run(protocol, {"activation": "relu"}, [1], key=KEY)
+    alone = STUDY.run(protocol, {"activation": "relu"}, [1], key=KEY)
     xr.testing.assert_identical(alone.sel(seed=1), relu.sel(seed=1))
     assert (relu.loss_all != gelu.loss_all).all()
 
 
 @pytest.mark.slow
 def test_metalearning_moves_the_function_and_keeps_its_weights():
-    results = study.run(SMOKE, {"activation": "learned"}, [0, 1], key=KEY)
+    results = STUDY.run(SMOKE, {"activation": "learned"}, [0, 1], key=KEY)
     assert results.stage.values.tolist() == [0, 1, 3]
     first, last = (results.value.isel(stage=i) for i in (0, -1))
     assert (first != last).any("x").all()

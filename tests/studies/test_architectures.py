@@ -13,7 +13,8 @@ from flylab.cli.main import main
 from flylab.data import Images, MissingImagesError, load_images
 from flylab.data.images.downloads import SITES
 from flylab.results.claims import judge
-from flylab.runs.runner import execute, plan
+from flylab.runs.plan import plan_of_study
+from flylab.runs.runner import execute
 from flylab.studies import architectures
 from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
@@ -239,25 +240,28 @@ def test_mnist1d_has_the_same_bits_beside_images(done, tmp_path):
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def names(protocol, folder):
+def names(protocol):
     axes = ("dataset", "model", "arrangement", "source")
-    members = plan(STUDY, protocol, folder)
-    return {(*(member.condition[axis] for axis in axes), member.seed): member.path.name for member in members}
+    return {
+        (*(group.condition[axis] for axis in axes), seed): name
+        for group in plan_of_study(STUDY, "smoke", protocol).groups()
+        for seed, name in zip(group.seeds, group.names, strict=True)
+    }
 
 
 def test_members_are_named_by_the_images_themselves(mnist, tmp_path):
     protocol = protocol_of(STUDY, "smoke", dataset="mnist", data_dir=str(mnist), **TINY)
-    before = names(protocol, tmp_path)
+    before = names(protocol)
     for path in (mnist / "mnist").iterdir():  # unpacked they are the same images
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
-    assert names(protocol, tmp_path) == before
+    assert names(protocol) == before
     labels = mnist / "mnist/train-labels-idx1-ubyte"
     content = bytearray(labels.read_bytes())
     content[8], content[9] = content[9], content[8]
     content[10] = (content[10] + 1) % 10
     labels.write_bytes(content)
-    after = names(protocol, tmp_path)
+    after = names(protocol)
     changed = {place[0] for place, name in after.items() if before[place] != name}
     assert changed == {"mnist"}
 

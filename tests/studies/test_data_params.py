@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from flylab.results.claims import judge
+from flylab.results.effects import slope
 from flylab.runs.runner import execute
 from flylab.studies import data_params
 from flylab.study.registry import get_study
@@ -44,9 +45,9 @@ CNN = {
 def test_effects_and_verdicts_of_known_results():
     results = made_up(MLP, CNN)
     np.testing.assert_allclose(data_params.gap(results, "max_translation"), [[2, 29]] * 4)
-    np.testing.assert_allclose(data_params.slope(data_params.gap(results, "max_translation"), 10), [27 / 4.7] * 4)
-    np.testing.assert_allclose(data_params._resolution(results, "mlp"), [10] * 4)  # beyond 40 points does not count
-    np.testing.assert_allclose(data_params._resolution(results, "cnn"), [-3] * 4)
+    np.testing.assert_allclose(slope(data_params.gap(results, "max_translation"), "setting", per=10), [27 / 4.7] * 4)
+    np.testing.assert_allclose(data_params.resolution("mlp")(results), [10] * 4)  # beyond 40 points does not count
+    np.testing.assert_allclose(data_params.resolution("cnn")(results), [-3] * 4)
     words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})}
     words.pop("noise-white-mlp")  # undecided: the slope is 0 to rounding
     assert words == {
@@ -77,28 +78,26 @@ def test_the_values_of_a_data_parameter_include_the_usual_one():
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_a_network_tested_where_it_was_trained_has_the_accuracy_of_its_training_run(model):
-    results = data_params.run(TINY, {"data_param": "max_translation", "model": model}, [0, 1], key=KEY)
+    results = STUDY.run(TINY, {"data_param": "max_translation", "model": model}, [0, 1], key=KEY)
     usual = results.sel(setting=TINY.data.max_translation)
     np.testing.assert_allclose(usual.robust_accuracy, usual.test_accuracy, atol=1e-4)
     assert (results.robust_accuracy != results.test_accuracy).any()
 
 
-def test_all_traced_data_params_share_one_program(monkeypatch):
-    """Their grids have the same axes, so that only the first compiles."""
-    grids = []
-    real = data_params.train_members
-    monkeypatch.setattr(
-        data_params, "train_members", lambda *args, **kwargs: grids.append(args) or real(*args, **kwargs)
-    )
-    for data_param in ("max_translation", "n_train", "shear_scale"):
-        data_params.run(TINY, {"data_param": data_param, "model": "mlp"}, [0], key=KEY)
-    assert len({tuple(sorted(args[3])) for args in grids}) == 1
-    assert len({args[:3] for args in grids}) == 1  # objective, source and plan: equal and cached
+def test_all_traced_data_params_share_one_program():
+    """Their hyper-parameters have the same names, so that only the first compiles."""
+    described = [
+        training
+        for name in ("max_translation", "n_train", "shear_scale")
+        for training in data_params.training(TINY, name, "mlp")
+    ]
+    assert len({tuple(training.hparams) for training in described}) == 1
+    assert len({(training.model, training.data, training.plan) for training in described}) == 1  # equal and cached
 
 
 def test_the_number_of_training_examples_is_a_data_parameter():
     few = replace(TINY, train_sizes=(100,), n_steps=30)
-    results = data_params.run(few, {"data_param": "n_train", "model": "mlp"}, [0], key=KEY).isel(seed=0)
+    results = STUDY.run(few, {"data_param": "n_train", "model": "mlp"}, [0], key=KEY).isel(seed=0)
     assert results.setting.values.tolist() == [100, 200]
     assert "robust_accuracy" not in results
     assert results.test_accuracy[0] != results.test_accuracy[1]
@@ -106,7 +105,7 @@ def test_the_number_of_training_examples_is_a_data_parameter():
 
 def test_a_seed_is_the_same_alone():
     condition = {"data_param": "final_seq_length", "model": "cnn"}
-    both, alone = (data_params.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    both, alone = (STUDY.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
 
 

@@ -152,7 +152,7 @@ def test_a_padded_width_trains_as_alone(monkeypatch):
     condition = {"treatment": "mlp-noise", "n_train": 200, "n_outputs": 10, "width": 5}
 
     def trained():
-        return dd.run(protocol, condition, [0, 3], key=jax.random.key(0))
+        return dd.STUDY.run(protocol, condition, [0, 3], key=jax.random.key(0))
 
     padded = trained()
     monkeypatch.setitem(

@@ -65,7 +65,7 @@ def test_descent_and_grid_share_a_landscape():
     """At the starting rate, the outer loss is the grid's, seed by seed."""
     protocol = replace(TINY, rates=(0.15, 1.5))
     learned, grid = (
-        study.run(protocol, {"treatment": treatment}, [0, 3], key=KEY) for treatment in ("metalearned", "grid")
+        STUDY.run(protocol, {"treatment": treatment}, [0, 3], key=KEY) for treatment in ("metalearned", "grid")
     )
     first = learned.outer_loss.isel(outer_step=0, drop=True).rename(start="learning_rate")
     xr.testing.assert_allclose(first, grid.grid_loss.transpose(*first.dims).sel(learning_rate=[1.5, 0.15]), rtol=1e-5)
@@ -74,10 +74,10 @@ def test_descent_and_grid_share_a_landscape():
 
 
 def test_a_seed_is_the_same_alone_and_fresh_data_differ():
-    both = study.run(TINY, {"treatment": "metalearned"}, [0, 1], key=KEY)
-    alone = study.run(TINY, {"treatment": "metalearned"}, [1], key=KEY)
+    both = STUDY.run(TINY, {"treatment": "metalearned"}, [0, 1], key=KEY)
+    alone = STUDY.run(TINY, {"treatment": "metalearned"}, [1], key=KEY)
     xr.testing.assert_identical(alone.sel(seed=1), both.sel(seed=1))
-    fresh = study.run(replace(TINY, fresh_data=True), {"treatment": "metalearned"}, [1], key=KEY)
+    fresh = STUDY.run(replace(TINY, fresh_data=True), {"treatment": "metalearned"}, [1], key=KEY)
     assert (fresh.outer_loss != alone.outer_loss).all()
 
 

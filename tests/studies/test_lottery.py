@@ -9,6 +9,7 @@ import xarray as xr
 
 from flylab.base.config import to_json
 from flylab.base.rng import stream
+from flylab.data import shared
 from flylab.models.tickets import load_ticket
 from flylab.studies import lottery
 from flylab.studies.lottery import TREATMENTS, Protocol
@@ -35,7 +36,7 @@ class Memory:
 
 
 def run(protocol=TINY, seeds=(0, 1), resume=None):
-    results = lottery.run(protocol, {"model": protocol.model}, list(seeds), key=KEY, resume=resume)
+    results = lottery.STUDY.run(protocol, {"model": protocol.model}, list(seeds), key=KEY, resume=resume)
     results = results.expand_dims(model=[protocol.model])
     return results.assign_attrs(protocol=to_json(protocol))
 
@@ -77,13 +78,11 @@ def test_the_search_ranks_the_weights_at_step_score_at(results):
     from flylab.training.step import Plan
     from flylab.training.train import train
 
-    model, key = lottery._model(TINY), jax.random.fold_in(KEY, 0)
+    model, key = lottery.network_of(TINY), jax.random.fold_in(KEY, 0)
     plan = Plan(TINY.score_at, TINY.batch_size)
     hparams = {"learning_rate": TINY.learning_rate}
     initial = model.init(stream(key, "init"))
-    trained = jax.device_get(
-        train(supervised(model), initial, lottery._splits(TINY.data), plan, hparams, key=key).params
-    )
+    trained = jax.device_get(train(supervised(model), initial, shared(TINY.data), plan, hparams, key=key).params)
     expected = prune(trained, full(trained), TINY.sparsities[1])
     mask = lottery.mask(results, seed=0, sparsity=100 * TINY.sparsities[1])
     share = [np.mean(a != b) for a, b in zip(*map(jax.tree.leaves, (expected, mask)), strict=True)]
@@ -182,4 +181,4 @@ def test_ticket_round_trip(results, tmp_path):
     ticket = load_ticket(tmp_path / "t.nc")
     jax.tree.map(np.testing.assert_array_equal, ticket.mask, lottery.mask(results, seed=1))
     assert ticket.provenance == {"commit": "abc", "run": "smoke", "seed": 1}
-    assert ticket.model is lottery._model(TINY)
+    assert ticket.model is lottery.network_of(TINY)

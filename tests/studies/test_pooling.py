@@ -43,9 +43,10 @@ AS_PUBLISHED = {
 
 def test_effects_and_verdicts_of_known_results():
     results = made_up(AS_PUBLISHED, (1000, 50_000))
-    np.testing.assert_allclose(pooling.gain(results, "max"), [[18, 1.8, np.nan]] * 4)
-    np.testing.assert_allclose(pooling.gain(results, "l2", "endless"), [[np.nan, np.nan, -2]] * 4)
-    np.testing.assert_allclose(pooling.slope(results, "max", "none"), [(1.8 - 18) / np.log10(50)] * 4)
+    gains = (pooling.gain(*place)(results).transpose("seed", ...) for place in [("max",), ("l2",)])
+    published, endless = (gain.sel(source=source) for gain, source in zip(gains, results.source.values, strict=True))
+    np.testing.assert_allclose(published, [[18, 1.8, np.nan]] * 4)
+    np.testing.assert_allclose(endless, [[np.nan, np.nan, -2]] * 4)
     assert {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})} == {
         "low-data-max": "supported", "low-data-average": "supported", "low-data-l2": "supported",
         "stride-is-not-pooling": "supported",
@@ -70,32 +71,21 @@ def test_claims_need_the_network_without_pooling():
     assert {verdict.verdict for verdict in judge(STUDY.claims, results, {})} == {"not tested"}
 
 
-def test_seeds_have_their_own_data_and_poolings_share_them(monkeypatch):
+def test_seeds_have_their_own_data_and_poolings_share_them():
     condition = {"source": "published", "n_train": 100, "pooling": "max"}
-    both, alone = (pooling.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    both, alone = (STUDY.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
-    seen = []
-    real = pooling.train_members
-
-    def spied(objective, source, *args, **kwargs):
-        seen.append((source, kwargs["key"]))
-        return real(objective, source, *args, **kwargs)
-
-    monkeypatch.setattr(pooling, "train_members", spied)
-    for name in ("max", "average"):
-        pooling.run(TINY, condition | {"pooling": name}, [1], key=KEY)
-    (first, key), (second, same_key) = seen
+    first, second = (pooling.training(TINY, **condition | {"pooling": name}).data for name in ("max", "average"))
     assert first(1).config.seed == 1002
     assert not np.array_equal(first(0).train.x, first(1).train.x)
     np.testing.assert_array_equal(first(1).train.x, second(1).train.x)
-    assert key == same_key
 
 
 def test_endless_data_have_no_training_accuracy_and_many_test_examples(monkeypatch):
     seen = []
     real = pooling.endless
     monkeypatch.setattr(pooling, "endless", lambda config: seen.append(config) or real(config))
-    results = pooling.run(TINY, {"source": "endless", "n_train": 400, "pooling": "l2"}, [0], key=KEY)
+    results = STUDY.run(TINY, {"source": "endless", "n_train": 400, "pooling": "l2"}, [0], key=KEY)
     assert [config.n_test for config in seen] == [TINY.endless_n_test]
     assert set(results) == {"test_loss", "test_accuracy"}
     assert np.isfinite(results.test_loss).all()

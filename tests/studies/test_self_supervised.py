@@ -15,6 +15,7 @@ from flylab.models import convolutional
 from flylab.results.claims import judge
 from flylab.runs.runner import execute
 from flylab.studies import self_supervised
+from flylab.studies.self_supervised import probes
 from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
 
@@ -75,12 +76,12 @@ def test_probes_are_those_of_scikit_learn():
     probe = LogisticRegression(tol=1e-2, max_iter=1000).fit(scaled.transform(x), splits.train.y)
     neighbour_probe = KNeighborsClassifier(10, metric="cosine").fit(x, splits.train.y)
     params = convolutional.cnn(n_outputs=16).init(KEY)
-    linear, neighbour = self_supervised._probe(splits, params)
+    linear, neighbour = probes.probe(splits, params)
     assert len(linear) == len(neighbour) == 5
     assert linear[0] == 100 * probe.score(scaled.transform(x_test), splits.test.y)
     assert neighbour[0] == 100 * neighbour_probe.score(x_test, splits.test.y)
     shuffled = splits._replace(train=splits.train._replace(y=np.roll(splits.train.y, 1)))
-    assert np.mean(self_supervised._probe(shuffled, params)[0]) < np.mean(linear)
+    assert np.mean(probes.probe(shuffled, params)[0]) < np.mean(linear)
 
 
 def test_all_signals_replace_the_training_set():
@@ -90,7 +91,7 @@ def test_all_signals_replace_the_training_set():
 
 
 def test_a_seed_is_the_same_alone():
-    both, alone = (self_supervised.run(TINY, CONDITION, seeds, key=KEY) for seeds in ([0, 1], [1]))
+    both, alone = (STUDY.run(TINY, CONDITION, seeds, key=KEY) for seeds in ([0, 1], [1]))
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
     assert (both.contrastive_loss.sel(seed=0) != both.contrastive_loss.sel(seed=1)).all()
 

@@ -7,7 +7,7 @@ import pytest
 import flylab
 from flylab.models import list_models
 from flylab.models.registry import PUBLISHED
-from flylab.studies.train import STUDY, Protocol, _network, figure, resources, run, table
+from flylab.studies.train import STUDY, Protocol, figure, table, training
 
 DATA = flylab.MNIST1D(n_train=100, n_valid=0, n_test=100)
 
@@ -21,14 +21,14 @@ NETWORKS = [
 @pytest.mark.parametrize("model", NETWORKS)
 def test_every_network_learns_and_has_its_cost(model):
     protocol = Protocol(n_seeds=2, model=model, n_steps=3, eval_every=1, data=DATA)
-    assert resources(protocol, {"model": model})[0] > 3 * 2 * 100 * 40
-    results = run(protocol, {"model": model}, [0, 1], key=jax.random.key(0))
+    assert STUDY.resources(protocol, {"model": model})[0] > 3 * 2 * 100 * 40
+    results = STUDY.run(protocol, {"model": model}, [0, 1], key=jax.random.key(0))
     assert dict(results.test_accuracy.sizes) == {"seed": 2, "step": 4}
     assert np.isfinite(results.test_loss).all()
 
 
 def test_by_default_it_is_the_published_network():
-    assert {name: flylab.n_params(_network(Protocol(model=name))) for name in PUBLISHED} == {
+    assert {name: flylab.n_params(training(Protocol(model=name), name).model) for name in PUBLISHED} == {
         "logistic": 410, "mlp": 15_210, "cnn": 5_210, "gru": 5_134,
     }  # fmt: skip
 

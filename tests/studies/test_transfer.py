@@ -9,7 +9,8 @@ import xarray as xr
 
 from flylab.models import activations
 from flylab.results.claims import judge
-from flylab.runs.runner import execute, plan
+from flylab.runs.plan import plan_of_study
+from flylab.runs.runner import execute
 from flylab.studies import transfer
 from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
@@ -49,7 +50,7 @@ def test_the_learned_function_is_an_artifact(tmp_path):
     path = activations.save_weights(tmp_path / "other.json", other, {})
     runs = [
         [
-            transfer.run(TINY, {"activation": name}, [0], key=KEY, artifacts={"activation": file})
+            STUDY.run(TINY, {"activation": name}, [0], key=KEY, artifacts={"activation": file})
             for name in ("learned", "elu")
         ]
         for file in (activations.ARTIFACT, path)
@@ -57,7 +58,11 @@ def test_the_learned_function_is_an_artifact(tmp_path):
     assert (runs[0][0].first_epoch_loss != runs[1][0].first_epoch_loss).all()
     xr.testing.assert_identical(runs[0][1], runs[1][1])
     names = [
-        {member.path.name for member in plan(replace(STUDY, artifacts={"activation": file}), TINY, tmp_path)}
+        {
+            name
+            for group in plan_of_study(replace(STUDY, artifacts={"activation": file}), "smoke", TINY).groups()
+            for name in group.names
+        }
         for file in (activations.ARTIFACT, path)
     ]
     assert not names[0] & names[1]
@@ -65,7 +70,7 @@ def test_the_learned_function_is_an_artifact(tmp_path):
 
 def test_a_seed_is_the_same_alone():
     both, alone = (
-        transfer.run(TINY, {"activation": "relu"}, seeds, key=KEY, artifacts={"activation": activations.ARTIFACT})
+        STUDY.run(TINY, {"activation": "relu"}, seeds, key=KEY, artifacts={"activation": activations.ARTIFACT})
         for seeds in ([0, 1], [1])
     )
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))

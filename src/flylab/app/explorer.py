@@ -20,8 +20,9 @@ from flylab.base.optional import need
 from flylab.base.units import axis
 from flylab.results.statistics import interval
 from flylab.results.tables import html_verdicts
-from flylab.runs.runner import plan
-from flylab.study.registry import get_study
+from flylab.runs.plan import plan_of_study
+from flylab.runs.store import stored
+from flylab.study.registry import get_study, study_in
 from flylab.study.study import protocol_of
 
 MOST_VALUES = 12  # lines or panels of a chart
@@ -34,7 +35,7 @@ def runs(out: Path) -> dict[str, Path]:
     for path in sorted(out.glob("*/*/results.nc"), key=lambda path: -path.stat().st_mtime):
         with contextlib.suppress(ValueError, KeyError, OSError):  # damaged, or of a study that is not installed
             results = reporting.load(path.parent)
-            get_study(results.attrs["study"])
+            study_in(results.attrs)
             name = f"{results.attrs['study']} · {results.attrs['preset']}, {results.sizes['seed']} seeds"
             folders.setdefault(name if name not in folders else f"{name} ({path.parent.name})", path.parent)
     return folders
@@ -131,7 +132,8 @@ class Running:
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         self._owner, self._output = threading.current_thread(), ""
-        self._names = {member.path.name for member in plan(self.study, protocol, out)}  # the same in any folder
+        groups = plan_of_study(self.study, preset, protocol).groups()
+        self._names = {name for group in groups for name in group.names}
         self._watching = threading.Thread(target=self._watch, daemon=True, name="flylab-study")
         self._watching.start()
 
@@ -157,9 +159,8 @@ class Running:
 
     @property
     def share(self) -> float:
-        """The share of the members that are on disk, 0 … 1."""
-        saved = {path.name for path in self.out.glob(f"{self.study.name}/{self.preset}-*/members/*.nc")}
-        return len(self._names & saved) / max(len(self._names), 1)
+        """The share of the members that are in the store, 0 … 1."""
+        return len(stored(self.out, self._names)) / max(len(self._names), 1)
 
     def stop(self) -> None:
         """End the process; finished members are on disk."""

@@ -1,6 +1,7 @@
 """Frozen dataclasses ↔ canonical JSON: the same value always gives the same text, and so the same fingerprint."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import numpy as np
 from flylab.base.constraints import annotations, bases
 
 T = TypeVar("T")
+_JSON = {type(None), bool, int, float, str}
 
 
 def plain(value: Any) -> Any:
@@ -20,12 +22,13 @@ def plain(value: Any) -> Any:
     Raises:
         TypeError: for anything else, naming it.
     """
+    if type(value) in _JSON:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kinds = annotations(type(value))
         return {
-            field.name: plain(float(item) if bases(kinds[field.name]) == (float,) else item)
-            for field in dataclasses.fields(value)
-            for item in [getattr(value, field.name)]
+            name: plain(float(item) if is_float else item)
+            for name, is_float in _fields(type(value))
+            for item in [getattr(value, name)]
         }
     if isinstance(value, dict):
         return {str(name): plain(item) for name, item in value.items()}
@@ -33,9 +36,16 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, int | float | str):  # of a class of its own, such as an enum's
         return value
     raise TypeError(f"{value!r} cannot stand in a config: give numbers, text, tuples or frozen dataclasses")
+
+
+@functools.cache
+def _fields(kind: type) -> list[tuple[str, bool]]:
+    """Return the names of a dataclass's fields, and whether each is declared `float`."""
+    kinds = annotations(kind)
+    return [(field.name, bases(kinds[field.name]) == (float,)) for field in dataclasses.fields(kind)]
 
 
 def to_json(config: Any) -> str:

@@ -67,6 +67,21 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         os.close(folder)
 
 
+def write_new(path: Path, text: str) -> None:
+    """Write a file that does not exist yet.
+
+    Raises:
+        OSError: if it exists, or cannot be written.
+    """
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists already: give another name") from None
+    except OSError as error:
+        raise type(error)(f"cannot write {path} ({error.strerror}); choose another place") from error
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files of processes that were killed while writing."""
     for leftover in folder.glob(f".*{_SUFFIX}"):

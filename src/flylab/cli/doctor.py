@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import flylab
-from flylab.base import files, runtime
+from flylab.base import files, filesystem, runtime
 from flylab.cli.options import Json
 from flylab.cli.terminal import console
 from flylab.data import MNIST1D, published
@@ -56,6 +56,9 @@ def examine() -> list[Finding]:
     findings.append(
         Finding("matmul peak", f"{peak(devices[0]) / 1e9:.0f} GFLOP/s on one device (float32, 1024 × 1024)")
     )
+    kind = filesystem.kind(Path())
+    stored = "one database per process" if filesystem.is_network(Path()) else "one database for all processes"
+    findings.append(Finding("file system here", f"{kind}: {stored}"))
     findings += [_folder(runtime.CACHE, "compiled programs"), _folder(files.user_cache("data"), "data sets")]
     return findings + parities()
 

@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 from flylab.base.config import override_flat
 from flylab.cli.options import RUNS, Force, Json, Out, with_options
-from flylab.cli.terminal import Bar, console, print_table
+from flylab.cli.terminal import console, print_table
 from flylab.evaluation.evaluation import FLAGS, protocol_of, run
 from flylab.evaluation.leaderboard import leaderboard as ranked
 from flylab.evaluation.leaderboard import leaderboard_table
+from flylab.runs.progress import Bar
 from flylab.studies import continuum
 
 

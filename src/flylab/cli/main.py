@@ -17,7 +17,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 import flylab
-from flylab.cli import studies, sweeps
+from flylab.cli import interrupts, studies, sweeps
 from flylab.cli.options import OPTIONS, RUNS, Out, Switch, exactly
 from flylab.cli.terminal import one_line
 
@@ -60,8 +60,9 @@ _add(STUDIES, studies.list_)
 _add(STUDIES, "flylab.cli.run:run", "run", help=RUN)
 _add(STUDIES, studies.claims, usage="Usage: flylab claims [PATH] [OPTIONS]")
 _add(STUDIES, studies.report, usage="Usage: flylab report [PATH]")
+_add(STUDIES, "flylab.cli.new:new", "new", help="Write the file of a study of your own, to begin with.")
+_add(STUDIES, studies.reproduce, usage="Usage: flylab reproduce [PRESET] [OPTIONS]")
 _add(SWEEPS, sweeps.sweep)
-_add(SWEEPS, sweeps.merge)
 _add(SWEEPS, sweeps.slurm)
 _add(SWEEPS, sweeps.plot)
 _add(MODELS, "flylab.cli.evaluation:evaluate", "evaluate", help=EVALUATE,
@@ -74,8 +75,10 @@ _add(MORE, "flylab.cli.data:data", "data", help="Write a data set to a file (-o)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0; 1 where `doctor` finds a fault; 2 for bad input; 130 when stopped."""
     warnings.showwarning = _complain  # one line, without the source's
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        return app(sys.argv[1:] if argv is None else list(argv)) or 0
+        _add_file(words)
+        return app(words) or 0
     except CycloptsError as error:
         return _complain(_explain(error))
     except (ValueError, OSError) as error:
@@ -85,8 +88,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"there is not enough memory ({str(error)[:200]}): ask for less")
     except KeyboardInterrupt:
-        print("\nflylab: stopped; finished members are kept, and the same command resumes.", file=sys.stderr)
-        return 130
+        return interrupts.say()
+
+
+def _add_file(words: Sequence[str]) -> None:
+    """Make a command of the study's file that `flylab run FILE.py`, or help on it, names."""
+    asked = list(words[1:] if words[:1] == ["help"] else words)[:2]
+    if asked[:1] == ["run"] and asked[-1].endswith(".py"):
+        from flylab.cli.run import add_file
+
+        add_file(asked[-1])
 
 
 def _explain(error: CycloptsError) -> str:
@@ -126,6 +137,7 @@ def serve(*, out: Out = RUNS, port: int = 8000, no_browser: Switch = False) -> N
     """
     from flylab.app.server import serve
 
+    interrupts.uninstall()
     serve(out, port, not no_browser)
 
 
@@ -144,6 +156,7 @@ def version() -> None:
 
 
 _add(MORE, serve, "app")
+_add(MORE, "flylab.cli.store:store", "store", help="List, verify, prune and export what is stored.")
 _add(MORE, "flylab.cli.doctor:doctor", "doctor", help="Examine this machine and test its devices.")
 _add(MORE, help_, usage="Usage: flylab help [COMMAND]")
 _add(MORE, version)

@@ -17,6 +17,7 @@ Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 Force = Annotated[Switch, Parameter(help="Train everything again.")]
 Json = Annotated[Switch, Parameter(help="Print JSON.")]
 OPTIONS = Group("Options", sort_key=0)
+FUNCTIONS = Group("Your own functions", sort_key=9)
 RUNS = Path("runs")
 
 
@@ -70,6 +71,18 @@ def with_options(command: Callable[..., Any], presets: Mapping[str, Any]) -> Cal
     signature = inspect.signature(command)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
     command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return command
+
+
+def with_functions(command: Callable[..., Any], slots: Mapping[str, Any]) -> Callable[..., Any]:
+    """Give a command an option for every slot of a study, which takes places of functions."""
+    signature = inspect.signature(command)
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=(), annotation=Annotated[
+            tuple[str, ...], Parameter(help=f"FILE.py:FUNCTION …, {slot.help}", group=FUNCTIONS, show_default=False)])
+        for name, slot in slots.items()
+    ]  # fmt: skip
+    command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *options])  # type: ignore[attr-defined]
     return command
 
 

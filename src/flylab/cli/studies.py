@@ -2,9 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from flylab.cli.options import RUNS, Json, Runs
+from flylab.cli.options import RUNS, Force, Json, Out, Runs
 from flylab.cli.terminal import console, print_studies, print_verdicts
 
 if TYPE_CHECKING:
@@ -41,14 +41,20 @@ def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
     """Print the verdict on every claim."""
     from flylab.reporting import claims_json, load, runs_in, verdicts
 
-    verdicts_by_run = {folder: verdicts(load(folder)) for folder in runs_in(path)}
+    verdicts_by_run: dict[str, list] = {}
+    folders = runs_in(path, sweeps=True)
+    for folder in folders:
+        for verdict in verdicts(load(folder)):
+            place = str(folder) if verdict.run == folder.name else f"{folder} at {verdict.run.partition(': ')[2]}"
+            verdicts_by_run.setdefault(place, []).append(verdict)
     if json:
         print(claims_json([verdict for run in verdicts_by_run.values() for verdict in run]), end="")
         return
     terminal = console()
-    for folder, run_verdicts in verdicts_by_run.items():
-        terminal.print(str(folder), style="bold", markup=False)
+    for place, run_verdicts in verdicts_by_run.items():
+        terminal.print(place, style="bold", markup=False)
         print_verdicts(terminal, run_verdicts)
+    for folder in folders:
         print_warning(folder)
 
 
@@ -59,6 +65,24 @@ def report(path: Runs = RUNS, /) -> None:
     for folder in runs_in(path):
         publish(folder)
         print(folder / "report.html")
+
+
+def reproduce(preset: Literal["smoke", "quick", "paper"] = "quick", *, out: Out = RUNS, force: Force = False) -> None:
+    """Run every study, the cheapest first, and write one page with all figures and claims.
+
+    Args:
+        preset: Preset of all studies.
+    """
+    from flylab.reporting.reproduction import WORDS, plans
+    from flylab.reporting.reproduction import reproduce as run_all
+    from flylab.runs.progress import Bar
+
+    minutes = sum(plan.study.minutes.get(preset, 0) for plan in plans(preset))
+    print(f"{preset} takes about {minutes:.0f} minutes on two cores; a second run resumes", file=sys.stderr)
+    with Bar() as watcher:
+        done = run_all(preset, out, force=force, watcher=watcher)
+    counts = [f"{sum(v.verdict == word for v in done.verdicts)} {word}" for word in WORDS]
+    print(f"{len(done.verdicts)} claims: {', '.join(counts)}; the page is {done.page}")
 
 
 def print_warning(folder: Path) -> None:

@@ -31,46 +31,6 @@ def console() -> Console:
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)
 
 
-class Bar:
-    """A progress bar on the terminal's error stream: steps, members, time left. A `Watcher`."""
-
-    def __enter__(self) -> "Bar":
-        from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(None), TextColumn("{task.percentage:>3.0f} % of steps"),
-            TextColumn("{task.fields[members]}"), TimeElapsedColumn(), TextColumn("elapsed,"), TimeRemainingColumn(),
-            TextColumn("left"), console=Console(stderr=True), transient=True,
-        )  # fmt: skip
-        self.task, self.n_members, self.n_saved = TaskID(0), 0, 0
-        self.begun = False
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.begun:
-            self.bar.stop()
-
-    def begin(self, n_members: int, n_steps: int) -> None:
-        """Show the bar, unless there are no members to train."""
-        if n_members:
-            self.begun, self.n_members = True, n_members
-            self.task = self.bar.add_task("", total=max(n_steps, 1), members=f"0/{n_members} members")
-            self.bar.start()
-
-    def condition(self, condition: Any) -> None:
-        """Show the condition that is being trained."""
-        self.bar.update(self.task, description=_cell(" ".join(str(value) for value in condition.values())))
-
-    def steps(self, n_steps: int) -> None:
-        """Advance the bar by a number of steps."""
-        self.bar.advance(self.task, n_steps)
-
-    def saved(self, n_members: int) -> None:
-        """Add to the count of finished members."""
-        self.n_saved += n_members
-        self.bar.update(self.task, members=f"{self.n_saved}/{self.n_members} members")
-
-
 def _cell(text: Any) -> str:
     """Return a value as one line of text, without markup that a file may have brought in."""
     return escape(one_line(str(text)))

@@ -9,10 +9,12 @@ from flylab.data.images.downloads import MissingImagesError
 from flylab.data.images.load import Images, load_images
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
+from flylab.data.sharing import Fresh, fresh, shared
 from flylab.data.splits import Dataset, Source, Splits
 from flylab.data.templates import Templates, digits
 
 __all__ = [
-    "MNIST1D", "DataFileError", "Dataset", "Images", "MissingImagesError", "Source", "Splits", "Templates", "digits",
-    "exchanged", "load", "load_images", "published", "reversed_", "save", "shuffled", "stages",
+    "MNIST1D", "DataFileError", "Dataset", "Fresh", "Images", "MissingImagesError", "Source", "Splits", "Templates",
+    "digits", "exchanged", "fresh", "load", "load_images", "published", "reversed_", "save", "shared", "shuffled",
+    "stages",
 ]  # fmt: skip

@@ -16,15 +16,18 @@ from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
 from flylab.base.files import write_atomic
 from flylab.data import published
-from flylab.evaluation.load import UserModel, load, user_code, user_model
+from flylab.evaluation.load import user_model
+from flylab.evaluation.study import study_of
 from flylab.reporting import image
 from flylab.results.statistics import Interval
+from flylab.runs.loading import load
+from flylab.runs.plan import plan_of_study
 from flylab.runs.provenance import origin
 from flylab.runs.runner import Watcher, execute
+from flylab.runs.runner import run as run_plan
 from flylab.studies import continuum
 from flylab.studies.continuum import Protocol, Row
 from flylab.study.registry import get_study
-from flylab.study.study import Study
 from flylab.study.study import protocol_of as study_protocol
 
 FOLDER = "evaluations"
@@ -131,8 +134,9 @@ def run(
     with watcher() as bar:
         references = execute(study, preset, protocol, out, force=force, watcher=bar).results
     with watcher() as bar:
-        retrain = force or learnable.digest is None
-        finished = execute(_study(study, learnable), preset, protocol, out / FOLDER, force=retrain, watcher=bar)
+        plan = plan_of_study(study_of(study, learnable), preset, protocol)
+        plan = replace(plan, folder=f"{FOLDER}/{plan.folder}", is_reusable=learnable.digest is not None)
+        finished = run_plan(plan, out, force=force, watcher=bar)
     condensed = [continuum.condensed(results) for results in (references, finished.results)]
     condensed = [results.assign_coords(model=results.model.astype(object)) for results in condensed]
     results = xr.concat(condensed, "model", join="outer", combine_attrs="drop")
@@ -142,19 +146,6 @@ def run(
     evaluation = Evaluation(row, rows, flags(finished.results), results, finished.folder)
     _publish(evaluation, preset, protocol, place)
     return evaluation
-
-
-def _study(base: Study, model: UserModel) -> Study:
-    """Return the study `continuum` with the user's model as its only one."""
-
-    def learn(protocol, condition, seeds, *, key, artifacts=None, progress=None, resume=None):
-        with user_code(f"{model.name}, in training,"):  # a dropout that needs a key, a batch that is too small, …
-            return continuum.learn(model.learner, protocol, condition, seeds, key=key, progress=progress)
-
-    return replace(
-        base, name=model.name, conditions=lambda protocol: continuum.conditions_of(protocol, model.name), run=learn,
-        input_digest=lambda protocol: lambda condition: model.digest, artifacts={},
-    )  # fmt: skip
 
 
 def _others(protocol: Protocol) -> list[Row]:

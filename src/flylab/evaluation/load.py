@@ -3,28 +3,19 @@
 The user's code runs in this process, with the user's rights: evaluate only code that you would run.
 """
 
-import contextlib
-import hashlib
-import importlib
-import importlib.util
 import inspect
-import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from sklearn.base import is_classifier
 
+from flylab.base.usercode import RefusedError, user_code
 from flylab.models import Model, outputs
-from flylab.runs.fingerprint import code_fingerprint
 from flylab.training.learners import Learner, of_classifier, of_model
 
-_STDLIB = os.path.dirname(os.__file__)
 N_PROBES = 16  # signals that a model is tried on
 FORMS = (
     "a flylab.Model or a pair (init, apply), a torch.nn.Module class, an Equinox module class whose __init__ takes "
@@ -39,85 +30,9 @@ class UserModel(NamedTuple):
     learner: Learner
     digest: str | None = None
 
-
-class RefusedError(ValueError):
-    """A user's model that cannot be evaluated."""
-
-
-def load(place: str) -> tuple[str, Any, str]:
-    """Load the object at `file.py:Name` or `package.module:Name`.
-
-    Returns:
-        Its name, the object, and a digest of its code and of the modules beside it.
-
-    Raises:
-        ValueError: if there is no such file or name, or the file's own code fails.
-    """
-    where, _, name = place.rpartition(":")
-    if not where or not name:
-        raise ValueError(f"{place!r} names no model: give FILE.py:NAME, e.g. my_model.py:Net, or package.module:NAME")
-    before = set(sys.modules)
-    module = _import_file(Path(where)) if where.endswith(".py") else _import_name(where)
-    if not hasattr(module, name):
-        defined = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
-        raise ValueError(f"{where} has no {name!r}; it defines {', '.join(defined) or 'nothing'}")
-    folder = os.path.dirname(os.path.abspath(module.__file__ or "")) + os.sep
-    imported = [sys.modules[new] for new in set(sys.modules) - before if new in sys.modules]
-    files = {getattr(part, "__file__", None) or "" for part in (module, *imported)}
-    beside = sorted(file for file in files if os.path.abspath(file).startswith(folder) and os.path.isfile(file))
-    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in beside) + name.encode())
-    return name, getattr(module, name), digest.hexdigest()
-
-
-def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; give the file that defines the model")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)  # the file finds its neighbours, as when it is run as a script
-    try:
-        with user_code(str(path)):
-            sys.modules.setdefault(path.stem, module)
-            spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(folder)
-        if sys.modules.get(path.stem) is module:
-            del sys.modules[path.stem]
-    return module
-
-
-def _import_name(name: str) -> ModuleType:
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError):
-        spec = None
-    if spec is None:
-        raise ValueError(f"there is no module {name!r}; give a file, e.g. my_model.py:Net, or an installed module")
-    with user_code(name):
-        return importlib.import_module(name)
-
-
-@contextlib.contextmanager
-def user_code(source: str) -> Iterator[None]:
-    """Turn any exception of the user's code into a `RefusedError` that names the line."""
-    try:
-        yield
-    except (RefusedError, OSError):
-        raise
-    except (Exception, SystemExit) as error:
-        frames = reversed(traceback.extract_tb(error.__traceback__))
-        frame = next((frame for frame in frames if not _is_foreign(frame.filename)), None)
-        line = f" ({os.path.basename(frame.filename)}, line {frame.lineno})" if frame else ""
-        message = str(error).strip().partition("\n")[0]
-        raise RefusedError(f"{source} raised {type(error).__name__}: {message}{line}") from error
-
-
-def _is_foreign(file: str) -> bool:
-    """Return whether a file is not the user's: this package's, a library's, or no file at all."""
-    return file.startswith((os.path.dirname(__file__), "<", _STDLIB)) or "site-packages" in file
+    def __fingerprint__(self) -> str | None:
+        """Return a text that determines the model, or None."""
+        return None if self.digest is None else f"{self.name} {self.digest}"
 
 
 def user_model(model: Any, name: str, signals: np.ndarray, n_outputs: int, digest: str | None = None) -> UserModel:
@@ -137,28 +52,26 @@ def user_model(model: Any, name: str, signals: np.ndarray, n_outputs: int, diges
     signals = np.asarray(signals[:N_PROBES], np.float32)
     make, example = _maker(model, name)
     if isinstance(example, Model):
-        learner, adapter = _learner(example, name, signals, n_outputs), of_model
+        learner = _learner(example, name, signals, n_outputs)
     elif _is_module("equinox", example):
         from flylab.adapters.equinox import from_equinox
 
         with user_code(name):
             converted = from_equinox(make)
-        learner, adapter = _learner(converted, name, signals, n_outputs, channel=True), from_equinox
+        learner = _learner(converted, name, signals, n_outputs, channel=True)
     elif _is_module("torch", example):
         from flylab.adapters.torch_training import from_torch
 
         shape = _torch_shape(make, name, signals, n_outputs)
         with user_code(name):
-            learner, adapter = from_torch(make, shape), from_torch
+            learner = from_torch(make, shape)
     elif _is_estimator(example):
         if not is_classifier(example):
             raise RefusedError(f"{name} is a scikit-learn estimator, but no classifier: it cannot be evaluated")
-        learner, adapter = of_classifier(example), of_classifier
+        learner = of_classifier(example)
     else:
         kind = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
         raise RefusedError(f"{name} is {kind}, which is no model: give {FORMS}")
-    if digest is not None:
-        digest = hashlib.sha256((digest + code_fingerprint(adapter)).encode()).hexdigest()
     return UserModel(name, learner, digest)
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from flylab.base.types import Params
-from flylab.models.layers import POOLINGS, affine, conv1d_length
+from flylab.models.layers import Pooling, affine, conv1d_length, pooling_of
 
 
 class Conv(NamedTuple):
@@ -28,14 +28,15 @@ class Conv(NamedTuple):
         kernel: kernel size.
         stride: stride.
         padding: zeros added on both sides.
-        pooling: pooling of neighbouring pairs after the ReLU, a name of `layers.POOLINGS`, or None.
+        pooling: pooling of neighbouring pairs after the ReLU: a name of `layers.POOLINGS`, or a function of the left
+            and the right of each pair; or None.
     """
 
     channels: int
     kernel: int
     stride: int = 1
     padding: int = 0
-    pooling: str | None = None
+    pooling: Pooling | None = None
 
 
 PAIRS = Conv(0, kernel=2, stride=2)  # a pooling reads its input like this convolution
@@ -66,7 +67,7 @@ def conv_stack(
     for param, spec in zip(params, specs, strict=True):
         h = jax.nn.relu(_convolve(param, h, next(gathers)))
         if spec.pooling is not None:
-            h = POOLINGS[spec.pooling](*_take(h, next(gathers)))  # pyright: ignore[reportGeneralTypeIssues]
+            h = pooling_of(spec.pooling)(*_take(h, next(gathers)))  # pyright: ignore[reportGeneralTypeIssues]
     return h
 
 

@@ -43,18 +43,18 @@ def cnn_layers(params, x) -> list[jax.Array]:
 
 @register_model("pooling_cnn", title="CNN with pooling")
 @functools.cache
-def pooling_cnn(length: int = 40, n_outputs: int = 10, width: int = 20, pooling: str = "none") -> Model:
+def pooling_cnn(length: int = 40, n_outputs: int = 10, width: int = 20, pooling: layers.Pooling = "none") -> Model:
     """Build a CNN of two convolutions (kernel 3, padding 1) and a linear layer: 9 310 parameters, 3 310 with pooling.
 
     `pooling` is "none", "stride" (convolutions of stride 2), or "max", "average" or "l2" (over pairs of positions
-    after each convolution).
+    after each convolution), or a function of the left and the right of each pair.
 
     Raises:
         ValueError: for any other pooling.
     """
-    if pooling not in POOLINGS:
+    if isinstance(pooling, str) and pooling not in POOLINGS:
         raise ValueError(f"pooling={pooling!r} must be one of {', '.join(POOLINGS)}")
-    stride, pairwise = (2 if pooling == "stride" else 1), (pooling if pooling in layers.POOLINGS else None)
+    stride, pairwise = (2 if pooling == "stride" else 1), (None if pooling in ("none", "stride") else pooling)
     return _convolutional((Conv(width, 3, stride, 1, pairwise),) * 2, length, n_outputs)
 
 

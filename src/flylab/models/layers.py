@@ -135,8 +135,16 @@ POOLINGS: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def pool1d(x: Float[Array, "n_in length"], pooling: str) -> Float[Array, "n_in half"]:
-    """Pool pairs of neighbouring positions by a function of `POOLINGS`; an odd last position is dropped.
+Pooling = str | Callable[[Array, Array], Array]  # a name of `POOLINGS`, or a function as those in it
+
+
+def pooling_of(pooling: Pooling) -> Callable[[Array, Array], Array]:
+    """Return a pooling of pairs as a function of the left and the right of each pair."""
+    return POOLINGS[pooling] if isinstance(pooling, str) else pooling
+
+
+def pool1d(x: Float[Array, "n_in length"], pooling: Pooling) -> Float[Array, "n_in half"]:
+    """Pool pairs of neighbouring positions; an odd last position is dropped.
 
     Equals `torch.nn.MaxPool1d(2)`, `AvgPool1d(2)` and `LPPool1d(2, 2)`.
 
@@ -145,7 +153,7 @@ def pool1d(x: Float[Array, "n_in length"], pooling: str) -> Float[Array, "n_in h
     [[5.0, 2.0]]
     """
     last = x.shape[1] // 2 * 2
-    return POOLINGS[pooling](x[:, :last:2], x[:, 1:last:2])
+    return pooling_of(pooling)(x[:, :last:2], x[:, 1:last:2])
 
 
 def conv1d_length(length: int, kernel: int, stride: int, padding: int) -> int:

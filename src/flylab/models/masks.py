@@ -60,7 +60,14 @@ def prune(params: Params, mask: Mask, sparsity: float, *, scope: Scope = "layer"
         scope: "layer" ranks each layer's weights and biases together, as published; "global" ranks all layers together.
         prune_biases: whether biases are ranked; otherwise they are kept.
     """
-    return _chosen(jax.tree.map(np.abs, params), mask, sparsity, scope, prune_biases)
+    return keep_highest(jax.tree.map(np.abs, params), mask, sparsity, scope=scope, prune_biases=prune_biases)
+
+
+def keep_highest(
+    scores: Params, mask: Mask, sparsity: float, *, scope: Scope = "layer", prune_biases: bool = True
+) -> Mask:
+    """Return the mask of the survivors with the highest scores, one for each weight; arguments as of `prune`."""
+    return _chosen(scores, mask, sparsity, scope, prune_biases)
 
 
 def random_mask(
@@ -129,11 +136,11 @@ def _chosen(scores: Params, mask: Mask, sparsity: float, scope: Scope, prune_bia
             groups.setdefault("" if scope == "global" else jax.tree_util.keystr(path[:-1]), []).append(i)
     chosen = [np.ones(leaf.shape, bool) for leaf in survivors]
     for leaf_indices in groups.values():
-        ranked = np.concatenate([np.where(survivors[i], paths[i][1], -1).ravel() for i in leaf_indices])
+        ranked = np.concatenate([np.where(survivors[i], paths[i][1], -np.inf).ravel() for i in leaf_indices])
         n_kept = round((1 - sparsity) * len(ranked))
         kept = np.zeros(len(ranked), bool)
         kept[np.argsort(-ranked, kind="stable")[:n_kept]] = True
-        kept &= ranked >= 0  # pruned weights stay pruned
+        kept &= ranked > -np.inf  # pruned weights stay pruned
         ends = np.cumsum([survivors[i].size for i in leaf_indices])
         for i, part in zip(leaf_indices, np.split(kept, ends[:-1]), strict=True):
             chosen[i] = part.reshape(survivors[i].shape)

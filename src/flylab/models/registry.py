@@ -117,6 +117,12 @@ def list_models() -> tuple[str, ...]:
     return (*PUBLISHED, *(name for name in _REGISTRY if name not in PUBLISHED))
 
 
+def others_models() -> dict[str, Callable[..., Model]]:
+    """Return the constructors that other packages have registered, by the names of their models."""
+    _load()
+    return {name: entry.build for name, entry in _REGISTRY.items() if not entry.build.__module__.startswith("flylab.")}
+
+
 def model_title(name: str) -> str:
     """Return a network's name as figures and tables write it.
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flylab.reporting.judging import claims_json, study_of, verdicts
     from flylab.reporting.page import image, publish, run_and_publish
     from flylab.reporting.repeating import repeat_command
+    from flylab.reporting.reproduction import reproduce
 
 _MODULES = {  # imported on first use, since they import matplotlib and JAX
     "charts": ("chart",),
@@ -16,10 +17,11 @@ _MODULES = {  # imported on first use, since they import matplotlib and JAX
     "judging": ("claims_json", "study_of", "verdicts"),
     "page": ("image", "publish", "run_and_publish"),
     "repeating": ("repeat_command",),
+    "reproduction": ("reproduce",),
 }
 __all__ = [
-    "chart", "claims_json", "image", "load", "publish", "repeat_command", "run_and_publish", "runs_in", "study_of",
-    "verdicts", "warning_of",
+    "chart", "claims_json", "image", "load", "publish", "repeat_command", "reproduce", "run_and_publish", "runs_in",
+    "study_of", "verdicts", "warning_of",
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import xarray as xr
 
 from flylab.base.files import read_json
 from flylab.base.netcdf import CorruptedError, open_checked
-from flylab.runs.runner import SWEEPS
+from flylab.runs.sweeps import SWEEPS
 
 
 def load(path: str | Path) -> xr.Dataset:
@@ -23,7 +23,7 @@ def load(path: str | Path) -> xr.Dataset:
         return open_checked(folder / "results.nc")
     except (FileNotFoundError, CorruptedError) as error:
         raise ValueError(
-            f"{error}; run the study again: it reuses the members in {folder / 'members'} that are whole"
+            f"{error}; run the study again: what it has trained is in the store, and is not trained again"
         ) from error
 
 
@@ -31,10 +31,14 @@ def _folder(path: Path) -> Path:
     return path.parent if path.name == "results.nc" else path
 
 
-def runs_in(path: Path) -> list[Path]:
+def runs_in(path: Path, sweeps: bool = False) -> list[Path]:
     """Return the folders of finished runs in a folder of one run, of a study or of all runs.
 
-    A path to a run's `results.nc` stands for the run's folder. Sweeps are left out, since they have no claims.
+    A path to a run's `results.nc` stands for the run's folder.
+
+    Args:
+        path: the folder.
+        sweeps: whether to return those of sweeps, too, which have no figure and no report.
 
     Raises:
         ValueError: if there are none.
@@ -42,7 +46,7 @@ def runs_in(path: Path) -> list[Path]:
     folder = _folder(path)
     for pattern in ("results.nc", "*/results.nc", "*/*/results.nc"):
         paths = sorted(path.parent for path in folder.glob(pattern))
-        if runs := [path for path in paths if path.absolute().parent.name != SWEEPS]:
+        if runs := [path for path in paths if sweeps or path.absolute().parent.name != SWEEPS]:
             return runs
     raise ValueError(f"there are no runs in {folder}; run one: flylab run architectures quick --out {folder}")
 

@@ -20,7 +20,7 @@ from flylab.reporting import judging
 from flylab.reporting.page import image
 from flylab.results.claims import Verdict
 from flylab.results.tables import LEGEND, Table, html_table, html_verdicts, text_table, text_verdicts
-from flylab.study.registry import get_study
+from flylab.study.registry import study_in
 
 _SMOKE = "The preset smoke tries everything in seconds and decides nothing: its numbers mean nothing."
 
@@ -48,7 +48,7 @@ def figure(source: xr.Dataset | Figure, alt: str = "") -> Shown:
     """
     if isinstance(source, xr.Dataset):
         name = source.attrs["study"]
-        alt, drawn = alt or f"figure of the study {name}", get_study(name).figure(source)
+        alt, drawn = alt or f"figure of the study {name}", study_in(source.attrs).figure(source)
     else:
         alt, drawn = alt or "figure", source
     data = base64.b64encode(image(drawn, "png")).decode()
@@ -59,7 +59,7 @@ def figure(source: xr.Dataset | Figure, alt: str = "") -> Shown:
 
 def table(source: xr.Dataset | Table) -> Shown:
     """Show the table of the study that made some results, or any other table."""
-    shown = source if isinstance(source, Table) else get_study(source.attrs["study"]).table(source)
+    shown = source if isinstance(source, Table) else study_in(source.attrs).table(source)
     return Shown(html_table(shown), text_table(shown))
 
 

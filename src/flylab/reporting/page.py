@@ -5,8 +5,8 @@ import functools
 import io
 import json
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import xarray as xr
@@ -20,7 +20,8 @@ from flylab.reporting.repeating import repeat_command
 from flylab.results.claims import Verdict
 from flylab.results.plots import style
 from flylab.results.tables import LEGEND, html_table, html_verdicts
-from flylab.runs.runner import Run, Watcher, execute
+from flylab.runs.plan import RunPlan
+from flylab.runs.runner import Run, Watcher, run
 from flylab.study.study import Study
 
 
@@ -38,7 +39,7 @@ def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
     study, judged = study_of(results), verdicts(results)
     with understood(results):
         figure = study.figure(results)
-        png, svg = image(figure, "png"), image(figure, "svg")
+        png, svg = (image(figure, kind, results.attrs.get("checksum", "")) for kind in ("png", "svg"))
         page = _page(study, results, judged, png, folder)
     write_atomic(folder / "figure.png", png)
     write_atomic(folder / "figure.svg", svg)
@@ -48,35 +49,49 @@ def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
 
 
 def run_and_publish(
-    study: Study,
-    preset: str,
-    protocol: Any,
+    plan: RunPlan,
     out: Path,
     *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
     force: bool = False,
     watcher: Watcher | None = None,
 ) -> Run:
-    """Run a study by `execute`, then write figure, claims and report unless they are newer than the results."""
-    run = execute(study, preset, protocol, out, force=force, watcher=watcher)
-    report, results = run.folder / "report.html", run.folder / "results.nc"  # the report is written last
-    if not report.exists() or report.stat().st_mtime_ns < results.stat().st_mtime_ns:
-        publish(run.folder, run.results)
-    return run
+    """Run a plan like `flylab.runs.run`, then write figure, claims and report, unless they are of these results."""
+    done = run(plan, out, part=part, executor=executor, force=force, watcher=watcher)
+    if done.results.sizes and "run" in plan.attrs and not _is_published(done):
+        publish(done.folder, done.results)
+    return done
 
 
-def image(figure: Figure, kind: str) -> bytes:
-    """Return a figure as the content of a file; `kind` is "png" or "svg"."""
+def _is_published(done: Run) -> bool:
+    try:  # the report is written last
+        return done.results.checksum in (done.folder / "report.html").read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def image(figure: Figure, kind: str, stamp: str = "") -> bytes:
+    """Return a figure as the content of a file.
+
+    Args:
+        figure: the figure.
+        kind: "png" or "svg".
+        stamp: the checksum of the results it shows, for the file's metadata.
+    """
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
     buffer = io.BytesIO()
     with style():  # some of it counts when the file is written
-        figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+        figure.savefig(buffer, format=kind, metadata=metadata | ({"Description": stamp} if stamp else {}))
     return buffer.getvalue()
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a template of this folder."""
     loader = jinja2.PackageLoader("flylab.reporting", "")
     environment = jinja2.Environment(autoescape=True, loader=loader, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _page(study: Study, results: xr.Dataset, judged: Sequence[Verdict], png: bytes, folder: Path) -> str:
@@ -84,9 +99,9 @@ def _page(study: Study, results: xr.Dataset, judged: Sequence[Verdict], png: byt
         provenance = dict(read_json(folder / "provenance.json"))
     except (OSError, ValueError, TypeError):  # what is not known is not shown
         provenance = {}
-    provenance.pop("members", None)  # file digests: long, and of no use to a reader
-    return _template().render(
-        study=study, preset=results.attrs["preset"], n_seeds=results.sizes["seed"],
+    return template("report.html.j2").render(
+        study=study, checksum=results.attrs.get("checksum", ""), preset=results.attrs["preset"],
+        n_seeds=results.sizes["seed"],
         command=repeat_command(results.attrs), figure=base64.b64encode(png).decode(),
         table=Markup(html_table(study.table(results))), verdicts=Markup(html_verdicts(judged)), legend=LEGEND,
         warning=warning_of(folder), protocol=json.dumps(json.loads(results.attrs["protocol"]), indent=2),

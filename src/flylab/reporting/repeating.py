@@ -5,14 +5,14 @@ import shlex
 from typing import Any
 
 from flylab.base.config import plain
-from flylab.study.registry import get_study
+from flylab.study.registry import study_in
 
 
 def repeat_command(attrs: dict[str, Any]) -> str:
     """Return the command line that makes results with these attributes; its flags are what differs from the preset."""
-    study = get_study(attrs["study"])
+    study = study_in(attrs)
     protocol, preset = json.loads(attrs["protocol"]), plain(study.presets[attrs["preset"]])
-    words = ["flylab", "run", study.name.replace("_", "-"), attrs["preset"]]
+    words = ["flylab", "run", study.place or study.name.replace("_", "-"), attrs["preset"]]
     for name, value in _flat(protocol).items():
         if value != _flat(preset).get(name):
             flag = name.replace("_", "-")
@@ -20,6 +20,8 @@ def repeat_command(attrs: dict[str, Any]) -> str:
                 words.append(f"--{flag}" if value else f"--no-{flag}")
             else:
                 words += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
+    for slot, functions in json.loads(attrs.get("filled", "{}")).items():
+        words += [f"--{slot.replace('_', '-')}", *functions]
     return shlex.join(words)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
+from flylab.results.effects import Effect, merged
 from flylab.results.statistics import interval, seeds_needed
 
 Word = Literal["supported", "refuted", "undecided", "not tested"]
@@ -28,6 +29,7 @@ class Claim:
             data. NaN marks a seed without a value, e.g. if a threshold was not reached; the claim is then undecided.
         above, below, within: the region of the effect in which the statement holds; exactly one of them.
         requires: coordinates that the results must have, e.g. `{"source": "fresh"}`; a tuple if several must be there.
+            What an `Effect` requires is added.
         needs: what is missing, for a claim that no preset can test yet.
 
     Raises:
@@ -49,6 +51,8 @@ class Claim:
     def __post_init__(self) -> None:
         if sum(region is not None for region in (self.above, self.below, self.within)) != 1:
             raise ValueError(f"claim {self.id}: give exactly one of above=, below=, within=")
+        if isinstance(self.effect, Effect):
+            object.__setattr__(self, "requires", merged(self.effect.requires, self.requires))
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -146,12 +150,23 @@ def judge(
 def _values(claim: Claim, results: xr.Dataset) -> np.ndarray | None:
     if claim.effect is None:
         return None
-    if not all(dim in results.dims and set(_all(wanted)) <= set(results[dim].values.tolist())
-               for dim, wanted in claim.requires.items()):  # fmt: skip
+    if not _measured(results, claim.requires):
         return None
     values = claim.effect(results).values.astype(float)
     is_missing = np.isnan(values).all() and not claim.requires  # the design has no such conditions
     return None if is_missing else values
+
+
+def _measured(results: xr.Dataset, requires: Mapping[str, Any]) -> bool:
+    """Return whether results have the required labels, and values for every combination of them."""
+    if not all(dim in results.dims and set(_all(wanted)) <= set(results[dim].values.tolist())
+               for dim, wanted in requires.items()):  # fmt: skip
+        return False
+    variables = [values for values in results.data_vars.values()
+                 if values.dtype.kind == "f" and requires.keys() <= set(values.dims)]  # fmt: skip
+    return not variables or all(
+        any(values.sel(place).notnull().any() for values in variables) for place in _combinations(requires)
+    )
 
 
 def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, presets) -> Verdict:
@@ -188,9 +203,15 @@ def _all(wanted: Any) -> tuple:
     return wanted if isinstance(wanted, tuple) else (wanted,)
 
 
+def _combinations(requires: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [dict(zip(requires, values, strict=True)) for values in product(*map(_all, requires.values()))]
+
+
 def _has(conditions: Sequence[Mapping[str, Any]], requires: Mapping[str, Any]) -> bool:
-    """Return whether there is a condition for every combination of the required values."""
-    combinations = [dict(zip(requires, values, strict=True)) for values in product(*map(_all, requires.values()))]
+    """Return whether there is a condition for every combination of the required values, as far as they name any."""
+    named = {name for condition in conditions for name in condition}
+    requires = {name: wanted for name, wanted in requires.items() if name in named}
     return bool(requires) and all(
-        any(required.items() <= dict(condition).items() for condition in conditions) for required in combinations
+        any(required.items() <= dict(condition).items() for condition in conditions)
+        for required in _combinations(requires)
     )

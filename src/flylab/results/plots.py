@@ -1,7 +1,8 @@
 """The style of figures, means over seeds with their intervals, and figures of the data."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -95,6 +96,78 @@ def plain_ticks(ax: Axes, at: Sequence[float] | None = None) -> None:
     ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if at is None else FixedLocator(at))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_locator(NullLocator())
+
+
+def panels(*titles: str, size: tuple[float, float], n_rows: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its axes, one for each title, row by row.
+
+    Args:
+        titles: the titles of the axes.
+        size: width and height of the figure in inches.
+        n_rows: number of rows.
+        grid: further arguments of `Figure.subplots`, e.g. `width_ratios`.
+    """
+    figure = Figure(figsize=size)
+    axes = figure.subplots(n_rows, -(-len(titles) // n_rows), squeeze=False, **grid).ravel().tolist()
+    for ax, title in zip(axes, titles, strict=False):
+        ax.set_title(title)
+    for ax in axes[len(titles) :]:
+        ax.set_axis_off()
+    return figure, axes[: len(titles)]
+
+
+def curves(ax: Axes, values: xr.DataArray, hue: str, colours: Mapping[Any, Any] | None = None,
+           name: Callable[[Any], str] = str, **line: Any) -> None:  # fmt: skip
+    """Plot a curve with its band for each label of a dimension, see `band`.
+
+    Args:
+        ax: the axes.
+        values: have `seed`, `hue` and one more dimension, the x axis.
+        hue: the dimension whose labels are told apart by colour.
+        colours: by label; by default `COLOURS`, in order.
+        name: label → its text in the legend.
+        line: further arguments of `Axes.plot`.
+    """
+    labels = values[hue].values.tolist()
+    colours = dict(zip(labels, itertools.cycle(COLOURS), strict=False)) if colours is None else colours
+    for label in labels:
+        band(ax, values.sel({hue: label}, drop=True), label=name(label), **{"color": colours[label]} | line)
+
+
+def points(ax: Axes, values: xr.DataArray, x: str, hue: str, colours: Mapping[Any, Any] | None = None,
+           name: Callable[[Any], str] = str, **line: Any) -> None:  # fmt: skip
+    """Plot means with intervals against a logarithmic axis, joined by lines, those of a place side by side.
+
+    Args:
+        ax: the axes.
+        values: have `seed`, `hue` and `x`; places without values are left out.
+        x: the dimension of the x axis.
+        hue: the dimension whose labels are told apart by colour.
+        colours: by label; by default `COLOURS`, in order.
+        name: label → its text in the legend.
+        line: further arguments of `Axes.errorbar`.
+    """
+    labels = values[hue].values.tolist()
+    colours = dict(zip(labels, itertools.cycle(COLOURS), strict=False)) if colours is None else colours
+    for i, label in enumerate(labels):
+        series = values.sel({hue: label}, drop=True).dropna(x, how="all").transpose(x, "seed").sortby(x)
+        places = series[x].values * 1.03 ** (i - len(labels) / 2)
+        look = {"color": colours[label], "label": name(label), "fmt": "o-", "capsize": 2, "markersize": 4} | line
+        dots(ax, series.values, places, **look)
+    ax.set(xscale="log", xlabel=axis(values[x]), ylabel=axis(values))
+
+
+def forest(ax: Axes, rows: Mapping[str, Any], *, colours: Sequence[Any] | None = None) -> None:
+    """Plot a row for each name, from top to bottom: the mean over seeds and its interval.
+
+    Args:
+        ax: the axes.
+        rows: values over seeds by the row's name.
+        colours: of each row; by default all are grey.
+    """
+    for row, values in enumerate(rows.values()):
+        dots(ax, values, row, horizontal=True, color="0.45" if colours is None else colours[row])
+    ax.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(len(rows) - 0.5, -0.5))
 
 
 def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:

@@ -205,6 +205,23 @@ def peak_place(x, values, least: float = 0.0) -> float:
     return float(np.exp(np.clip(vertex, t[0], t[2])))
 
 
+def lowest_place(x, values) -> float:
+    """Return where `values (n,)` are lowest on the ascending positive axis `x (n,)`.
+
+    It is the vertex of the parabola in log x through the lowest point and its neighbours, or that point at an end.
+
+    >>> round(lowest_place([1, 2, 4, 8], [3, 1, 1, 3]), 3)
+    2.828
+    """
+    values, t = np.asarray(values, float), np.log(np.asarray(x, float))
+    lowest = int(np.nanargmin(values))
+    around = slice(max(lowest - 1, 0), lowest + 2)
+    if len(values[around]) < 3:
+        return float(np.exp(t[lowest]))
+    curvature, slope, _ = np.polyfit(t[around] - t[lowest], values[around], 2)
+    return float(np.exp(t[lowest] - slope / (2 * curvature) if curvature > 0 else t[lowest]))
+
+
 def crossing(x, values, level: float) -> float:
     """Return where `values (n,)` first fall below `level` on the positive axis `x (n,)`, interpolated in log x.
 

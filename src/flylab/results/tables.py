@@ -3,12 +3,15 @@
 `flylab.cli.terminal` prints them, with colours, on a terminal.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
+import xarray as xr
 from markupsafe import Markup, escape
 
 from flylab.results.claims import Verdict
+from flylab.results.statistics import plus_minus
 
 # white text on them has a contrast of at least 5 : 1, on light and dark pages
 VERDICT_COLOURS = {"supported": "#007A5A", "refuted": "#B94A00", "undecided": "#8A6100", "not tested": "#666666"}
@@ -33,6 +36,53 @@ class Table(NamedTuple):
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+def pivot(
+    title: str,
+    columns: Mapping[str, xr.DataArray | tuple[xr.DataArray, int] | None],
+    along: str,
+    *,
+    corner: str = "",
+    name: Callable[[Any], str] = str,
+    skipna: bool = True,
+) -> Table:
+    """Tabulate means over seeds ± half of their 95 % intervals, a row for each label of a dimension.
+
+    Args:
+        title: the table's title.
+        columns: values over `seed` and `along` by the column's name; with the number of digits, if it is not 1; None
+            for a column of dashes. The first one gives the labels.
+        along: the dimension of the rows.
+        corner: the name of the rows' labels.
+        name: label → its text.
+        skipna: as for `plus_minus`.
+
+    >>> loss = xr.DataArray([[1.0, 2.0, 3.0], [4.0, 4.0, 4.0]], {"model": ["mlp", "cnn"], "seed": range(3)})
+    >>> print(text_table(pivot("Loss", {"test": loss}, "model", name=str.upper)))
+    Loss
+        | test
+    MLP | 2.0 ± 2.5
+    CNN | 4.0 ± 0.0
+    """
+    cells = {column: value if isinstance(value, tuple) else (value, 1) for column, value in columns.items()}
+    labels = next(values[along].values for values, _ in cells.values() if values is not None)
+
+    def text(values: xr.DataArray | None, digits: int, label: Any) -> str:
+        return plus_minus(np.nan if values is None else values.sel({along: label}), digits, skipna)
+
+    rows = [[name(label), *(text(*cell, label) for cell in cells.values())] for label in labels]
+    return Table(title, [corner, *cells], rows)
+
+
+def over_seeds(results: xr.Dataset, what: str = "") -> str:
+    """Return a table's title: what it shows, how many seeds its means are over, and what follows the ±.
+
+    >>> over_seeds(xr.Dataset(coords={"seed": range(3)}), "Loss (nats)")
+    'Loss (nats), mean over 3 seeds ± half of the 95 % interval'
+    """
+    start = f"{what}, mean" if what else "Mean"
+    return f"{start} over {results.sizes['seed']} seeds ± half of the 95 % interval"
 
 
 def text_table(table: Table) -> str:

@@ -16,6 +16,7 @@ from flylab.runs.fingerprint import versions
 
 def origin() -> dict[str, Any]:
     """Return when, where and how this process runs, none of which changes results."""
+    packages = versions()
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -26,8 +27,8 @@ def origin() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "devices": [str(device) for device in runtime.devices()],
         "parity": runtime.parity(),
-        "python": platform.python_version(),
-        "versions": versions(),
+        "python": packages.pop("python"),
+        "versions": packages,
     }
 
 
@@ -38,6 +39,17 @@ def _commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+@functools.cache
+def processor_class() -> str:
+    """Return the class of the processor: between classes, results differ within rounding."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return "unknown"
+    classes = {"avx512f": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
+    return next((name for flag, name in classes.items() if flag in flags), "other")
 
 
 def _processor() -> str:

@@ -1,261 +1,288 @@
-"""The runner of studies: `execute` trains the members that are missing, saves each, and assembles the results."""
+"""The runner: trains the members of a plan that the store lacks, here or by an executor, and assembles the results."""
 
-import contextlib
 import hashlib
+import itertools
 import json
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import jax
 import xarray as xr
 
 from flylab.base import files, netcdf, runtime
-from flylab.base.config import fingerprint, plain, to_json
 from flylab.runs.assembly import assemble
-from flylab.runs.fingerprint import code_fingerprint, versions
+from flylab.runs.content import Content, decode
+from flylab.runs.dispatch import Batch, Resume, Trained, train_here, train_there
+from flylab.runs.parquet import save_parquet
+from flylab.runs.plan import MemberGroup, RunPlan, plan_of_study
+from flylab.runs.progress import Nobody, Watcher, Work
 from flylab.runs.provenance import origin
-from flylab.study.study import Condition, Study, protocol_of
+from flylab.runs.store import NewMember, RunRecord, Store
+from flylab.study.study import Study
 
-SWEEPS = "sweeps"  # the folder of all sweeps, beside the studies' folders
-GROUP_SECONDS = 2.0  # seeds are saved in groups that take about this long, which is what a crash may cost
+__all__ = ["Resume", "Run", "Watcher", "execute", "run"]
 
-
-class Watcher(Protocol):
-    """An observer of a run's progress, such as the progress bar of the command line."""
-
-    def begin(self, n_members: int, n_steps: int) -> None:
-        """Start: `n_members` members are to be trained, `n_steps` steps in all."""
-
-    def condition(self, condition: Condition) -> None:
-        """Announce the condition whose members are trained next."""
-
-    def steps(self, n_steps: int) -> None:
-        """Add `n_steps` finished steps."""
-
-    def saved(self, n_members: int) -> None:
-        """Add `n_members` members that are trained and saved."""
-
-
-class StoredMember(NamedTuple):
-    """One condition and one seed, with the file that stores its results."""
-
-    condition: Condition
-    seed: int
-    path: Path
-
-    @property
-    def place(self) -> dict[str, Any]:
-        """The coordinates of the member among the results."""
-        return {**self.condition, "seed": self.seed}
-
-
-class Resume:
-    """The states on disk, by seed, from which unfinished training resumes after a crash."""
-
-    def __init__(self, paths: Mapping[int, Path]) -> None:
-        self._paths = paths
-
-    def load(self, seed: int) -> xr.Dataset | None:
-        """Return the last state of a seed, or None if there is none that can be read."""
-        try:
-            return netcdf.open_checked(self._paths[seed])
-        except (FileNotFoundError, netcdf.CorruptedError):
-            return None
-
-    def save(self, seed: int, data: xr.Dataset) -> None:
-        """Save the state of a seed in place of its last one."""
-        netcdf.save(self._paths[seed], data)
-
-    def forget(self, seed: int) -> None:
-        """Delete the state of a seed."""
-        self._paths[seed].unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not empty: other seeds have states
-            self._paths[seed].parent.rmdir()
+BATCH_SECONDS = 2.0  # members are stored in batches that take about this long, which is what a crash may cost
+POLL = 0.2  # seconds between checks of the members that other processes train
 
 
 class Run(NamedTuple):
-    """A finished run: its folder, its results, and how many of its members this call trained."""
+    """A run.
+
+    Attributes:
+        folder: of its results.
+        results: empty if only a part was trained.
+        n_trained: members that this call trained.
+        n_elsewhere: members that other processes trained meanwhile.
+    """
 
     folder: Path
     results: xr.Dataset
     n_trained: int
+    n_elsewhere: int = 0
 
 
 def execute(
-    study: Study,
-    preset: str,
-    protocol: Any,
+    study: Study, preset: str, protocol: Any, out: Path, *, force: bool = False, watcher: Watcher | None = None
+) -> Run:
+    """Run a study under a protocol, as `run` does; `preset` only names the folder."""
+    return run(plan_of_study(study, preset, protocol), out, force=force, watcher=watcher)
+
+
+def run(
+    plan: RunPlan,
     out: Path,
     *,
+    part: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
     force: bool = False,
     watcher: Watcher | None = None,
 ) -> Run:
-    """Train the members that are not stored yet, and write `results.nc` and `provenance.json` to the run's folder.
+    """Train the members that are not stored yet and, unless only a part is asked for, assemble the results.
 
     Members are named by the hash of all that determines them: protocol, condition, seed, code, versions and inputs. So
-    the same call again trains nothing, more seeds train only the new ones, and a run that has crashed resumes, with the
-    same results bit for bit.
+    the same call again trains nothing, more seeds or a larger grid train only what is new, and a run that has crashed
+    resumes, with the same results bit for bit. Several processes may run one plan on one folder: each trains members
+    that no other is training, and waits at the end for those of the others.
 
     Args:
-        study: the study to run.
-        preset: the name of the preset, for the folder's name only.
-        protocol: the protocol, as from `protocol_of`.
-        out: the folder of all runs.
-        force: whether to train all members again.
+        plan: what to train.
+        out: the folder of all runs, with the store.
+        part: (k, n): train only the k-th of n parts, e.g. in one of n Slurm jobs.
+        executor: a `concurrent.futures.Executor` to train on, e.g. Dask's. The default is this process.
+        force: whether to train all members, or those of the part, again.
         watcher: an observer of progress.
 
     Raises:
-        OSError: if the folder cannot be written.
+        OSError: if the folder cannot be written, or the executor is lost.
         OSError, ValueError: if files that the study reads are missing or damaged.
-        ValueError: if there is no such preset, or the protocol has no conditions.
+        ValueError: if the study refuses a condition, or the plan has no members.
     """
-    begun = time.time()
+    began = time.time()
     runtime.initialise()  # before anything else starts JAX
-    protocol_of(study, preset)  # raises for an unknown preset, which must not name a folder
-    run_name = f"{preset}-{_hash(study, protocol)}"
-    folder = out / study.name / run_name
-    members = plan(study, protocol, folder)  # before anything is written, as it may raise
-    if not members:
-        raise ValueError(f"this protocol of {study.name} trains nothing: one of its lists is empty")
-    files.writable(folder / "members")
-    for place in (folder, folder / "members"):
-        files.remove_leftovers(place)
-    content = hashlib.sha256("".join(member.path.name for member in members).encode()).hexdigest()[:12]
-    if not force and (results := _finished(folder, content, members)) is not None:
-        return Run(folder, results, 0)
-    have, missing = _sift(members, force)
-    for member in missing if force else ():
-        _resume([member]).forget(member.seed)
-    if watcher is not None:
-        watcher.begin(len(missing), sum(study.n_steps(protocol, member.condition) for member in missing))
-    for member, data in _train(study, protocol, missing, watcher):
-        have[member.path] = data
-    parts = ((member.place, have[member.path]) for member in members)
-    results = assemble(parts, (member.place for member in members))
-    results.attrs = {
-        "study": study.name, "preset": preset, "run": run_name, "question": study.question,
-        "protocol": to_json(protocol), "content": content,
-    }  # fmt: skip
-    netcdf.save(folder / "results.nc", results)
-    timing = {
-        "seconds": round(time.time() - begun, 2),
-        "trained": len(missing),
-        "reused": len(have) - len(missing),
-    }
-    provenance = origin() | timing | {"members": _digests(members)}
-    files.write_atomic(folder / "provenance.json", json.dumps(provenance, indent=2))
-    return Run(folder, results, len(missing))
+    groups = list(plan.groups())  # before anything is written: it may raise
+    if not groups:
+        raise ValueError("the filter leaves no condition")
+    with Store(out) as store:
+        running = _Running(plan, groups, store, out, executor, watcher or Nobody())
+        mine = groups if part == (1, 1) else list(plan.groups(part))
+        if force:
+            store.forget_run(plan.folder)
+            store.delete(name for group in mine for name in group.names)
+        elif part == (1, 1) and (finished := running.finished()) is not None:
+            return finished
+        elif running.is_forgotten():
+            said = f"the store knows nothing of the run in {running.folder}: its members are trained again"
+            warnings.warn(said, stacklevel=2)
+        running.declare()
+        running.train(mine)
+        if part != (1, 1):
+            return Run(running.folder, xr.Dataset(), running.n_trained, running.n_elsewhere)
+        return running.join(began)
 
 
-def plan(study: Study, protocol: Any, folder: Path) -> list[StoredMember]:
-    """Return the members of a protocol, with the files that store them."""
-    naming = Naming(study)
-    return [
-        StoredMember(condition, seed, folder / "members" / f"{naming.name(base, seed)}.nc")
-        for condition, base in naming.conditions(protocol)
-        for seed in range(protocol.n_seeds)
-    ]
+class _Running:
+    """A run in progress.
 
-
-class Naming:
-    """The names of members, which are hashes of all that determines them.
-
-    Args:
-        study: the study whose members are named.
-        more: other values that determine its members.
+    Attributes:
+        n_trained: members trained so far.
+        n_elsewhere: members that other processes have trained meanwhile.
+        size: members in a batch; grows and shrinks so that a batch takes about `BATCH_SECONDS`.
     """
 
-    def __init__(self, study: Study, more: Mapping[str, Any] = MappingProxyType({})) -> None:
-        self._study = study
-        artifacts = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.artifacts.items()}
-        self._common = {"versions": versions(), "artifacts": artifacts, **more}
-        self._code: dict[str, str] = {}
+    def __init__(self, plan: RunPlan, groups: Sequence[MemberGroup], store: Store, out: Path,
+                 executor: Executor | None, watcher: Any) -> None:  # fmt: skip
+        self.plan, self.groups, self.store, self.watcher = plan, groups, store, watcher
+        self.names = tuple(name for group in groups for name in group.names)
+        self.executor = executor
+        self.folder = out / plan.folder
+        self.n_trained, self.n_elsewhere = 0, 0
+        self.n_devices = len(runtime.devices()) if executor is None else 1
+        self.size = self.n_devices
 
-    def conditions(self, protocol: Any) -> Iterator[tuple[Condition, dict[str, Any]]]:
-        """Yield each condition of a protocol, with all that determines its members but the seed."""
-        read_by, hashed = self._study.input_digest(protocol), _hash(self._study, protocol)
-        for condition in self._study.conditions(protocol):
-            picked = to_json({name: value for name, value in condition.items() if isinstance(value, str)})
-            if picked not in self._code:  # only the texts in a condition pick code
-                self._code[picked] = code_fingerprint(self._study.run, condition)
-            base = {**self._common, "protocol": hashed, "condition": dict(condition), "code": self._code[picked]}
-            if (read := read_by(condition)) is not None:
-                base["read"] = read
-            yield condition, base
+    @property
+    def record(self) -> RunRecord:
+        """The record of this run before it is finished."""
+        declared = hashlib.sha256(self.plan.declaration.encode()).hexdigest()[:12]
+        return RunRecord(self.plan.folder, self.plan.study.name, declared, self.names, self.plan.declaration)
 
-    def name(self, base: Mapping[str, Any], seed: int) -> str:
-        """Return the name of the member of a seed."""
-        return fingerprint({**base, "seed": seed}, 24)
+    def is_forgotten(self) -> bool:
+        """Return whether there are results, but nothing of them in the store, which has been deleted or damaged."""
+        has_results = (self.folder / "results.nc").exists()
+        return has_results and self.store.run(self.plan.folder) is None and not self.store.names(self.names)
 
+    def declare(self) -> None:
+        """Record the run and its members, unless a finished run has the same ones."""
+        known = self.store.run(self.plan.folder)
+        if known is None or known.members != self.names or known.declaration != self.plan.declaration:
+            self.store.put((), self.record)
 
-def _hash(study: Study, protocol: Any) -> str:
-    """Return the hash of all protocol fields, including defaults, but the number of seeds."""
-    return fingerprint({"study": study.name, **{k: v for k, v in plain(protocol).items() if k != "n_seeds"}})
-
-
-def _sift(members: Iterable[StoredMember], force: bool) -> tuple[dict[Path, xr.Dataset], list[StoredMember]]:
-    have, missing = {}, []
-    for member in members:
+    def finished(self) -> Run | None:
+        """Return the run, if it is finished with just these members and its results are whole."""
+        record = self.store.run(self.plan.folder)
+        same = record is not None and record.digest and record[:5] == self.record[:5]
         try:
-            if force:
-                raise FileNotFoundError
-            have[member.path] = netcdf.open_checked(member.path)
-        except FileNotFoundError:
-            missing.append(member)
-        except netcdf.CorruptedError as error:
-            warnings.warn(f"{error}: its member is trained again", stacklevel=3)
-            missing.append(member)
-    return have, missing
+            results = netcdf.open_checked(self.folder / "results.nc") if same else None
+        except (FileNotFoundError, netcdf.CorruptedError):
+            return None
+        if results is None or record is None or results.attrs["checksum"] != record.digest:
+            return None
+        self.derive(results, record)
+        return Run(self.folder, results, 0)
 
-
-def _train(study: Study, protocol: Any, missing: Sequence[StoredMember], watcher: Watcher | None):
-    """Train the missing seeds of each condition in groups, and save and yield the members of each group."""
-    key = jax.random.key(0)
-    artifacts = dict(study.artifacts)
-    conditions = {to_json(dict(member.condition)): member.condition for member in missing}
-    for text, condition in conditions.items():
-        left = [member for member in missing if to_json(dict(member.condition)) == text]
-        if watcher is not None:
-            watcher.condition(condition)
-        n = n_devices = len(runtime.devices())
+    def train(self, groups: Iterable[MemberGroup]) -> None:
+        """Train what the store lacks, and wait for what other processes train."""
+        left = list(self._missing(groups))
+        self.work = Work(self.plan.study, left)
+        self.watcher.begin(sum(len(group.seeds) for group in left), self.work.total)
         while left:
-            group, left = left[:n], left[n:]
-            begun = time.perf_counter()
-            seeds = [member.seed for member in group]
-            progress = watcher.steps if watcher is not None else None
-            resume = _resume(group)
-            results = study.run(
-                protocol, condition, seeds, key=key, artifacts=artifacts, progress=progress, resume=resume
-            )
-            for member in group:
-                member_results = results.sel(seed=[member.seed])
-                netcdf.save(member.path, member_results)
-                resume.forget(member.seed)
-                yield member, member_results
-            if watcher is not None:
-                watcher.saved(len(group))
-            if time.perf_counter() - begun < GROUP_SECONDS / 2:
-                n = max(2 * n // n_devices, 1) * n_devices
+            elsewhere = self._train(left)
+            n_left = sum(len(group.seeds) for group in elsewhere)
+            self.watcher.elsewhere(n_left)
+            if elsewhere:
+                time.sleep(POLL)
+            left = list(self._missing(elsewhere))
+            self.n_elsewhere += n_left - sum(len(group.seeds) for group in left)
+
+    def _missing(self, groups: Iterable[MemberGroup]) -> Iterator[MemberGroup]:
+        """Yield the groups, without the members that the store has, each member once."""
+        known: set[str] = set()
+        for some in _some(groups):
+            known |= self.store.names(name for group in some for name in group.names)
+            for group in some:
+                if (left := group.only(set(group.names) - known)).names:
+                    known |= set(left.names)
+                    yield left
+
+    def _batches(self, groups: Iterable[MemberGroup], elsewhere: list[MemberGroup]) -> Iterator[Batch]:
+        """Yield members that this process has reserved, in batches; add those that others have to `elsewhere`."""
+        waiting = list(groups)[::-1]
+        while waiting:
+            batch, room = [], self.size
+            while waiting and (not batch or len(waiting[-1].seeds) <= room):
+                group, rest = waiting.pop().cut(max(room, self.n_devices))
+                batch.append(group)
+                room -= len(group.seeds)
+                if rest.seeds:
+                    waiting.append(rest)
+                    break
+            mine = self.store.reserve([name for group in batch for name in group.names])
+            elsewhere += [part for group in batch if (part := group.only(set(group.names) - mine)).names]
+            if reserved := [part for group in batch if (part := group.only(mine)).names]:
+                yield reserved
+
+    def _train(self, groups: Iterable[MemberGroup]) -> list[MemberGroup]:
+        """Train the groups but for the members that other processes have reserved, and return those."""
+        elsewhere: list[MemberGroup] = []
+        batches = self._batches(groups, elsewhere)
+        for trained in (
+            train_here(self.plan.study, batches, self.store, self.watcher, self.work)
+            if self.executor is None
+            else train_there(self.plan.study, batches, self.executor, self.watcher, self.work)
+        ):
+            self._save(trained)
+            if trained.seconds < BATCH_SECONDS / 2:
+                self.size *= 2
+            elif trained.seconds > 2 * BATCH_SECONDS:
+                self.size = max(self.size // 2, self.n_devices)
+        return elsewhere
+
+    def _save(self, trained: Trained) -> None:
+        if self.n_trained == 0 and self.plan.metrics:
+            _refuse_unknown(self.plan.metrics, decode(trained.contents[0]))
+        study, members, contents = self.plan.study, [], iter(trained.contents)
+        for group in trained.batch:
+            members += [NewMember(name, study.name, group.protocol_hash, next(contents)) for name in group.names]
+        self.store.put(members)
+        self.n_trained += len(members)
+        self.watcher.saved(len(members))
+
+    def join(self, began: float) -> Run:
+        """Assemble the results, record the run as finished, and write the files that are derived from the store."""
+        found: set[str] = set()
+
+        def members() -> Iterator[tuple[Mapping[str, Any], Content]]:
+            for groups in _some(self.groups):
+                contents = dict(self.store.get(name for group in groups for name in group.names))
+                found.update(contents)
+                for group in groups:
+                    for name, place in zip(group.names, group.places(), strict=True):
+                        if name in contents:
+                            yield place, _chosen(contents[name], self.plan.metrics)
+
+        n_attempts = 1
+        while True:
+            results = assemble(members(), (place for group in self.groups for place in group.places()))
+            if len(found) == len(set(self.names)):
+                break
+            if n_attempts > 1:  # what was trained again is not found: the database's index is damaged
+                self.store.mend()
+            self.train(self.groups)  # what was damaged, or deleted by somebody
+            found.clear()
+            n_attempts += 1
+        results = results.assign_coords(self.plan.coords)
+        results.attrs = dict(self.plan.attrs)
+        results.attrs["checksum"] = netcdf.checksum(results)
+        n_reused = len(self.names) - self.n_trained - self.n_elsewhere
+        made = {"seconds": round(time.time() - began, 2), "trained": self.n_trained, "elsewhere": self.n_elsewhere,
+                "reused": n_reused}  # fmt: skip
+        record = self.record._replace(provenance=json.dumps(origin() | made, indent=2), digest=results.checksum)
+        self.store.put((), record)
+        passing = [group for group in self.groups if not (self.plan.is_reusable and group.is_reusable)]
+        if passing:
+            self.store.delete(name for group in passing for name in group.names)
+        netcdf.save(self.folder / "results.nc", results)
+        self.derive(results, record)
+        return Run(self.folder, results, self.n_trained, self.n_elsewhere)
+
+    def derive(self, results: xr.Dataset, record: RunRecord) -> None:
+        """Write the files that are derived from the results, where they are of other results."""
+        path = self.folder / "provenance.json"
+        if not path.exists() or path.read_text() != record.provenance:
+            files.write_atomic(path, record.provenance)
+        if self.plan.metrics is not None:
+            save_parquet(self.folder / "members.parquet", results)
 
 
-def _resume(group: Sequence[StoredMember]) -> Resume:
-    return Resume({member.seed: member.path.parents[1] / "partial" / member.path.name for member in group})
+def _some(groups: Iterable[MemberGroup]) -> Iterator[list[MemberGroup]]:
+    """Yield groups some at a time, as many as one query of the store is good for."""
+    groups = iter(groups)
+    while some := list(itertools.islice(groups, 100)):
+        yield some
 
 
-def _finished(folder: Path, content: str, members: Sequence[StoredMember]) -> xr.Dataset | None:
-    """Return the assembled results if they are of these members and no file has changed since, or None."""
-    try:
-        results = netcdf.open_checked(folder / "results.nc")
-        known = files.read_json(folder / "provenance.json")["members"]
-        whole = results.attrs.get("content") == content and known == _digests(members)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return results if whole else None
+def _refuse_unknown(metrics: Sequence[str], content: Content) -> None:
+    if unknown := [name for name in metrics if name not in content.variables]:
+        raise ValueError(f"metrics={unknown[0]!r} must be some of {', '.join(content.variables)}")
 
 
-def _digests(members: Sequence[StoredMember]) -> dict[str, str]:
-    return {member.path.name: hashlib.sha256(member.path.read_bytes()).hexdigest() for member in members}
+def _chosen(content: Content, metrics: Sequence[str] | None) -> Content:
+    if metrics is None:
+        return content
+    names = metrics or [name for name, (dims, _) in content.variables.items() if "example" not in dims]
+    variables = {name: content.variables[name] for name in names}
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    return content._replace(variables=variables, coords={d: c for d, c in content.coords.items() if d in used})

@@ -1,6 +1,7 @@
-"""A sweep as an array of Slurm jobs, each of which trains a part of it on a shared file system."""
+"""A command as an array of Slurm jobs, each of which trains a part of its members on a shared file system."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from flylab.base.constraints import PositiveInt, check
@@ -13,16 +14,16 @@ SCRIPT = """#!/bin/bash
 #SBATCH --time={time}
 #SBATCH --output={log}
 {more}# Each job trains its part. Run job K again, if it has failed, by: sbatch --array=K {script}
-# When all jobs are done:  {merge}
+# When all jobs are done, this joins their results:  {python} -m flylab {command}
 set -euo pipefail
 cd {here}
-srun {python} -m flylab sweep {toml} --out {out} --part "$SLURM_ARRAY_TASK_ID/{jobs}"
+srun {python} -m flylab {command} --part "$SLURM_ARRAY_TASK_ID/{jobs}"
 """
 
 
 def script(
-    toml: Path,
-    out: Path,
+    command: Sequence[str],
+    name: str,
     target: Path,
     *,
     jobs: int,
@@ -35,8 +36,8 @@ def script(
     """Return the text of an sbatch script.
 
     Args:
-        toml: the sweep's file.
-        out: the folder of all runs.
+        command: the words of the command, such as `("run", "architectures", "paper")`.
+        name: the name of the jobs.
         target: the path of the script.
         jobs: number of jobs, each of which trains one part.
         cpus: cores per job.
@@ -55,14 +56,11 @@ def script(
             raise ValueError(f"{word!r} must be one printable word, as it stands in an #SBATCH line")
     if invalid := [option for option in options if not option.startswith("-")]:
         raise ValueError(f"option={invalid[0]!r} must begin with -, as sbatch's options do")
-    quoted = {name: shlex.quote(str(path)) for name, path in {
-        "toml": toml.resolve(), "out": out.resolve(), "here": Path.cwd(), "script": target.resolve(), "python": python,
-    }.items()}  # fmt: skip
+    words = {"here": Path.cwd(), "script": target.resolve(), "python": python}
+    quoted = {word: shlex.quote(str(path)) for word, path in words.items()} | {"command": shlex.join(command)}
     if any("\n" in text for text in quoted.values()):
-        raise ValueError("paths must have no line breaks, as they stand in a script")
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in toml.stem)
-    merge = f"{quoted['python']} -m flylab merge {quoted['toml']} --out {quoted['out']}"
+        raise ValueError("paths and words must have no line breaks, as they stand in a script")
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
     more = "".join(f"#SBATCH {option}\n" for option in options)
-    return SCRIPT.format(
-        **quoted, name=name, jobs=jobs, cpus=cpus, mem=mem, time=time, log=f"{name}-%A_%a.log", more=more, merge=merge
-    )
+    log = f"{name}-%A_%a.log"
+    return SCRIPT.format(**quoted, name=name, jobs=jobs, cpus=cpus, mem=mem, time=time, log=log, more=more)

@@ -1,25 +1,24 @@
 """Sweeps: grids or random samples over fields of a study's protocol and parameters of its data."""
 
+import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from msgspec import Meta
 
-from flylab.base import runtime
-from flylab.base.config import flat_fields, override_flat
+from flylab.base.config import flat_fields, override_flat, to_json
 from flylab.base.constraints import Checked, bases, check
-from flylab.runs import store
-from flylab.runs.assembly import Place
 from flylab.runs.grid import Axis, Grid, axis, parse_filter
-from flylab.runs.runner import SWEEPS, Naming
+from flylab.runs.plan import Place, RunPlan
 from flylab.study.protocol import NSeeds
-from flylab.study.registry import get_study
+from flylab.study.registry import get_study, require_known
 from flylab.study.study import Condition, protocol_of
 
 DECLARED = ("study", "preset", "n_seeds", "name", "axes", "fixed", "filter", "samples", "sample_seed", "metrics")
+SWEEPS = "sweeps"  # the folder of all sweeps, beside the studies' folders
 FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z"
 
 
@@ -28,7 +27,7 @@ class Sweep(Checked):
     """A grid, or random samples, of a study's protocols.
 
     Attributes:
-        study: the study's name; "train" is plain training.
+        study: the study's name, "train" is plain training; or its file, such as "my_study.py".
         axes: a list of values, or what `grid.axis` takes, by the name of a protocol's field or of a parameter of its
             data.
         preset: the protocol to start from.
@@ -41,7 +40,8 @@ class Sweep(Checked):
         name: name of the folder of results under `out/sweeps`.
 
     Raises:
-        ValueError: naming the field or axis, its value and what is allowed, before anything is trained.
+        ValueError: naming the field or axis, its value and what is allowed, before anything is trained; an unknown
+            metric after the first members, which tell the names.
 
     `flylab.run(sweep)` trains it.
 
@@ -105,15 +105,13 @@ class Sweep(Checked):
     @property
     def n_members(self) -> int:
         """Number of members: one per condition of the sweep, condition of the study and seed."""
-        return sum(len(group.names) for group in member_groups(self))
-
-    def folder(self, out: str | Path = "runs") -> Path:
-        """Return the folder of the sweep's store and results."""
-        return Path(out) / SWEEPS / self.name
+        return sum(len(group.names) for group in plan_of_sweep(self).groups())
 
 
 def from_toml(path: Path) -> Sweep:
     """Return the sweep that a TOML file declares, by default under the file's name.
+
+    A study's file is found from the folder of the TOML file.
 
     Raises:
         OSError, ValueError: if the file cannot be read, or declares no sweep.
@@ -128,87 +126,33 @@ def from_toml(path: Path) -> Sweep:
         raise ValueError(f"{path}: {unknown[0]} is not known in a sweep; it has {', '.join(DECLARED)}")
     if missing := [name for name in ("study", "axes") if name not in declared]:
         raise ValueError(f"{path}: {missing[0]} is missing")
+    if str(declared["study"]).endswith(".py"):
+        declared["study"] = os.path.abspath(path.parent / declared["study"])
+        require_known(declared["study"])  # a sweep's file alone must not make code run
     try:
         return Sweep(**{"name": path.stem, **declared})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-class MemberGroup(NamedTuple):
-    """The members of one condition and some seeds, which one call of the study's `run` trains."""
+def plan_of_sweep(sweep: Sweep) -> RunPlan:
+    """Return the plan of a sweep.
 
-    place: Place
-    protocol: Any
-    condition: Condition
-    seeds: tuple[int, ...]
-    names: tuple[str, ...]  # one per seed
-
-    def places(self) -> Iterator[Place]:
-        """Return each seed's place among the results."""
-        return ({**self.place, "seed": seed} for seed in self.seeds)
-
-
-def member_groups(sweep: Sweep, part: tuple[int, int] = (1, 1)) -> Iterator[MemberGroup]:
-    """Yield what a sweep trains, in a fixed order.
-
-    Args:
-        sweep: the sweep.
-        part: (k, n): yield only the k-th of n parts, every n-th member.
+    Raises:
+        ValueError: if the study refuses the sweep's preset or a field.
     """
-    study, base, grid = get_study(sweep.study), sweep.base, sweep.grid
-    naming = Naming(study, {"metrics": sorted(sweep.metrics)} if sweep.metrics else {})
-    k, n = part
-    number = 0
-    for place, values in grid.conditions():
-        protocol = override_flat(base, values)
-        for condition, determined in naming.conditions(protocol):
-            if clash := [name for name in place if name in condition and condition[name] != place[name]]:
-                raise ValueError(f"{clash[0]} is a dimension of {sweep.study} already; it cannot be an axis as well")
-            seeds = tuple(seed for seed in range(protocol.n_seeds) if (number + seed) % n == k - 1)
-            number += protocol.n_seeds
-            if seeds:
-                names = tuple(naming.name(determined, seed) for seed in seeds)
-                yield MemberGroup({**place, **condition}, protocol, condition, seeds, names)
+    base, grid, study = sweep.base, sweep.grid, get_study(sweep.study)
+
+    def protocols() -> Iterator[tuple[Place, Any]]:
+        return ((place, override_flat(base, values)) for place, values in grid.conditions())
+
+    declared = {name: getattr(sweep, name) for name in DECLARED}
+    text = to_json({name: dict(value) if isinstance(value, Mapping) else value for name, value in declared.items()})
+    coords = {name: ("sample", values) for name, values in _by_name(grid.sampled()).items()}
+    attrs = {"sweep": text, "study": study.name, "preset": sweep.preset, **study.origin}
+    folder = f"{SWEEPS}/{sweep.name}"
+    return RunPlan(study, folder, protocols, text, attrs, sweep.metrics, coords)
 
 
-def member_path(folder: Path, name: str) -> Path:
-    """Return a member's file, in one of 256 folders, so that a folder can be listed even with a million members."""
-    return folder / "members" / name[:2] / f"{name}.nc"
-
-
-class Summary(NamedTuple):
-    """The work that a sweep has left, and its size."""
-
-    n_conditions: int
-    n_members: int
-    n_finished: int
-    n_steps: int  # left to train
-    minutes: float | None  # left, on two cores, by the study's own estimate
-    flops: int | None  # left, if the study gives its resources
-    n_bytes: int | None  # size of the whole store, estimated from a member in it
-    memory: int | None  # for data and networks in training, on all devices
-
-
-def summary(sweep: Sweep, out: Path) -> Summary:
-    """Return the work that a sweep has left, without training."""
-    runtime.initialise()  # before anything else starts JAX
-    study, have = get_study(sweep.study), store.listing(sweep.folder(out) / "members")
-    n_conditions, n_members, n_finished, n_steps = 0, 0, 0, 0
-    last, flops, most = None, 0, 0
-    for group in member_groups(sweep):
-        n_conditions += group.protocol is not last
-        last = group.protocol
-        left = sum(name not in have for name in group.names)
-        n_members, n_finished = n_members + len(group.names), n_finished + len(group.names) - left
-        n_steps += left * study.n_steps(group.protocol, group.condition)
-        if study.resources is not None:
-            member_flops, size = study.resources(group.protocol, group.condition)
-            flops, most = flops + left * member_flops, max(most, size)
-    preset = study.presets[sweep.preset]
-    usual = sum(study.n_steps(preset, condition) for condition in study.conditions(preset)) * preset.n_seeds
-    minutes = study.minutes[sweep.preset] * n_steps / usual if usual and sweep.preset in study.minutes else None
-    member = next(((sweep.folder(out) / "members").glob("*/*.nc")), None)
-    n_bytes = None if member is None else member.stat().st_size * n_members
-    known = study.resources is not None
-    memory = most * len(runtime.devices()) if known else None
-    return Summary(n_conditions, n_members, n_finished, n_steps, minutes, flops if known else None, n_bytes, memory)
+def _by_name(samples: Sequence[Condition]) -> dict[str, list]:
+    return {name: [sample[name] for sample in samples] for name in samples[0]} if samples else {}

@@ -1,4 +1,4 @@
-"""Data parameters: how does accuracy depend on translation, noise, shear, scale, resolution and number of examples?
+"""How does accuracy depend on the data's parameters: translation, noise, shear, resolution?
 
 The essay suggests to "smoothly vary parameters such as background noise, translation, and resolution" (Greydanus 2020).
 Networks learn MNIST-1D at each value of one data parameter at a time; those trained at its usual value are also tested
@@ -6,7 +6,7 @@ at all others. The generator in JAX traces the data parameters, so that all valu
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, get_args
 
@@ -21,15 +21,15 @@ from flylab.base.units import axis
 from flylab.data import MNIST1D
 from flylab.data.generator import endless, repeating
 from flylab.models import Model, get_model, model_title, outputs
-from flylab.models.flops import training_cost
 from flylab.results.claims import Claim
-from flylab.results.plots import COLOURS, band, plain_ticks, style
+from flylab.results.effects import Effect, final, slope
+from flylab.results.plots import COLOURS, band, panels, plain_ticks, style
 from flylab.results.statistics import plus_minus
-from flylab.study.protocol import BaseProtocol, NSeeds, Published
-from flylab.study.study import Condition, Study, Table
-from flylab.training.objectives import supervised
-from flylab.training.population import Progress, train_members
+from flylab.results.tables import Table, over_seeds
+from flylab.study import BaseProtocol, Condition, Context, Study
+from flylab.study.protocol import NSeeds, Published
 from flylab.training.step import Plan
+from flylab.training.training import Training
 
 NETWORKS = ("mlp", "cnn", "logistic", "gru")
 
@@ -110,46 +110,37 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
     return [{"data_param": name, "model": model} for name in protocol.data_params for model in protocol.models]
 
 
-def run(
-    protocol: Protocol,
-    condition: Condition,
-    seeds: Sequence[int],
-    *,
-    key,
-    artifacts=None,
-    progress: Progress | None = None,
-    resume=None,
-) -> xr.Dataset:
-    """Train one network per seed and value; then test the networks of the usual value at all values."""
-    data_param, values = condition["data_param"], protocol.settings(condition["data_param"])
-    usual = getattr(protocol.data, data_param)
-    is_traced = data_param in TRACED  # otherwise each value is another shape, and another program
-    populations = [(protocol.data, values)] if is_traced else [
-        (replace(protocol.data, final_seq_length=value), [protocol.data.n_train]) for value in values
-    ]  # fmt: skip
-    accuracies, robust_accuracy = [], None
-    for data, settings in populations:
-        network = get_model(condition["model"], data.final_seq_length, data.outputs)
+def training(protocol: Protocol, data_param: str, model: str) -> list[Training]:
+    """Train one network per seed and value; each resolution is another shape, and another program."""
+    values, trainings = protocol.settings(data_param), []
+    for data in (
+        [protocol.data] if data_param in TRACED
+        else [replace(protocol.data, final_seq_length=length) for length in values]
+    ):  # fmt: skip
         # all data parameters are traced, whichever varies, so that all share one program
-        grid = {name: [getattr(data, name)] for name in TRACED} | {data_param if is_traced else "n_train": settings}
-        grid |= {"learning_rate": [protocol.learning_rate], "seed": seeds}
+        hparams = {name: values if name == data_param else getattr(data, name) for name in TRACED}
+        network = get_model(model, data.final_seq_length, data.outputs)
         plan = Plan(protocol.n_steps, protocol.batch_size, protocol.n_steps)
         source = repeating(endless(data), data.n_train)
-        population = train_members(supervised(network), source, plan, grid, key=key, progress=progress)
-        last = population.results.test_accuracy.isel(step=-1)
-        accuracies.append(last.transpose("seed", ...).values.reshape(len(seeds), len(settings)))
+        trainings.append(Training(network, source, plan, {**hparams, "learning_rate": protocol.learning_rate}))
+    return trainings
+
+
+def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
+    """Train the networks, and test those of the usual value at all values."""
+    data_param, n_seeds = condition["data_param"], len(context.seeds)
+    values, usual = protocol.settings(data_param), getattr(protocol.data, data_param)
+    accuracies, variables = [], {}
+    for described in training(protocol, **condition):
+        trained = context.train(described)
+        accuracies.append(final(trained.results.test_accuracy).transpose("seed", ...).values.reshape(n_seeds, -1))
         if data_param not in UNTESTED:
-            params = _select_params(population.params, grid, values.index(usual))
-            robust_accuracy = _robust_accuracy(network, data, data_param, values, params)
-    variables = {"test_accuracy": (("seed", "setting"), np.concatenate(accuracies, axis=1))}
-    variables |= {} if robust_accuracy is None else {"robust_accuracy": (("seed", "setting"), robust_accuracy)}
-    variables |= {"usual": ("seed", np.full(len(seeds), usual, float))}
-    return xr.Dataset(variables, {"seed": list(seeds), "setting": [float(value) for value in values]})
-
-
-def _select_params(params, grid: Mapping, index: int):
-    """Return the parameters of all seeds at one value of the only data parameter that has several values."""
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, len(grid["seed"]), *leaf.shape[len(grid) :])[index], params)
+            params = jax.tree.map(lambda leaf: leaf[values.index(usual)], trained.params)
+            robust_accuracy = _robust_accuracy(described.model, protocol.data, data_param, values, params)
+            variables["robust_accuracy"] = (("seed", "setting"), robust_accuracy)
+    variables["test_accuracy"] = (("seed", "setting"), np.concatenate(accuracies, axis=1))
+    variables["usual"] = ("seed", np.full(n_seeds, usual, float))
+    return xr.Dataset(variables, {"seed": list(context.seeds), "setting": [float(value) for value in values]})
 
 
 def _robust_accuracy(network: Model, data: MNIST1D, data_param: str, values: Sequence, params) -> np.ndarray:
@@ -189,38 +180,39 @@ def gap(results: xr.Dataset, data_param: str, variable: str = "test_accuracy") -
     return curve(results, data_param, "cnn", variable) - curve(results, data_param, "mlp", variable)
 
 
-def slope(values: xr.DataArray, unit: float = 1.0, logarithmic: bool = False) -> xr.DataArray:
-    """Return a curve's least-squares slope per `unit` of the setting, or per doubling, over `seed`."""
-    if values.sizes["setting"] < 2:
-        return xr.full_like(values.seed, np.nan, float)
-    x = np.log2(values.setting.values) if logarithmic else values.setting.values / unit
-    return values.seed.copy(data=np.polyfit(x, values.values.T, 1)[0])
+def _curve(data_param: str, model: str) -> Effect:
+    return Effect(lambda results: curve(results, data_param, model), {"data_param": data_param, "model": model})
 
 
 def _noise_claim(kind: str, model: str) -> Claim:
     data_param = {"smooth": "corr_noise_scale", "white": "iid_noise_scale"}[kind]
-    return Claim(
-        f"noise-{kind}-{model}", f"{model_title(model)}: accuracy falls with {kind} noise", "here", "–",
-        "points per 0.1", lambda r: slope(curve(r, data_param, model), 0.1), below=0,
-        requires={"data_param": data_param, "model": model},
-    )  # fmt: skip
+    effect = _curve(data_param, model).then(slope, "setting", per=0.1)
+    statement = f"{model_title(model)}: accuracy falls with {kind} noise"
+    return Claim(f"noise-{kind}-{model}", statement, "here", "–", "points per 0.1", effect, below=0)
 
 
-def _resolution(results: xr.Dataset, model: str) -> xr.DataArray:
-    return slope(curve(results, "final_seq_length", model).sel(setting=slice(0, 40)), logarithmic=True)
+def resolution(model: str) -> Effect:
+    """Return the points of accuracy gained per doubling of the resolution, up to 40 points."""
+    low = _curve("final_seq_length", model).then(lambda accuracy: accuracy.sel(setting=slice(0, 40)))
+    return low.then(slope, "setting", base=2)
+
+
+def _resolution_claim(model: str) -> Claim:
+    statement = f"{model_title(model)}: accuracy rises with resolution up to 40 points"
+    return Claim(f"resolution-{model}", statement, "here", "–", "points per doubling", resolution(model), above=0)
+
+
+def _translated() -> Effect:
+    return _curve("max_translation", "cnn") - _curve("max_translation", "mlp")
 
 
 CLAIMS = (
     Claim("gap-grows", "the CNN − MLP gap grows with translation", "here", "–", "points per 10 positions",
-          lambda r: slope(gap(r, "max_translation"), 10), above=0,
-          requires={"data_param": "max_translation", "model": ("mlp", "cnn")}),
+          _translated().then(slope, "setting", per=10), above=0),
     Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
-          lambda r: gap(r, "max_translation").reindex(setting=[1.0]).squeeze("setting"), below=5,
-          requires={"data_param": "max_translation", "model": ("mlp", "cnn")}),
+          _translated().then(lambda gaps: gaps.reindex(setting=[1.0]).squeeze("setting")), below=5),
     *(_noise_claim(kind, model) for kind in ("smooth", "white") for model in ("mlp", "cnn")),
-    *(Claim(f"resolution-{model}", f"{model_title(model)}: accuracy rises with resolution up to 40 points", "here", "–",
-            "points per doubling", lambda r, model=model: _resolution(r, model), above=0,
-            requires={"data_param": "final_seq_length", "model": model}) for model in ("mlp", "cnn")),
+    *map(_resolution_claim, ("mlp", "cnn")),
 )  # fmt: skip
 
 
@@ -236,43 +228,42 @@ def table(results: xr.Dataset) -> Table:
             difference = plus_minus(gap(results, data_param).sel(setting=setting)) if _has_gap(results) else "–"
             rows.append((data_param, f"{setting:g}", *accuracies, difference))
     columns = ("data parameter", "setting", *map(model_title, results.model.values), "CNN − MLP")
-    title = f"Test accuracy (%), mean over {results.sizes['seed']} seeds ± half of the 95 % interval"
-    return Table(title, columns, rows)
+    return Table(over_seeds(results, "Test accuracy (%)"), columns, rows)
 
 
 def _has_gap(results: xr.Dataset) -> bool:
     return {"mlp", "cnn"} <= set(results.model.values)
 
 
+@style()
 def figure(results: xr.Dataset) -> Figure:
     """Plot accuracy and gap against each data parameter, of networks trained there and (dashed) only tested there."""
-    data_params = results.data_param.values
-    with style():
-        picture = Figure(figsize=(3.1 * len(data_params) + 1, 6.4))
-        rows = picture.subplots(2, len(data_params), squeeze=False, sharey="row")
-        for i, data_param in enumerate(data_params):
-            accuracy, difference = rows[:, i]
-            for variable, line in (("test_accuracy", "-"), ("robust_accuracy", "--")):
-                if variable not in results or results[variable].sel(data_param=data_param).isnull().all():
-                    continue
-                for model, colour in zip(NETWORKS, COLOURS, strict=False):
-                    if model in results.model:
-                        label = model_title(model) + (", trained at the usual value" if line == "--" else "")
-                        values = curve(results, data_param, model, variable)
-                        band(accuracy, values, label=label, color=colour, linestyle=line)
-                if _has_gap(results):
-                    label = "tested there" if line == "--" else "trained there"
-                    band(difference, gap(results, data_param, variable), label=label, color="0.25", linestyle=line)
-            for ax in (accuracy, difference):
-                _data_param_axis(ax, results, data_param)
-            accuracy.set_ylabel(axis(results.test_accuracy) if i == 0 else "")
-            difference.set_ylabel("CNN − MLP (points)" if i == 0 else "")
-            difference.axhline(0, color="0.6", linewidth=0.8)
-        for axes in rows:
-            ax = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[0]))  # the first that has all lines
-            if ax.get_legend_handles_labels()[0]:
-                ax.legend(fontsize=7)
-    return picture
+    data_params = results.data_param.values.tolist()
+    n = len(data_params)
+    drawn, axes = panels(*[""] * 2 * n, size=(3.1 * n + 1, 6.4), n_rows=2, sharey="row")
+    for data_param, accuracy, difference in zip(data_params, axes[:n], axes[n:], strict=True):
+        for variable, line in (("test_accuracy", "-"), ("robust_accuracy", "--")):
+            if variable not in results or results[variable].sel(data_param=data_param).isnull().all():
+                continue
+            for model, colour in zip(NETWORKS, COLOURS, strict=False):
+                if model in results.model:
+                    label = model_title(model) + (", trained at the usual value" if line == "--" else "")
+                    values = curve(results, data_param, model, variable)
+                    band(accuracy, values, label=label, color=colour, linestyle=line)
+            if _has_gap(results):
+                label = "tested there" if line == "--" else "trained there"
+                band(difference, gap(results, data_param, variable), label=label, color="0.25", linestyle=line)
+        for ax in (accuracy, difference):
+            _data_param_axis(ax, results, data_param)
+            ax.set_ylabel("")
+        difference.axhline(0, color="0.6", linewidth=0.8)
+    axes[0].set_ylabel(axis(results.test_accuracy))
+    axes[n].set_ylabel("CNN − MLP (points)")
+    for row in (axes[:n], axes[n:]):
+        ax = max(row, key=lambda ax: len(ax.get_legend_handles_labels()[0]))  # the first that has all lines
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(fontsize=7)
+    return drawn
 
 
 def _data_param_axis(ax: Axes, results: xr.Dataset, data_param: str) -> None:
@@ -285,34 +276,14 @@ def _data_param_axis(ax: Axes, results: xr.Dataset, data_param: str) -> None:
         ax.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
 
 
-def resources(protocol: Protocol, condition: Condition) -> tuple[int, int]:
-    """Return the FLOPs of training one seed at all values, and the bytes of its largest data and network."""
-    costs = []
-    for value in protocol.settings(condition["data_param"]):
-        data = replace(protocol.data, **{condition["data_param"]: value})
-        network = get_model(condition["model"], data.final_seq_length, data.outputs)
-        steps = protocol.n_steps, protocol.batch_size, 2
-        costs.append(training_cost(network, (data.final_seq_length,), *steps, data.n_test))
-    return sum(flops for flops, _ in costs), max(n_bytes for _, n_bytes in costs)
-
-
-STUDY = Study(
-    question="How does accuracy depend on the data's parameters: translation, noise, shear, resolution?",
-    presets={
-        "smoke": Protocol(n_seeds=2, n_steps=10, max_translations=(1, 60), corr_noise_scales=(0.0,),
-                          iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),
-                          train_sizes=(100, 200), data=MNIST1D(n_train=200, n_valid=0, n_test=100)),
-        "quick": Protocol(data_params=("max_translation", "corr_noise_scale", "iid_noise_scale"),
-                          max_translations=(1, 16, 32, 48), corr_noise_scales=(0.0, 0.125, 0.25, 0.5),
-                          iid_noise_scales=(0.0, 0.02, 0.05, 0.1)),
-        "paper": Protocol(n_seeds=10, models=tuple(NETWORKS)),
-    },
-    conditions=conditions,
-    run=run,
-    claims=CLAIMS,
-    figure=figure,
-    table=table,
-    resources=resources,
-    n_steps=lambda protocol, condition: len(protocol.settings(condition["data_param"])) * protocol.n_steps,
-    minutes={"smoke": 0.5, "quick": 4, "paper": 60},
-)  # fmt: skip
+PRESETS = {
+    "smoke": Protocol(n_seeds=2, n_steps=10, max_translations=(1, 60), corr_noise_scales=(0.0,),
+                      iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),
+                      train_sizes=(100, 200), data=MNIST1D(n_train=200, n_valid=0, n_test=100)),
+    "quick": Protocol(data_params=("max_translation", "corr_noise_scale", "iid_noise_scale"),
+                      max_translations=(1, 16, 32, 48), corr_noise_scales=(0.0, 0.125, 0.25, 0.5),
+                      iid_noise_scales=(0.0, 0.02, 0.05, 0.1)),
+    "paper": Protocol(n_seeds=10, models=tuple(NETWORKS)),
+}  # fmt: skip
+MINUTES = {"smoke": 0.5, "quick": 2.5, "paper": 60}
+STUDY = Study.of_module(__name__)

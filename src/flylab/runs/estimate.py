@@ -1,0 +1,106 @@
+"""What a run would cost, measured by a short trial of some of its members."""
+
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from flylab.base import runtime
+from flylab.base.config import to_json
+from flylab.runs.plan import KEY, MemberGroup, RunPlan
+from flylab.runs.store import stored
+
+TRIALS = 6  # conditions that are tried
+TRIAL_SECONDS = 1.5  # training of each, after it is compiled
+
+
+class Estimate(NamedTuple):
+    """The work that a run has left, and its cost on all devices of this machine.
+
+    Attributes:
+        n_conditions: conditions of the run.
+        n_members: members of the run.
+        n_finished: those that are in the store.
+        n_steps: optimiser steps of those that are not.
+        seconds: of training those; None if the study says no number of steps.
+        flops: of training those, matrix products only; None if the study does not say.
+        memory: bytes of data and networks in training on all devices; None if the study does not say.
+    """
+
+    n_conditions: int
+    n_members: int
+    n_finished: int
+    n_steps: int
+    seconds: float | None
+    flops: int | None
+    memory: int | None
+
+
+class _EnoughError(Exception):
+    """The trial has lasted long enough."""
+
+
+def estimate(plan: RunPlan, out: Path, *, part: tuple[int, int] = (1, 1), force: bool = False) -> Estimate:
+    """Return the work that a run, or a part of it, has left; nothing is written.
+
+    Raises:
+        OSError, ValueError: as the run itself would raise before it begins.
+    """
+    runtime.initialise()  # before anything else starts JAX
+    study, groups = plan.study, list(plan.groups(part))
+    have = set() if force else stored(out, [name for group in groups for name in group.names])
+    left = [some for group in groups if (some := group.only(set(group.names) - have)).names]
+    n_steps = sum(_steps(plan, group) for group in left)
+    flops, memory = None, None
+    if study.resources is not None:
+        costs = [study.resources(group.protocol, group.condition) for group in left]
+        flops = sum(cost[0] * len(group.names) for cost, group in zip(costs, left, strict=True))
+        memory = max((cost[1] for cost in costs), default=0) * len(runtime.devices())
+    n_members = sum(len(group.names) for group in groups)
+    n_finished = n_members - sum(len(group.names) for group in left)
+    seconds = _seconds(plan, left, n_steps) if n_steps or not left else None
+    return Estimate(len(groups), n_members, n_finished, n_steps, seconds, flops, memory)
+
+
+def _steps(plan: RunPlan, group: MemberGroup) -> int:
+    return plan.study.n_steps(group.protocol, group.condition) * len(group.names)
+
+
+def _seconds(plan: RunPlan, left: Sequence[MemberGroup], n_steps: int) -> float:
+    """Return the time that training takes: by the steps of the trials, and the time that each took to begin."""
+    by_condition = {to_json(group.labels): group for group in left}
+    tried = list(by_condition.values())[:: max(len(by_condition) // TRIALS, 1)]
+    begun, trained, done = 0.0, 0.0, 0
+    for group in tried:
+        start, training, steps = _tried(plan, group)
+        begun, trained, done = begun + start, trained + training, done + steps
+    per_step = trained / done if done else 0.0
+    return per_step * n_steps + begun * len(by_condition) / max(len(tried), 1)
+
+
+def _tried(plan: RunPlan, group: MemberGroup) -> tuple[float, float, int]:
+    """Train a member per device for a short time; return the seconds before and after the first report, and steps."""
+    some, _ = group.cut(len(runtime.devices()))
+    began, first, steps = time.perf_counter(), None, 0
+
+    def progress(n_steps: int) -> None:
+        nonlocal first, steps
+        if first is None:
+            first = time.perf_counter()
+        else:
+            steps += n_steps
+            if time.perf_counter() - first > TRIAL_SECONDS:
+                raise _EnoughError
+
+    with contextlib.suppress(_EnoughError):
+        plan.study.run(
+            some.protocol, some.condition, list(some.seeds), key=jax.random.key(KEY),
+            artifacts=dict(plan.study.artifacts), progress=progress, resume=None,
+        )  # fmt: skip
+    ended = time.perf_counter()
+    if first is None or not steps:  # it was over at once: all of it counts
+        return 0.0, ended - began, _steps(plan, some)
+    return first - began, ended - first, steps

@@ -1,0 +1,96 @@
+"""Upkeep of a store: list what it holds, verify it, remove what no run needs, export a run."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from flylab.runs.content import encode
+from flylab.runs.store import NewMember, RunRecord, Store
+
+
+class Holding(NamedTuple):
+    """The members of one study and protocol in a store.
+
+    Attributes:
+        study: the study's name.
+        protocol: the hash of the protocol.
+        n_members: number of members.
+        n_bytes: size of their content.
+    """
+
+    study: str
+    protocol: str
+    n_members: int
+    n_bytes: int
+
+
+def holdings(store: Store) -> list[Holding]:
+    """Return what a store holds, by study and protocol."""
+    sql = "SELECT study, protocol, count(*), sum(length(content)) FROM member GROUP BY study, protocol"
+    total: dict[tuple[str, str], tuple[int, int]] = {}
+    for study, protocol, n, n_bytes in store.query(sql):
+        before = total.get((study, protocol), (0, 0))
+        total[study, protocol] = before[0] + n, before[1] + n_bytes
+    return [Holding(*key, *value) for key, value in sorted(total.items())]
+
+
+def verify(store: Store) -> tuple[int, int]:
+    """Return how many members are whole and how many are damaged. Damaged ones are deleted, with a warning."""
+    names = [name for (name,) in store.query("SELECT DISTINCT name FROM member")]
+    n_whole = sum(1 for _ in store.get(names))
+    return n_whole, len(names) - n_whole
+
+
+def prune(store: Store, unfinished: bool = False) -> tuple[int, int]:
+    """Delete the members that no run needs, and return how many those were and their size in bytes.
+
+    A run needs its members as long as its folder exists, or while it is not finished.
+
+    Args:
+        store: the store.
+        unfinished: whether to delete members of unfinished runs, too.
+    """
+    needed: set[str] = set()
+    for record in store.runs():
+        if (store.folder / record.folder).exists() if record.digest else not unfinished:
+            needed.update(record.members)
+        else:
+            store.forget_run(record.folder)
+    sizes = dict(store.query("SELECT name, length(content) FROM member"))
+    states = {name for (name,) in store.query("SELECT name FROM resume")}
+    unneeded = (set(sizes) | states) - needed
+    store.delete(sorted(unneeded))
+    store.compact()
+    return len(unneeded & set(sizes)), sum(sizes[name] for name in unneeded & set(sizes))
+
+
+def export(store: Store, run: Path, target: Path) -> RunRecord:
+    """Copy a finished run, with its members and files, to an output folder of its own.
+
+    Args:
+        store: the store.
+        run: the folder of the run.
+        target: the output folder; it is created if need be.
+
+    Raises:
+        ValueError: if there is no such run in the store, or members of it are missing.
+        OSError: if the target cannot be written.
+    """
+    folder = os.path.relpath(run.resolve(), store.folder.resolve())
+    record = store.run(folder)
+    if record is None or not record.digest:
+        finished = ", ".join(known.folder for known in store.runs() if known.digest) or "none"
+        raise ValueError(f"{run} is not a finished run of {store.folder}; finished are {finished}")
+    names = list(dict.fromkeys(record.members))
+    with Store(target) as other:
+        protocols = dict(store.query("SELECT name, protocol FROM member WHERE study = ?", (record.study,)))
+        n = 0
+        for name, content in store.get(names):
+            other.put([NewMember(name, record.study, protocols[name], encode(content))])
+            n += 1
+        if n < len(names):
+            raise ValueError(f"{len(names) - n} of {len(names)} members of {run} are missing: run the study again")
+        other.put((), record)
+    shutil.copytree(run, target / folder, dirs_exist_ok=True)
+    return record

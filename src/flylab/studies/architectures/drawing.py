@@ -1,0 +1,62 @@
+"""Learning curves, and accuracies after the last step beside the published ones."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flylab.results.plots import COLOURS, band, dots, panels, style
+from flylab.studies.architectures.measures import HUMAN, compared, curves, last, paper
+from flylab.studies.architectures.method import IMAGE_NETWORKS, NAMES, NETWORKS
+from flylab.training.learners import learner_title
+
+
+@style()
+def figure(results: xr.Dataset) -> Figure:
+    """Plot learning curves, the last accuracies beside the paper's, and those on each data set if there are several."""
+    shown = [model for model in NETWORKS[::-1] if model in results.model]
+    colours: dict[str, str] = dict(zip(shown, COLOURS, strict=False))
+    datasets = compared(results)
+    more = ["Data sets, after the last step"] if len(datasets) > 1 else []
+    titles = ("Learning curves (mean and 95 % interval over seeds)", "After the last step", *more)
+    drawn, (left, right, *rest) = panels(
+        *titles, size=(14.5 if more else 10, 4.4), width_ratios=(1.25, 1, *[1] * len(more))
+    )
+    for model in shown:
+        for arrangement, line in (("plain", "-"), ("shuffled", "--")):
+            curve = curves(results, "test_accuracy", model, arrangement)
+            label = learner_title(model) + ("" if arrangement == "plain" else ", shuffled")
+            band(left, curve, label=label, color=colours[model], linestyle=line, linewidth=1.5)
+    left.set(ylim=(0, 100))
+    left.legend(fontsize=8, ncols=2, loc="lower right")
+    _by_model(right, results, shown, colours)
+    for ax in rest:
+        _by_dataset(ax, results, datasets, colours)
+    return drawn
+
+
+def _by_dataset(ax, results: xr.Dataset, datasets: list[str], colours: dict[str, str]) -> None:
+    for i, model in enumerate(IMAGE_NETWORKS):
+        accuracies = [last(results, model, dataset=dataset) for dataset in datasets]
+        rows = np.arange(len(datasets)) + 0.14 * (i - 1)
+        dots(ax, accuracies, rows, horizontal=True, color=colours[model], label=learner_title(model))
+    ax.set(yticks=range(len(datasets)), yticklabels=[NAMES[name] for name in datasets], xlim=(0, 101))
+    ax.set(ylim=(len(datasets) - 0.5, -0.5), xlabel="test accuracy (%)")
+    ax.legend(fontsize=8, loc="center left")
+
+
+def _by_model(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]) -> None:
+    for row, model in enumerate(shown):
+        for offset, arrangement, face in ((-0.16, "plain", colours[model]), (0.16, "shuffled", "white")):
+            line = {"color": colours[model], "markerfacecolor": face}
+            dots(ax, last(results, model, arrangement), row + offset, horizontal=True, **line)
+            mean, spread = paper(model, arrangement)
+            if mean is not None:
+                ax.errorbar(mean, row + offset + 0.12, xerr=spread, fmt="|", color="0.55", capsize=2, lw=1)
+    ax.errorbar([], [], fmt="o", color="0.3", label="plain")
+    ax.errorbar([], [], fmt="o", color="0.3", markerfacecolor="white", label="shuffled")
+    ax.errorbar([], [], xerr=[], fmt="|", color="0.55", label="published")
+    ax.axvline(HUMAN, color="0.7", linestyle=":", linewidth=1)
+    ax.text(HUMAN - 1, len(shown) - 0.45, "human", fontsize=8, color="0.4", ha="right", va="center")
+    ax.set(yticks=range(len(shown)), yticklabels=[*map(learner_title, shown)], ylim=(len(shown) - 0.3, -0.5))
+    ax.set(xlim=(0, 100), xlabel="test accuracy (%)")
+    ax.legend(fontsize=8, loc="lower left")

@@ -1,0 +1,64 @@
+"""Accuracies by data set, network, arrangement and source, and the published ones."""
+
+import numpy as np
+import xarray as xr
+
+from flylab.results.statistics import cross_fitted
+from flylab.studies.architectures.method import NAMES
+
+PAPER = {"logistic": (32, 1, None, None), "mlp": (68, 2, 68, 2), "cnn": (94, 2, 56, 2), "gru": (91, 2, 57, 2)}
+HUMAN = 95.8  # five quizzes of 100 (Greydanus & Kobak 2024)
+
+
+def curves(
+    results: xr.Dataset,
+    quantity: str,
+    model: str,
+    arrangement: str,
+    source: str = "published",
+    dataset: str = "mnist1d",
+) -> xr.DataArray:
+    """Return a quantity over `seed` and `step`; NaN where the results have no such network."""
+    if "dataset" not in results.dims:  # results from before there were several data sets
+        results = results.expand_dims(dataset=["mnist1d"])
+    place = {"dataset": dataset, "model": model, "arrangement": arrangement, "source": source}
+    return results[quantity].reindex({dim: [value] for dim, value in place.items()}).sel(place)
+
+
+def last(
+    results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
+) -> xr.DataArray:
+    """Return test accuracy at the last step, over `seed`."""
+    return curves(results, "test_accuracy", model, arrangement, source, dataset).isel(step=-1)
+
+
+def stopped(
+    results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
+) -> xr.DataArray:
+    """Return test accuracy at the first evaluation with the best validation accuracy, over `seed`."""
+    test, valid = (curves(results, f"{on}_accuracy", model, arrangement, source, dataset) for on in ("test", "valid"))
+    return test.isel(step=valid.fillna(-1).argmax("step"))
+
+
+def best(
+    results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
+) -> xr.DataArray:
+    """Return test accuracy at its best evaluation, cross-fitted over seeds."""
+    curve = curves(results, "test_accuracy", model, arrangement, source, dataset)
+    return cross_fitted(curve.dropna("step"), "step")  # not all data sets are evaluated at all steps
+
+
+def gap(results: xr.Dataset, better: str, worse: str, dataset: str = "mnist1d") -> xr.DataArray:
+    """Return the points of test accuracy between two networks, paired by seed."""
+    return last(results, better, dataset=dataset) - last(results, worse, dataset=dataset)
+
+
+def compared(results: xr.Dataset) -> list[str]:
+    """Return the names of the data sets that networks were trained on."""
+    return [name for name in NAMES if not np.isnan(last(results, "cnn", dataset=name)).all()]
+
+
+def paper(model: str, arrangement: str) -> tuple[int | None, int | None]:
+    """Return the published mean and its spread."""
+    plain, plain_spread, shuffled, shuffled_spread = PAPER.get(model, (None,) * 4)
+    return (plain, plain_spread) if arrangement == "plain" else (shuffled, shuffled_spread)

@@ -1,0 +1,104 @@
+"""`Training` describes a population: from it follow the run, the number of steps, FLOPs and memory."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from flylab.base import runtime
+from flylab.base.rng import stream
+from flylab.base.types import Key, Params
+from flylab.data.mnist1d import MNIST1D
+from flylab.data.sharing import Fresh, shared
+from flylab.data.splits import Source, Splits
+from flylab.models.flops import training_cost
+from flylab.models.model import Model
+from flylab.training.objectives import Objective, supervised
+from flylab.training.population import Population, Progress, train_members
+from flylab.training.step import Plan
+
+
+@dataclass(frozen=True)
+class Training:
+    """A population to train.
+
+    Attributes:
+        model: the network.
+        data: a config, whose published set all seeds share; `fresh(config)` for data made anew for each seed, or
+            another function from the seed to `Splits`; `endless(config)` or another `Source` for data made in each
+            step; or `Splits`.
+        plan: steps, batches, evaluations and optimiser.
+        hparams: hyper-parameters by name; a number holds for all members, a list is an axis of the results.
+        objective: network → objective.
+        params: the key of a seed's initial weights → its initial parameters; by default the objective initialises them.
+
+    >>> from flylab.models import get_model
+    >>> training = Training(get_model("logistic"), MNIST1D(n_train=100, n_valid=100, n_test=100), Plan(20),
+    ...                     {"learning_rate": 1e-2})
+    >>> training.n_steps
+    20
+    >>> dict(training.run(range(3)).results.test_accuracy.sizes)
+    {'seed': 3, 'step': 2}
+    """
+
+    model: Model
+    data: MNIST1D | Splits | Source | Fresh | Callable[[int], Splits]
+    plan: Plan
+    hparams: Mapping[str, float | Sequence[float]] = field(default_factory=dict)
+    objective: Callable[[Model], Objective] = supervised
+    params: Callable[[Key], Params] | None = None
+
+    def run(self, seeds: Sequence[int], *, key: Key | int = 0, progress: Progress | None = None) -> Population:
+        """Train one network for each seed and each combination of listed hyper-parameters, see `train_members`."""
+        runtime.initialise()  # before JAX starts
+        root = jax.random.key(key) if isinstance(key, int) else key
+        initial = self.params
+
+        def params(seed: int) -> Params:
+            assert initial is not None
+            return jax.device_get(initial(stream(jax.random.fold_in(root, seed), "init")))
+
+        data = shared(self.data) if isinstance(self.data, MNIST1D) else self.data
+        population = train_members(
+            self.objective(self.model), data, self.plan, {**self._axes, "seed": list(seeds)}, key=root,
+            params=None if initial is None else params, progress=progress,
+        )  # fmt: skip
+        single = [name for name, value in self.hparams.items() if np.ndim(value) == 0]
+        places = tuple(0 if name in single else slice(None) for name in self.hparams)
+        trained = jax.tree.map(lambda leaf: leaf[places], population.params)
+        return Population(trained, population.results.squeeze(single, drop=True))
+
+    @property
+    def _axes(self) -> dict[str, list]:
+        return {name: np.atleast_1d(value).tolist() for name, value in self.hparams.items()}
+
+    @property
+    def n_steps(self) -> int:
+        """The optimiser steps of one seed."""
+        return self.plan.n_steps * math.prod(map(len, self._axes.values()))
+
+    @property
+    def resources(self) -> tuple[int, int]:
+        """The FLOPs of training one seed, and the bytes of its data and network; see `models.flops.training_cost`."""
+        shape, n_examples = self._sizes()
+        plan = self.plan
+        flops, n_bytes = training_cost(
+            self.model, shape, plan.n_steps, plan.batch_size, len(plan.evaluated), n_examples
+        )
+        return flops * math.prod(map(len, self._axes.values())), n_bytes
+
+    def _sizes(self) -> tuple[tuple[int, ...], int]:
+        """Return the shape of an example, and how many are kept; data of a config are not made for it."""
+        data: Any = self.data
+        if isinstance(data, MNIST1D | Fresh):
+            config = data if isinstance(data, MNIST1D) else data.config
+            return (config.final_seq_length,), config.n_train + config.n_valid + config.n_test
+        if isinstance(data, Source):
+            hparams = {name: np.float32(values[0]) for name, values in self._axes.items()}
+            sets = jax.eval_shape(lambda: data.evaluation(data.prepare(hparams), hparams))
+        else:
+            sets = (data if isinstance(data, Splits) else data(0))[:3]
+        return sets[-1].x.shape[1:], sum(len(part.y) for part in sets)

@@ -1,0 +1,62 @@
+"""`flylab reproduce`: every study, one page."""
+
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from flylab.reporting import reproduction
+from flylab.study import get_study, list_studies
+
+
+@pytest.fixture
+def two_studies(monkeypatch):
+    """Two studies, as small as can be."""
+    studies = {
+        name: replace(study, presets={"smoke": replace(study.presets["smoke"], n_steps=5, n_seeds=1)})
+        for name in ("pooling", "train")
+        for study in [get_study(name)]
+    }
+    monkeypatch.setattr(reproduction, "list_studies", lambda: tuple(studies))
+    monkeypatch.setattr(reproduction, "get_study", studies.get)
+    return studies
+
+
+def test_all_studies_are_planned_the_cheapest_first():
+    planned = reproduction.plans("quick")
+    assert {plan.study.name for plan in planned} == set(list_studies())
+    minutes = [plan.study.minutes["quick"] for plan in planned]
+    assert minutes == sorted(minutes)
+
+
+def test_a_page_with_everything(two_studies, tmp_path):
+    seen = SimpleNamespace(begun=[], work=0.0, saved=0)
+    watcher = SimpleNamespace(
+        begin=lambda n_members, work: seen.begun.append((n_members, work)), condition=lambda _: None,
+        worked=lambda work: setattr(seen, "work", seen.work + work), elsewhere=lambda _: None,
+        saved=lambda n: setattr(seen, "saved", seen.saved + n),
+    )  # fmt: skip
+    done = reproduction.reproduce("smoke", tmp_path, watcher=watcher)
+    assert list(done.runs) == ["train", "pooling"]  # the cheapest first
+    ((n_members, work),) = seen.begun  # one bar for all
+    assert n_members == seen.saved == sum(run.n_trained for run in done.runs.values())
+    assert seen.work == pytest.approx(work)
+    page = done.page.read_text()
+    assert page.count("data:image/png") == 2
+    assert f"<td>{len(done.verdicts)}" in page or f">{len(done.verdicts)}<" in page
+    assert all(verdict.id in page for verdict in done.verdicts)
+    assert all(word in page for word in ("arxiv.org", "versions", "processor", *done.runs))
+    assert not re.search(r"(src|href)=\"http", page)
+
+
+def test_again_it_trains_nothing(two_studies, tmp_path):
+    reproduction.reproduce("smoke", tmp_path)
+    again = reproduction.reproduce("smoke", tmp_path)
+    assert [run.n_trained for run in again.runs.values()] == [0, 0]
+
+
+def test_an_unknown_preset_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="preset='huge' must be smoke, quick or paper"):
+        reproduction.reproduce("huge", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()

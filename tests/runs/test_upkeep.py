@@ -1,0 +1,99 @@
+"""The upkeep of a store: what is deleted is what no run needs, and what is exported is a run of its own."""
+
+import json
+import shutil
+import sqlite3
+
+import pytest
+
+from flylab.cli.main import main
+from flylab.runs.store import Store
+
+TINY = ["run", "train", "smoke", "--n-steps", "5", "--n-train", "100", "--n-valid", "0", "--n-test", "100"]
+
+
+@pytest.fixture
+def out(tmp_path):
+    folder = tmp_path / "runs"
+    assert main([*TINY, "--model", "logistic", "--out", str(folder)]) == 0
+    assert main([*TINY, "--model", "mlp", "--out", str(folder)]) == 0
+    return folder
+
+
+def listed(out, capsys):
+    capsys.readouterr()
+    assert main(["store", "--out", str(out), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_what_is_stored_is_listed(out, capsys):
+    content = listed(out, capsys)
+    assert [row["n_members"] for row in content["members"]] == [2, 2]
+    assert all(row["n_bytes"] > 100 for row in content["members"])
+    assert [(run["members"], run["stored"], run["finished"]) for run in content["runs"]] == [(2, 2, True)] * 2
+    assert main(["store", "list", "--out", str(out)]) == 0
+    assert "2 of 2" in capsys.readouterr().out
+
+
+def test_only_what_no_run_needs_is_pruned(out, capsys):
+    assert main(["store", "prune", "--out", str(out)]) == 0
+    assert "deleted 0 members" in capsys.readouterr().out
+    with Store(out) as store:
+        (gone, kept) = store.runs()
+    shutil.rmtree(out / gone.folder)
+    assert main(["store", "prune", "--out", str(out)]) == 0
+    assert "deleted 2 members" in capsys.readouterr().out
+    with Store(out) as store:
+        assert [run.folder for run in store.runs()] == [kept.folder]
+        assert store.names([*gone.members, *kept.members]) == set(kept.members)
+
+
+def test_members_of_unfinished_runs_are_kept_unless_said(out, capsys):
+    with Store(out) as store:
+        (first, _) = store.runs()
+        store.put((), first._replace(provenance="", digest=""))
+    shutil.rmtree(out / first.folder)
+    assert main(["store", "prune", "--out", str(out)]) == 0
+    assert main(["store", "prune", "--out", str(out), "--unfinished"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in said[-2:]] == ["0", "2"]
+
+
+def test_a_run_that_is_exported_is_finished_there(out, tmp_path, capsys):
+    with Store(out) as store:
+        (run, _) = store.runs()
+    target = tmp_path / "alone"
+    assert main(["store", "export", str(out / run.folder), str(target), "--out", str(out)]) == 0
+    assert len(listed(target, capsys)["runs"]) == 1
+    model = json.loads(run.declaration)["model"]
+    assert main([*TINY, "--model", model, "--out", str(target)]) == 0
+    assert "nothing to train" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("default")
+def test_damaged_members_are_found(out, capsys):
+    assert main(["store", "verify", "--out", str(out)]) == 0
+    connection = sqlite3.connect(out / "flylab.sqlite")
+    connection.execute("UPDATE member SET content = zeroblob(9) WHERE rowid = 1")
+    connection.commit()
+    connection.close()
+    assert main(["store", "verify", "--out", str(out)]) == 1
+    said = capsys.readouterr()
+    assert "3 members are whole; 1 were damaged" in said.out
+    assert "are damaged: they are trained again" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(["store"], "there is no store in"), (["store", "export", "x", "y"], "there is no store in")],
+)
+def test_a_folder_without_a_store_is_said(words, says, tmp_path, capsys):
+    assert main([*words, "--out", str(tmp_path)]) == 2
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_run_is_not_exported(out, tmp_path, capsys):
+    for folder in (out, tmp_path / "elsewhere"):
+        assert main(["store", "export", str(folder), str(tmp_path / "new"), "--out", str(out)]) == 2
+        assert "is not a finished run of" in capsys.readouterr().err
