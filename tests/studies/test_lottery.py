@@ -60,6 +60,12 @@ def test_a_seed_is_the_same_alone(results):
     xr.testing.assert_identical(run(seeds=[1]).sel(seed=1), results.sel(seed=1))
 
 
+def test_a_search_that_diverges_has_results():
+    diverged = run(replace(TINY, learning_rate=1e30), seeds=[0])
+    assert any(values.dtype.kind == "f" and np.isnan(values).any() for values in diverged.values())
+    assert diverged.mask.any()
+
+
 def test_masks_are_nested_and_as_sparse_as_stated(results):
     before = None
     for sparsity in results.sparsity.values:

@@ -67,7 +67,23 @@ def keep_highest(
     scores: Params, mask: Mask, sparsity: float, *, scope: Scope = "layer", prune_biases: bool = True
 ) -> Mask:
     """Return the mask of the survivors with the highest scores, one for each weight; arguments as of `prune`."""
-    return _chosen(scores, mask, sparsity, scope, prune_biases)
+    paths, tree = jax.tree.flatten_with_path(scores)
+    survivors = [np.asarray(leaf) for leaf in jax.tree.leaves(mask)]
+    groups: dict[str, list[int]] = {}
+    for i, (path, _) in enumerate(paths):
+        if prune_biases or not _is_bias(path):
+            groups.setdefault("" if scope == "global" else jax.tree_util.keystr(path[:-1]), []).append(i)
+    chosen = [np.ones(leaf.shape, bool) for leaf in survivors]
+    for leaf_indices in groups.values():
+        ranked = np.concatenate([np.where(survivors[i], paths[i][1], -np.inf).ravel() for i in leaf_indices])
+        n_kept = round((1 - sparsity) * len(ranked))
+        kept = np.zeros(len(ranked), bool)
+        kept[np.argsort(-ranked, kind="stable")[:n_kept]] = True
+        kept &= ranked > -np.inf  # pruned weights stay pruned
+        ends = np.cumsum([survivors[i].size for i in leaf_indices])
+        for i, part in zip(leaf_indices, np.split(kept, ends[:-1]), strict=True):
+            chosen[i] = part.reshape(survivors[i].shape)
+    return tree.unflatten(chosen)
 
 
 def random_mask(
@@ -75,7 +91,7 @@ def random_mask(
 ) -> Mask:
     """Return a random mask with as many survivors as `prune` leaves, per layer or in all."""
     scores = jax.tree.map(lambda leaf: rng.random(leaf.shape), params)
-    return _chosen(scores, full(params), sparsity, scope, prune_biases)
+    return keep_highest(scores, full(params), sparsity, scope=scope, prune_biases=prune_biases)
 
 
 def pack(mask: Mask) -> np.ndarray:
@@ -124,27 +140,6 @@ def adjacency(mask: np.ndarray, n: int) -> float:
     log_p = gammaln(length - n + 1) - gammaln(possible - n + 1) - (gammaln(length + 1) - gammaln(possible + 1))
     expected = (length - n + 1) * np.exp(log_p).sum()
     return float(runs / expected) if expected > 0 else math.nan
-
-
-def _chosen(scores: Params, mask: Mask, sparsity: float, scope: Scope, prune_biases: bool) -> Mask:
-    """Return the mask of the survivors with the highest scores in each group of leaves that are ranked together."""
-    paths, tree = jax.tree.flatten_with_path(scores)
-    survivors = [np.asarray(leaf) for leaf in jax.tree.leaves(mask)]
-    groups: dict[str, list[int]] = {}
-    for i, (path, _) in enumerate(paths):
-        if prune_biases or not _is_bias(path):
-            groups.setdefault("" if scope == "global" else jax.tree_util.keystr(path[:-1]), []).append(i)
-    chosen = [np.ones(leaf.shape, bool) for leaf in survivors]
-    for leaf_indices in groups.values():
-        ranked = np.concatenate([np.where(survivors[i], paths[i][1], -np.inf).ravel() for i in leaf_indices])
-        n_kept = round((1 - sparsity) * len(ranked))
-        kept = np.zeros(len(ranked), bool)
-        kept[np.argsort(-ranked, kind="stable")[:n_kept]] = True
-        kept &= ranked > -np.inf  # pruned weights stay pruned
-        ends = np.cumsum([survivors[i].size for i in leaf_indices])
-        for i, part in zip(leaf_indices, np.split(kept, ends[:-1]), strict=True):
-            chosen[i] = part.reshape(survivors[i].shape)
-    return tree.unflatten(chosen)
 
 
 def _is_bias(path: tuple) -> bool:

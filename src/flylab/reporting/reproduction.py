@@ -94,9 +94,9 @@ class _Together:
             have = set() if force else stored(out, [name for group in groups for name in group.names])
             left = [part for group in groups if (part := group.only(set(group.names) - have)).names]
             n_members += sum(len(group.names) for group in left)
-            guess = Work(plan.study, groups).total
-            scale = self._scales[plan.study.name] = 60 * plan.study.minutes.get(preset, guess / 60) / guess
-            work += scale * Work(plan.study, left).total
+            guess = Work(plan.study, groups)
+            scale = self._scales[plan.study.name] = 60 * plan.study.minutes.get(preset, guess.total / 60) / guess.total
+            work += scale * sum(guess.of(group) + guess.begun(group) for group in left)
         self._watcher.begin(n_members, work)
 
     def worked(self, work: float) -> None:

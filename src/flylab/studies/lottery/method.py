@@ -10,7 +10,18 @@ import xarray as xr
 from flylab.base.rng import stream
 from flylab.data import fresh, shared
 from flylab.models import Model
-from flylab.models.masks import Mask, adjacency, applied, first_layer, full, keep_highest, pack, random_mask, unpack
+from flylab.models.masks import (
+    Mask,
+    adjacency,
+    applied,
+    first_layer,
+    full,
+    keep_highest,
+    pack,
+    prune,
+    random_mask,
+    unpack,
+)
 from flylab.studies.lottery.protocol import (
     ARRANGEMENTS,
     CRITERIA,
@@ -19,7 +30,6 @@ from flylab.studies.lottery.protocol import (
     TREATMENTS,
     Protocol,
     analyses,
-    magnitude,
     network_of,
     objective_of,
     scored,
@@ -93,9 +103,12 @@ def _round(
     sparsity, ranking = protocol.sparsities[number], _ranking(protocol)
     masks: dict[tuple[int, str], Mask] = {}
     for seed, search in searches.items():
-        masks[seed, ticket] = search.mask
-        if number:
-            scores = scored(users or magnitude, search.rewound, search.scores)
+        if number == 0:
+            masks[seed, ticket] = search.mask
+        elif users is None:
+            masks[seed, ticket] = prune(search.scores, search.mask, sparsity, **ranking)
+        else:
+            scores = scored(users, search.rewound, search.scores)
             masks[seed, ticket] = keep_highest(scores, search.mask, sparsity, **ranking)
         if users is None and number % protocol.random_every == 0:
             masks[seed, "random"] = control_mask(protocol, search.rewound, seed, number)

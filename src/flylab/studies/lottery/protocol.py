@@ -1,7 +1,7 @@
 """What is searched and analysed: protocol, network and objective."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
@@ -128,25 +128,20 @@ def search_steps(protocol: Protocol, n_rounds: int, criterion: Any = None) -> in
     return protocol.n_steps * (n_rounds + n_random)
 
 
-def magnitude(initial: np.ndarray, trained: np.ndarray) -> np.ndarray:
-    """Score weights by their size after training, as published."""
-    return np.abs(trained)
-
-
-def scored(criterion: Callable, initial: Any, trained: Any) -> Any:
-    """Return the scores that a criterion gives to all weights, layer by layer.
+def scored(criterion: Any, initial: Any, trained: Any) -> Any:
+    """Return the scores that a user's criterion gives to all weights, layer by layer.
 
     Raises:
-        RefusedError: if a user's criterion does not give a finite score for each weight.
+        RefusedError: if it does not give a finite score for each weight.
     """
 
     def of(initial: np.ndarray, trained: np.ndarray) -> np.ndarray:
-        return checked(getattr(criterion, "name", "magnitude"), criterion(initial, trained), trained.shape)
+        return checked(criterion.name, criterion(initial, trained), trained.shape)
 
     return jax.tree.map(of, initial, trained)
 
 
-def try_criterion(criterion: Callable) -> None:
+def try_criterion(criterion: Any) -> None:
     """Score a small layer, and raise ValueError if that does not work."""
     rng = np.random.default_rng(0)
     layers = [{"w": rng.standard_normal((3, 4), np.float32), "b": rng.standard_normal(3, np.float32)} for _ in range(2)]
