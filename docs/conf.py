@@ -40,4 +40,15 @@ html_show_sourcelink = False
 html_theme_options = {"source_repository": "https://github.com/flylab/flylab", "source_branch": "main",
                       "source_directory": "docs/", "top_of_page_buttons": []}  # fmt: skip
 
+
+def drop_docstring_of_the_type(app, what, name, obj, options, lines):
+    """Leave a constant without the docstring of its class, say that of every `dict`, which is not even valid markup."""
+    if what == "data" and getattr(obj, "__doc__", None) == type(obj).__doc__:
+        lines.clear()
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", drop_docstring_of_the_type)
+
+
 generate.everything()
