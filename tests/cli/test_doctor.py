@@ -36,6 +36,19 @@ def test_a_device_that_computes_wrongly_fails_and_its_verdicts_carry_a_warning(m
     assert "failed the parity test" in capsys.readouterr().err
 
 
+def test_groups_are_tried_where_there_are_any(monkeypatch):
+    assert not any("groups" in finding.what for finding in doctor.parities())
+    monkeypatch.setenv("FLYLAB_GROUP", "4")
+    (finding,) = (finding for finding in doctor.parities() if "groups" in finding.what)
+    assert finding.is_good
+    right = doctor.trained_in_groups
+    monkeypatch.setattr(doctor, "trained_in_groups", lambda order=1: right() + 1e-6 * (order < 0))
+    (finding,) = (finding for finding in doctor.parities() if "groups" in finding.what)
+    assert not finding.is_good
+    assert "other bits in another order" in finding.value
+    assert runtime.parity() == "failed"
+
+
 def test_what_is_no_number_is_not_within_tolerance():
     assert doctor.worst(np.array([1.0, np.nan]), np.ones(2)) == np.inf
 

@@ -1,8 +1,9 @@
-"""The setup of JAX for training populations: one device per core, and a persistent compilation cache."""
+"""The setup of JAX for training populations: devices, members at once on each, and a persistent compilation cache."""
 
 import contextlib
 import functools
 import os
+import sys
 import warnings
 import zlib
 from importlib.metadata import version
@@ -27,6 +28,7 @@ def devices() -> tuple[Any, ...]:
     """Set JAX up, once per process, and return the devices that train members: all CPU cores, or all accelerators.
 
     If JAX has started already, its devices are kept. Results are the same, and a warning says how to reach full speed.
+    On accelerators, matrix products are of full precision from then on, unless `jax_default_matmul_precision` is set.
     """
     use_cache()
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -36,6 +38,8 @@ def devices() -> tuple[Any, ...]:
     except RuntimeError:  # the backend is running already
         pass
     jax_devices = tuple(jax.devices())
+    if jax_devices[0].platform != "cpu" and _setting("jax_default_matmul_precision") is None:
+        jax.config.update("jax_default_matmul_precision", "highest")  # JAX's default is TF32 on GPUs, bfloat16 on TPUs
     if jax_devices[0].platform == "cpu" and len(jax_devices) < n_cores and _setting("jax_num_cpu_devices") < 0:
         warnings.warn(
             f"JAX started before flylab, with {len(jax_devices)} CPU device for {n_cores} cores: results are the same, "
@@ -51,6 +55,41 @@ def initialise() -> int:
     Training calls this itself. Call it first in a program that uses JAX for something else before training.
     """
     return len(devices())
+
+
+# Members that an accelerator trains at once, by the largest size of a member in numbers: its parameters, and the inputs
+# that an evaluation reads at once. Width 2 is excluded: there, results depend on the place in a group.
+_WIDTHS = ((1 << 17, 128), (1 << 20, 32), (sys.maxsize, 8))
+
+
+def group_width(size: int) -> int:
+    """Return how many members one device trains at once; the environment variable FLYLAB_GROUP sets another number.
+
+    Args:
+        size: of a member, in numbers.
+
+    Raises:
+        ValueError: for a FLYLAB_GROUP that is not allowed.
+    """
+    if chosen := os.environ.get("FLYLAB_GROUP"):
+        if not chosen.isdecimal() or int(chosen) in (0, 2, 3):
+            raise ValueError(f"FLYLAB_GROUP={chosen!r} must be 1 or an integer ≥ 4")
+        return int(chosen)
+    if devices()[0].platform == "cpu":
+        return 1
+    return next(width for largest, width in _WIDTHS if size <= largest)
+
+
+def most_at_once() -> int:
+    """Return the largest number of members that one device trains at once."""
+    return group_width(0)
+
+
+def grouping() -> str:
+    """Return what determines groups of several members, which results depend on; empty if there are none."""
+    if most_at_once() == 1:
+        return ""
+    return f"{devices()[0].device_kind} {os.environ.get('FLYLAB_GROUP', '')}".strip()
 
 
 # One thread per member: XLA's shared pool gains nothing at these sizes. This is an option of each program, not of

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import statistics
+import time
 import timeit
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +25,9 @@ from flylab.cli.terminal import console
 from flylab.data import MNIST1D, published
 from flylab.models import dense
 from flylab.training.objectives import supervised
-from flylab.training.step import Plan
-from flylab.training.train import train
+from flylab.training.population import run_members
+from flylab.training.step import Member, Plan, as_arrays
+from flylab.training.train import train, training_run
 
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "optax", "xarray", "h5netcdf", "scikit-learn")
 N_SEEDS, N_STEPS, BATCH, RATE, WIDTH = 4, 40, 50, 0.1, 20  # the parity test's population
@@ -115,11 +117,25 @@ def parities() -> list[Finding]:
         findings.append(Finding(f"parity of {device}", value, is_good))
         kind = runtime.kind_of(device)
         verdicts[kind] = "passed" if is_good and verdicts.get(kind) != "failed" else "failed"
+    if runtime.most_at_once() > 1:
+        findings.append(_of_groups(expected))
+        if not findings[-1].is_good:
+            verdicts[runtime.kind_of(runtime.devices()[0])] = "failed"
     try:
         files.write_atomic(runtime.PARITY, json_.dumps(verdicts, indent=2))
     except OSError as error:
         findings.append(Finding("parity", f"cannot be saved: {error}", is_good=False))
     return findings
+
+
+def _of_groups(expected: np.ndarray) -> Finding:
+    """Train the same networks as members of groups, in both orders."""
+    began, ahead, back = time.perf_counter(), trained_in_groups(), trained_in_groups(-1)
+    error, is_same = worst(ahead, expected), np.array_equal(ahead, back)
+    value = f"within {error:.1e} in {time.perf_counter() - began:.0f} s, " + (
+        "the same bits in another order" if is_same else "but other bits in another order"
+    )
+    return Finding(f"groups of {runtime.most_at_once()}", value, error <= TOLERANCE and is_same)
 
 
 def worst(losses: np.ndarray, expected: np.ndarray) -> float:
@@ -139,6 +155,18 @@ def trained(device: Any) -> np.ndarray:
 
     with jax.default_device(device):
         return np.stack([np.asarray(jax.jit(losses)(jax.device_put(params, device))) for params in _starts()])
+
+
+def trained_in_groups(order: int = 1) -> np.ndarray:
+    """Train by flylab as populations are, on all devices, and return the losses `(seed, step)`.
+
+    Args:
+        order: 1, or −1 for the last member first.
+    """
+    plan, hparams = Plan(N_STEPS, BATCH, N_STEPS, optimizer="sgd", record_loss=True), {"learning_rate": RATE}
+    run, data = training_run(supervised(dense.shallow(width=WIDTH)), plan), as_arrays(_splits())
+    members = ((data, Member(jax.random.key(0), hparams, params)) for params in _starts()[::order])
+    return np.stack([member.history["loss"] for member in run_members(run, members, one_data_set=True)])[::order]
 
 
 def reference() -> np.ndarray:

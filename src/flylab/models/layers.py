@@ -4,7 +4,9 @@ On a CPU, `conv1d` is several times faster in training than `jax.lax.conv_genera
 convolution under `vmap` over the weights (see DESIGN.md).
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
@@ -35,15 +37,27 @@ def linear_batch(params: Params, x):
     return affine(params["w"], params["b"], x)
 
 
-@jax.custom_vjp
+_grouped = ContextVar("grouped", default=False)
+
+
+@contextlib.contextmanager
+def for_groups() -> Iterator[None]:
+    """Choose the formulations for many networks under one `vmap`, in what is traced within."""
+    token = _grouped.set(True)
+    try:
+        yield
+    finally:
+        _grouped.reset(token)
+
+
 def affine(
     w: Float[Array, "n_out n_in"], b: Float[Array, " n_out"], x: Float[Array, "n_in n"]
 ) -> Float[Array, "n_out n"]:
     """Compute `w @ x + b` for each column, with a hand-written gradient that is fast on a CPU.
 
-    Do not vmap it over its weights.
+    Do not vmap it over its weights, except within `for_groups`.
     """
-    return _affine(w, b, x)
+    return (_affine_of_many if _grouped.get() else _affine_of_one)(w, b, x)
 
 
 def _affine(w, b, x):
@@ -56,12 +70,19 @@ def _affine_forward(w, b, x):
 
 def _affine_backward(residuals, g):
     w, x = residuals
-    d_w = g @ x.T
     d_b = g @ jnp.ones(g.shape[1], g.dtype)  # 4× faster than XLA's sum
-    return d_w, d_b, w.T @ g
+    return g @ x.T, d_b, w.T @ g
 
 
-affine.defvjp(_affine_forward, _affine_backward)
+def _affine_backward_of_many(residuals, g):
+    # The products with ones of all networks would be one product, in which the order of sums depends on the row.
+    w, x = residuals
+    return g @ x.T, g.sum(1), w.T @ g
+
+
+_affine_of_one, _affine_of_many = jax.custom_vjp(_affine), jax.custom_vjp(_affine)
+_affine_of_one.defvjp(_affine_forward, _affine_backward)
+_affine_of_many.defvjp(_affine_forward, _affine_backward_of_many)
 
 
 def conv1d_init(key: Key, n_in: int, n_out: int, kernel: int) -> Params:

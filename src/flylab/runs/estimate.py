@@ -58,7 +58,7 @@ def estimate(plan: RunPlan, out: Path, *, part: tuple[int, int] = (1, 1), force:
     if study.resources is not None:
         costs = [study.resources(group.protocol, group.condition) for group in left]
         flops = sum(cost[0] * len(group.names) for cost, group in zip(costs, left, strict=True))
-        memory = max((cost[1] for cost in costs), default=0) * len(runtime.devices())
+        memory = max((cost[1] for cost in costs), default=0) * len(runtime.devices()) * runtime.most_at_once()
     n_members = sum(len(group.names) for group in groups)
     n_finished = n_members - sum(len(group.names) for group in left)
     seconds = _seconds(plan, left, n_steps) if n_steps or not left else None
@@ -82,8 +82,8 @@ def _seconds(plan: RunPlan, left: Sequence[MemberGroup], n_steps: int) -> float:
 
 
 def _tried(plan: RunPlan, group: MemberGroup) -> tuple[float, float, int]:
-    """Train a member per device for a short time; return the seconds before and after the first report, and steps."""
-    some, _ = group.cut(len(runtime.devices()))
+    """Fill the devices for a short time; return the seconds before and after the first report, and steps."""
+    some, _ = group.cut(len(runtime.devices()) * runtime.most_at_once())
     began, first, steps = time.perf_counter(), None, 0
 
     def progress(n_steps: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import jax
 
+from flylab.base import runtime
 from flylab.base.config import to_json
 from flylab.models.registry import others_models
 from flylab.runs.reach import ALL, Reached, Root, UnhashableError, reach
@@ -218,9 +219,9 @@ def versions() -> dict[str, str]:
 
 
 def settings() -> dict[str, str]:
-    """Return the settings of JAX and XLA that change results, as they are now."""
+    """Return the settings of JAX and XLA that change results, as they are now, and what groups of members depend on."""
     values = {name: str(getattr(jax.config, name)) for name in _SETTINGS if hasattr(jax.config, name)}
     for name in _VARIABLES:
         flags = [flag for flag in os.environ.get(name, "").split() if not flag.startswith(_HARMLESS)]
         values[name] = " ".join(flags)
-    return values
+    return values | ({"groups": groups} if (groups := runtime.grouping()) else {})

@@ -120,8 +120,8 @@ class _Running:
         self.executor = executor
         self.folder = out / plan.folder
         self.n_trained, self.n_elsewhere = 0, 0
-        self.n_devices = len(runtime.devices()) if executor is None else 1
-        self.size = self.n_devices
+        self.at_once = runtime.most_at_once() * (len(runtime.devices()) if executor is None else 1)
+        self.size = self.at_once
 
     @property
     def record(self) -> RunRecord:
@@ -183,7 +183,7 @@ class _Running:
         while waiting:
             batch, room = [], self.size
             while waiting and (not batch or len(waiting[-1].seeds) <= room):
-                group, rest = waiting.pop().cut(max(room, self.n_devices))
+                group, rest = waiting.pop().cut(max(room, self.at_once))
                 batch.append(group)
                 room -= len(group.seeds)
                 if rest.seeds:
@@ -207,7 +207,7 @@ class _Running:
             if trained.seconds < BATCH_SECONDS / 2:
                 self.size *= 2
             elif trained.seconds > 2 * BATCH_SECONDS:
-                self.size = max(self.size // 2, self.n_devices)
+                self.size = max(self.size // 2, self.at_once)
         return elsewhere
 
     def _save(self, trained: Trained) -> None:

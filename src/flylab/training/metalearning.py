@@ -304,7 +304,8 @@ def metalearn(
     check_training(objective, plan.inner, source or sets(seeds[0]), inner_member)  # pyright: ignore[reportArgumentType]
     members = ((sets(seed), member(start, seed)) for start, seed in itertools.product(starts, seeds))
     inner_progress = progress and (lambda n_steps: progress(n_steps * max(plan.inner.n_steps, 1)))
-    trained = list(run_members(_outer_run(objective, plan, source), members, progress=inner_progress))
+    run = _outer_run(objective, plan, source)
+    trained = list(run_members(run, members, one_data_set=shared_sets is not None, progress=inner_progress))
     sizes = (len(starts), len(seeds))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
     variables = {name: (("start", "seed", "outer_step"), values) for name, values in stacked.history.items()}
@@ -364,7 +365,7 @@ def _outer_run(objective: Objective, plan: MetaPlan, source: Source | None) -> T
         stop = jnp.minimum(stop, plan.n_steps)
         return jax.lax.while_loop(lambda s: s.step < stop, lambda s: step(data, member, s), state)
 
-    return TrainingRun(prepare_data, start, advance, plan.n_steps, objective.options, first_chunk=1)
+    return TrainingRun(prepare_data, start, advance, plan.n_steps, objective.options, first_chunk=1, most_at_once=32)
 
 
 def _warn_if_exploded(values: Any, norms: Any, plan: Plan) -> None:

@@ -1,9 +1,9 @@
-"""Training of populations: many networks over named axes, on all cores.
+"""Training of populations: many networks over named axes, on all devices.
 
-Each device trains one member at a time, in dispatches of constant shape that take about half a second. A member's
-result is therefore bit-identical whichever members train beside it, on any number of devices and for any length of
-dispatches; with several members in one batched product it would not be. Memory is that of one member per device,
-another number of seeds compiles nothing, and progress, cancelling and saving happen between dispatches.
+Each device trains one group of members at a time (of one member on a CPU, see `groups.py`), in dispatches of constant
+shape that take about half a second. A member's result is therefore bit-identical whichever members train beside it, on
+any number of devices and for any length of dispatches. Memory is that of one group per device, another number of seeds
+compiles nothing, and progress, cancelling and saving happen between dispatches.
 """
 
 import functools
@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from flylab.base import runtime
 from flylab.base.types import Key, Params
 from flylab.data.splits import Source, Splits
+from flylab.training.groups import grouped, width_of
 from flylab.training.objectives import Objective
 from flylab.training.step import Member, Plan, SplitArrays, State, as_arrays, data_type_error
 from flylab.training.train import Trained, TrainingRun, check_training, training_run
@@ -87,7 +88,8 @@ def train_members(
     {'learning_rate': 2, 'seed': 3, 'step': 2}
     """
     run, axes, members = _checked_run(objective, data, plan, grid, key, params)
-    return _population(list(run_members(run, members, progress=progress)), axes, plan)
+    one_data_set = isinstance(data, Splits)
+    return _population(list(run_members(run, members, one_data_set=one_data_set, progress=progress)), axes, plan)
 
 
 def watch_members(
@@ -115,7 +117,8 @@ def watch_members(
     [[0], [0, 10], [0, 10, 20]]
     """
     run, axes, members = _checked_run(objective, data, plan, grid, key, None)
-    groups = [[n, state, advance] for n, state, advance in _started(run, members)]
+    program, members = _program_for(run, members, isinstance(data, Splits))
+    groups = [[n, state, advance] for n, state, advance in _started(program, members)]
     for n_evaluated, step in enumerate(plan.evaluated, 1):
         trained: list[Trained] = []
         for group in groups:
@@ -188,19 +191,28 @@ def to_dataset(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr
     return xr.Dataset(variables, {**axes, "step": list(plan.evaluated)})
 
 
-def run_members(run: TrainingRun, members: Members, *, progress: Progress | None = None) -> Iterator[Trained]:
-    """Train each member to its end, one per device at a time, and yield the results in order, as NumPy arrays."""
-    chunk = _program(run, runtime.devices()).chunk
+def run_members(
+    run: TrainingRun, members: Members, *, one_data_set: bool = False, progress: Progress | None = None
+) -> Iterator[Trained]:
+    """Train each member to its end, a group per device at a time, and yield the results in order, as NumPy arrays.
+
+    Args:
+        run: the training run.
+        members: the members, with their data.
+        one_data_set: whether all members have the same data; saves accelerators memory and time.
+        progress: callback after each dispatch.
+    """
+    program, members = _program_for(run, members, one_data_set)
     finished: list[tuple[int, Trained]] = []  # fetched while the next group trains
-    for n, state, advance in _started(run, members):
+    for n, state, advance in _started(program, members):
         done = -1
         while done < run.n_steps:
             begin, done = time.perf_counter(), max(done, 0)
-            stop = min(run.n_steps, done + chunk[0])
+            stop = min(run.n_steps, done + program.chunk[0])
             state = advance(state, np.int32(stop))
             yield from _fetched(finished)
             jax.block_until_ready(state)
-            chunk[0] = _next_chunk(stop - done, time.perf_counter() - begin)
+            program.chunk[0] = _next_chunk(stop - done, time.perf_counter() - begin)
             if progress is not None:
                 progress((stop - done) * n)
             done = stop
@@ -208,17 +220,24 @@ def run_members(run: TrainingRun, members: Members, *, progress: Progress | None
     yield from _fetched(finished)
 
 
-def _started(run: TrainingRun, members: Members) -> Iterator[tuple[int, State, Callable]]:
-    """Start members in groups of one per device; the last group repeats its last member to be complete.
+def _program_for(run: TrainingRun, members: Members, one_data_set: bool) -> tuple["_Program", Members]:
+    """Return the program that trains groups of the width that suits the members, and the members."""
+    members = iter(members)
+    first = list(itertools.islice(members, 1))
+    width = width_of(run, *first[0]) if first else 1
+    return _program(run, runtime.devices(), width, one_data_set and width > 1), itertools.chain(first, members)
 
-    Yield the number of members in the group, their states, and a function (states, stop) → later states.
+
+def _started(program: "_Program", members: Members) -> Iterator[tuple[int, State, Callable]]:
+    """Start members in groups, one per device; the last ones repeat the last member to be complete.
+
+    Yield the number of members in the groups, their states, and a function (states, stop) → later states.
     """
-    devices = runtime.devices()
-    program, members = _program(run, devices), iter(members)
+    members = iter(members)
     prepared, prepared_from = None, []
-    while group := list(itertools.islice(members, len(devices))):
-        data, group_members = zip(*group, *[group[-1]] * (len(devices) - len(group)), strict=True)
-        stacked = program.put(group_members)
+    while group := list(itertools.islice(members, program.n_members)):
+        data, group_members = zip(*group, *[group[-1]] * (program.n_members - len(group)), strict=True)
+        stacked, data = program.put(group_members), data[:: program.n_members // program.n_data]
         inputs = _preparation_inputs(data, group_members)
         if prepared is None or not _same_objects(inputs, prepared_from):
             prepared, prepared_from = program.prepare_data(program.put(data), stacked.hparams), inputs
@@ -228,7 +247,7 @@ def _started(run: TrainingRun, members: Members) -> Iterator[tuple[int, State, C
 
 def _preparation_inputs(data: Sequence[SplitArrays | None], members: Sequence[Member]) -> list[Any]:
     """Return what prepared data depend on: each member's data or, for a source, its hyper-parameters."""
-    return [member.hparams if sets is None else sets for sets, member in zip(data, members, strict=True)]
+    return [member.hparams if sets is None else sets for sets, member in zip(data, members, strict=False)]
 
 
 def _same_objects(new: Sequence[Any], old: Sequence[Any]) -> bool:
@@ -263,27 +282,25 @@ class _Program(NamedTuple):
     prepare_data: Callable
     compiled: Callable[[Any, Any], tuple[Callable, Callable]]  # (data, members) → start, advance
     chunk: list[int]  # steps of the next dispatch, adapted after each one
+    n_members: int  # that train at once
+    n_data: int  # data sets that they have
 
 
 @functools.cache
-def _program(run: TrainingRun, devices: tuple[Any, ...]) -> _Program:
+def _program(run: TrainingRun, devices: tuple[Any, ...], width: int, one_data_set: bool) -> _Program:
     mesh = Mesh(np.array(devices), ("member",))
     each = PartitionSpec("member")
     sharding = NamedSharding(mesh, each)
 
     def on_each(function: Callable, n_shared: int = 0, **kwargs) -> Any:
-        def local(*args):
-            n_member = len(args) - n_shared
-            member_args = jax.tree.map(lambda leaf: leaf[0], args[:n_member])
-            return jax.tree.map(lambda leaf: leaf[None], function(*member_args, *args[n_member:]))
-
         def program(*args):
             specs = (each,) * (len(args) - n_shared) + (PartitionSpec(),) * n_shared
-            return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)(*args)
+            return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)(*args)
 
         return jax.jit(program, compiler_options=runtime.compiler_options(run.options), **kwargs)
 
-    start, advance = on_each(run.start), on_each(run.advance, n_shared=1, donate_argnums=2)
+    group = grouped(run, width, one_data_set)
+    start, advance = on_each(group.start), on_each(group.advance, n_shared=1, donate_argnums=2)
     programs: dict[tuple, tuple[Callable, Callable]] = {}
 
     def compiled(prepared, stacked) -> tuple[Callable, Callable]:
@@ -302,8 +319,15 @@ def _program(run: TrainingRun, devices: tuple[Any, ...]) -> _Program:
     def put(group: Sequence):
         return jax.device_put(jax.tree.map(lambda *leaves: _stack(leaves), *group), sharding)
 
-    return _Program(put, on_each(run.prepare_data), compiled, [run.first_chunk])
+    n_members = len(devices) * width
+    n_data = len(devices) if one_data_set else n_members
+    return _Program(put, on_each(group.prepare_data), compiled, [run.first_chunk], n_members, n_data)
 
 
 def _stack(leaves):
-    return jax.numpy.stack(leaves) if isinstance(leaves[0], jax.Array) else np.stack(leaves)
+    if not isinstance(leaves[0], jax.Array):
+        return np.stack(leaves)
+    if jax.numpy.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+        words = _stack([jax.random.key_data(key) for key in leaves])
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaves[0]))
+    return np.stack(jax.device_get(leaves))  # stacking hundreds of them on a device would compile for seconds

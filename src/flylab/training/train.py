@@ -61,6 +61,7 @@ class TrainingRun(NamedTuple):
         n_steps: total number of steps.
         options: XLA's compiler options.
         first_chunk: steps of the first dispatch, whose duration determines the length of the next.
+        most_at_once: members that one device may train at once, where each takes much memory.
     """
 
     prepare_data: Callable[[SplitArrays | None, Hparams], Any]
@@ -69,6 +70,7 @@ class TrainingRun(NamedTuple):
     n_steps: int
     options: tuple[tuple[str, bool | str], ...]
     first_chunk: int = 25
+    most_at_once: int = 1 << 30
 
 
 def check_training(objective: Objective, plan: Plan, data: SplitArrays | Source, member: Member) -> None:

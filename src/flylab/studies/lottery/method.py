@@ -120,7 +120,8 @@ def _round(
         (data, _member(protocol, _key(context, seed), searches[seed].rewound, mask))
         for (seed, _), mask in masks.items()
     )
-    trained_members = run_members(training_run(objective_of(model), plan), members, progress=context.progress)
+    run = training_run(objective_of(model), plan)
+    trained_members = run_members(run, members, one_data_set=True, progress=context.progress)
     trained = dict(zip(masks, trained_members, strict=True))
     for seed, search in searches.items():
         for i, criterion in enumerate(_criteria(users)):
