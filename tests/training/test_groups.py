@@ -11,7 +11,6 @@ from flylab.base import runtime
 from flylab.data import MNIST1D, published
 from flylab.data.generator import endless
 from flylab.models import dense, get_model
-from flylab.models.registry import PUBLISHED
 from flylab.runs.fingerprint import settings
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import supervised
