@@ -100,7 +100,7 @@ def speed(report: Any, kept: float, quick: bool) -> None:
     widths, models = ((4, 8), MODELS[:3]) if quick else (WIDTHS, MODELS)
     times: dict[tuple[str, str], float] = {}
     for width in widths:
-        forms = dict.fromkeys(models, FORMULATIONS)
+        forms: dict[str, tuple[str, ...]] = dict.fromkeys(models, FORMULATIONS)
         if width not in widths[:2]:
             forms = {name: (min(FORMULATIONS, key=lambda form, name=name: times.get((name, form), 1e9)),)
                      for name in models if width < 4096 or name != "masked mlp"}  # fmt: skip
@@ -146,7 +146,9 @@ def table(report: Any, n_seeds: int, n_steps: int, reference: Path) -> None:
             continue
         began = time.perf_counter()
         results = STUDY.run(protocol, condition, list(range(n_seeds)), key=jax.random.key(0))
-        values = {"s": round(time.perf_counter() - began, 2)} | _mean(results.test_accuracy.values[:, -1])
+        values: dict[str, Any] = {"s": round(time.perf_counter() - began, 2)} | _mean(
+            results.test_accuracy.values[:, -1]
+        )
         if arrangement == "plain" and f"{model} accuracy" in expected:
             values["CPU"] = _mean(expected[f"{model} accuracy"])
         report.note("table", f"{model}, {arrangement}", values)

@@ -10,6 +10,7 @@ import copy
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.func import functional_call, grad, stack_module_state, vmap
@@ -80,7 +81,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    began, results = time.monotonic(), {"torch": f"{torch.__version__} on {DEVICE}"}
+    began = time.monotonic()
+    results: dict[str, Any] = {"torch": f"{torch.__version__} on {DEVICE}"}
     x, y = torch.randn(100, 40, device=DEVICE), torch.randint(0, 10, (100,), device=DEVICE)
     modes = [("compiled", "default"), ("compiled with graphs", "reduce-overhead")] if DEVICE == "cuda" else []
     widths = (4,) if given.quick else (1024, 128)

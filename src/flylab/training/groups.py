@@ -18,9 +18,7 @@ from flylab.training.train import TrainingRun
 
 # All members of a group have the same step, so that a loop ends for all at once: where each had its own, every step
 # would choose between the old and the new state of each member.
-_LOCKSTEP = State(
-    step=None, params=0, optimizer=0, order=0, history=0, n_evaluated=None, prediction=0, saved_params=0
-)  # fmt: skip  # pyright: ignore[reportArgumentType]
+_LOCKSTEP: Any = State(*[0] * len(State._fields))._replace(step=None, n_evaluated=None)  # pyright: ignore
 
 
 def width_of(run: TrainingRun, data: SplitArrays | None, member: Member) -> int:
