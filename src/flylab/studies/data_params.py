@@ -280,7 +280,7 @@ PRESETS = {
     "smoke": Protocol(n_seeds=2, n_steps=10, max_translations=(1, 60), corr_noise_scales=(0.0,),
                       iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),
                       train_sizes=(100, 200), data=MNIST1D(n_train=200, n_valid=0, n_test=100)),
-    "quick": Protocol(n_seeds=4, data_params=("max_translation", "corr_noise_scale", "iid_noise_scale"),
+    "quick": Protocol(n_seeds=4, n_steps=3000, data_params=("max_translation", "corr_noise_scale", "iid_noise_scale"),
                       max_translations=(1, 16, 48), corr_noise_scales=(0.0, 0.25, 0.5),
                       iid_noise_scales=(0.0, 0.02, 0.1)),
     "paper": Protocol(n_seeds=10, models=tuple(NETWORKS)),
