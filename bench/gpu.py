@@ -132,8 +132,8 @@ def ratios(report: Report, cpu: Path) -> None:
     times: dict[str, dict[str, dict]] = {}
     for part in ("speed", "torch"):
         for key, value in report.values.get(part, {}).items():
-            if isinstance(value, dict):
-                times.setdefault(value["model"], {})[f"{part}: {key}"] = value
+            if isinstance(value, dict) and "us" in value:
+                times.setdefault(value.get("model", key.split()[0]), {})[f"{part}: {key}"] = value
     for model, of_model in times.items():
         best, peer = (
             min((key for key in of_model if key.startswith(part)), key=lambda key: of_model[key]["us"], default=None)
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=500, help="seconds in all")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--widths", default="128,1024,32,512,1", help="members at once; the first two in both forms")
     parser.add_argument("--quick", action="store_true", help="small numbers, for a trial on a CPU")
     given = parser.parse_args()
     report, parts, quick = Report(given.out, given.budget), given.parts.split(","), given.quick
@@ -191,7 +192,8 @@ def main() -> None:
 
     part("machine", 0, machine)
     part("products", 60, gpu_parts.products, 8 if quick else 1024)
-    part("speed", 60, gpu_parts.speed, 0.6 * given.budget, quick)
+    widths = tuple(map(int, given.widths.split(",")))
+    part("speed", 60, gpu_parts.speed, 0.4 * given.budget, (4, 8) if quick else widths, quick)
     ratios(report, cpu)
     if background is not None:
         try:

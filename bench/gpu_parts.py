@@ -24,7 +24,6 @@ from flylab.training.population import train_members
 from flylab.training.step import Hparams, Member, Params, Plan, as_arrays
 from flylab.training.train import training_run
 
-WIDTHS = (128, 1024, 32, 512, 4096, 8, 1)  # the first two in both formulations
 MODELS = ("mlp", "cnn", "logistic", "gru", "masked mlp")
 FORMULATIONS = ("batch", "example")  # `apply_batch`, written for CPUs, or `apply` under vmap
 PLAN = Plan(6000)
@@ -95,13 +94,13 @@ def timed(state: Any, advance: Any, n: int, seconds: float, quick: bool = False)
     return values
 
 
-def speed(report: Any, kept: float, quick: bool) -> None:
-    """Time every network at every width, as long as more than `kept` seconds are left."""
-    widths, models = ((4, 8), MODELS[:3]) if quick else (WIDTHS, MODELS)
+def speed(report: Any, kept: float, widths: tuple[int, ...], quick: bool) -> None:
+    """Time every network at every width, as long as more than `kept` seconds are left; at two widths in both forms."""
+    models = MODELS[:3] if quick else MODELS
     times: dict[tuple[str, str], float] = {}
     for width in widths:
         forms: dict[str, tuple[str, ...]] = dict.fromkeys(models, FORMULATIONS)
-        if width not in widths[:2]:
+        if width not in (128, 1024):
             forms = {name: (min(FORMULATIONS, key=lambda form, name=name: times.get((name, form), 1e9)),)
                      for name in models if width < 4096 or name != "masked mlp"}  # fmt: skip
         if report.left < kept:
@@ -177,9 +176,12 @@ def options(report: Any, width: int, quick: bool) -> None:
     variants: dict[str, tuple[dict, str | None]] = {
         "full precision": ({}, plain),
         "TF32": ({}, "tensorfloat32"),
-        "nothing that is not deterministic": ({"xla_gpu_exclude_nondeterministic_ops": True}, plain),
-        "deterministic, not tuned": ({"xla_gpu_deterministic_ops": True}, plain),
-        "no products by Triton": ({"xla_gpu_enable_triton_gemm": False}, plain),
+        "deterministic": ({"xla_gpu_exclude_nondeterministic_ops": True}, plain),
+        "not tuned": ({"xla_gpu_autotune_level": 0}, plain),
+        "deterministic, not tuned": (
+            {"xla_gpu_exclude_nondeterministic_ops": True, "xla_gpu_autotune_level": 0},
+            plain,
+        ),
     }
     for name, (chosen, precision) in variants.items():
         runtime.compiler_options = lambda options, chosen=chosen: chosen  # pyright: ignore

@@ -78,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=float, default=90)
     parser.add_argument("--out", type=Path, default=Path("torch.json"))
+    parser.add_argument("--only", default="", help="time only contenders whose names contain this text")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -85,13 +86,15 @@ def main() -> None:
     results: dict[str, Any] = {"torch": f"{torch.__version__} on {DEVICE}"}
     x, y = torch.randn(100, 40, device=DEVICE), torch.randint(0, 10, (100,), device=DEVICE)
     modes = [("compiled", "default"), ("compiled with graphs", "reduce-overhead")] if DEVICE == "cuda" else []
-    widths = (4,) if given.quick else (1024, 128)
+    widths = (4,) if given.quick else (128, 1024)
     wanted = [
-        (name, width, title, mode) for width in widths for title, mode in [("eager", None), *modes] for name in MODELS
+        (name, width, title, mode) for title, mode in [("eager", None), *modes] for width in widths for name in MODELS
     ]
     for name, width, title, mode in [(name, 1, "loop", None) for name in MODELS] + wanted:
         if time.monotonic() - began > given.budget:
             break
+        if given.only not in f"{name} {title} {width}":
+            continue
         try:
             began_here = time.perf_counter()
             step = loop(name, x, y) if title == "loop" else ensemble(name, width, x, y, mode)

@@ -83,6 +83,33 @@ def test_damaged_members_are_found(out, capsys):
     assert "are damaged: they are trained again" in said.err
 
 
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "change",
+    ["members = substr(members, 1, 12) || zeroblob(12)", "members = 'text'", "digest = 'x'", "folder = 'elsewhere'"],
+)
+def test_a_damaged_record_of_a_run_lets_nothing_be_pruned(out, change, capsys):
+    with Store(out) as store:
+        (first, second) = store.runs()
+    connection = sqlite3.connect(out / "flylab.sqlite")
+    connection.execute(f"UPDATE run SET {change} WHERE folder = '{first.folder}'")
+    connection.commit()
+    connection.close()
+    with Store(out) as store:
+        assert store.run(first.folder) is None
+        assert store.runs() == [second]
+    assert main(["store", "prune", "--out", str(out)]) == 2
+    assert "repeat the commands of these runs" in capsys.readouterr().err
+    assert main(["store", "verify", "--out", str(out)]) == 1
+    assert "deleted the damaged records of" in capsys.readouterr().out
+    model = json.loads(first.declaration)["model"]
+    assert main([*TINY, "--model", model, "--out", str(out)]) == 0
+    with Store(out) as store:
+        assert [run.members for run in store.runs()] == [first.members, second.members]
+    assert main(["store", "prune", "--out", str(out)]) == 0
+    assert "deleted 0 members" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [(["store"], "there is no store in"), (["store", "export", "x", "y"], "there is no store in")],

@@ -95,15 +95,21 @@ def grouping() -> str:
 # One thread per member: XLA's shared pool gains nothing at these sizes. This is an option of each program, not of
 # XLA_FLAGS, so that it also holds, with the same results, in a process that has started JAX before.
 _CPU_OPTIONS = {"xla_cpu_multi_thread_eigen": False}
+# Neither what a process measured to be fastest nor the order of atomic additions may change bits. Tuning gains nothing at
+# these sizes, and takes four fifths of the time to compile; excluding such additions costs at most 15 % (bench/gpu.py).
+_GPU_OPTIONS = {"xla_gpu_autotune_level": 0, "xla_gpu_exclude_nondeterministic_ops": True}
 
 
 @functools.cache
-def compiler_options(more: tuple[tuple[str, bool | str], ...] = ()) -> dict[str, bool | str]:
-    """Return options of `jax.jit` that speed up small programs on a CPU, as far as the installed XLA knows them."""
-    if devices()[0].platform != "cpu":
-        return {}
-    known = {}
-    for name, value in (*_CPU_OPTIONS.items(), *more):
+def compiler_options(more: tuple[tuple[str, bool | str], ...] = ()) -> dict[str, bool | str | int]:
+    """Return options of `jax.jit` for small programs, as far as the installed XLA knows them.
+
+    Args:
+        more: further options on a CPU.
+    """
+    platform, known = devices()[0].platform, {}
+    wanted = {"cpu": _CPU_OPTIONS | dict(more), "gpu": _GPU_OPTIONS}.get(platform, {})
+    for name, value in wanted.items():
         try:
             jax.jit(lambda x: x, compiler_options={name: value}).lower(0.0).compile()
         except jax.errors.JaxRuntimeError:  # this version has no such option

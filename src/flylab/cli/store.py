@@ -50,12 +50,15 @@ def list_(*, out: Out = RUNS, json: Json = False) -> None:
 
 @store.command
 def verify(*, out: Out = RUNS) -> int:
-    """Verify the digest of every member; damaged ones are deleted, to be trained again."""
+    """Verify the digest of every member and run; damaged ones are deleted, to be trained and assembled again."""
     before = set(out.glob("*.damaged-*"))
     with _opened(out) as opened:
-        n_whole, n_damaged = upkeep.verify(opened)
-    print(f"{n_whole} members are whole; {n_damaged} were damaged")
-    return int(n_damaged > 0 or set(out.glob("*.damaged-*")) != before)  # or the database itself was, and is set aside
+        found = upkeep.verify(opened)
+    print(f"{found.n_whole} members are whole; {found.n_damaged} were damaged")
+    if found.damaged_runs:
+        print(f"deleted the damaged records of {', '.join(found.damaged_runs)}: repeat these runs before you prune")
+    is_aside = set(out.glob("*.damaged-*")) != before  # the database itself was damaged
+    return int(found.n_damaged > 0 or bool(found.damaged_runs) or is_aside)
 
 
 @store.command

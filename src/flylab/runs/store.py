@@ -21,7 +21,7 @@ from flylab.runs.database import Database, read_other
 from flylab.runs.provenance import processor_class
 
 NAME = "flylab.sqlite"
-VERSION = 1
+VERSION = 2
 LEASE = 60.0  # seconds for which a reservation holds without a sign of life
 BEAT = 10.0  # seconds between signs of life
 _CHUNK = 500  # names in a query
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS member (
     content BLOB NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS run (
     folder TEXT PRIMARY KEY, study TEXT NOT NULL, protocol TEXT NOT NULL, members BLOB NOT NULL,
-    declaration TEXT NOT NULL, provenance TEXT NOT NULL, digest TEXT NOT NULL);
+    declaration TEXT NOT NULL, provenance TEXT NOT NULL, digest TEXT NOT NULL, seal BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS resume (name TEXT PRIMARY KEY, content BLOB NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS reservation (name TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL);
 """
@@ -160,8 +160,10 @@ class Store:
             connection.executemany("DELETE FROM reservation WHERE name = ?", names)
             connection.executemany("DELETE FROM resume WHERE name = ?", names)
             if record is not None:
-                values = record._replace(members=_packed(record.members))  # type: ignore[arg-type]
-                connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+                values = (*record[:3], _packed(record.members), *record[4:])
+                connection.execute(
+                    "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, _seal(values))
+                )
 
         self._database.write(change)
         self._held -= {row[0] for row in rows}
@@ -242,14 +244,26 @@ class Store:
         )
 
     def runs(self) -> list[RunRecord]:
-        """Return the records of all runs and sweeps, finished ones before others of the same folder."""
-        rows = {row[0]: row for row in sorted(self.query("SELECT * FROM run"), key=lambda row: (row[0], row[6] != ""))}
-        return [RunRecord(*row)._replace(members=_unpacked(row[3])) for row in rows.values()]
+        """Return the whole records of all runs and sweeps, finished ones before others of the same folder."""
+        return _records(self.query("SELECT * FROM run"))
 
     def run(self, folder: str) -> RunRecord | None:
-        """Return the record of the run in a folder."""
-        rows = sorted(self.query("SELECT * FROM run WHERE folder = ?", (folder,)), key=lambda row: row[6] != "")
-        return RunRecord(*rows[-1])._replace(members=_unpacked(rows[-1][3])) if rows else None
+        """Return the record of the run in a folder; None if there is none, or it is damaged."""
+        return next(iter(_records(self.query("SELECT * FROM run WHERE folder = ?", (folder,)))), None)
+
+    def damaged_runs(self) -> list[str]:
+        """Return the folders of runs whose records are damaged, as the records have them."""
+        return sorted(str(row[0]) for row in self.query("SELECT * FROM run") if not _is_whole_run(row))
+
+    def forget_damaged_runs(self) -> None:
+        """Delete the damaged records of runs."""
+
+        def change(connection: Any) -> None:
+            rows = connection.execute("SELECT rowid, * FROM run").fetchall()
+            damaged = [row[:1] for row in rows if not _is_whole_run(row[1:])]
+            connection.executemany("DELETE FROM run WHERE rowid = ?", damaged)
+
+        self._database.write(change)
 
     def mend(self) -> None:
         """Set the database aside, as one that is damaged, and salvage what is whole in it."""
@@ -270,7 +284,18 @@ def _is_whole_member(row: tuple) -> bool:
 
 
 def _is_whole_run(row: tuple) -> bool:
-    return tuple(map(type, row)) == (str, str, str, bytes, str, str, str)
+    return tuple(map(type, row)) == (str, str, str, bytes, str, str, str, bytes) and _seal(row[:-1]) == row[-1]
+
+
+def _seal(values: Sequence[Any]) -> bytes:
+    """Return the digest of a run's row."""
+    return digest(values[0], repr(tuple(values)).encode(errors="surrogatepass"))
+
+
+def _records(rows: list[tuple]) -> list[RunRecord]:
+    ordered = sorted(filter(_is_whole_run, rows), key=lambda row: (row[0], row[6] != ""))
+    by_folder = {row[0]: row for row in ordered}
+    return [RunRecord(*row[:7])._replace(members=_unpacked(row[3])) for row in by_folder.values()]
 
 
 def stored(folder: Path, names: Iterable[str]) -> set[str]:

@@ -35,11 +35,27 @@ def holdings(store: Store) -> list[Holding]:
     return [Holding(*key, *value) for key, value in sorted(total.items())]
 
 
-def verify(store: Store) -> tuple[int, int]:
-    """Return how many members are whole and how many are damaged. Damaged ones are deleted, with a warning."""
+class Verified(NamedTuple):
+    """What is whole in a store, and what was not and is now deleted.
+
+    Attributes:
+        n_whole: number of whole members.
+        n_damaged: number of damaged members.
+        damaged_runs: the folders of runs whose records were damaged, as the records had them.
+    """
+
+    n_whole: int
+    n_damaged: int
+    damaged_runs: list[str]
+
+
+def verify(store: Store) -> Verified:
+    """Verify the digests of all members and records of runs, and delete damaged ones; of members with a warning."""
     names = [name for (name,) in store.query("SELECT DISTINCT name FROM member")]
     n_whole = sum(1 for _ in store.get(names))
-    return n_whole, len(names) - n_whole
+    damaged_runs = store.damaged_runs()
+    store.forget_damaged_runs()
+    return Verified(n_whole, len(names) - n_whole, damaged_runs)
 
 
 def prune(store: Store, unfinished: bool = False) -> tuple[int, int]:
@@ -50,7 +66,15 @@ def prune(store: Store, unfinished: bool = False) -> tuple[int, int]:
     Args:
         store: the store.
         unfinished: whether to delete members of unfinished runs, too.
+
+    Raises:
+        ValueError: if the record of a run is damaged, so that it is unknown which members that run needs.
     """
+    if damaged := store.damaged_runs():
+        raise ValueError(
+            f"the records of {', '.join(damaged)} are damaged, so that nobody knows which members they need: repeat "
+            "the commands of these runs, which trains nothing again, or forget them with flylab store verify"
+        )
     needed: set[str] = set()
     for record in store.runs():
         if (store.folder / record.folder).exists() if record.digest else not unfinished:

@@ -193,7 +193,7 @@ def _landscape(ax: Axes, results: xr.Dataset) -> None:
 PRESETS = {
     "smoke": Protocol(n_seeds=2, starts=(1.5, 0.15, 0.5), n_outer_steps=3, n_steps=20, rates=(0.1, 0.3, 1.0, 2.0),
                       data=MNIST1D(n_train=500, n_valid=0, n_test=100)),
-    "quick": Protocol(n_seeds=10),
+    "quick": Protocol(n_seeds=6),
     "paper": Protocol(n_seeds=30),
 }  # fmt: skip
 MINUTES = {"smoke": 0.2, "quick": 0.5, "paper": 2.4}

@@ -193,7 +193,7 @@ def _against_size(ax: Axes, results: xr.Dataset, values: xr.DataArray, label: st
 
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_steps=10, eval_every=5, train_sizes=(LOW, HIGH), endless_n_test=100, channels=4),
-    "quick": Protocol(train_sizes=(LOW,)),
+    "quick": Protocol(n_seeds=4, n_steps=3000, train_sizes=(LOW,)),
     "paper": Protocol(),
 }
 MINUTES = {"smoke": 0.5, "quick": 2.7, "paper": 17}

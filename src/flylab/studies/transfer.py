@@ -163,7 +163,7 @@ def _in_order(ax, results: xr.Dataset, variable: str) -> None:
 
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_train=100, channels=4, n_epochs=2),
-    "quick": Protocol(n_seeds=10),
+    "quick": Protocol(n_seeds=4),
     "paper": Protocol(n_seeds=30),
 }
 MINUTES = {"smoke": 0.4, "quick": 0.8, "paper": 4}

@@ -177,7 +177,7 @@ def _against_usual(ax, results: xr.Dataset) -> None:
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_outer_steps=3, n_steps=12, window=6, width=8, n_units=5, n_tests=1,
                       rates=(1e-2, 3e-2), data=MNIST1D(n_train=300, n_valid=50, n_test=50)),
-    "quick": Protocol(n_seeds=6, n_outer_steps=120),
+    "quick": Protocol(n_seeds=4, n_outer_steps=100),
     "paper": Protocol(n_seeds=10),
 }  # fmt: skip
 MINUTES = {"smoke": 0.4, "quick": 1.8, "paper": 10}

@@ -159,7 +159,7 @@ def _row(results: xr.Dataset, model: str, arrangement: str, source: str, dataset
 
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_steps=60, eval_every=20, data=MNIST1D(n_train=500, n_valid=100, n_test=100)),
-    "quick": Protocol(n_seeds=10),
+    "quick": Protocol(n_seeds=8),
     "paper": Protocol(n_seeds=30, fresh_data=True),
 }
 MINUTES = {"smoke": 0.4, "quick": 1.7, "paper": 15}

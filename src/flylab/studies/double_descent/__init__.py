@@ -162,7 +162,7 @@ PRESETS = {
         threshold_outputs=(10,), n_epochs=10, n_evaluations=4,
         data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
     ),
-    "quick": Protocol(n_seeds=10, treatments=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 300)),
+    "quick": Protocol(n_seeds=4, treatments=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 200)),
     "paper": Protocol(sample_sizes=(1000, 2000, 8000)),
     "threshold": Protocol(
         n_seeds=4, treatments=THRESHOLDS, widths=(2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256),

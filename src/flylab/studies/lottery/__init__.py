@@ -118,8 +118,8 @@ _TINY = MNIST1D(n_train=200, n_valid=100, n_test=100)
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_rounds=3, schedule="geometric", prune_rate=0.6, n_steps=30, score_at=20,
                       width=20, analysis_steps=20, analysis_batch=200, analysis_every=10, data=_TINY),
-    "quick": Protocol(n_seeds=6, n_rounds=14, schedule="geometric", prune_rate=0.2232, random_every=5,
-                      analysis_steps=1000, analysis_every=100, arrangements=("plain", "shuffled")),
+    "quick": Protocol(n_seeds=4, n_rounds=9, schedule="geometric", prune_rate=0.3436, random_every=3, n_steps=1000,
+                      analysis_steps=500, analysis_every=100, arrangements=("plain", "shuffled")),
     "paper": Protocol(n_seeds=2),
 }  # fmt: skip
 MINUTES = {"smoke": 0.6, "quick": 7.1, "paper": 33}

@@ -293,7 +293,7 @@ def _scatter(subfigure, results: xr.Dataset, mapped: xr.DataArray) -> None:
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_epochs=2, objectives=("simclr", "vicreg"), on=("train", "all"),
                       heads=("default", "none", "deep"), data=MNIST1D(n_train=200, n_valid=0, n_test=60)),
-    "quick": Protocol(),
+    "quick": Protocol(n_seeds=4, n_epochs=100),
     "paper": Protocol(n_seeds=10, objectives=("simclr", "vicreg"), on=("train", "all")),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 2, "paper": 14}
