@@ -95,8 +95,8 @@ def grouping() -> str:
 # One thread per member: XLA's shared pool gains nothing at these sizes. This is an option of each program, not of
 # XLA_FLAGS, so that it also holds, with the same results, in a process that has started JAX before.
 _CPU_OPTIONS = {"xla_cpu_multi_thread_eigen": False}
-# Neither what a process measured to be fastest nor the order of atomic additions may change bits. Tuning gains nothing at
-# these sizes, and takes four fifths of the time to compile; excluding such additions costs at most 15 % (bench/gpu.py).
+# Neither what a process measured to be fastest nor the order of atomic additions may change bits. Tuning gains nothing
+# at these sizes, and takes four fifths of the time to compile; excluding such additions costs at most 15 % (docs/gpu.md).
 _GPU_OPTIONS = {"xla_gpu_autotune_level": 0, "xla_gpu_exclude_nondeterministic_ops": True}
 
 
