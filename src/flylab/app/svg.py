@@ -44,7 +44,7 @@ def picture(width: float, height: float, description: str, parts: Iterable[str],
 
 def element(name: str, tooltip: str = "", **attributes: object) -> str:
     """Return a shape; underscores in names of attributes become hyphens."""
-    written = " ".join(f'{key.replace("_", "-")}="{_short(value)}"' for key, value in attributes.items())
+    written = " ".join(f'{key.replace("_", "-")}="{html.escape(_short(value), quote=True)}"' for key, value in attributes.items())
     return f"<{name} {written}>{f'<title>{html.escape(tooltip)}</title>' if tooltip else ''}</{name}>"
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from flylab.base.files import free
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -22,6 +24,7 @@ TIMEOUT = 60.0  # seconds to wait for another process's transaction
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _READ_FAILED = {sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_READ}
 _ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)  # of a damaged file; the second if it is in the message
+_SUFFIXES = ("", "-wal", "-shm")  # of a database's files
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
@@ -135,8 +138,8 @@ class Database:
                     return
             except FileNotFoundError:
                 return
-            aside = _free(self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
-            for suffix in ("", "-wal", "-shm"):
+            aside = free(self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
+            for suffix in _SUFFIXES:
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
             connection = self._connect()
@@ -145,8 +148,8 @@ class Database:
             if not n:
                 copy = _with_first_page_of(self.path, aside)
                 n = self._salvage(connection, copy)
-                for file in copy.parent.glob(f"{copy.name}*"):
-                    file.unlink()
+                for suffix in _SUFFIXES:
+                    Path(f"{copy}{suffix}").unlink(missing_ok=True)
             connection.close()
         warnings.warn(
             f"{self.path} was damaged: it is now {aside.name}; {n} whole rows were salvaged, the rest is trained again",
@@ -201,7 +204,7 @@ def _salvaged(path: Path, table: str, is_whole: Callable[[tuple], bool]) -> Iter
 
 def _with_first_page_of(fresh: Path, damaged: Path) -> Path:
     """Return a copy of a database with the first page, which has the header and the schema, of one that is whole."""
-    copy = damaged.with_name(f"{damaged.name}.copy")
+    copy = free(damaged.with_name(f"{damaged.name}.copy"))
     shutil.copyfile(damaged, copy)
     page = fresh.read_bytes()
     size = int.from_bytes(page[16:18], "big")
@@ -211,14 +214,6 @@ def _with_first_page_of(fresh: Path, damaged: Path) -> Path:
     with copy.open("r+b") as file:
         file.write(page)
     return copy
-
-
-def _free(path: Path) -> Path:
-    """Return the path, with a number appended if it is taken."""
-    n, free = 1, path
-    while free.exists():
-        n, free = n + 1, path.with_name(f"{path.name}-{n + 1}")
-    return free
 
 
 @contextlib.contextmanager
