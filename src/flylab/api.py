@@ -56,4 +56,4 @@ def run(
         definition, changes = split(definition, changes)
         plan = plan_of_study(definition, preset, protocol_of(definition, preset, **changes))
     with Bar() if progress else contextlib.nullcontext() as watcher:
-        return run_and_publish(plan, Path(out), force=force, watcher=watcher).results
+        return run_and_publish(plan, user_path(out), force=force, watcher=watcher).results

@@ -59,10 +59,10 @@ CONTAINERS = {
     "scalar keys": {np.int64(1): 1, (np.str_("a"), 2): 2, frozenset({np.float64(3)}): 3},
     "scalars in sets": {np.int64(1), np.int64(2)},
     "ordered": OrderedDict([("b", np.arange(2)), ("a", OrderedDict())]),
-    "defaults": {"lists": defaultdict(list, {1: [np.ones(1)]}), "numbers": defaultdict(int, a=1), "none": defaultdict()},
+    "defaults": {"lists": defaultdict(list, {1: [np.ones(1)]}), "ints": defaultdict(int, a=1), "none": defaultdict()},
     "ranges": [range(3), range(10, 0, -2), {range(2): 1}],
-    "times": [datetime(2020, 1, 2, 3, 4, 5, 6), datetime(2020, 1, 1, tzinfo=UTC), date(1, 1, 1), time(23, 59), timedelta(-1, 2),
-              time(1, tzinfo=timezone(timedelta(hours=2), "x")), {date(2020, 1, 1): 1}],
+    "times": [datetime(2020, 1, 2, 3, 4, 5, 6), datetime(2020, 1, 1, tzinfo=UTC), date(1, 1, 1), time(23, 59),
+              timedelta(-1, 2), time(1, tzinfo=timezone(timedelta(hours=2), "x")), {date(2020, 1, 1): 1}],
 }  # fmt: skip
 HONEST = ARRAYS | SCALARS | CONTAINERS
 SMALL = {name: thing for name, thing in HONEST.items() if name != "large"}
@@ -204,7 +204,7 @@ def test_attacks_are_refused_by_name_and_run_nothing(tmp_path, attack, protocol)
     thing, name = attacks(marker)[attack]
     path = tmp_path / "attack.pkl"
     path.write_bytes(pickle.dumps(thing, protocol))
-    with pytest.raises(UnsafePickleError, match=rf"attack\.pkl asks for \S*{name}\b.* from_pickle\(path, trusted=True\)"):
+    with pytest.raises(UnsafePickleError, match=rf"attack\.pkl asks for \S*{name}\b.* from_pickle.*trusted=True"):
         pickles.load(path)
     assert not marker.exists()
 
@@ -344,9 +344,8 @@ def contains_only_plain_things(thing, seen=()) -> bool:
     if isinstance(thing, dict | list | tuple | set | frozenset):
         inner = [*thing, *thing.values()] if isinstance(thing, dict) else thing
         return all(contains_only_plain_things(item, (*seen, id(thing))) for item in inner)
-    plain = (int, float, complex, str, bytes, bytearray, type(None), np.ndarray, np.generic, range, date, time, timedelta,
-             tzinfo)  # fmt: skip
-    return isinstance(thing, plain)
+    plain = (int, float, complex, str, bytes, bytearray, type(None), np.ndarray, np.generic, range)
+    return isinstance(thing, (*plain, date, time, timedelta, tzinfo))
 
 
 def read_or_refuse(content):
@@ -453,11 +452,12 @@ def test_an_unwritable_place_is_named(tmp_path):
 
 TEXT = b"X" + (300_000).to_bytes(4, "little") + b"a" * 300_000 + b"q\x01"
 DOUBLED = b")" + b"2\x86" * 40  # a tuple with 2 ** 40 parts, most of them shared
+ARRAY = b"cnumpy\nndarray\n(J\xe0\x93\x04\x00\x85U\x02u1h\x01tR"  # of the text
 BOMBS = {
     "a name of tuples": b"\x80\x02cnumpy\ndtype\n" + DOUBLED + b"\x85R.",
     "an argument of tuples": b"\x80\x02cbuiltins\ncomplex\n" + DOUBLED + b"\x85R.",
     "an encoding of tuples": b"\x80\x02c_codecs\nencode\nU\x01a" + DOUBLED + b"\x86R.",
-    "a state of tuples": b"\x80\x02cnumpy\ndtype\nU\x02f8\x85R(K\x03" + DOUBLED + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb.",
+    "a state of tuples": b"\x80\x02cnumpy\ndtype\nU\x02f8\x85R(K\x03" + DOUBLED + b"NNNK\x00K\x00K\x00tb.",
     "a key of tuples": b"\x80\x02}" + DOUBLED + b"Ns.",
     "keys of tuples": b"\x80\x02}(" + DOUBLED + b"Nu.",
     "a dictionary of tuples": b"\x80\x02(" + DOUBLED + b"Nd.",
@@ -468,8 +468,8 @@ BOMBS = {
     "ordered pairs of tuples": b"\x80\x02ccollections\nOrderedDict\n](" + DOUBLED + b"N\x86e\x85R.",
     "a deep key": b"\x80\x02})" + b"\x85" * 2 * 10**5 + b"Ns.",
     "one text, encoded often": b"\x80\x02" + TEXT + b"0](" + b"c_codecs\nencode\nh\x01U\x06latin1\x86R" * 200 + b"e.",
-    "one text, many arrays": b"\x80\x02" + TEXT + b"0](" + b"cnumpy\nndarray\n(J\xe0\x93\x04\x00\x85U\x02u1h\x01tR" * 200 + b"e.",
-    "one list, many sets": b"\x80\x02](" + b"K\x01" * 10**4 + b"eq\x010](" + b"cbuiltins\nset\nh\x01\x85R" * 10**3 + b"e.",
+    "one text, many arrays": b"\x80\x02" + TEXT + b"0](" + ARRAY * 200 + b"e.",
+    "one list, many sets": b"\x80\x02](" + b"K\x01" * 9999 + b"eq\x010](" + b"cbuiltins\nset\nh\x01\x85R" * 999 + b"e.",
     "one list, many copies": b"\x80\x02]" + b"]" * 10**5 + b".",
     "a set of a range": b"\x80\x02cbuiltins\nset\ncbuiltins\nrange\nJ\xff\xff\xff\x7f\x85R\x85R.",
     "a shape of a range": b"\x80\x02cnumpy\nndarray\n(cbuiltins\nrange\nJ\xff\xff\xff\x7f\x85RU\x02u1U\x01atR.",

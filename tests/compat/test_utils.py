@@ -1,8 +1,8 @@
 import inspect
 import pickle
-from fractions import Fraction
 import random
 import warnings
+from fractions import Fraction
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt

@@ -29,6 +29,7 @@ class Door:
         self._app, self._secret = app, secret
 
     async def __call__(self, scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        """Answer a request, or let the app answer it."""
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         headers: dict[str, str] = {}
@@ -51,13 +52,13 @@ class Door:
         is_visit = scope.get("method") == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if headers.get("sec-fetch-site", "none") not in _LOCAL_FETCHES and not is_visit:
             return 403, "this app answers to its own pages only"
-        given = scope["path"].split("/")[1]
+        given = f"{scope['path']}//".split("/")[1]
         if not hmac.compare_digest(given.encode(errors="replace"), self._secret.encode()):
             return 403, "open the address that flylab app has printed; it is another one each time the app is started"
         if "transfer-encoding" in headers:
             return 411, _BODYLESS
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length[:20]) > MOST_BYTES:
+        if not length.isdecimal() or len(length) > 20 or int(length) > MOST_BYTES:
             return 413, f"the longest request has {MOST_BYTES} bytes"
         return None
 
@@ -72,7 +73,7 @@ class _Answer:
             for name, value in {
                 "content-security-policy": policy, "x-content-type-options": "nosniff", "x-frame-options": "DENY",
                 "cross-origin-resource-policy": "same-origin", "cross-origin-opener-policy": "same-origin",
-                "referrer-policy": "no-referrer", "cache-control": "no-store",
+                "referrer-policy": "no-referrer",
             }.items()
         ]  # fmt: skip
         self._begun: dict[str, Any] | None = None  # of a page, held back until its length is known
@@ -80,11 +81,9 @@ class _Answer:
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
-            replaced = {name for name, _ in self._protection}
-            kept = [(name.lower(), value) for name, value in message["headers"]]
-            kept = [(n, v) for n, v in kept if n not in replaced and not n.startswith((b"access-control-", b"set-cookie"))]
-            message = message | {"headers": kept + self._protection}
-            if dict(kept).get(b"content-type", b"").startswith(b"text/html"):
+            kept = [header for header in message["headers"] if not _is_dropped(header[0].lower(), self._protection)]
+            message = message | {"headers": [*kept, *self._protection]}
+            if any(name.lower() == b"content-type" and value.startswith(b"text/html") for name, value in kept):
                 self._begun = message
                 return
         elif message["type"] == "http.response.body" and self._begun is not None:
@@ -92,10 +91,15 @@ class _Answer:
             if message.get("more_body"):
                 return
             page = _SCRIPT.sub(b'<script nonce="' + self._nonce + b'"', self._page)
-            headers = [(name, value) for name, value in self._begun["headers"] if name != b"content-length"]
+            headers = [(name, value) for name, value in self._begun["headers"] if name.lower() != b"content-length"]
             await self._send(self._begun | {"headers": [*headers, (b"content-length", str(len(page)).encode())]})
             message = message | {"body": page}
         await self._send(message)
+
+
+def _is_dropped(name: bytes, protection: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether the app must not send a header: it is set here, or would open the app to other websites."""
+    return name in dict(protection) or name.startswith(b"access-control-")
 
 
 def _policy(host: str, nonce: str) -> str:
@@ -123,4 +127,3 @@ async def _refuse(scope: Any, send: Callable[..., Any], status: int, reason: str
                (b"connection", b"close")]  # fmt: skip
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-

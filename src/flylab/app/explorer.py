@@ -22,7 +22,7 @@ from flylab.results.statistics import interval
 from flylab.results.tables import html_verdicts
 from flylab.runs.plan import plan_of_study
 from flylab.runs.store import stored
-from flylab.study.registry import get_study, study_in
+from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
 
 MOST_VALUES = 12  # lines or panels of a chart
@@ -33,9 +33,9 @@ def runs(out: Path) -> dict[str, Path]:
     """Return the folders of finished runs, newest first, by names such as "architectures · quick, 10 seeds"."""
     folders = {}
     for path in sorted(out.glob("*/*/results.nc"), key=lambda path: -path.stat().st_mtime):
-        with contextlib.suppress(ValueError, KeyError, OSError):  # damaged, or of a study that is not installed
+        with contextlib.suppress(ValueError, LookupError, OSError, TypeError, AttributeError):  # damaged, or foreign
             results = reporting.load(path.parent)
-            study_in(results.attrs)
+            reporting.repeat_command(results.attrs)
             name = f"{results.attrs['study']} · {results.attrs['preset']}, {results.sizes['seed']} seeds"
             folders.setdefault(name if name not in folders else f"{name} ({path.parent.name})", path.parent)
     return folders

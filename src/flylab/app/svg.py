@@ -44,12 +44,12 @@ def picture(width: float, height: float, description: str, parts: Iterable[str],
 
 def element(name: str, tooltip: str = "", **attributes: object) -> str:
     """Return a shape; underscores in names of attributes become hyphens."""
-    written = " ".join(f'{key.replace("_", "-")}="{html.escape(_short(value), quote=True)}"' for key, value in attributes.items())
+    written = " ".join(f'{key.replace("_", "-")}="{_short(value)}"' for key, value in attributes.items())
     return f"<{name} {written}>{f'<title>{html.escape(tooltip)}</title>' if tooltip else ''}</{name}>"
 
 
 def _short(value: object) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else html.escape(str(value))
 
 
 def text(x: float, y: float, words: str, size: float = 11, anchor: str = "start", more: str = "") -> str:

@@ -146,10 +146,12 @@ def _text(array: h5py.Dataset, n_bytes: int) -> int:
     """Return the bytes that an array of text takes in NumPy, which gives each text the room of the longest."""
     if h5py.check_string_dtype(array.dtype) is None:
         raise ValueError(f"{array.name} is no array of numbers or text")
-    longest, step = 16, max(1, most_memory(n_bytes) // n_bytes)
-    for at in np.ndindex(array.shape[:-1]):
-        for start in range(0, array.shape[-1], step) if array.ndim else [()]:
-            piece = array[(*at, slice(start, start + step))] if array.ndim else np.array([array[()]])
-            longest = max(longest, *map(len, piece))
-            check_memory(4 * array.size * longest, n_bytes)
-    return 4 * array.size * longest
+    size, shape, longest = int(array.size), tuple(array.shape), 16
+    if not shape:
+        return 4 * len(array[()])
+    step = max(1, most_memory(n_bytes) // n_bytes)  # texts that are read at a time: each may be as long as the file
+    for at in np.ndindex(shape[:-1]):
+        for start in range(0, shape[-1], step):
+            longest = max(longest, *map(len, array[(*at, slice(start, start + step))]))
+            check_memory(4 * size * longest, n_bytes)
+    return 4 * size * longest

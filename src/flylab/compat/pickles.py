@@ -21,9 +21,8 @@ from flylab.base.files import read_bytes, user_path, write_atomic
 from flylab.compat.standins import PLAIN, RefusedError, Spend, StandIn, View, check_keys, stand_in
 
 _EXTERNAL = ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID")  # objects that find_class is not asked for
-_CONTAINERS = {
-    "EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_SET", "FROZENSET", "REDUCE", "NEWOBJ", "INST", "OBJ", "BYTEARRAY8",
-}
+_CONTAINERS = {"EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_SET", "FROZENSET", "BYTEARRAY8", "REDUCE", "NEWOBJ",
+               "INST", "OBJ"}  # fmt: skip
 _CONTAINER, _TUPLE, _ELEMENT = 300, 64, 16  # bytes that a container and its copy take, a tuple, and a place in one
 
 
@@ -131,17 +130,23 @@ class _Pickler(pickle.Pickler):
         return (operator.getitem, (np.asarray(obj), ())) if type(obj) is dtype.type else NotImplemented
 
 
-def _checking(keys: slice, load: Callable[..., None]) -> Callable[..., None]:
+def _checking(check: Callable[[list[Any]], None], load: Callable[..., None]) -> Callable[..., None]:
     def checked(self: "_Unpickler") -> None:
-        check_keys(self.stack[keys])
+        check(self.stack)
         load(self)
 
     return checked
 
 
+def _check_state(stack: list[Any]) -> None:
+    if not isinstance(stack[-2], StandIn):
+        raise RefusedError(f"a {type(stack[-2]).__name__} with a state")
+
+
 class _Unpickler(pickle._Unpickler):
     """Python's own unpickler in Python, which checks keys before they are hashed, and gives stand-ins for names."""
 
+    stack: list[Any]  # objects since the last mark
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, content: bytes, spend: Spend) -> None:
@@ -160,15 +165,10 @@ class _Unpickler(pickle._Unpickler):
             raise RefusedError(kind.name if isinstance(kind, StandIn) else "an object of no class")
         self.stack.append(View(self._spend))
 
-    def _build(self) -> None:
-        if not isinstance(self.stack[-2], StandIn):
-            raise RefusedError(f"a {type(self.stack[-2]).__name__} with a state")
-        super().load_build()
-
     dispatch[pickle.NEWOBJ[0]] = _make_view
-    dispatch[pickle.BUILD[0]] = _build
-    for _code, _keys in (
-        (pickle.SETITEM, slice(-2, -1)), (pickle.SETITEMS, slice(None, None, 2)), (pickle.DICT, slice(None, None, 2)),
-        (pickle.ADDITEMS, slice(None)), (pickle.FROZENSET, slice(None)),
+    for _code, _check in (
+        (pickle.BUILD, _check_state), (pickle.SETITEM, lambda stack: check_keys(stack[-2:-1])),
+        (pickle.SETITEMS, lambda stack: check_keys(stack[::2])), (pickle.DICT, lambda stack: check_keys(stack[::2])),
+        (pickle.ADDITEMS, check_keys), (pickle.FROZENSET, check_keys),
     ):  # fmt: skip
-        dispatch[_code[0]] = _checking(_keys, dispatch[_code[0]])
+        dispatch[_code[0]] = _checking(_check, dispatch[_code[0]])

@@ -58,6 +58,7 @@ class StandIn:
         return self.name.endswith(".ObjectView")
 
     def __call__(self, *args: Any) -> Any:
+        """Return what the named function would, or something that stands for it."""
         if self.name not in _CALLS:
             raise RefusedError(f"{self.name}()")
         return _CALLS[self.name](self._spend, *args)
@@ -106,7 +107,8 @@ class _Array(StandIn):
         order, *axes = self.parts[3:] or "C"
         if not isinstance(shape, tuple | list):
             raise TypeError("a shape that is no tuple")
-        dtype, data = (dtype if isinstance(dtype, _DType) else _DType(self._spend, dtype)).dtype, _bytes(self._spend, data)
+        dtype = (dtype if isinstance(dtype, _DType) else _DType(self._spend, dtype)).dtype
+        data = _bytes(self._spend, data)
         self._spend(len(data))
         flat = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)
         array: Any = flat.reshape(tuple(shape), order="F" if order == "F" else "C")

@@ -221,8 +221,8 @@ class _Table(NamedTuple):
 
 def _sets(names: Sequence[str]) -> np.ndarray:
     """Return names of sets as an array, which gives each the room of the longest."""
-    if unknown := next((name for name in names if name not in SETS), ""):
-        raise ValueError(f"there is no set {unknown[:20]!r}")
+    if not all(name in SETS for name in names):
+        raise ValueError(f"a set is none of {', '.join(SETS)}")
     return np.array(names, dtype=str)
 
 
@@ -273,7 +273,8 @@ def _from_csv(content: bytes) -> _Table:
 def _to_parquet(packed: _Packed) -> bytes:
     arrow, parquet = _arrow()
     table = _to_table(packed)
-    columns = {"split": arrow.array(table.split.tolist(), arrow.string()).dictionary_encode(), "label": arrow.array(table.label)}
+    split = arrow.array(table.split.tolist(), arrow.string()).dictionary_encode()
+    columns = {"split": split, "label": arrow.array(table.label)}
     columns |= dict(zip(_columns(table.x), (arrow.array(column) for column in table.x.T), strict=True))
     arrow_table, content = arrow.table(columns).replace_schema_metadata({"flylab": json.dumps(table.about)}), b""
     for options in ({}, {"compression": "none", "use_dictionary": ["split"]}):  # as for npz

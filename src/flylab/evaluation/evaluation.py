@@ -105,7 +105,7 @@ def evaluate(
     >>> from sklearn.naive_bayes import GaussianNB
     >>> evaluate(GaussianNB(), preset="quick", n_seeds=3).row.score  # doctest: +SKIP
     """
-    return run(model, name, preset, protocol_of(preset, **changes), Path(out), force=force)
+    return run(model, name, preset, protocol_of(preset, **changes), user_path(out), force=force)
 
 
 def run(

@@ -51,7 +51,7 @@ def leaderboard(out: str | Path = "runs", by: str = "score") -> list[Entry]:
     comparable = _comparable(json.loads(reference.attrs["protocol"]))
     preset, rows = str(reference.attrs["preset"]), map(as_json, continuum.rows(reference))
     entries = [Entry(row, preset, False, (), comparable) for row in rows]
-    entries += [entry_of(path) for path in sorted(Path(out).glob(f"{FOLDER}/*/*/evaluation.json"))]
+    entries += [entry_of(path) for path in sorted(user_path(out).glob(f"{FOLDER}/*/*/evaluation.json"))]
     return sorted(entries, key=lambda entry: _rank(entry, by))
 
 

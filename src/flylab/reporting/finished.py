@@ -21,7 +21,8 @@ def load(path: str | Path) -> xr.Dataset:
         path: the run's folder, or the `results.nc` in it.
 
     Raises:
-        ValueError: if they cannot be read, do not match their checksum, or hold control characters; says how to mend it.
+        ValueError: if they cannot be read or do not match their checksum (says how to mend it), or hold control
+            characters.
     """
     folder = _folder(user_path(path))
     try:
@@ -31,7 +32,9 @@ def load(path: str | Path) -> xr.Dataset:
             f"{error}; run the study again: what it has trained is in the store, and is not trained again"
         ) from error
     if refused := next((words for words in _words(results) if _CONTROL.search(words)), ""):
-        raise ValueError(f"{folder} holds results with control characters ({refused[:100]!r}): flylab did not make them")
+        raise ValueError(
+            f"{folder} holds results with control characters ({refused[:100]!r}): flylab did not make them"
+        )
     return results
 
 

@@ -120,6 +120,8 @@ class Database:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
             if found not in (0, self._version):
                 raise OSError(f"{self.path} was written by another version of flylab; choose another folder with --out")
+            if _has_code(connection):
+                raise OSError(f"{self.path} would run code of its own: flylab did not make it; delete it")
             connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
             connection.execute("PRAGMA synchronous = FULL")
             if not found:
@@ -180,7 +182,19 @@ def read_other(path: Path, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
 def _read_only(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=TIMEOUT)
     connection.text_factory = _text
+    try:
+        has_code = _has_code(connection)
+    except sqlite3.DatabaseError:  # a damaged schema
+        has_code = False
+    if has_code:
+        connection.close()
+        raise sqlite3.ProgrammingError(f"{path} would run code of its own")
     return connection
+
+
+def _has_code(connection: sqlite3.Connection) -> bool:
+    """Return whether a database has views or triggers, which run when flylab reads or writes; flylab makes none."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone())
 
 
 def _text(data: bytes) -> str:

@@ -133,7 +133,7 @@ def _(mo, reporting, run):
     folder = run.value
     results = reporting.load(folder)
     _png = folder / "figure.png"
-    mo.image(_png.read_bytes(), alt="figure of the study", rounded=True) if _png.exists() else None
+    mo.image(_png.read_bytes(), alt="figure of the study", rounded=True) if _png.is_file() else None
     return folder, results
 
 

@@ -93,8 +93,8 @@ def get_dataset(
     """Load the data set from a file, or make it and save it there. Nothing is ever downloaded.
 
     Beside each file that it writes, `<path>.json` records the arguments; a file made with other arguments is
-    overwritten. A file of unknown origin is compared with what the arguments make, and never overwritten; a broken one is
-    renamed.
+    overwritten. A file of unknown origin is compared with what the arguments make, and never overwritten; a broken one
+    is renamed.
 
     Args:
         args: as returned by `get_dataset_args()`.
