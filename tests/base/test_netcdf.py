@@ -82,9 +82,7 @@ def test_text_of_any_size_and_shape_is_read_back(tmp_path, data, monkeypatch):
     """Also where it has to be read in pieces, since each text might be as long as the file."""
     monkeypatch.setattr(bounds, "MOST_BYTES", 2**16)
     words = np.array([[f"{i}-{j}" for j in range(7)] for i in range(40)], dtype=object)
-    data = data.assign(words=(("i", "j"), words), word=((), "a" * 500)).assign_attrs(
-        list=["a", "b"], size=[1, 2], none=""
-    )
+    data = data.assign(words=(("i", "j"), words), word=((), "a" * 500))
     netcdf.save(tmp_path / "a.nc", data)
     back = netcdf.open_checked(tmp_path / "a.nc")
     assert back.words.values.tolist() == words.tolist()
