@@ -18,6 +18,7 @@ from flylab.base.optional import need
 HOST = "127.0.0.1"
 OUT = "FLYLAB_OUT"  # environment variable that tells the pages the folder of runs
 SESSION_SECONDS = 10  # a session's life after its tab is gone: a reload keeps its training, a closed tab ends it
+PATIENCE = 1.0  # seconds that the server has to start before the browser is opened
 PAGES = Path(__file__).parent / "pages"
 
 
@@ -69,7 +70,12 @@ def serve(folder: Path, port: int, browser: bool) -> None:
     secret = secrets.token_urlsafe(24)
     address = f"http://{HOST}:{listener.getsockname()[1]}/{secret}/"
     runtime.initialise()  # start JAX once for all pages
-    options = {"log_level": "warning", "timeout_graceful_shutdown": 1, "ws_max_size": MOST_BYTES}
+    options = {
+        "log_level": "warning",
+        "timeout_graceful_shutdown": 1,
+        "ws_max_size": MOST_BYTES,
+        "proxy_headers": False,
+    }
     server = uvicorn.Server(uvicorn.Config(build(secret), **options))
     print(f"flylab is running at {address} (press Ctrl-C to stop)", flush=True)
     with _opening(address) if browser else contextlib.nullcontext():
@@ -84,7 +90,7 @@ def _opening(address: str) -> Iterator[None]:
     """
     path = files.user_cache("app") / f"{secrets.token_hex(8)}.html"
     files.write_atomic(path, f'<meta http-equiv="refresh" content="0; url={address}">', mode=0o600)
-    threading.Timer(1.0, webbrowser.open, (path.as_uri(),)).start()
+    threading.Timer(PATIENCE, webbrowser.open, (path.as_uri(),)).start()
     try:
         yield
     finally:
