@@ -100,6 +100,7 @@ if __name__ == "__main__":
 
 FILES = [
     Case("files: nothing deleted in a cache folder of the user's", """
+import os
 from pathlib import Path
 folder = Path("cache"); folder.mkdir()
 for name in ("notes-cache", "jit_f-cache", "jit_f-atime"):
@@ -113,8 +114,10 @@ assert {path.name: path.read_text() for path in folder.iterdir()} == dict.fromke
     Case("files: the folder of a cache set to ~ is the home", ["doctor"], "either", never=r"Traceback",
          env={"JAX_COMPILATION_CACHE_DIR": "~/jax", "XDG_CACHE_HOME": "~/.cache", "HOME": "/tmp/flylab-hostile-home"}),
     Case("files: no folder called ~", """
+import os
 os.environ["HOME"] = os.path.abspath("home")
-os.environ["XDG_CACHE_HOME"] = "~/cache"
+os.environ["XDG_CACHE_HOME"] = "~/cache"  # matplotlib takes that as it is
+os.environ["MPLCONFIGDIR"] = os.path.abspath("home")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = "~/jax"
 from flylab.cli.main import main
 from flylab.compat import mnist1d
@@ -160,6 +163,7 @@ files.write_atomic(Path("a"), "x")
 assert len(seen) == 1 and Path("a").read_text() == "x"
 """, "well"),
     Case("files: what looks like flylab's and is not stays", """
+import os
 from pathlib import Path
 from flylab.runs.store import Store
 mine = [".123-a.tmp", ".1-b.tmp", "x.tmp", ".flylab.tmp", "flylab.sqlite.copy", "flylab-notes.txt"]
@@ -174,7 +178,7 @@ import os, stat
 from pathlib import Path
 os.umask(0o077)
 import flylab
-flylab.run("train", preset="smoke", out="runs", n_steps=2, eval_every=2, n_train=10)
+flylab.run("train", preset="smoke", out="runs", n_steps=2, eval_every=2)
 for path in Path("runs").rglob("*"):
     assert not stat.S_IMODE(path.stat().st_mode) & 0o077, (path, oct(path.stat().st_mode))
 """, "well"),

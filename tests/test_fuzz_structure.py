@@ -283,13 +283,14 @@ HDF5 = {
 }  # fmt: skip
 
 
-def dictionary(**columns: Any) -> bytes:
+def dictionary(**columns: str) -> bytes:
     """A table of 100 000 rows whose texts are stored once."""
     import pyarrow
     from pyarrow import parquet
 
-    buffer, n = io.BytesIO(), 10**5
-    whole = {"split": ["train"] * n, "label": [0] * n, "x0": [0.0] * n} | {k: v * n for k, v in columns.items()}
+    buffer, zeros = io.BytesIO(), np.zeros(10**5, "i4")
+    whole = {"split": ["train"] * len(zeros), "label": zeros, "x0": zeros.astype(float)}
+    whole |= {name: pyarrow.DictionaryArray.from_arrays(zeros, [text]) for name, text in columns.items()}
     table = pyarrow.table(whole).replace_schema_metadata({"flylab": json.dumps(WIDE | {"x": "<f8"})})
     parquet.write_table(table, buffer)
     return buffer.getvalue()
@@ -306,8 +307,8 @@ LIARS = {
     "data.safetensors": safetensors(),
     "text.csv": f"# flylab {json.dumps(WIDE)}\nsplit,label,x0\ntrain,0,1\nvalid,0,1\ntest,0,1\n".encode(),
     "longest.csv": longest_csv(),
-    "split.parquet": dictionary(split=[LONG]),
-    "x.parquet": dictionary(x0=[LONG]),
+    "split.parquet": dictionary(split=LONG),
+    "x.parquet": dictionary(x0=LONG),
     **{name: hdf5(fill) for name, fill in HDF5.items()},
     "train-images-idx3-ubyte": bytes([0, 0, 8, 3]) + b"\xff" * 12 + bytes(8),
     "product.pkl": b"\x80\x04cnumpy\nndarray\n((" + BIG_INT + b"q\x01" + b"h\x01" * 10**5 + b"t\x8c\x02i8C\x00tR.",

@@ -6,6 +6,7 @@ from typing import Any
 
 import xarray as xr
 
+from flylab.base.files import user_path
 from flylab.reporting import load, run_and_publish, verdicts
 from flylab.runs.plan import plan_of_study
 from flylab.runs.progress import Bar

@@ -171,7 +171,7 @@ def test_foreign_results_are_text(visit, out):
     page.get_by_label("lines").select_option(markup)
     for title, shown in (("Repeat it", "flylab run train smoke --model '<img"), ("Provenance", "[x](javascript")):
         page.get_by_text(title).click()
-        page.locator("pre", has_text=shown).wait_for()
+        page.locator("pre", has_text=shown).last.wait_for()
     page.wait_for_timeout(1000)
     assert page.locator("img[src=x], a[href^=javascript]").count() == 0
     shutil.rmtree(folder)

@@ -146,7 +146,8 @@ def _text(array: h5py.Dataset, n_bytes: int) -> int:
     """Return the bytes that an array of text takes in NumPy, which gives each text the room of the longest."""
     if h5py.check_string_dtype(array.dtype) is None:
         raise ValueError(f"{array.name} is no array of numbers or text")
-    size, shape, longest = int(array.size), tuple(array.shape), 16
+    shape: tuple[int, ...] = tuple(array.shape)
+    size, longest = math.prod(shape), 16
     if not shape:
         return 4 * len(array[()])
     step = max(1, most_memory(n_bytes) // n_bytes)  # texts that are read at a time: each may be as long as the file

@@ -14,7 +14,7 @@ import xarray as xr
 from flylab.base import runtime
 from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
-from flylab.base.files import write_atomic
+from flylab.base.files import user_path, write_atomic
 from flylab.data import published
 from flylab.evaluation.load import user_model
 from flylab.evaluation.study import study_of

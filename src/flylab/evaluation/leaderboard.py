@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flylab.base.constraints import refusal
-from flylab.base.files import read_json
+from flylab.base.files import read_json, user_path
 from flylab.evaluation.evaluation import FOLDER, SAME, as_json
 from flylab.results.statistics import Interval, interval_text
 from flylab.results.tables import Table
