@@ -107,6 +107,7 @@ def test_answers_open_nothing_and_allow_no_script_but_the_app_s():
     headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
     assert not [name for name in headers if name.startswith("access-control")]
     assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"  # a page from the cache would have an old nonce
     assert headers["referrer-policy"] == "no-referrer"
     assert int(headers["content-length"]) == len(body["body"])
     policy = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))

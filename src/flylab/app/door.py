@@ -91,8 +91,10 @@ class _Answer:
             if message.get("more_body"):
                 return
             page = _SCRIPT.sub(b'<script nonce="' + self._nonce + b'"', self._page)
-            headers = [(name, value) for name, value in self._begun["headers"] if name.lower() != b"content-length"]
-            await self._send(self._begun | {"headers": [*headers, (b"content-length", str(len(page)).encode())]})
+            # a page from the browser's cache would have an old nonce
+            replaced = {b"content-length": str(len(page)).encode(), b"cache-control": b"no-store"}
+            headers = [(name, value) for name, value in self._begun["headers"] if name.lower() not in replaced]
+            await self._send(self._begun | {"headers": [*headers, *replaced.items()]})
             message = message | {"body": page}
         await self._send(message)
 
