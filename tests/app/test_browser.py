@@ -286,7 +286,8 @@ def test_the_leaderboard(visit):
     assert "GRU" in first.inner_text()
     page.get_by_role("radio", name="accuracy").click()
     page.locator("table.flylab-table tr", has_text="ResNet").nth(0).wait_for()
-    page.wait_for_function("document.querySelectorAll('table.flylab-table tr')[1].innerText.includes('ResNet')")
+    first.filter(has_text="ResNet").wait_for()
+    page.locator("canvas.marks, svg.marks").first.wait_for()  # the chart
 
 
 @pytest.mark.parametrize("name", ["playground", "studies", "quiz", "leaderboard"])
