@@ -6,6 +6,7 @@ from typing import Any
 
 import xarray as xr
 
+from flylab.base.files import user_path
 from flylab.reporting import load, run_and_publish, verdicts
 from flylab.runs.plan import plan_of_study
 from flylab.runs.progress import Bar
@@ -56,4 +57,4 @@ def run(
         definition, changes = split(definition, changes)
         plan = plan_of_study(definition, preset, protocol_of(definition, preset, **changes))
     with Bar() if progress else contextlib.nullcontext() as watcher:
-        return run_and_publish(plan, Path(out), force=force, watcher=watcher).results
+        return run_and_publish(plan, user_path(out), force=force, watcher=watcher).results

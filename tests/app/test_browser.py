@@ -1,15 +1,23 @@
 """The app as a person uses it, in Debian's Chromium, driven by Playwright."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+import xarray as xr
+
+from flylab.base import netcdf
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -29,9 +37,9 @@ def server(out, tmp_path_factory):
     command = [sys.executable, "-m", "flylab", "app", "--out", str(out), "--port", "0", "--no-browser"]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     line = run.stdout.readline()
-    address = re.search(r"http://127\.0\.0\.1:\d+", line)
+    address = re.search(r"(http://127\.0\.0\.1:\d+/[\w-]{32})/", line)
     assert address, line + run.stdout.read()
-    yield address[0], run.pid
+    yield address[1], run.pid
     run.terminate()
     run.communicate(timeout=30)
 
@@ -88,9 +96,85 @@ def test_home_leads_to_the_playground_and_only_this_machine_is_served(server):
     with urllib.request.urlopen(server[0]) as answer:
         assert answer.url.rstrip("/") == f"{server[0]}/playground"
     listening = subprocess.run(["cat", "/proc/net/tcp", "/proc/net/tcp6"], capture_output=True, text=True).stdout
-    port = f":{int(server[0].rpartition(':')[2]):04X}"
+    port = f":{urlsplit(server[0]).port:04X}"
     places = {line.split()[1].partition(":")[0] for line in listening.splitlines() if port in line.split()[1]}
     assert places == {"0100007F"}  # 127.0.0.1
+
+
+FOREIGN_PAGE = """
+<script>
+async function tried(does) { try { return await does(); } catch (error) { return String(error); } }
+async function attack(address) {
+  const socket = url => new Promise(done => {
+    const ws = new WebSocket(url);
+    ws.onopen = () => done("open");
+    ws.onerror = () => done("refused");
+  });
+  const read = options => tried(async () => (await fetch(address + "/studies/", options)).status);
+  return [
+    await read({}), await read({mode: "no-cors"}), await read({method: "POST", body: "{}"}),
+    await tried(() => socket(address.replace("http", "ws") + "/studies/ws?session_id=s_123456")),
+  ];
+}
+</script>
+"""
+
+
+def test_a_foreign_page_gets_nothing_even_with_the_address(server, browser):
+    """Neither may it read, nor connect, nor frame: the browser says only that it failed."""
+
+    class Foreign(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(FOREIGN_PAGE.encode())
+
+        def log_message(self, *args):
+            pass
+
+    foreign = ThreadingHTTPServer(("127.0.0.1", 0), Foreign)
+    threading.Thread(target=foreign.serve_forever, daemon=True).start()
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{foreign.server_port}/")
+    failed = "TypeError: Failed to fetch"
+    assert page.evaluate("address => attack(address)", server[0]) == [
+        failed,
+        0,
+        failed,
+        "refused",
+    ]  # 0: it sees nothing
+    page.evaluate("address => { document.body.innerHTML = `<iframe src='${address}/quiz/'></iframe>` }", server[0])
+    page.wait_for_timeout(2000)
+    assert not any(frame.query_selector("nav") for frame in page.frames)
+    page.close()
+    foreign.shutdown()
+    foreign.server_close()
+
+
+def test_foreign_results_are_text(visit, out):
+    """Names, labels and attributes with markup are shown as they are."""
+    markup = "<img src=x onerror=alert(1)>[x](javascript:alert(1))"
+    values = xr.DataArray(
+        np.ones((2, 2, 2)), dims=("step", markup, "seed"), attrs={"long_name": markup, "units": markup}
+    )
+    attrs = {"study": "train", "preset": "smoke", "protocol": json.dumps({"model": markup})}
+    labels = {"step": [0, 5], markup: [markup, "<script>alert(1)</script>"], "seed": [0, 1]}
+    folder = out / "train" / "smoke-foreign"
+    netcdf.save(folder / "results.nc", xr.Dataset({"test_accuracy": values}, labels, attrs))
+    (folder / "provenance.json").write_text(json.dumps({"command": f"\n```\n\n{markup}"}))
+    page = visit("studies")
+    page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    page.get_by_label("study").select_option("train")
+    page.get_by_role("heading", name="Explore").wait_for()
+    page.get_by_label(markup).select_option("<script>alert(1)</script>")
+    page.get_by_label("lines").select_option(markup)
+    for title, shown in (("Repeat it", "flylab run train smoke --model '<img"), ("Provenance", "[x](javascript")):
+        page.get_by_text(title).click()
+        page.locator("pre", has_text=shown).last.wait_for()
+    page.wait_for_timeout(1000)
+    assert page.locator("img[src=x], a[href^=javascript]").count() == 0
+    shutil.rmtree(folder)
 
 
 def test_move_a_slider_train_and_look(visit, tmp_path):
@@ -202,7 +286,8 @@ def test_the_leaderboard(visit):
     assert "GRU" in first.inner_text()
     page.get_by_role("radio", name="accuracy").click()
     page.locator("table.flylab-table tr", has_text="ResNet").nth(0).wait_for()
-    page.wait_for_function("document.querySelectorAll('table.flylab-table tr')[1].innerText.includes('ResNet')")
+    first.filter(has_text="ResNet").wait_for()
+    page.locator("canvas.marks, svg.marks").first.wait_for()  # the chart
 
 
 @pytest.mark.parametrize("name", ["playground", "studies", "quiz", "leaderboard"])

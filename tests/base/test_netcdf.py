@@ -1,10 +1,11 @@
 import os
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.base import netcdf
+from flylab.base import bounds, netcdf
 
 
 @pytest.fixture
@@ -75,3 +76,26 @@ def test_a_file_without_a_seal_is_read_and_one_with_it_is_plain_netcdf(tmp_path,
         assert file.identical(netcdf.open_checked(path))
     path.write_bytes(path.read_bytes().rpartition(netcdf.SEAL)[0])
     assert netcdf.checksum(netcdf.open_checked(path)) == netcdf.checksum(data)
+
+
+def test_text_of_any_size_and_shape_is_read_back(tmp_path, data, monkeypatch):
+    """Also where it has to be read in pieces, since each text might be as long as the file."""
+    monkeypatch.setattr(bounds, "MOST_BYTES", 2**16)
+    words = np.array([[f"{i}-{j}" for j in range(7)] for i in range(40)], dtype=object)
+    data = data.assign(words=(("i", "j"), words), word=((), "a" * 500))
+    netcdf.save(tmp_path / "a.nc", data)
+    back = netcdf.open_checked(tmp_path / "a.nc")
+    assert back.words.values.tolist() == words.tolist()
+    assert back.word.item() == "a" * 500
+
+
+def test_many_places_of_one_text_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(bounds, "MOST_BYTES", 2**16)
+    path = tmp_path / "a.nc"
+    for kind, kwargs in {"shape": {"shape": (300,)}, "attribute": {"shape": ()}}.items():
+        with h5py.File(path, "w") as file:
+            array = file.create_dataset("model", dtype=h5py.string_dtype(), fillvalue="a" * 2000, **kwargs)
+            if kind == "attribute":
+                array.attrs["words"] = ["a" * 30] * 2000
+        with pytest.raises(netcdf.CorruptedError, match=r"a\.nc .*TooLargeError: its \d+ bytes would take"):
+            netcdf.open_checked(path)

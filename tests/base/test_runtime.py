@@ -6,7 +6,9 @@ import sys
 import textwrap
 import time
 
-from flylab.base.runtime import delete_broken
+import jax
+
+from flylab.base.runtime import delete_broken, use_cache
 
 CODE = """
     import sys, jax
@@ -41,6 +43,17 @@ def test_a_folder_that_the_user_has_set_is_honoured(tmp_path):
     assert not (tmp_path / "flylab").exists()
 
 
+def test_nothing_is_deleted_in_a_folder_that_the_user_has_set(tmp_path):
+    (tmp_path / "notes-cache").write_text("mine")
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+        use_cache()
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes-cache"]
+
+
 def test_an_unwritable_cache_folder_does_not_stop_anything(tmp_path):
     (tmp_path / "file").touch()
     assert run(XDG_CACHE_HOME=str(tmp_path / "file")) == "None"
@@ -52,5 +65,6 @@ def test_whole_entries_stay(tmp_path):
     (tmp_path / "good-cache").write_bytes(zlib.compress(b"program"))
     (tmp_path / "bad-cache").write_bytes(zlib.compress(b"program" * 100)[:-3])
     (tmp_path / "other").write_bytes(b"untouched")
+    os.mkfifo(tmp_path / "pipe-cache")  # reading it would never end
     assert [path.name for path in delete_broken(tmp_path)] == ["bad-cache"]
-    assert {path.name for path in tmp_path.iterdir()} == {"good-cache", "other", "flylab-checked"}
+    assert {path.name for path in tmp_path.iterdir()} == {"good-cache", "other", "pipe-cache", "flylab-checked"}

@@ -287,6 +287,8 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["data", "-o", "/proc/no/a.npz"], "cannot write"),
         (["data", "--format", "xls", "-o", "a"], "Choose from"),
         (["data", "--format", "npz", "-o", "/"], "is a folder"),
+        (["data", "--format", "npz", "-o", "/dev/null"], "cannot write /dev/null: it is a device"),
+        (["slurm", "run", "train", "--output", "/dev/null"], "cannot write /dev/null: it is a device"),
         (["data", "--plot", "a.png", "-o", "a.xls"], "must be one of"),
         (["data", "--n-train", "4001"], "multiple of the 10 classes"),
     ],
@@ -299,6 +301,17 @@ def test_bad_input(words, says, capsys, monkeypatch, tmp_path):
     assert says in said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tilde_that_the_shell_leaves_is_the_home(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "--output=~/a.csv", "--plot=~/b.svg", "--n-train", "10"]) == 0
+    assert main(["slurm", "run", "train", "--output=~/c.sbatch"]) == 0
+    assert main(["claims", "~/runs"]) == 2
+    assert f"there are no runs in {tmp_path}/home/runs" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "home").iterdir()} == {"a.csv", "b.svg", "c.sbatch"}
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 @pytest.mark.slow

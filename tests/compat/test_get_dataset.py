@@ -321,14 +321,24 @@ def test_what_cannot_be_read_is_renewed_if_it_is_ours(path, args, damage):
 
 @pytest.mark.parametrize("options", [{}, {"download": True}])
 @pytest.mark.parametrize("damage", UNREADABLE.values(), ids=UNREADABLE)
-def test_what_cannot_be_read_is_kept_if_it_is_not_ours(path, args, foreign, damage, options):
+def test_what_cannot_be_read_is_replaced_and_kept_aside_if_it_is_not_ours(path, args, foreign, damage, options):
     path.write_bytes(before := damage(foreign))
     args = ours.get_dataset_args() if options else args
-    with pytest.warns(UserWarning, match=r"data\.pkl cannot be read .* kept, since flylab did not write it"):
+    with pytest.warns(UserWarning, match=r"data\.pkl cannot be read .* now called data\.pkl\.broken"):
         got = own(args, path, **options)
     assert len(got["y"]) == 0.8 * args.num_samples
-    assert path.read_bytes() == before
-    assert not beside(path).exists()
+    assert path.with_name("data.pkl.broken").read_bytes() == before
+    assert_same(own(args, path, **options), got)  # from the file, without a warning
+
+
+def test_a_home_folder_is_meant_by_its_sign(tmp_path, monkeypatch, args):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    own(args, "~/data.pkl")
+    ours.to_pickle([1], "~/other.pkl")
+    assert ours.from_pickle("~/other.pkl") == [1]
+    assert {path.name for path in (tmp_path / "home").iterdir()} == {"data.pkl", "data.pkl.json", "other.pkl"}
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 class Attack:

@@ -1,9 +1,13 @@
 """Finished runs are found and opened, their pages are whole, and importing the package is light."""
 
+import json
+
 import pytest
+import xarray as xr
 
 import flylab
 from flylab import reporting
+from flylab.base import netcdf
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,35 @@ def test_the_page_is_whole_and_its_content_escaped(folder):
     assert all(f"<b>{verdict.id}</b>" in page for verdict in verdicts)
     assert "Warning: computed on a device that failed" in page
     assert "&lt;b&gt;fast" in page
+
+
+CONTROL = {
+    "an attribute": lambda data: data.assign_attrs(preset="smoke\x1b[2J"),
+    "the name of an attribute": lambda data: data.assign_attrs({"a\x9b": "b"}),
+    "a unit": lambda data: data.assign(a=data.a.assign_attrs(units="\u202es")),
+    "a label": lambda data: data.assign_coords(model=["mlp", "cnn\0"]),
+    "the name of a variable": lambda data: data.rename(a="a\x07"),
+    "the name of a dimension": lambda data: data.rename(model="model\r"),
+}
+
+
+@pytest.mark.parametrize("damage", CONTROL.values(), ids=CONTROL)
+def test_control_characters_are_refused(tmp_path, damage):
+    data = xr.Dataset({"a": ("model", [1.0, 2.0])}, {"model": ["mlp", "größer\n"]}, {"study": "train", "lines": "a\nb"})
+    netcdf.save(tmp_path / "results.nc", data)
+    assert reporting.load(tmp_path).attrs["lines"] == "a\nb"
+    netcdf.save(tmp_path / "results.nc", damage(data))
+    with pytest.raises(ValueError, match="has control characters in '") as refused:
+        reporting.load(tmp_path)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("word", ["mlp\nrm -rf ~", "mlp\x1b]52;c;\x07", "\r"])
+def test_a_command_line_is_one_line(folder, word):
+    attrs = flylab.load(folder).attrs
+    protocol = json.loads(attrs["protocol"])
+    with pytest.raises(ValueError, match="control characters"):
+        reporting.repeat_command(attrs | {"protocol": json.dumps(protocol | {"model": word})})
 
 
 def test_public_names_exist():

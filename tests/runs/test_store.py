@@ -1,5 +1,6 @@
 """The store: what is put is read back whole, or is as if it had never been; reservations end with their process."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -11,8 +12,10 @@ import warnings
 import numpy as np
 import pytest
 
+from flylab.base import bounds
 from flylab.runs import store as store_module
-from flylab.runs.content import Content, decode, encode
+from flylab.runs.content import Content, DamagedError, decode, encode
+from flylab.runs.database import read_other
 from flylab.runs.store import NewMember, RunRecord, Store
 
 NAMES = [f"{i:024x}" for i in range(30)]
@@ -281,3 +284,24 @@ def test_any_flipped_byte_loses_nothing_silently(tmp_path, where, rng):
                         break
                     store.put([member(name, i) for i, name in enumerate(NAMES) if name not in found])
                 assert found == whole
+
+
+def test_one_long_label_among_many_is_refused(monkeypatch):
+    """NumPy gives each text the room of the longest."""
+    monkeypatch.setattr(bounds, "MOST_BYTES", 2**16)
+    labels = np.array(["a" * 1000, *["b"] * 1000], dtype=object)
+    with pytest.raises(DamagedError, match="TooLargeError"):
+        decode(encode(Content({}, {"model": labels}, {})))
+
+
+@pytest.mark.parametrize(
+    "code", ["CREATE VIEW v AS SELECT 1", "CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM member; END"]
+)
+def test_a_store_that_would_run_code_is_refused(tmp_path, code):
+    with Store(tmp_path) as store:
+        store.put([member(NAMES[0])])
+    with contextlib.closing(sqlite3.connect(tmp_path / "flylab.sqlite")) as forged:
+        forged.execute(code)
+    with Store(tmp_path) as store, pytest.raises(OSError, match=r"flylab\.sqlite would run code of its own"):
+        store.names(NAMES)
+    assert read_other(tmp_path / "flylab.sqlite", "SELECT name FROM member") == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flylab.base.files import write_atomic
+from flylab.base.files import user_path, write_atomic
 from flylab.base.optional import need
 from flylab.base.types import Params
 
@@ -52,8 +52,9 @@ def save_weights(path: str | Path, params: Params) -> Path:
         OSError: if the path cannot be written.
     """
     arrays = {name: np.ascontiguousarray(array) for name, array in state_dict(params).items()}
-    write_atomic(Path(path), need("safetensors.numpy", "data", "save_weights").save(arrays))
-    return Path(path)
+    path = user_path(path)
+    write_atomic(path, need("safetensors.numpy", "data", "save_weights").save(arrays))
+    return path
 
 
 def _collect(tree: Params, place: str, arrays: dict[str, np.ndarray]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from flylab.app import svg
+from flylab.app import look, svg
 from flylab.base.optional import need
 from flylab.evaluation.leaderboard import Entry, leaderboard_table
 from flylab.results.tables import html_table
@@ -44,4 +44,4 @@ def chart(entries: list[Entry]) -> Any:
         tooltip=["model:N", *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("plain", "shuffled", "score"))],
     )
     names = base.mark_text(align="left", dx=8, fontSize=11, color="gray").encode(text="model:N")
-    return (dots + names).properties(width="container", height=360)
+    return (dots + names).properties(width="container", height=360, usermeta=look.CHART)

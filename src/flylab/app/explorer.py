@@ -1,7 +1,6 @@
 """The page of studies: finished runs, their claims, an interactive chart, and runs started from the page."""
 
 import contextlib
-import html
 import math
 import os
 import signal
@@ -15,14 +14,15 @@ import numpy as np
 import xarray as xr
 
 from flylab import reporting
-from flylab.app import svg
+from flylab.app import look, svg
+from flylab.base.files import read_json
 from flylab.base.optional import need
 from flylab.base.units import axis
 from flylab.results.statistics import interval
 from flylab.results.tables import html_verdicts
 from flylab.runs.plan import plan_of_study
 from flylab.runs.store import stored
-from flylab.study.registry import get_study, study_in
+from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
 
 MOST_VALUES = 12  # lines or panels of a chart
@@ -33,9 +33,9 @@ def runs(out: Path) -> dict[str, Path]:
     """Return the folders of finished runs, newest first, by names such as "architectures · quick, 10 seeds"."""
     folders = {}
     for path in sorted(out.glob("*/*/results.nc"), key=lambda path: -path.stat().st_mtime):
-        with contextlib.suppress(ValueError, KeyError, OSError):  # damaged, or of a study that is not installed
+        with contextlib.suppress(ValueError, LookupError, OSError, TypeError, AttributeError):  # damaged, or foreign
             results = reporting.load(path.parent)
-            study_in(results.attrs)
+            reporting.repeat_command(results.attrs)
             name = f"{results.attrs['study']} · {results.attrs['preset']}, {results.sizes['seed']} seeds"
             folders.setdefault(name if name not in folders else f"{name} ({path.parent.name})", path.parent)
     return folders
@@ -44,8 +44,17 @@ def runs(out: Path) -> dict[str, Path]:
 def claims(folder: Path, results: xr.Dataset) -> str:
     """Return claims with verdicts as HTML, and a warning if the device failed the doctor's test."""
     warning, verdicts = reporting.warning_of(folder), reporting.verdicts(results)
-    above = f"<p><b>Warning: {html.escape(warning)}.</b></p>" if warning else ""
+    above = f"<p><b>Warning: {look.text(warning)}.</b></p>" if warning else ""
     return above + (html_verdicts(verdicts) if verdicts else "<p>This study has no claims.</p>")
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """Return what a run recorded about its making, without its members; nothing if that cannot be read."""
+    try:
+        recorded = dict(read_json(folder / "provenance.json"))
+    except (OSError, ValueError, TypeError):
+        return {}
+    return {name: value for name, value in recorded.items() if name != "members"}
 
 
 class Axes(NamedTuple):
@@ -113,7 +122,7 @@ def chart(results: xr.Dataset, value: str, x: str, lines: str | None, at: dict[s
     else:
         bars = base.mark_rule().encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
         drawn = bars + base.mark_circle(size=70).encode(y, tooltip=hover)
-    return drawn.properties(width="container", height=320)
+    return drawn.properties(width="container", height=320, usermeta=look.CHART)
 
 
 class Running:

@@ -1,9 +1,15 @@
-"""The look of all pages: style, navigation and layout."""
+"""The look of all pages: style, navigation and layout; and the one place where text becomes markup.
+
+Names, attributes and labels of results may come from anywhere. Whatever a page says of them goes through `text`, `code`
+or `label`, never through marimo's Markdown.
+"""
 
 import html
 
 PAGES = {"playground": "Playground", "studies": "Studies", "quiz": "Human quiz", "leaderboard": "Leaderboard"}
 
+# Vega's own interpreter evaluates a chart's expressions: the app's Content-Security-Policy forbids to compile them
+CHART = {"embedOptions": {"ast": True}}
 # marimo's own theme follows the system's, light or dark: colours here are its variables
 HEAD = """<style>
 .flylab-nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; align-items: baseline;
@@ -15,6 +21,7 @@ HEAD = """<style>
 .flylab-row { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
 .flylab-row > * { flex: 1 1 18rem; min-width: 0; }
 .flylab-title { font-weight: 600; margin: .75rem 0 .25rem; }
+.flylab-code { overflow-x: auto; white-space: pre-wrap; font-size: .9rem; background: #8881; padding: .6rem 1rem; }
 .flylab-muted { opacity: .75; font-size: .9rem; }
 @media (max-width: 480px) { #App .mx-auto, main { padding-left: .5rem !important; padding-right: .5rem !important; } }
 </style>"""
@@ -23,10 +30,29 @@ HEAD = """<style>
 def navigation(current: str) -> str:
     """Return links to all pages, the current one marked."""
     links = "".join(
-        f'<a href="/{name}"{" aria-current=page" if name == current else ""}>{title}</a>'
+        f'<a href="../{name}/"{" aria-current=page" if name == current else ""}>{title}</a>'
         for name, title in PAGES.items()
     )
     return f'<nav class="flylab-nav" aria-label="pages"><b>flylab</b>{links}</nav>'
+
+
+def text(words: object) -> str:
+    """Return words as HTML, without markup of their own; control characters become visible."""
+    return html.escape("".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in str(words)))
+
+
+def code(words: object) -> str:
+    """Return HTML that shows words as they are, such as a command or JSON."""
+    return f'<pre class="flylab-code"><code>{text(words)}</code></pre>'
+
+
+def label(words: object) -> str:
+    """Return words for the label of one of marimo's controls, which is Markdown: only letters and digits stay.
+
+    >>> label("n_train")
+    'n&#95;train'
+    """
+    return "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in str(words) if c.isprintable())
 
 
 def row(*parts: str) -> str:
@@ -36,6 +62,6 @@ def row(*parts: str) -> str:
 
 def titled(title: str, part: str, explanation: str = "") -> str:
     """Put a title, and perhaps a line of explanation, above a part."""
-    more = f'<p class="flylab-muted">{html.escape(explanation)}</p>' if explanation else ""
-    head = f'<div class="flylab-title" role="heading" aria-level="4">{html.escape(title)}</div>' if title else ""
+    more = f'<p class="flylab-muted">{text(explanation)}</p>' if explanation else ""
+    head = f'<div class="flylab-title" role="heading" aria-level="4">{text(title)}</div>' if title else ""
     return f"{head}{more}{part}"

@@ -161,7 +161,7 @@ def load(out: Path) -> list[Sitting]:
     sittings = []
     for path in sorted((out / "quiz").glob("*.json")):
         with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            sitting = msgspec.json.decode(path.read_bytes(), type=Sitting)
+            sitting = msgspec.json.decode(files.read_bytes(path), type=Sitting)
             if len(sitting.answers) <= len(sitting.items):
                 sittings.append(sitting)
     return sittings

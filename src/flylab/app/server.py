@@ -1,19 +1,24 @@
-"""The ASGI app of all pages, and a server that is reachable from this machine only."""
+"""The ASGI app of all pages, and a server that only its user's browser on this machine can reach."""
 
+import contextlib
 import os
+import secrets
 import socket
 import threading
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from flylab.app import look
-from flylab.base import runtime
+from flylab.app.door import MOST_BYTES, Door
+from flylab.base import files, runtime
 from flylab.base.optional import need
 
 HOST = "127.0.0.1"
 OUT = "FLYLAB_OUT"  # environment variable that tells the pages the folder of runs
 SESSION_SECONDS = 10  # a session's life after its tab is gone: a reload keeps its training, a closed tab ends it
+PATIENCE = 1.0  # seconds that the server has to start before the browser is opened
 PAGES = Path(__file__).parent / "pages"
 
 
@@ -22,8 +27,8 @@ def out() -> Path:
     return Path(os.environ.get(OUT, "runs"))
 
 
-def build() -> Any:
-    """Return the ASGI app: every page at its name, and a redirect from `/` to the first page.
+def build(secret: str) -> Any:
+    """Return the ASGI app: every page at `/<secret>/<name>`, and a redirect from `/<secret>/` to the first page.
 
     Raises:
         MissingExtraError: if marimo is not installed.
@@ -37,8 +42,8 @@ def build() -> Any:
     for name in look.PAGES:
         pages = pages.with_app(path=f"/{name}", root=str(PAGES / f"{name}.py"))
     first = next(iter(look.PAGES))
-    home = Route("/", lambda request: RedirectResponse(f"/{first}"))
-    return applications.Starlette(routes=[home, Mount("/", pages.build())])
+    home = Route("/", lambda request: RedirectResponse(f"{request.scope['root_path']}/{first}/"))
+    return Door(applications.Starlette(routes=[home, Mount("/", pages.build())]), secret)
 
 
 def serve(folder: Path, port: int, browser: bool) -> None:
@@ -62,10 +67,31 @@ def serve(folder: Path, port: int, browser: bool) -> None:
         listener.listen(128)  # from here on, connections wait until the server is ready
     except (OSError, OverflowError) as error:
         raise OSError(f"cannot listen on port {port} of {HOST} ({error}); choose another one with --port") from None
-    address = f"http://{HOST}:{listener.getsockname()[1]}"
+    secret = secrets.token_urlsafe(24)
+    address = f"http://{HOST}:{listener.getsockname()[1]}/{secret}/"
     runtime.initialise()  # start JAX once for all pages
-    server = uvicorn.Server(uvicorn.Config(build(), log_level="warning", timeout_graceful_shutdown=1))
+    options = {
+        "log_level": "warning",
+        "timeout_graceful_shutdown": 1,
+        "ws_max_size": MOST_BYTES,
+        "proxy_headers": False,
+    }
+    server = uvicorn.Server(uvicorn.Config(build(secret), **options))
     print(f"flylab is running at {address} (press Ctrl-C to stop)", flush=True)
-    if browser:
-        threading.Timer(1.0, webbrowser.open, (address,)).start()
-    server.run(sockets=[listener])
+    with _opening(address) if browser else contextlib.nullcontext():
+        server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _opening(address: str) -> Iterator[None]:
+    """Open an address in a browser, by a file that only this user can read.
+
+    Every user of the machine sees the words with which a browser is started, and so would see the secret.
+    """
+    path = files.user_cache("app") / f"{secrets.token_hex(8)}.html"
+    files.write_atomic(path, f'<meta http-equiv="refresh" content="0; url={address}">', mode=0o600)
+    threading.Timer(PATIENCE, webbrowser.open, (path.as_uri(),)).start()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

@@ -49,7 +49,7 @@ def element(name: str, tooltip: str = "", **attributes: object) -> str:
 
 
 def _short(value: object) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else html.escape(str(value))
 
 
 def text(x: float, y: float, words: str, size: float = 11, anchor: str = "start", more: str = "") -> str:

@@ -3,18 +3,20 @@
 import contextlib
 import hashlib
 import json
+import math
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+import h5py
 import numpy as np
 import xarray as xr
 
-from flylab.base.files import write_atomic
+from flylab.base.bounds import TooLargeError, check_memory, most_memory
+from flylab.base.files import read_bytes, write_atomic
 
-MOST = 16  # content may have so many times a file's size: nothing is compressed, but text is wider in memory
 SEAL = b"\nflylab sha256 "  # precedes the digest of the content at a file's end, which HDF5 ignores
 
 
@@ -80,7 +82,7 @@ def open_checked(path: Path) -> xr.Dataset:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     try:
-        content, seal, digest = path.read_bytes().rpartition(SEAL)  # foreign and old files have no seal
+        content, seal, digest = read_bytes(path).rpartition(SEAL)  # foreign and old files have no seal
         if seal and hashlib.sha256(content).hexdigest().encode() != digest:  # HDF5 may loop for ever on damaged files
             raise CorruptedError(f"{path} does not match its checksum")
         with _uninterrupted():
@@ -89,7 +91,8 @@ def open_checked(path: Path) -> xr.Dataset:
     except CorruptedError:
         raise
     except Exception as error:  # h5py raises many kinds of errors on truncated and foreign files
-        raise CorruptedError(f"{path} cannot be read ({type(error).__name__})") from error
+        reason = f": {error}" if isinstance(error, TooLargeError) else ""
+        raise CorruptedError(f"{path} cannot be read ({type(error).__name__}{reason})") from error
     if data.attrs.get("checksum") != computed:
         raise CorruptedError(f"{path} does not match its checksum")
     return data
@@ -97,8 +100,59 @@ def open_checked(path: Path) -> xr.Dataset:
 
 def _read(path: Path) -> xr.Dataset:
     """Read a netCDF 4 file; a damaged or foreign one may declare far more content than it has."""
-    most = MOST * path.stat().st_size
+    with h5py.File(path, "r") as file:
+        _check(file, path.stat().st_size)
     with xr.open_dataset(path, engine="h5netcdf") as opened:
-        if opened.nbytes > most:
-            raise MemoryError(f"it declares {opened.nbytes} bytes")
+        check_memory(opened.nbytes, path.stat().st_size)
         return opened.load()
+
+
+def _check(file: h5py.File, n_bytes: int) -> None:
+    """Check that a file holds nothing but plain arrays, and no more of them than its size allows.
+
+    Texts stand in a heap, or are an array's fill value: each is stored once for all the places where it is read.
+
+    Raises:
+        TooLargeError: if the content would take too much memory.
+        ValueError: if the file holds something else, such as a link to another file.
+    """
+    needed = _attributes(file, n_bytes)
+    for name in file:
+        is_here = isinstance(file.get(name, getlink=True), h5py.HardLink)
+        array = file[name] if is_here else None
+        if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
+            raise ValueError(f"{name} is no array of this file")
+        chunk = math.prod(array.chunks or ()) * array.dtype.itemsize  # is unpacked whole
+        needed += max(array.size * array.dtype.itemsize, chunk) + _attributes(array, n_bytes)
+        check_memory(needed, n_bytes)
+        if array.dtype.kind == "O":
+            needed += _text(array, n_bytes)
+            check_memory(needed, n_bytes)
+
+
+def _attributes(item: h5py.File | h5py.Dataset, n_bytes: int) -> int:
+    """Return the bytes that the attributes of a file or an array take."""
+    needed = 0
+    for name in item.attrs:
+        found = item.attrs.get_id(name)
+        size = math.prod(found.shape or ())
+        check_memory(size * (n_bytes if found.dtype.kind == "O" else found.dtype.itemsize), n_bytes)
+        value = item.attrs[name]
+        needed += len(value) if isinstance(value, str | bytes) else size * found.dtype.itemsize
+    return needed
+
+
+def _text(array: h5py.Dataset, n_bytes: int) -> int:
+    """Return the bytes that an array of text takes in NumPy, which gives each text the room of the longest."""
+    if h5py.check_string_dtype(array.dtype) is None:
+        raise ValueError(f"{array.name} is no array of numbers or text")
+    shape: tuple[int, ...] = tuple(array.shape)
+    size, longest = math.prod(shape), 16
+    if not shape:
+        return 4 * len(array[()])
+    step = max(1, most_memory(n_bytes) // n_bytes)  # texts that are read at a time: each may be as long as the file
+    for at in np.ndindex(shape[:-1]):
+        for start in range(0, shape[-1], step):
+            longest = max(longest, *map(len, array[(*at, slice(start, start + step))]))
+            check_memory(4 * size * longest, n_bytes)
+    return 4 * size * longest

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from flylab.base.files import read_json, user_cache
+from flylab.base.files import read_bytes, read_json, user_cache, user_path
 
 CACHE = user_cache("jax")
 PARITY = user_cache("doctor") / "parity.json"
@@ -119,18 +119,22 @@ def compiler_options(more: tuple[tuple[str, bool | str], ...] = ()) -> dict[str,
 
 
 def use_cache() -> None:
-    """Keep compiled programs in the user's cache folder, unless another folder is set, and delete broken entries."""
-    if _setting("jax_compilation_cache_dir") is None:
-        try:
-            CACHE.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return  # no cache: each process compiles anew
-        jax.config.update("jax_compilation_cache_dir", str(CACHE))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    folder = Path(str(_setting("jax_compilation_cache_dir")))
-    if folder.is_dir():
-        delete_broken(folder)
+    """Keep compiled programs in the user's cache folder, and delete broken entries, unless another folder is set.
+
+    A folder that the user has set may be another program's, too: nothing is deleted there.
+    """
+    chosen = _setting("jax_compilation_cache_dir")
+    if chosen is not None and chosen != str(CACHE):
+        jax.config.update("jax_compilation_cache_dir", str(user_path(chosen)))
+        return
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # no cache: each process compiles anew
+    jax.config.update("jax_compilation_cache_dir", str(CACHE))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    delete_broken(CACHE)
 
 
 def parity() -> str:
@@ -149,7 +153,7 @@ def kind_of(device: Any) -> str:
 
 
 def delete_broken(folder: Path) -> list[Path]:
-    """Delete the truncated entries of a compilation cache, and return their paths.
+    """Delete the truncated entries of flylab's compilation cache, and return their paths.
 
     JAX writes entries in place and never repairs them, so a crash can leave a truncated one. Only entries written since
     the last call are read.
@@ -159,7 +163,7 @@ def delete_broken(folder: Path) -> list[Path]:
     broken = []
     for entry in folder.glob("*-cache"):
         try:
-            if entry.stat().st_mtime >= since and not _is_complete(entry.read_bytes()):
+            if entry.stat().st_mtime >= since and not _is_complete(read_bytes(entry)):
                 entry.unlink()
                 broken.append(entry)
         except OSError:

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from flylab.base.config import override_flat
-from flylab.cli.options import with_options
+from flylab.base.files import check_target
+from flylab.cli.options import EXPANDED, with_options
 from flylab.data import MNIST1D
 
 
 def data(
-    *, output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    *, output: Annotated[Path | None, EXPANDED, Parameter(alias="-o")] = None,
     format: Literal["npz", "parquet", "csv", "safetensors"] | None = None,  # noqa: A002
-    plot: Path | None = None, **changes: Any,
+    plot: Annotated[Path | None, EXPANDED] = None, **changes: Any,
 ) -> None:  # fmt: skip
     """Run `flylab data`.
 
@@ -31,8 +32,7 @@ def data(
     for path, check in ((plot, _picture), (output, lambda path: formats.format_of(path, format))):
         if path is not None:  # before any work
             check(path)
-            if path.is_dir():
-                raise ValueError(f"{path} is a folder: give the name of a file in it")
+            check_target(path)
     if plot is not None:
         _draw(plot, config)
     if output is not None:

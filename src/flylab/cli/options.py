@@ -11,8 +11,12 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import docstring_parser
 from cyclopts import CoercionError, Group, Parameter, convert
 
-Runs = Annotated[Path, Parameter(help="Folder of all runs, of a study, or of one run, or the results.nc in it.")]
-Out = Annotated[Path, Parameter(help="Folder of all runs.")]
+from flylab.base.files import user_path
+
+EXPANDED = Parameter(converter=lambda kind, tokens: user_path(tokens[0].value))  # a shell leaves --out=~/runs as it is
+File = Annotated[Path, EXPANDED]
+Runs = Annotated[File, Parameter(help="Folder of all runs, of a study, or of one run, or the results.nc in it.")]
+Out = Annotated[File, Parameter(help="Folder of all runs.")]
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 Force = Annotated[Switch, Parameter(help="Train everything again.")]
 Json = Annotated[Switch, Parameter(help="Print JSON.")]

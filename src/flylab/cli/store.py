@@ -75,8 +75,8 @@ def prune(*, out: Out = RUNS, unfinished: Switch = False) -> None:
 
 @store.command
 def export(
-    run: Annotated[Path, Parameter(help="Folder of the run.")],
-    target: Annotated[Path, Parameter(help="New folder of runs.")], /, *, out: Out = RUNS,
+    run: Annotated[File, Parameter(help="Folder of the run.")],
+    target: Annotated[File, Parameter(help="New folder of runs.")], /, *, out: Out = RUNS,
 ) -> None:  # fmt: skip
     """Copy a finished run with its members to a folder of its own."""
     with _opened(out) as opened:

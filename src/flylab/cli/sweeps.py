@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flylab.cli.options import RUNS, Force, Out
+from flylab.cli.options import EXPANDED, RUNS, File, Force, Out
 from flylab.cli.running import DryRun, Part, Scheduler, Workers, carry_out, trained
 
-Declaration = Annotated[Path, Parameter(help="Declaration of the sweep, e.g. sweep.toml.")]
+Declaration = Annotated[File, Parameter(help="Declaration of the sweep, e.g. sweep.toml.")]
 
 
 def sweep(
@@ -29,7 +29,7 @@ def slurm(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)], jobs: int = 8, cpus: int = 2, mem: str = "4G",
     time: str = "01:00:00",
     option: Annotated[tuple[str, ...], Parameter(alias="-O", consume_multiple=False, show_default=False)] = (),
-    output: Path | None = None,
+    output: Annotated[Path | None, EXPANDED] = None,
 ) -> None:  # fmt: skip
     """Write a script that carries out a command as an array of Slurm jobs.
 
@@ -52,6 +52,7 @@ def slurm(
         raise ValueError(f"leave out {refused[0]}: each job trains a part of its own")
     name = "-".join(Path(word).stem for word in command[1:3] if not word.startswith("-"))
     target = output or Path(f"{name}.sbatch")
+    files.check_target(target)
     text = slurm.script(
         command, name, target, jobs=jobs, cpus=cpus, mem=mem, time=time, python=sys.executable, options=option
     )
@@ -60,9 +61,9 @@ def slurm(
 
 
 def plot(
-    results: Path, /, *, x: str, y: str | None = None, value: str = "test_accuracy", lines: str | None = None,
+    results: File, /, *, x: str, y: str | None = None, value: str = "test_accuracy", lines: str | None = None,
     panels: str | None = None, at: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    output: Annotated[Path, Parameter(alias="-o")] = Path("plot.png"),
+    output: Annotated[File, Parameter(alias="-o")] = Path("plot.png"),
 ) -> None:  # fmt: skip
     """Draw results: lines with bands over seeds, or a heat map.
 
@@ -84,6 +85,7 @@ def plot(
         raise ValueError(f"--output {output} has no ending .png or .svg; give it one")
     if wrong := [text for text in at if "=" not in text]:
         raise ValueError(f"--at {wrong[0]} must be NAME=VALUE")
+    files.check_target(output)
     cuts = dict(text.split("=", 1) for text in at)
     drawn = chart(load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
     files.write_atomic(output, image(drawn, kind))

@@ -10,18 +10,20 @@ import operator
 import os
 import pickle
 import pickletools
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from flylab.base.files import write_atomic
+from flylab.base.bounds import check_memory
+from flylab.base.files import read_bytes, user_path, write_atomic
+from flylab.compat.standins import PLAIN, RefusedError, Spend, StandIn, View, check_keys, stand_in
 
-_PLAIN = "biufcSU"  # kinds of arrays: booleans, numbers, text
-_DTYPE = re.compile(rf"[<>|=]?[{_PLAIN}][1-9]\d{{0,8}}")
 _EXTERNAL = ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID")  # objects that find_class is not asked for
+_CONTAINERS = {"EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_SET", "FROZENSET", "BYTEARRAY8", "REDUCE", "NEWOBJ",
+               "INST", "OBJ"}  # fmt: skip
+_CONTAINER, _TUPLE, _ELEMENT = 300, 64, 16  # bytes that a container and its copy take, a tuple, and a place in one
 
 
 class UnsafePickleError(pickle.UnpicklingError, ValueError):
@@ -32,13 +34,14 @@ class UnreadablePickleError(pickle.UnpicklingError, ValueError):
     """A file is truncated, damaged or no pickle at all."""
 
 
-class _RefusedError(Exception):
-    """Names the object that a pickle asks for and does not get."""
-
-
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a pickle file by `loads`; raise FileNotFoundError if there is none."""
-    return loads(Path(path).read_bytes(), str(path))
+    return loads(read_bytes(user_path(path)), str(path))
+
+
+def load_trusted(path: str | os.PathLike[str]) -> Any:
+    """Read a pickle file as Python does, which runs whatever code it asks for."""
+    return pickle.loads(read_bytes(user_path(path)), encoding="latin1")
 
 
 def loads(content: bytes, name: str = "the pickle") -> Any:
@@ -61,22 +64,32 @@ def loads(content: bytes, name: str = "the pickle") -> Any:
     Traceback (most recent call last):
     flylab.compat.pickles.UnsafePickleError: the pickle asks for builtins.print, which was not run: ...
     """
+    spent = 0
+
+    def spend(n_bytes: int) -> None:
+        nonlocal spent
+        spent += n_bytes
+        check_memory(spent, len(content))
+
     try:
         for opcode, argument, _ in pickletools.genops(content):  # raises if the file is shorter than it claims
             if opcode.name in _EXTERNAL:
-                raise _RefusedError(f"an object that only {opcode.name} {argument!r} names")
-            # Python would allocate as many objects
-            if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(content):
-                raise ValueError(f"there is no object number {argument}")
-        return copy.deepcopy(_Unpickler(io.BytesIO(content), encoding="latin1").load())  # Python 2's bytes are latin1
-    except _RefusedError as refused:
+                raise RefusedError(f"an object that only {opcode.name} {str(argument)[:50]!r} names")
+            if opcode.name in ("PUT", "LONG_BINPUT", "FRAME") and (argument or 0) > len(content):
+                raise ValueError("a number is larger than the file")
+            is_tuple = opcode.name.startswith("TUPLE")
+            spend(_CONTAINER if opcode.name in _CONTAINERS else _TUPLE if is_tuple else _ELEMENT)
+        return copy.deepcopy(_Unpickler(content, spend).load())
+    except RefusedError as refused:
         raise UnsafePickleError(
             f"{name} asks for {str(refused)[:200]}, which was not run: only NumPy arrays of numbers or text and "
-            "Python's own containers and scalars are read; if you trust its source, read it with pickle.load"
+            "Python's own containers and scalars are read; if you trust its source, read it with "
+            "from_pickle(path, trusted=True)"
         ) from None
     except Exception as error:  # on garbage pickle raises nearly every kind
+        reason = error.args[0] if error.args and isinstance(error.args[0], str) else "damaged"  # never a value's repr
         raise UnreadablePickleError(
-            f"{name} cannot be read as a pickle ({type(error).__name__}: {str(error)[:200]}): it is truncated, damaged "
+            f"{name} cannot be read as a pickle ({type(error).__name__}: {reason[:200]}): it is truncated, damaged "
             "or another kind of file; make it again"
         ) from error
 
@@ -100,7 +113,7 @@ def write(path: str | os.PathLike[str], content: bytes | str) -> None:
     Raises:
         OSError: naming the path and what to do.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(user_path(path)))
     if target.exists() and not target.is_file() and not target.is_dir():  # os.replace would replace /dev/null by a file
         target.write_bytes(content.encode() if isinstance(content, str) else content)
     else:
@@ -110,91 +123,52 @@ def write(path: str | os.PathLike[str], content: bytes | str) -> None:
 class _Pickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         dtype = getattr(obj, "dtype", None)
-        if not isinstance(dtype, np.dtype) or dtype.kind not in _PLAIN or dtype.itemsize == 0 or dtype.metadata:
+        if not isinstance(dtype, np.dtype) or dtype.kind not in PLAIN or dtype.itemsize == 0 or dtype.metadata:
             return NotImplemented
         if type(obj) is np.ndarray:
             return np.ndarray, (obj.shape, dtype.str, bytearray(obj.tobytes()))  # writable when loaded
         return (operator.getitem, (np.asarray(obj), ())) if type(obj) is dtype.type else NotImplemented
 
 
-class _StandIn:
-    """Stands for a global name; `copy.deepcopy` puts what it stands for in its place. Unhashable, as arrays are."""
+def _checking(check: Callable[[list[Any]], None], load: Callable[..., None]) -> Callable[..., None]:
+    def checked(self: "_Unpickler") -> None:
+        check(self.stack)
+        load(self)
 
-    __hash__: Any = None
-
-    def __init__(self, name: str, call: Callable[..., Any]) -> None:
-        self.name, self.call = name, call
-
-    def __call__(self, *args: Any) -> Any:
-        return self.call(*args)
-
-    def __setstate__(self, state: Any) -> None:
-        raise _RefusedError(f"{self.name} with a state")
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        raise _RefusedError(f"{self.name} itself")
+    return checked
 
 
-class _DType(_StandIn):
-    def __init__(self, text: Any, *_: Any) -> None:
-        if not _DTYPE.fullmatch(str(text)):
-            raise _RefusedError(f"numpy.dtype({str(text)!r})")
-        self.name, self.dtype = "numpy.dtype", np.dtype(str(text))
-
-    def __setstate__(self, state: Any) -> None:
-        _, order, *parts, _, _, _ = state
-        if parts != [None, None, None]:
-            raise _RefusedError("a numpy.dtype with parts, fields or metadata")
-        self.dtype = self.dtype.newbyteorder(order)
+def _check_state(stack: list[Any]) -> None:
+    if not isinstance(stack[-2], StandIn):
+        raise RefusedError(f"a {type(stack[-2]).__name__} with a state")
 
 
-class _Array(_StandIn):
-    def __init__(self, *parts: Any) -> None:
-        self.name = "an array"
-        self.parts: tuple[Any, ...] = parts  # shape, dtype, bytes, and optionally order and axes
+class _Unpickler(pickle._Unpickler):
+    """Python's own unpickler in Python, which checks keys before they are hashed, and gives stand-ins for names."""
 
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, is_fortran, data = state
-        self.parts = shape, dtype, data, "F" if is_fortran else "C"
+    stack: list[Any]  # objects since the last mark
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
-    def __deepcopy__(self, memo: Any) -> np.ndarray:
-        shape, dtype, data = self.parts[:3]
-        order, *axes = self.parts[3:] or "C"
-        dtype, data = (dtype if isinstance(dtype, _DType) else _DType(dtype)).dtype, _bytes(data)
-        flat = np.frombuffer(data, np.uint8) != 0 if dtype.kind == "b" else np.frombuffer(data, dtype)
-        array: Any = flat.reshape(tuple(shape), order="F" if order == "F" else "C")
-        return np.array(array.transpose(*axes) if axes else array, order="C")
+    def __init__(self, content: bytes, spend: Spend) -> None:
+        super().__init__(io.BytesIO(content), encoding="latin1")  # Python 2's bytes are latin1
+        self._spend = spend
 
-
-def _bytes(data: Any = b"", encoding: str = "latin1") -> bytes:
-    if encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"bytes in {encoding!r}")
-    return data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))  # bytes(number) would allocate
-
-
-def _scalar(array: Any, index: Any = ()) -> Any:
-    if not (isinstance(array, _Array) and array.parts[:1] == ((),) and index == ()):
-        raise _RefusedError("_operator.getitem of something other than a scalar")
-    return array.__deepcopy__({})[()]
-
-
-_ALLOWED: dict[str, Callable[..., Any]] = {
-    "numpy.ndarray": _Array, "numpy.dtype": _DType, "_operator.getitem": _scalar, "_codecs.encode": _bytes,
-}  # fmt: skip
-for _core in ("numpy.core", "numpy._core"):  # NumPy 1 and 2
-    _ALLOWED[f"{_core}.multiarray._reconstruct"] = lambda *_: _Array()  # its state follows
-    _ALLOWED[f"{_core}.multiarray.scalar"] = lambda dtype, data: _scalar(_Array((), dtype, data))
-    _ALLOWED[f"{_core}.numeric._frombuffer"] = lambda data, dtype, shape, *order: _Array(shape, dtype, data, *order)
-for _builtins in ("__builtin__", "builtins"):  # Python 2 and 3
-    _ALLOWED |= {f"{_builtins}.{kind.__name__}": kind for kind in (complex, frozenset, set)}
-    _ALLOWED |= {f"{_builtins}.bytes": _bytes, f"{_builtins}.bytearray": lambda *args: bytearray(_bytes(*args))}
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> _StandIn:
+    def find_class(self, module: str, name: str) -> StandIn:
         full_name = f"{module}.{name}"
         if not all(part.isidentifier() for part in full_name.split(".")):
-            raise ValueError(f"{full_name!r} is no name")  # text that begins with "c" reads as a name
-        if full_name not in _ALLOWED:
-            raise _RefusedError(full_name)
-        return _StandIn(full_name, _ALLOWED[full_name])
+            raise ValueError("a name that is none")  # text that begins with "c" reads as a name
+        return stand_in(full_name, self._spend)
+
+    def _make_view(self) -> None:
+        args, kind = self.stack.pop(), self.stack.pop()
+        if not (isinstance(kind, StandIn) and kind.is_view and args == ()):
+            raise RefusedError(kind.name if isinstance(kind, StandIn) else "an object of no class")
+        self.stack.append(View(self._spend))
+
+    dispatch[pickle.NEWOBJ[0]] = _make_view
+    for _code, _check in (
+        (pickle.BUILD, _check_state), (pickle.SETITEM, lambda stack: check_keys(stack[-2:-1])),
+        (pickle.SETITEMS, lambda stack: check_keys(stack[::2])), (pickle.DICT, lambda stack: check_keys(stack[::2])),
+        (pickle.ADDITEMS, check_keys), (pickle.FROZENSET, check_keys),
+    ):  # fmt: skip
+        dispatch[_code[0]] = _checking(_check, dispatch[_code[0]])

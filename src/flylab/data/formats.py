@@ -18,29 +18,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flylab.base.bounds import TooLargeError, check_memory
 from flylab.base.config import from_json, to_json
-from flylab.base.files import write_atomic
+from flylab.base.files import read_bytes, user_path, write_atomic
 from flylab.base.optional import need
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.splits import SETS, Dataset, Splits
 
 VERSION = 1
 _MARK = "flylab data"
-_MAX_BYTES, _MAX_GROWTH = 2**28, 64  # a file may unpack to so many bytes, or to so many times its size
 _DTYPE = re.compile(r"[<>|=]?[iuf](1|2|4|8|16)")
 
 
 class DataFileError(ValueError):
     """A file that flylab did not write, that is damaged, or that another version wrote."""
-
-
-class _TooLargeError(Exception):
-    """A file that declares far more content than its size can hold."""
-
-
-def _check_size(declared: int, content: bytes) -> None:
-    if declared > max(_MAX_BYTES, _MAX_GROWTH * len(content)):
-        raise _TooLargeError(f"{len(content)} bytes would unpack to {declared}")
 
 
 class _Packed(NamedTuple):
@@ -71,7 +62,7 @@ def save(path: str | Path, splits: Splits, format: str | None = None) -> Path:  
     ...     load(path).config.n_train
     10
     """
-    path = Path(path)
+    path = user_path(path)
     kind = format_of(path, format)
     if not isinstance(splits.config, MNIST1D | None):
         raise ValueError(f"config={splits.config!r} must be an MNIST1D or None")
@@ -134,15 +125,15 @@ def load(path: str | Path) -> Splits:
         DataFileError: if flylab did not write the file, the file is damaged, or another version wrote it.
         MissingExtraError: if the format's package is not installed.
     """
-    path = Path(path)
-    content = path.read_bytes()
+    path = user_path(path)
+    content = read_bytes(path)
     kind = next((kind for kind, candidate in FORMATS.items() if content.startswith(candidate.magic)), "safetensors")
     try:
         return _splits(path, FORMATS[kind].unpack(content))
     except (ImportError, DataFileError):  # these name the missing package, or the problem, already
         raise
     except Exception as error:  # readers raise many kinds of errors on truncated and foreign files
-        detail = f": {error}" if isinstance(error, _TooLargeError) else ""
+        detail = f": {error}" if isinstance(error, TooLargeError) else ""
         raise DataFileError(
             f"{path} cannot be read as {kind} ({type(error).__name__}{detail}): it is damaged, not a data file of "
             "flylab, or written by a newer version"
@@ -182,7 +173,7 @@ def _to_npz(packed: _Packed) -> bytes:
         buffer = io.BytesIO()
         write(buffer, allow_pickle=False, flylab=np.array(json.dumps(packed.about)), **packed.arrays)
         content = buffer.getvalue()
-        with contextlib.suppress(_TooLargeError):
+        with contextlib.suppress(TooLargeError):
             return _checked_npz(content)
     return content
 
@@ -190,14 +181,14 @@ def _to_npz(packed: _Packed) -> bytes:
 def _checked_npz(content: bytes) -> bytes:
     """Return the content, or raise if its arrays declare more than it holds: NumPy would allocate what they declare."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        _check_size(sum(member.file_size for member in archive.infolist()), content)
+        check_memory(sum(member.file_size for member in archive.infolist()), len(content))
         for member in archive.infolist():
             with archive.open(member) as file:
                 version = np.lib.format.read_magic(file)
                 read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
                 shape, _, dtype = read[version](file)
                 if math.prod(shape) * dtype.itemsize > member.file_size:
-                    raise _TooLargeError(f"{member.filename} has {member.file_size} bytes and declares shape {shape}")
+                    raise TooLargeError(f"{member.filename} has {member.file_size} bytes and declares shape {shape}")
     return content
 
 
@@ -223,9 +214,16 @@ def _safetensors() -> Any:
 
 class _Table(NamedTuple):
     about: dict[str, Any]
-    split: Sequence[str]
+    split: np.ndarray  # (n,), names of sets
     label: np.ndarray  # (n,)
     x: np.ndarray  # (n, n_columns)
+
+
+def _sets(names: Sequence[str]) -> np.ndarray:
+    """Return names of sets as an array, which gives each the room of the longest."""
+    if not all(name in SETS for name in names):
+        raise ValueError(f"a set is none of {', '.join(SETS)}")
+    return np.array(names, dtype=str)
 
 
 def _to_table(packed: _Packed) -> _Table:
@@ -237,14 +235,14 @@ def _to_table(packed: _Packed) -> _Table:
     n_columns = int(np.prod(x.shape[1:]))
     return _Table(
         about,
-        [name for name in SETS for _ in arrays[f"y_{name}"]],
+        _sets([name for name in SETS for _ in arrays[f"y_{name}"]]),
         np.concatenate([arrays[f"y_{name}"] for name in SETS]),
         np.concatenate([arrays[f"x_{name}"].reshape(-1, n_columns) for name in SETS]),
     )
 
 
 def _from_table(table: _Table) -> dict[str, np.ndarray]:
-    about, split = table.about, np.array(table.split, dtype=str)
+    about = table.about
     for name in ("x", "y", "t_type"):
         if not _DTYPE.fullmatch(about[name]):  # text types are refused: they could declare any width
             raise TypeError(about[name])
@@ -252,7 +250,7 @@ def _from_table(table: _Table) -> dict[str, np.ndarray]:
     y = table.label.astype(about["y"])
     arrays = {"t": np.array(about["t"], about["t_type"])}
     for name in SETS:
-        arrays |= {f"x_{name}": x[split == name], f"y_{name}": y[split == name]}
+        arrays |= {f"x_{name}": x[table.split == name], f"y_{name}": y[table.split == name]}
     return arrays
 
 
@@ -260,7 +258,7 @@ def _to_csv(packed: _Packed) -> bytes:
     """Write a comment line with the JSON, a header, and numbers with all their digits (pandas: `comment="#"`)."""
     table = _to_table(packed)
     lines = [f"# flylab {json.dumps(table.about)}", ",".join(["split", "label", *_columns(table.x)])]
-    for name, label, row in zip(table.split, table.label.tolist(), table.x.tolist(), strict=True):
+    for name, label, row in zip(table.split.tolist(), table.label.tolist(), table.x.tolist(), strict=True):
         lines.append(f"{name},{label},{','.join(map(repr, row))}")
     return ("\n".join(lines) + "\n").encode()
 
@@ -269,20 +267,21 @@ def _from_csv(content: bytes) -> _Table:
     first, header, *lines = content.decode().splitlines()
     split, _, numbers = zip(*(line.partition(",") for line in lines), strict=True) if lines else ((), (), ())
     values = np.loadtxt(numbers, delimiter=",", ndmin=2) if lines else np.zeros((0, header.count(",")))
-    return _Table(json.loads(first.removeprefix("# flylab ")), split, values[:, 0], values[:, 1:])
+    return _Table(json.loads(first.removeprefix("# flylab ")), _sets(split), values[:, 0], values[:, 1:])
 
 
 def _to_parquet(packed: _Packed) -> bytes:
     arrow, parquet = _arrow()
     table = _to_table(packed)
-    columns = {"split": arrow.array(table.split, arrow.string()).dictionary_encode(), "label": arrow.array(table.label)}
+    split = arrow.array(table.split.tolist(), arrow.string()).dictionary_encode()
+    columns = {"split": split, "label": arrow.array(table.label)}
     columns |= dict(zip(_columns(table.x), (arrow.array(column) for column in table.x.T), strict=True))
     arrow_table, content = arrow.table(columns).replace_schema_metadata({"flylab": json.dumps(table.about)}), b""
     for options in ({}, {"compression": "none", "use_dictionary": ["split"]}):  # as for npz
         buffer = io.BytesIO()
         parquet.write_table(arrow_table, buffer, **options)
         content = buffer.getvalue()
-        with contextlib.suppress(_TooLargeError):
+        with contextlib.suppress(TooLargeError):
             _checked_parquet(content)
             break
     return content
@@ -290,10 +289,17 @@ def _to_parquet(packed: _Packed) -> bytes:
 
 def _checked_parquet(content: bytes) -> Any:
     """Return the open file, or raise if its table declares more than the file can hold."""
-    file = _arrow()[1].ParquetFile(io.BytesIO(content))
+    arrow, parquet = _arrow()
+    file = parquet.ParquetFile(io.BytesIO(content), read_dictionary=["split"])
     metadata = file.metadata
     declared = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    _check_size(max(declared, 8 * metadata.num_rows * metadata.num_columns), content)
+    check_memory(max(declared, 8 * metadata.num_rows * metadata.num_columns), len(content))
+    for i in range(metadata.num_row_groups):
+        if "DELTA_BYTE_ARRAY" in metadata.row_group(i).column(0).encodings:  # holds what texts have in common once
+            raise TypeError("the column split is in an encoding that flylab does not write")
+    for field in file.schema_arrow:  # a dictionary holds a text once for all rows, which would each get their own
+        if field.name != "split" and not (arrow.types.is_integer(field.type) or arrow.types.is_floating(field.type)):
+            raise TypeError(f"the column {field.name} is {field.type}")
     return file
 
 
@@ -301,7 +307,9 @@ def _from_parquet(content: bytes) -> _Table:
     table = _checked_parquet(content).read()
     x = np.stack([table[name].to_numpy() for name in table.column_names[2:]], axis=1)
     about = json.loads(table.schema.metadata[b"flylab"])
-    return _Table(about, table["split"].to_pylist(), table["label"].to_numpy(), x)
+    split = table["split"].combine_chunks()
+    split = _sets(split.dictionary.to_pylist())[split.indices.to_numpy()]
+    return _Table(about, split, table["label"].to_numpy(), x)
 
 
 def _arrow() -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import xarray as xr
 from flylab.base import runtime
 from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
-from flylab.base.files import write_atomic
+from flylab.base.files import user_path, write_atomic
 from flylab.data import published
 from flylab.evaluation.load import user_model
 from flylab.evaluation.study import study_of
@@ -105,7 +105,7 @@ def evaluate(
     >>> from sklearn.naive_bayes import GaussianNB
     >>> evaluate(GaussianNB(), preset="quick", n_seeds=3).row.score  # doctest: +SKIP
     """
-    return run(model, name, preset, protocol_of(preset, **changes), Path(out), force=force)
+    return run(model, name, preset, protocol_of(preset, **changes), user_path(out), force=force)
 
 
 def run(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flylab.base.constraints import refusal
-from flylab.base.files import read_json
+from flylab.base.files import read_json, user_path
 from flylab.evaluation.evaluation import FOLDER, SAME, as_json
 from flylab.results.statistics import Interval, interval_text
 from flylab.results.tables import Table
@@ -51,7 +51,7 @@ def leaderboard(out: str | Path = "runs", by: str = "score") -> list[Entry]:
     comparable = _comparable(json.loads(reference.attrs["protocol"]))
     preset, rows = str(reference.attrs["preset"]), map(as_json, continuum.rows(reference))
     entries = [Entry(row, preset, False, (), comparable) for row in rows]
-    entries += [entry_of(path) for path in sorted(Path(out).glob(f"{FOLDER}/*/*/evaluation.json"))]
+    entries += [entry_of(path) for path in sorted(user_path(out).glob(f"{FOLDER}/*/*/evaluation.json"))]
     return sorted(entries, key=lambda entry: _rank(entry, by))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.optimize import least_squares
 
-from flylab.base.files import read_json, write_atomic
+from flylab.base.files import read_bytes, read_json, user_path, write_atomic
 from flylab.base.optional import need
 from flylab.base.types import Key, Params
 from flylab.models.layers import uniform
@@ -164,7 +164,7 @@ def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any
         ValueError: for any other ending, or if `safetensors` is needed but not installed.
         OSError: if the file cannot be written.
     """
-    path, arrays = Path(path), {name: np.asarray(weights[name], np.float32) for name in _NAMES}
+    path, arrays = user_path(path), {name: np.asarray(weights[name], np.float32) for name in _NAMES}
     form = "elu(x) + 0.2 (sum_k v[k] tanh(w[k] x + b[k]) + c)"
     if path.suffix == ".safetensors":
         metadata = {"form": form, "provenance": json.dumps(provenance, sort_keys=True)}
@@ -185,7 +185,7 @@ def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any
 def _loaded(path: Path, changed: int) -> Mapping[str, np.ndarray]:
     try:
         if path.suffix == ".safetensors":
-            stored = need("safetensors.numpy", "data", "load_weights").load(path.read_bytes())
+            stored = need("safetensors.numpy", "data", "load_weights").load(read_bytes(path))
         else:
             stored = read_json(path)["weights"]
         weights = {name: np.asarray(stored[name], np.float32) for name in _NAMES}
@@ -217,7 +217,8 @@ def load_weights(path: str | Path = ARTIFACT) -> Params:
         ValueError: if the file holds no learned activation.
         OSError: if the file cannot be read.
     """
-    return dict(_loaded(Path(path), Path(path).stat().st_mtime_ns))
+    path = user_path(path)
+    return dict(_loaded(path, path.stat().st_mtime_ns))
 
 
 def load(path: str | Path = ARTIFACT) -> Callable[[Numbers], Array]:
@@ -229,7 +230,8 @@ def load(path: str | Path = ARTIFACT) -> Callable[[Numbers], Array]:
         ValueError: if the file holds no learned activation.
         OSError: if the file cannot be read.
     """
-    return _function(Path(path), Path(path).stat().st_mtime_ns)
+    path = user_path(path)
+    return _function(path, path.stat().st_mtime_ns)
 
 
 def learned(x: Float[Numbers, "*shape"]) -> Float[Array, "*shape"]:

@@ -1,12 +1,17 @@
 """Find and open finished runs."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import xarray as xr
 
-from flylab.base.files import read_json
+from flylab.base.files import read_json, user_path
 from flylab.base.netcdf import CorruptedError, open_checked
 from flylab.runs.sweeps import SWEEPS
+
+# a terminal obeys them, or they turn text around; lines may end
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def load(path: str | Path) -> xr.Dataset:
@@ -16,15 +21,32 @@ def load(path: str | Path) -> xr.Dataset:
         path: the run's folder, or the `results.nc` in it.
 
     Raises:
-        ValueError: if they cannot be read or do not match their checksum; says how to mend it.
+        ValueError: if they cannot be read or do not match their checksum (says how to mend it), or hold control
+            characters.
     """
-    folder = _folder(Path(path))
+    folder = _folder(user_path(path))
     try:
-        return open_checked(folder / "results.nc")
+        results = open_checked(folder / "results.nc")
     except (FileNotFoundError, CorruptedError) as error:
         raise ValueError(
             f"{error}; run the study again: what it has trained is in the store, and is not trained again"
         ) from error
+    if refused := next((words for words in _words(results) if _CONTROL.search(words)), ""):
+        raise ValueError(
+            f"{folder} holds results with control characters ({refused[:100]!r}): flylab did not make them"
+        )
+    return results
+
+
+def _words(results: xr.Dataset) -> Iterator[str]:
+    """Yield every name, attribute and label of results."""
+    for name, variable in ((None, results), *results.variables.items()):
+        yield from (str(word) for item in variable.attrs.items() for word in item)
+        if isinstance(variable, xr.Variable):
+            yield str(name)
+            yield from map(str, variable.dims)
+            if variable.dtype.kind in "OUST":
+                yield from map(str, variable.values.ravel())
 
 
 def _folder(path: Path) -> Path:

@@ -13,7 +13,7 @@ import xarray as xr
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from flylab.base.files import read_json, write_atomic
+from flylab.base.files import read_bytes, read_json, write_atomic
 from flylab.reporting.finished import load, warning_of
 from flylab.reporting.judging import claims_json, study_of, understood, verdicts
 from flylab.reporting.repeating import repeat_command
@@ -66,8 +66,8 @@ def run_and_publish(
 
 def _is_published(done: Run) -> bool:
     try:  # the report is written last
-        return done.results.checksum in (done.folder / "report.html").read_text()
-    except (OSError, UnicodeDecodeError):
+        return done.results.checksum.encode() in read_bytes(done.folder / "report.html")
+    except OSError:
         return False
 
 

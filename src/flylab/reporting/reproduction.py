@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 import flylab
 from flylab.base import runtime
-from flylab.base.files import read_json, write_atomic
+from flylab.base.files import read_bytes, read_json, write_atomic
 from flylab.reporting.finished import warning_of
 from flylab.reporting.judging import verdicts
 from flylab.reporting.page import run_and_publish, template
@@ -127,7 +127,7 @@ def _page(
         machines[json.dumps(about, sort_keys=True)] = about
         reports.append({
             "name": study.name, "question": study.question, "n_seeds": run.results.sizes["seed"],
-            "figure": base64.b64encode((run.folder / "figure.png").read_bytes()).decode(),
+            "figure": base64.b64encode(read_bytes(run.folder / "figure.png")).decode(),
             "table": Markup(html_table(study.table(run.results))), "warning": warning_of(run.folder),
             "verdicts": Markup(html_verdicts(judged[study.name])) if judged[study.name] else "",
         })  # fmt: skip

@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 from safetensors.numpy import load, save
 
+from flylab.base.bounds import text_array
+
 
 class DamagedError(ValueError):
     """Content that does not match its digest, or that cannot be read."""
@@ -95,7 +97,7 @@ def decode(data: bytes) -> Content:
         layout = _layout(data[8 : 8 + int.from_bytes(data[:8], "little")])
         tensors = load(data)
         variables = {name: (tuple(dims), tensors[name]) for name, dims in layout["dims"].items()}
-        coords = {name: np.array(labels, dtype=str) for name, labels in layout["text"].items()}
+        coords = {name: text_array(labels, len(data)) for name, labels in layout["text"].items()}
         coords |= {name.removeprefix("coord:"): t for name, t in tensors.items() if name.startswith("coord:")}
     except Exception as error:  # whatever a damaged header makes json, safetensors or NumPy raise
         raise DamagedError(f"the content cannot be read ({type(error).__name__})") from None

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from flylab.base.files import free
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -22,6 +24,7 @@ TIMEOUT = 60.0  # seconds to wait for another process's transaction
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _READ_FAILED = {sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_READ}
 _ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)  # of a damaged file; the second if it is in the message
+_SUFFIXES = ("", "-wal", "-shm")  # of a database's files
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
@@ -117,6 +120,8 @@ class Database:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
             if found not in (0, self._version):
                 raise OSError(f"{self.path} was written by another version of flylab; choose another folder with --out")
+            if _has_code(connection):
+                raise OSError(f"{self.path} would run code of its own: flylab did not make it; delete it")
             connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
             connection.execute("PRAGMA synchronous = FULL")
             if not found:
@@ -135,8 +140,8 @@ class Database:
                     return
             except FileNotFoundError:
                 return
-            aside = _free(self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
-            for suffix in ("", "-wal", "-shm"):
+            aside = free(self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"))
+            for suffix in _SUFFIXES:
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
             connection = self._connect()
@@ -145,8 +150,8 @@ class Database:
             if not n:
                 copy = _with_first_page_of(self.path, aside)
                 n = self._salvage(connection, copy)
-                for file in copy.parent.glob(f"{copy.name}*"):
-                    file.unlink()
+                for suffix in _SUFFIXES:
+                    Path(f"{copy}{suffix}").unlink(missing_ok=True)
             connection.close()
         warnings.warn(
             f"{self.path} was damaged: it is now {aside.name}; {n} whole rows were salvaged, the rest is trained again",
@@ -177,7 +182,19 @@ def read_other(path: Path, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
 def _read_only(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=TIMEOUT)
     connection.text_factory = _text
+    try:
+        has_code = _has_code(connection)
+    except sqlite3.DatabaseError:  # a damaged schema
+        has_code = False
+    if has_code:
+        connection.close()
+        raise sqlite3.ProgrammingError(f"{path} would run code of its own")
     return connection
+
+
+def _has_code(connection: sqlite3.Connection) -> bool:
+    """Return whether a database has views or triggers, which run when flylab reads or writes; flylab makes none."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone())
 
 
 def _text(data: bytes) -> str:
@@ -201,7 +218,7 @@ def _salvaged(path: Path, table: str, is_whole: Callable[[tuple], bool]) -> Iter
 
 def _with_first_page_of(fresh: Path, damaged: Path) -> Path:
     """Return a copy of a database with the first page, which has the header and the schema, of one that is whole."""
-    copy = damaged.with_name(f"{damaged.name}.copy")
+    copy = free(damaged.with_name(f"{damaged.name}.copy"))
     shutil.copyfile(damaged, copy)
     page = fresh.read_bytes()
     size = int.from_bytes(page[16:18], "big")
@@ -211,14 +228,6 @@ def _with_first_page_of(fresh: Path, damaged: Path) -> Path:
     with copy.open("r+b") as file:
         file.write(page)
     return copy
-
-
-def _free(path: Path) -> Path:
-    """Return the path, with a number appended if it is taken."""
-    n, free = 1, path
-    while free.exists():
-        n, free = n + 1, path.with_name(f"{path.name}-{n + 1}")
-    return free
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from flylab.base.config import flat_fields, override_flat, to_json
 from flylab.base.constraints import Checked, bases, check
+from flylab.base.files import read_bytes
 from flylab.runs.grid import Axis, Grid, axis, parse_filter
 from flylab.runs.plan import Place, RunPlan
 from flylab.study.protocol import NSeeds
@@ -117,7 +118,7 @@ def from_toml(path: Path) -> Sweep:
         OSError, ValueError: if the file cannot be read, or declares no sweep.
     """
     try:
-        declared = tomllib.loads(path.read_bytes().decode())
+        declared = tomllib.loads(read_bytes(path).decode())
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}; give a TOML file that declares a sweep") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -116,5 +116,5 @@ def export(store: Store, run: Path, target: Path) -> RunRecord:
         if n < len(names):
             raise ValueError(f"{len(names) - n} of {len(names)} members of {run} are missing: run the study again")
         other.put((), record)
-    shutil.copytree(run, target / folder, dirs_exist_ok=True)
+    shutil.copytree(run, target / folder, symlinks=True, dirs_exist_ok=True)
     return record

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from flylab.base import loaded
-from flylab.base.files import user_cache, write_atomic
+from flylab.base.files import user_cache, user_path, write_atomic
 from flylab.base.usercode import user_code
 from flylab.study.study import Study
 
@@ -43,7 +43,7 @@ def get_study(name: str) -> Study:
         ValueError: if there is no such study (the message suggests similar names), or its package or file is broken.
     """
     if name.endswith(".py"):
-        study = study_of_file(Path(name))
+        study = study_of_file(user_path(name))
         _make_known(study.place)
         return study
     name = name.replace("-", "_")

@@ -239,7 +239,7 @@ def _(drawing, get_over, get_training, look, mo, set_over, tick):
         set_over(_training)
     _status = {
         "begun": "compiling …", "training": f"{100 * _training.share:.0f} % done", "done": "done",
-        "stopped": f"stopped at {100 * _training.share:.0f} %", "failed": f"failed: {_training.error}",
+        "stopped": f"stopped at {100 * _training.share:.0f} %", "failed": f"failed: {look.text(_training.error)}",
     }[_training.phase]  # fmt: skip
     _bar = f'<progress max="1" value="{_training.share:.3f}" style="width:12rem" aria-label="progress"></progress>'
     mo.Html(

@@ -92,7 +92,7 @@ def _(get_over, get_refusal, get_running, mo):
 
 
 @app.cell
-def _(get_over, get_running, mo, set_over, tick):
+def _(get_over, get_running, look, mo, set_over, tick):
     tick  # runs this cell again
     _running = get_running()
     mo.stop(_running is None)
@@ -103,7 +103,7 @@ def _(get_over, get_running, mo, set_over, tick):
     _bar = f'<progress max="1" value="{_share:.3f}" style="width:12rem" aria-label="progress"></progress>'
     mo.vstack(
         [
-            mo.Html(f'<p role="status">{_bar} {_name}: {_phase}</p>'),
+            mo.Html(f'<p role="status">{_bar} {look.text(_name)}: {_phase}</p>'),
             mo.callout(_running.error, kind="danger") if _running.error else mo.md(""),
         ]
     )
@@ -133,7 +133,7 @@ def _(mo, reporting, run):
     folder = run.value
     results = reporting.load(folder)
     _png = folder / "figure.png"
-    mo.image(_png.read_bytes(), alt="figure of the study", rounded=True) if _png.exists() else None
+    mo.image(_png.read_bytes(), alt="figure of the study", rounded=True) if _png.is_file() else None
     return folder, results
 
 
@@ -158,7 +158,7 @@ def _(explorer, mo, results, value):
 
 
 @app.cell
-def _(explorer, lines, mo, results, value, x):
+def _(explorer, lines, look, mo, results, value, x):
     _dims = explorer.Axes.of(results, value.value).dims
     _array = results[value.value]
     _rest = [
@@ -167,7 +167,7 @@ def _(explorer, lines, mo, results, value, x):
     _values = {dim: {str(v): v for v in _array[dim].values.tolist()} for dim in _rest}
     at = mo.ui.dictionary(
         {
-            dim: mo.ui.dropdown(values, list(values)[-1 if dim == "step" else 0], label=dim)
+            dim: mo.ui.dropdown(values, list(values)[-1 if dim == "step" else 0], label=look.label(dim))
             for dim, values in _values.items()
         }
     )
@@ -195,14 +195,12 @@ def _(explorer, folder, look, mo, results):
 
 
 @app.cell
-def _(folder, json, mo, reporting, results):
-    _path = folder / "provenance.json"
-    _provenance = json.loads(_path.read_text()) if _path.exists() else {}
-    _provenance.pop("members", None)
+def _(explorer, folder, json, look, mo, reporting, results):
+    _provenance = explorer.provenance(folder)
     mo.accordion(
         {
-            "Repeat it": mo.md(f"```sh\n{reporting.repeat_command(results.attrs)}\n```"),
-            "Provenance": mo.md(f"```json\n{json.dumps(_provenance, indent=2)}\n```"),
+            "Repeat it": mo.Html(look.code(reporting.repeat_command(results.attrs))),
+            "Provenance": mo.Html(look.code(json.dumps(_provenance, indent=2))),
         }
     )
     return

@@ -5,6 +5,7 @@ The rule: loading gives what making would give. A file without a sidecar of flyl
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flylab.base.config import plain
-from flylab.base.files import read_json
+from flylab.base.files import free, read_bytes, read_json
 from flylab.compat import pickles
 
 FORMAT = "flylab mnist1d cache 1"
@@ -63,17 +64,26 @@ OVERWRITE = Cached(None, True)
 def look(path: Path, identity: Identity, make: Callable[[], dict[str, Any]]) -> Cached:
     """Look for the data set of `identity` at `path`; `make` makes it for comparison.
 
+    A broken file is overwritten if flylab wrote it, else renamed.
+
     Raises:
         UnsafePickleError: if the file asks for more than arrays.
     """
-    if not path.exists():
+    if not path.is_file():  # there is none, or it is a device
         return OVERWRITE
-    content, sidecar = path.read_bytes(), _read(path)
+    content, sidecar = read_bytes(path), _read(path)
     try:
         data = pickles.loads(content, str(path))
     except pickles.UnreadablePickleError as error:
-        fate = "overwritten" if sidecar else "kept, since flylab did not write it"
-        return Cached(None, bool(sidecar), f"{error}. The data set is made anew, the file is {fate}")
+        note = f"{error}. The data set is made anew, the file is"
+        if sidecar:
+            return Cached(None, True, f"{note} overwritten")
+        aside = free(path.with_name(f"{path.name}.broken"))  # flylab did not write it
+        try:
+            os.replace(path, aside)
+        except OSError:
+            return Cached(None, False, f"{note} kept")
+        return Cached(None, True, f"{note} now called {aside.name}")
     if sidecar and sidecar["sha256"] == _sha256(content):
         if changes := Identity(sidecar["args"], sidecar["templates"]).changes(identity):
             if sidecar["args"].get("seed") is None:  # nobody can make that one again

@@ -3,11 +3,11 @@
 import operator
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flylab.base.files import user_path
 from flylab.compat.mnist1d import cache
 from flylab.compat.mnist1d.transform import transform
 from flylab.compat.mnist1d.utils import ObjectView, from_pickle, set_seed, to_pickle
@@ -93,7 +93,8 @@ def get_dataset(
     """Load the data set from a file, or make it and save it there. Nothing is ever downloaded.
 
     Beside each file that it writes, `<path>.json` records the arguments; a file made with other arguments is
-    overwritten. A file of unknown origin is compared with what the arguments make, and never overwritten.
+    overwritten. A file of unknown origin is compared with what the arguments make, and never overwritten; a broken one
+    is renamed.
 
     Args:
         args: as returned by `get_dataset_args()`.
@@ -126,7 +127,7 @@ def get_dataset(
             "download=True and regenerate=True exclude each other; give download=False to make the set of args, or "
             "regenerate=False for the published one"
         )
-    path = Path("./mnist1d_data.pkl" if path is None else path)
+    path = user_path("./mnist1d_data.pkl" if path is None else path)
     args = get_dataset_args() if args is None else args
     if download:
         if others := _unpublished(args, template):

@@ -7,27 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from flylab.base.constraints import check
 from flylab.compat import pickles
 from flylab.compat.mnist1d.transform import transform
+from flylab.compat.view import ObjectView
 
 __all__ = ["ObjectView", "from_pickle", "plot_signals", "set_seed", "to_pickle", "transform"]
 N_PANELS = 10
-
-
-class ObjectView:
-    """A view of a dictionary's items as attributes; setting an attribute sets the item.
-
-    >>> view = ObjectView({"seed": 42})
-    >>> view.seed = 43
-    >>> vars(view)
-    {'seed': 43}
-    """
-
-    def __init__(self, d: dict[str, Any]) -> None:
-        self.__dict__ = d
-
-    def __getattr__(self, name: str) -> Any:  # for missing attributes; tells type checkers that any may exist
-        raise AttributeError(f"{name!r} is missing; there are {', '.join(map(str, vars(self))) or 'no attributes'}")
 
 
 def set_seed(seed: int | None) -> None:
@@ -49,19 +35,23 @@ def to_pickle(thing: Any, path: str | os.PathLike[str]) -> None:
     try:
         pickles.loads(content)
     except ValueError as error:
-        warnings.warn(f"from_pickle will not read {path} back, pickle.load will: {error}", stacklevel=2)
+        warnings.warn(f"from_pickle will read {path} back with trusted=True only: {error}", stacklevel=2)
     pickles.write(path, content)
 
 
-def from_pickle(path: str | os.PathLike[str]) -> Any:
+def from_pickle(path: str | os.PathLike[str], *, trusted: bool = False) -> Any:
     """Load NumPy arrays and Python's own containers and scalars from a pickle file; run nothing.
+
+    Args:
+        path: the file.
+        trusted: read any pickle, as the reference package does: **it runs whatever code the file asks for**.
 
     Raises:
         FileNotFoundError: if there is no such file.
         UnsafePickleError: if the file asks for any other object, see `flylab.compat.pickles.loads`; a ValueError.
         UnreadablePickleError: if it is truncated, damaged or no pickle; a ValueError.
     """
-    return pickles.load(path)
+    return pickles.load_trusted(path) if check("trusted", trusted, bool) else pickles.load(path)
 
 
 def plot_signals(xs, t, labels=None, args=None, ratio=2.6, do_transform=False, dark_mode=False, zoom=1):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from flylab.base.files import user_cache
+from flylab.base.files import user_cache, user_path
 from flylab.base.optional import need
 
 CACHE = user_cache("images")
@@ -68,7 +68,7 @@ def files_of(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[
         MissingImagesError: if files are missing from `data_dir`, or cannot be downloaded.
     """
     if data_dir is not None:
-        return _files_in(Path(data_dir) / name, name)
+        return _files_in(user_path(data_dir) / name, name)
     folder, paths = CACHE / name, []
     for file, sha256 in SITES[name].files.items():
         if not _is_intact(folder / file, sha256):

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from flylab.base.bounds import MOST_BYTES
 from flylab.data.formats import DataFileError
 
-LIMIT = 256 * 2**20  # bytes of one unpacked file; the largest, CIFAR-10, has 184 million
+LIMIT = MOST_BYTES  # of one unpacked file; the largest, CIFAR-10, has 184 million
 N_CLASSES = 10
 CIFAR10_RECORD = 1 + 3 * 32 * 32  # a label, and three planes of pixels
 CIFAR10_BATCHES = (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin")
@@ -112,6 +113,8 @@ def _labels(place: Path | str, y: UInt8[np.ndarray, " n"]) -> UInt8[np.ndarray, 
 
 def _content(path: Path) -> bytes:
     """Read a file, gzipped or not, up to the size that the largest of these sets has."""
+    if not path.is_file():  # a pipe may never begin
+        raise DataFileError(f"{path} is not a file")
     pieces, n = [], 0
     with path.open("rb") as file:
         is_gzipped = file.read(2) == b"\x1f\x8b"
