@@ -56,7 +56,10 @@ REFUSED = {
     "whole floats": ((X, Y.astype(float)), r"from 0, one for each example, but y is float64: give y.astype\(int\)"),
     "fractions": ((X, Y + 0.5), "y has fractions or is not finite"),
     "labels missing": ((X, np.where(Y == 1, np.nan, Y)), "y has fractions or is not finite"),
-    "pandas' missing labels": ((X, pd.Series([0, 1, None, 0, 1, 2], dtype="Int64")), "y is object"),
+    "pandas' missing labels": (
+        (X, pd.Series([0, 1, None, 0, 1, 2], dtype="Int64")),
+        "y has fractions or is not finite",
+    ),
     "text": ((X, list("abcabc")), "y is text: give numpy.unique"),
     "categories": ((X, pd.Series(list("abcabc"), dtype="category")), "y is text"),
     "one-hot": ((X, np.eye(3)[Y]), r"y is one-hot: give y.argmax\(1\)"),

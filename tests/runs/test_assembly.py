@@ -61,7 +61,7 @@ def test_no_value_changes(case, order):
         ([np.array([LEAST]), np.array([1, 2])], "'value' has missing values, and one that is their code, -9223"),
         ([np.array([1j])], "'value' of the results is complex128: give numbers, booleans or text"),
         ([np.array(["2026-01-01"], "M8[D]")], r"'value' of the results is datetime64\[.*\]: give numbers"),
-        ([np.array(["a", None], object)], "'value' of the results holds NoneType: give numbers, booleans or text"),
+        ([np.array(["a", None], object)], "'value' of the results holds float: give numbers, booleans or text"),
     ],
 )
 @pytest.mark.parametrize("order", [1, -1])

@@ -24,6 +24,13 @@ READS = {
     "another program": ("import subprocess\ndef thing(): return subprocess.run('date')", "subprocess"),
     "a library": ("def thing():\n    import ctypes\n    return ctypes.CDLL('./w.so')", "ctypes"),
     "modules elsewhere": ("def thing():\n    sys.path.insert(0, 'lib')\n    import neighbour", "sys.path"),
+    "modules elsewhere, by an imported name": (
+        "def thing():\n    from sys import path\n    path.append('lib')",
+        "path",
+    ),
+    "whether a file is there": ("def thing(): return os.path.exists('w.txt')", "exists"),
+    "by a text": ("def thing(): return getattr(np, 'load')('w.npy')", "load"),
+    "chance": ("def thing(): return np.random.default_rng().random()", r"default_rng\(\)"),
     "in a neighbour": ("def thing():\n    from neighbour import width\n    return width()", "environ"),
 }
 
@@ -48,6 +55,7 @@ def test_code_that_cannot_be_read_says_so(tmp_path):
 
 @pytest.mark.parametrize("code", [
     "from torch import nn\nclass thing(nn.Linear):\n    def forward(self, input): return self.readout(input)",
+    "def thing(): return np.random.default_rng(3).random()",
     "def thing(net): net.load_state_dict({}); path = Path('a') / 'b'; os.path.join('a', 'b'); return path",
 ])  # fmt: skip
 def test_what_only_looks_like_reading(code, tmp_path):

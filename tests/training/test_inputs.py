@@ -28,7 +28,7 @@ MODEL, PLAN, key = dense.logistic(), Plan(4, 50), jax.random.key(0)
 GRID = {"learning_rate": [1e-2], "seed": [0, 3]}
 
 SEEDS = {
-    "duplicate": ([1, 2, 1], "must be a list of different seeds"),
+    "duplicate": ([1, 2, 1], r"=\[1, 2, 1\] must be a list of different seeds"),
     "fractional": ([0, 1.5], r"\[1\]=1.5 must be an integer ≥ 0"),
     "negative": (np.array([-1, 2]), r"\[0\]=-1 must be an integer ≥ 0"),
     "too large": ([2**32], r"\[0\]=4294967296 must be an integer from 0 to 4294967295"),
@@ -64,7 +64,7 @@ def test_seeds_that_are_none(entry, case, tiny):
 
 
 def test_seeds_of_any_kind_are_integers():
-    for seeds in (range(3), (0, 1, 2), np.arange(3, dtype="u1"), iter([0, 1, 2]), jnp.arange(3), [0.0, 1.0, 2.0]):
+    for seeds in (range(3), (0, 1, 2), np.arange(3, dtype="u1"), iter([0, 1, 2]), jnp.arange(3)):
         assert as_seeds(seeds) == [0, 1, 2]
         assert {type(seed) for seed in as_seeds(range(3))} == {int}
 
@@ -90,19 +90,14 @@ def test_hyper_parameters_that_are_none(case, tiny):
 
 
 def test_a_single_number_is_no_axis(tiny):
-    """Also among axes, and for the data parameters of a source."""
+    """Also for the data parameters of a source."""
     listed = train_members(MODEL, tiny, PLAN, GRID)
     for number in (1e-2, np.float64(1e-2), np.array(1e-2), jnp.asarray(1e-2)):
         single = train_members(MODEL, tiny, PLAN, GRID | {"learning_rate": number})
         xr.testing.assert_identical(single.results, listed.results.squeeze("learning_rate", drop=True))
         jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[0]), single.params, listed.params)
-    source = endless(MNIST1D(n_train=50, n_valid=0, n_test=50))
-    grid = {"iid_noise_scale": 0.3, "learning_rate": [1e-3, 1e-2], "seed": [0]}
-    single = train_members(MODEL, source, Plan(2, 50), grid).results
-    listed = train_members(MODEL, source, Plan(2, 50), grid | {"iid_noise_scale": [0.3]}).results
-    xr.testing.assert_identical(single, listed.squeeze("iid_noise_scale", drop=True))
-    with pytest.raises(ValueError, match="iid_noise_scale=-1"):
-        train_members(MODEL, source, PLAN, grid | {"iid_noise_scale": -1})
+    with pytest.raises(ValueError, match="max_translation=0 must be"):
+        train_members(MODEL, endless(MNIST1D()), PLAN, GRID | {"max_translation": 0})
 
 
 def test_a_model_is_the_objective_of_classification(tiny):
@@ -129,11 +124,7 @@ def test_what_is_no_objective(thing, message, tiny):
         train_members(thing, tiny, PLAN, GRID)
 
 
-def test_what_is_no_model(tiny):
-    with pytest.raises(TypeError, match=r"model must be a flylab.Model, e.g. flylab.get_model\('mlp'\), not str"):
-        supervised("mlp")
-    with pytest.raises(TypeError, match=r"e.g. flylab.Model\(init, apply\), not Objective"):
-        supervised(supervised(MODEL))
+def test_a_function_of_hyper_parameters_that_returns_no_model(tiny):
     with pytest.raises(TypeError, match=r"must return a flylab.Model, not tuple"):
         train_members(supervised(lambda hparams: (MODEL.init, MODEL.apply)), tiny, PLAN, GRID)
 
@@ -150,7 +141,7 @@ def test_an_optax_transformation_is_an_optimizer(tiny):
         results(optax.adam(1e-2), {"learning_rate": 1e-2, "seed": [0]})
     with pytest.raises(ValueError, match=r"optimizer=<function adam .* must be a transformation, such as optax.adam"):
         Plan(4, optimizer=optax.adam)
-    with pytest.raises(TypeError, match="the plan's optimizer must make an optax transformation, not float"):
+    with pytest.raises(TypeError, match="the plan's optimizer must make an optax transformation, not "):
         results(lambda hparams: hparams["learning_rate"], {"learning_rate": [1e-2], "seed": [0]})
 
 
@@ -262,6 +253,9 @@ def test_metrics_of_the_loss_are_recorded(tiny):
     np.testing.assert_allclose(results.double, 2 * results.loss, rtol=1e-6)
     expected = [tiny.train.y[50 * (step % 4)] for step in range(5)]
     assert results.first_label.values.tolist() == [expected, expected]
+    for partial in watch_members(objective, tiny, plan, GRID):
+        done = partial.results.isel(learning_rate=0)
+        np.testing.assert_array_equal(done.double, results.double[:, : done.step.values[-1]])
     quiet = train_members(objective, tiny, Plan(5, 50), GRID).results
     assert {"double", "first_label"} <= set(quiet)
     assert "loss" not in quiet

@@ -1,16 +1,17 @@
-"""What training is given, checked once, before any work: data, seeds and hyper-parameters."""
+"""What training is given, checked once, before any work: data, objectives, seeds and hyper-parameters."""
 
 import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.core import Tracer
 
 from flylab.base.constraints import Seed, check, refusal
 from flylab.data.inputs import trainable
 from flylab.data.splits import SETS, Dataset, Splits
+from flylab.models.model import Model
+from flylab.training.objectives import Objective, supervised
 
 
 class SplitArrays(NamedTuple):
@@ -45,6 +46,20 @@ def data_type_error(data: Any) -> TypeError:
     )
 
 
+def as_objective(thing: Objective | Model) -> Objective:
+    """Return an objective as it is, and of a model the objective of classification.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if isinstance(thing, Model):
+        return supervised(thing)
+    if not isinstance(thing, Objective):
+        kind = type(thing).__name__
+        raise TypeError(f"objective must be an Objective, e.g. flylab.supervised(model), or a model, not {kind}")
+    return thing
+
+
 def as_seeds(seeds: Any, name: str = "seeds") -> list[int]:
     """Return seeds as a list of different integers.
 
@@ -69,6 +84,7 @@ def as_axes(grid: Mapping[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
         raise ValueError("the grid has no axis 'seed'; add one, e.g. seed=range(10)")
     axes: dict[str, list] = {}
     fixed: dict[str, Any] = {}
+    values: Any
     for name, values in grid.items():
         is_number = isinstance(values, numbers.Number) or getattr(values, "ndim", None) == 0
         if is_number and name != "seed":
@@ -90,7 +106,7 @@ def as_axes(grid: Mapping[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
 
 
 def _require_number(name: str, value: Any) -> None:
-    is_number = isinstance(value, numbers.Real | jax.Array | np.ndarray) and np.ndim(value) == 0
+    is_number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
     with np.errstate(over="ignore"):
         if not is_number or not np.isfinite(np.float32(value)):
             raise refusal(name, value, "a finite number")

@@ -28,8 +28,8 @@ from flylab.base.types import Hparams, Key, Params, Scalar
 from flylab.base.units import attach_units
 from flylab.data.splits import Source, Splits
 from flylab.models.model import Model
-from flylab.training.inputs import SplitArrays, as_arrays, as_seeds, data_type_error
-from flylab.training.objectives import Objective, as_objective
+from flylab.training.inputs import SplitArrays, as_arrays, as_objective, as_seeds, data_type_error
+from flylab.training.objectives import Objective
 from flylab.training.population import Progress, run_members
 from flylab.training.step import (
     Member,
@@ -245,7 +245,7 @@ def metalearn(
     objective: Objective | Model,
     data: Splits | Source | Callable[[int], Splits],
     plan: MetaPlan,
-    starts: Sequence[Hparams | Callable[[int], Hparams]],
+    starts: Sequence[Hparams | Callable[[int], Hparams]] | Hparams | Callable[[int], Hparams],
     seeds: Sequence[int] = (0,),
     *,
     fixed: Hparams | None = None,
@@ -259,7 +259,8 @@ def metalearn(
         objective: objective of the inner runs, e.g. `supervised(model)`, or a model, which is classification's.
         data: `Splits`; or a function of the seed; or a `Source`.
         plan: outer steps and optimiser, and the plan of the inner runs.
-        starts: initial hyper-parameters, trees of one shape, or functions from the seed to such trees.
+        starts: initial hyper-parameters, trees of one shape, or functions from the seed to such trees; a single one is
+            a list of one.
         seeds: repetitions; each gives the inner runs their key, `fold_in(key, seed)`.
         fixed: further hyper-parameters, which are not learned.
         key: root of all randomness, a key or an integer.
@@ -285,7 +286,8 @@ def metalearn(
     if not (isinstance(data, Splits | Source) or callable(data)):
         raise data_type_error(data)
     objective, seeds = as_objective(objective), as_seeds(seeds)
-    starts = [starts] if isinstance(starts, Mapping) or callable(starts) else starts
+    if isinstance(starts, Mapping) or callable(starts):
+        starts = [starts]
     if not len(starts) or not seeds:
         raise ValueError(f"{len(starts)} starts and {len(seeds)} seeds are too few; pass at least one of each")
     runtime.initialise()  # before JAX starts

@@ -93,20 +93,6 @@ def _how_to_make(thing: object) -> str:
     return f"e.g. flylab.get_model({thing!r})" if isinstance(thing, str) else "e.g. flylab.Model(init, apply)"
 
 
-def as_objective(thing: Objective | Model) -> Objective:
-    """Return an objective as it is, and of a model the objective of classification.
-
-    Raises:
-        TypeError: for anything else.
-    """
-    if isinstance(thing, Model):
-        return supervised(thing)
-    if not isinstance(thing, Objective):
-        kind = type(thing).__name__
-        raise TypeError(f"objective must be an Objective, e.g. flylab.supervised(model), or a model, not {kind}")
-    return thing
-
-
 @functools.cache
 def contrastive(
     model: Model, view: Callable[[Key, Array], Array], criterion: Callable[[Array, Array], Scalar]

@@ -22,8 +22,8 @@ from flylab.base import runtime
 from flylab.base.types import Key, Params
 from flylab.data.splits import SETS, Source, Splits
 from flylab.models.model import Model
-from flylab.training.inputs import SplitArrays, as_arrays, as_axes, data_type_error
-from flylab.training.objectives import Objective, as_objective
+from flylab.training.inputs import SplitArrays, as_arrays, as_axes, as_objective, data_type_error
+from flylab.training.objectives import Objective
 from flylab.training.step import Member, Plan, State
 from flylab.training.train import Trained, TrainingRun, check_training, training_run
 
@@ -176,8 +176,10 @@ def _population(
 ) -> Population:
     sizes = tuple(len(values) for values in axes.values())
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
+    now = plan.n_steps if n_evaluated is None else plan.evaluated[n_evaluated - 1]
     results = to_dataset(stacked, axes, plan).isel(step=slice(n_evaluated))
-    n_saved = sum(step <= results.step.values[-1] for step in plan.save_params_at)
+    results = results.isel(update=slice(now), missing_dims="ignore")
+    n_saved = sum(step <= now for step in plan.save_params_at)
     return Population(stacked.params, results, stacked.saved_params[:n_saved])
 
 

@@ -165,7 +165,7 @@ def _as_view(args: Any) -> Any:
     if isinstance(args, Mapping) and (unknown := set(args) - set(known)):
         raise ValueError(f"{sorted(map(str, unknown))[0]!r} is no argument; there are {', '.join(known)}")
     view = ObjectView(dict(args)) if isinstance(args, Mapping) else args
-    if not any(hasattr(view, name) for name in cache.ARGS):
+    if not any(hasattr(view, name) for name in known):
         raise TypeError(f"args={shown(args)} must be arguments such as get_dataset_args(), or a dictionary of them")
     return view
 
