@@ -84,13 +84,10 @@ def check_training(objective: Objective, plan: Plan, data: SplitArrays | Source,
     source, sets = (data, None) if isinstance(data, Source) else (None, data)
     leaves, tree = jax.tree.flatten((sets, member))
     shapes = tuple(jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    try:
-        unread, n_outputs = _inspect(objective, plan, source, tree, shapes)
-    except KeyError as error:
-        name, given = error.args[0], ", ".join(member.hparams) or "none"
-        if not isinstance(name, str) or name in member.hparams:
-            raise
-        raise ValueError(f"the hyper-parameter {name!r} is missing; there are {given}") from error
+    if isinstance(plan.optimizer, str) and "learning_rate" not in member.hparams:
+        given = ", ".join(member.hparams) or "none"
+        raise ValueError(f"the hyper-parameter 'learning_rate' is missing; there are {given}")
+    unread, n_outputs = _inspect(objective, plan, source, tree, shapes)
     if unread:
         raise ValueError(
             f"the hyper-parameter {unread[0]!r} is read by nothing in this training run; check its spelling"
