@@ -121,7 +121,7 @@ def n_params(width):
     os.environ["WIDTH"] = str(width)
     small = dict(n_seeds=1, n_steps=2, eval_every=1)
     return flylab.evaluate("mine.py:net", name="mine", preset="smoke", **small).row.n_params
-assert [n_params(width) for width in (3, 5, 3)] == [423, 725, 423], "stale"
+assert [n_params(width) for width in (3, 5, 3)] == [175, 295, 175], "stale"
 print("current")
 """
 READS = {

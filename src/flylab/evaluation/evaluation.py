@@ -15,6 +15,7 @@ from flylab.base import runtime
 from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
 from flylab.base.files import write_atomic
+from flylab.base.loaded import note_beside
 from flylab.data import published
 from flylab.evaluation.load import user_model
 from flylab.evaluation.study import study_of
@@ -139,6 +140,8 @@ def _run(
         taken = ", ".join(continuum.MODELS)
         raise refusal("name", name, f"letters, digits, - and _, but none of flylab's own models: {taken}; use --name")
     learnable = user_model(loaded, name, published(protocol.data).train.x, protocol.data.outputs, digest)
+    if place is not None:
+        note_beside(Path(place.rpartition(":")[0]))  # modules that it has imported as it was made
     study = get_study("continuum")
     with watcher() as bar:
         references = execute(study, preset, protocol, out, force=force, watcher=bar).results

@@ -182,6 +182,7 @@ def finding_neighbours(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        loaded.note_beside(path)  # what has been imported late
         with contextlib.suppress(ValueError):  # its code has removed it
             sys.path.remove(folder)
 
