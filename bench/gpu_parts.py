@@ -19,9 +19,10 @@ from flylab.models.registry import PUBLISHED
 from flylab.studies import lottery
 from flylab.studies.architectures import STUDY
 from flylab.training import population
+from flylab.training.inputs import as_arrays
 from flylab.training.objectives import Objective, supervised
 from flylab.training.population import train_members
-from flylab.training.step import Hparams, Member, Params, Plan, as_arrays
+from flylab.training.step import Hparams, Member, Params, Plan
 from flylab.training.train import training_run
 
 MODELS = ("mlp", "cnn", "logistic", "gru", "masked mlp")

@@ -56,7 +56,12 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"flylab.{_MODULE_OF[name]}"), name)
     if name in _FOLDERS:
         return importlib.import_module(f"flylab.{name}")
-    raise AttributeError(f"module 'flylab' has no attribute {name!r}")
+    import difflib  # not on top, as it takes as long as all of flylab
+
+    close = difflib.get_close_matches(name, (*__all__, *_FOLDERS), n=1)
+    raise AttributeError(
+        f"module 'flylab' has no attribute {name!r}" + "".join(f"; did you mean {c!r}?" for c in close)
+    )
 
 
 def __dir__() -> list[str]:

@@ -466,3 +466,35 @@ def test_somebody_elses_json_is_kept(path, args):
         own(args, path)
     assert beside(path).read_text() == '{"mine": 1}'
     np.testing.assert_array_equal(own(args, path)["x"], make(args)["x"])  # found again, by its content
+
+
+# arguments as a dictionary
+
+
+def test_a_dictionary_of_arguments(path, args):
+    as_dict = dict(vars(args)) | {"seed": 3}
+    assert_same(own(as_dict, path), make(ours.ObjectView(as_dict)))
+    assert json.loads(beside(path).read_text())["args"]["seed"] == 3
+    assert_same(ours.make_dataset(as_dict), make(ours.ObjectView(as_dict)))
+    assert as_dict == dict(vars(args)) | {"seed": 3}
+
+
+def test_a_dictionary_that_asks_for_another_set_warns(path):
+    with pytest.warns(UserWarning, match=r"args ask for another \(num_samples: 5000 → 50\); give download=False"):
+        ours.get_dataset({"num_samples": 50}, path, verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"num_sample": 50}, ValueError, "'num_sample' is no argument; there are num_samples, train_split"),
+        ("mnist1d_data.pkl", TypeError, "args='mnist1d_data.pkl' must be arguments such as get_dataset_args()"),
+        (5000, TypeError, "args=5000 must be arguments"),
+        ({"seed": 1}, AttributeError, "'num_samples' is missing; there are seed"),
+    ],
+)
+def test_what_are_no_arguments(path, given, error, message):
+    with pytest.raises(error, match=message.replace("()", r"\(\)")):
+        own(given, path)
+    with pytest.raises(error, match=message.replace("()", r"\(\)")):
+        ours.make_dataset(given)

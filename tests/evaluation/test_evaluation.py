@@ -84,6 +84,18 @@ def test_what_is_given_by_its_place_is_found_again(out, monkeypatch):
     assert n_trained(GaussianNB(), name="made-here") > 0  # nobody knows what a closure holds
 
 
+def test_what_a_model_imports_late_is_current(out, workplace):
+    """A neighbour that it imports when it is made: what is evaluated is what the neighbour says now."""
+    place, made = workplace / "folder" / "late.py", []
+    place.parent.mkdir()
+    place.write_text("import flylab\ndef net():\n    from neighbour import WIDTH\n"
+                     "    return flylab.get_model('mlp', width=WIDTH)\n")  # fmt: skip
+    for width in (3, 5):
+        (place.parent / "neighbour.py").write_text(f"WIDTH = {width}\n" + width * "#")
+        made.append(evaluate(f"{place}:net", name="late", preset="smoke", out=out, n_seeds=1, **LITTLE).row.n_params)
+    assert made == [flylab.n_params(flylab.get_model("mlp", width=width)) for width in (3, 5)]
+
+
 def test_seeds_that_differ_in_number_do_not_mix(out):
     found = evaluate(GaussianNB(), preset="smoke", out=out, n_seeds=1, **LITTLE)
     assert found.row.n_seeds == 1

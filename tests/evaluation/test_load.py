@@ -158,3 +158,23 @@ def test_a_network_that_starts_at_zero_is_taken():
 def test_a_module_by_its_name():
     name, thing, _ = load("flylab.models.convolutional:cnn")
     assert (name, thing) == ("cnn", convolutional.cnn)
+
+
+def test_a_network_that_draws_from_numpys_global_generator_is_refused():
+    pair = (lambda key: np.random.standard_normal((10, 40)).astype(np.float32), lambda w, x: w @ x)
+    with pytest.raises(RefusedError, match="init draws from NumPy's global generator"):
+        user_model(pair, "mine", SIGNALS, 10)
+
+
+def test_global_generators_are_put_back_and_determine_what_is_made():
+    """A factory may draw: what it makes is the same each time."""
+
+    def make():
+        fixed = np.random.standard_normal((40, 40)).astype(np.float32)
+        return lambda key: jax.random.normal(key, (10, 40)), lambda w, x: w @ (fixed @ x)
+
+    np.random.seed(3)
+    before = np.random.get_state()[1].copy()
+    first, second = (user_model(make, "mine", SIGNALS, 10).learner for _ in range(2))
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    assert first.n_params == second.n_params == 400

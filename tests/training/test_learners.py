@@ -1,18 +1,21 @@
 """All kinds of learners pass the same tests: our networks, scikit-learn's classifiers, PyTorch's modules."""
 
+import random
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from flylab.adapters.torch_training import from_torch
-from flylab.data import MNIST1D, published
+from flylab.data import MNIST1D, Dataset, published
 from flylab.models import dense, n_params, outputs
 from flylab.training.learners import of_classifier, of_model, seeded
 from flylab.training.objectives import supervised
@@ -158,3 +161,95 @@ def test_an_equinox_module_without_a_key_is_refused():
 
     with pytest.raises(ValueError, match="takes no key"):
         from_equinox(lambda: eqx.nn.MLP(40, 10, 8, 1, key=jax.random.key(0)))
+
+
+# ── global generators ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Draws(nn.Module):
+    """A module that draws from all three global generators, wherever it can."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(40, 10)
+        self.start = random.random() + np.random.random()
+
+    def forward(self, x):
+        drawn = np.random.random(x.shape) + random.random() + torch.rand(1).item()
+        return self.layer(self.start * x + 5 * torch.tensor(drawn, dtype=x.dtype))
+
+
+class Guesses(GaussianNB):
+    """A classifier that draws from them."""
+
+    def fit(self, X, y):
+        self.guess_ = np.random.random() + random.random()
+        return super().fit(X, y)
+
+    def predict(self, X):
+        return (10 * (self.guess_ * np.random.random(len(X)) + random.random() + torch.rand(1).item())).astype(int)
+
+
+DRAWING = {"torch": lambda: from_torch(Draws, (40,)), "scikit-learn": lambda: of_classifier(Guesses())}
+
+
+@pytest.mark.parametrize("kind", DRAWING)
+def test_global_generators_are_seeded_and_put_back(kind, tiny):
+    def found(seeds):
+        fitted = DRAWING[kind]().fit(tiny, PLAN, 1e-2, seeds)
+        return fitted.results, fitted.predict(tiny.test.x)
+
+    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    first, predicted = found([3, 5])
+    assert random.getstate() == states[0]
+    np.testing.assert_array_equal(np.random.get_state()[1], states[1][1])
+    assert torch.equal(torch.random.get_rng_state(), states[2])
+    random.random(), np.random.random(), torch.rand(1)
+    again, predicted_again = found([3, 5])
+    assert again.identical(first)
+    np.testing.assert_array_equal(predicted_again, predicted)
+    assert found([5])[0].identical(first.sel(seed=[5]))
+    assert not first.sel(seed=5, drop=True).identical(first.sel(seed=3, drop=True))
+
+
+# ── what is predicted ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def many(tiny, label=300):
+    return tiny._replace(train=Dataset(tiny.train.x, np.full(200, label)), test=Dataset(tiny.test.x, [label] * 100))
+
+
+def test_many_classes_are_predicted_whole(tiny):
+    data = many(tiny)._replace(train=Dataset(tiny.train.x, np.arange(200) % 2 * 300))
+    for learner in (
+        of_classifier(KNeighborsClassifier(1)),
+        from_torch(lambda: nn.Linear(40, 301), (40,)),
+        of_model(dense.logistic(n_outputs=301), (40,)),
+    ):
+        fitted = learner.fit(data, Plan(40, 50), 1e-1, [0])
+        predicted = fitted.results.prediction.isel(seed=0)
+        assert predicted.dtype == fitted.predict(data.test.x).dtype == np.uint16
+        accuracy = fitted.results.test_accuracy.isel(seed=0, step=-1).item()
+        assert accuracy == pytest.approx(100 * (predicted == 300).mean().item(), rel=1e-5)
+        assert accuracy > 10
+
+
+@pytest.mark.parametrize(
+    ("predict", "got"),
+    [
+        (lambda x: np.zeros((len(x), 1), int), r"int64 of shape \(\d+, 1\)"),
+        (lambda x: np.zeros(1, int), r"of shape \(1,\)"),
+        (lambda x: np.full(len(x), 0.5), "float64 of shape"),
+        (lambda x: ["a"] * len(x), "<U1"),
+        (lambda x: np.full(len(x), -1), "some negative"),
+    ],
+)
+def test_predictions_that_are_no_classes(predict, got, tiny):
+    classifier = type("Odd", (GaussianNB,), {"predict": lambda self, x: predict(x)})()
+    with pytest.raises(ValueError, match=rf"Odd.predict must return a class from 0 for each of 200 .*{got}"):
+        of_classifier(classifier).fit(tiny, PLAN, 1e-2, [0])
+
+
+def test_a_module_without_a_row_for_each_example_is_refused():
+    with pytest.raises(ValueError, match=r"must give outputs \(1, n_outputs\) for one example, not \(1, 1, 10\)"):
+        from_torch(lambda: nn.Linear(40, 10), (1, 40))

@@ -10,8 +10,9 @@ import pytest
 
 from flylab.data import Dataset
 from flylab.models import Model, dense
+from flylab.training.inputs import as_arrays
 from flylab.training.objectives import cross_entropy, supervised
-from flylab.training.step import Plan, _shuffled, as_arrays
+from flylab.training.step import Plan, _shuffled
 from flylab.training.train import train
 
 key = jax.random.key(0)

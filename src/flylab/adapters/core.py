@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from flylab.data import MNIST1D, Dataset, Splits, published
+from flylab.data.inputs import checked
 from flylab.data.splits import SETS as SUBSETS
 
 _published = functools.lru_cache(maxsize=4)(published)  # adapters copy the arrays, so users cannot change the cache
@@ -15,9 +16,10 @@ def splits_of(data: MNIST1D | Splits | None) -> Splits:
 
     Raises:
         TypeError: if `data` is anything else.
+        ValueError: if the sets of splits do not fit together, see `data.inputs.checked`.
     """
     if isinstance(data, Splits):
-        return data
+        return checked(data)
     if data is None or isinstance(data, MNIST1D):
         return _published(MNIST1D() if data is None else data)
     kind = type(data).__name__

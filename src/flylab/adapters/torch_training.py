@@ -7,7 +7,10 @@ import numpy as np
 import xarray as xr
 
 from flylab.base.optional import need
+from flylab.base.rng import seeded_globals
+from flylab.data.inputs import class_dtype, trainable
 from flylab.data.splits import SETS, Splits
+from flylab.training.inputs import as_seeds
 from flylab.training.learners import Data, Fitted, Learner
 from flylab.training.population import Progress
 from flylab.training.step import Plan
@@ -29,16 +32,22 @@ def from_torch(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Learner
 
     Args:
         make: a module class, or a function that returns a module, without arguments. It is called after
-            `torch.manual_seed(seed)`.
+            `torch.manual_seed(seed)`; Python's and NumPy's global generators are seeded, too.
         shape: shape of an example as the module takes it, e.g. `(40,)`, or `(1, 40)` for `Conv1d`.
+
+    Raises:
+        ValueError: if the module's outputs for one example are not of shape `(1, n_outputs)`.
 
     >>> learner = from_torch(lambda: nn.Linear(40, 10), (40,))
     >>> learner.n_params, learner.flops
     (410, 800)
     """
-    n_params = sum(p.numel() for p in make().parameters() if p.requires_grad)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        make().eval()(torch.zeros(1, *shape))
+    with seeded_globals(0):
+        n_params = sum(p.numel() for p in make().parameters() if p.requires_grad)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            first = make().eval()(torch.zeros(1, *shape))
+    if first.ndim != 2 or len(first) != 1:
+        raise ValueError(f"the module must give outputs (1, n_outputs) for one example, not {tuple(first.shape)}")
 
     def fit(
         data: Data,
@@ -49,12 +58,12 @@ def from_torch(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Learner
         key: Any = 0,
         progress: Progress | None = None,
     ) -> Fitted:
-        modules, histories = [], []
+        modules, histories, seeds = [], [], as_seeds(seeds)
         for seed in seeds:
-            splits = data(seed) if callable(data) else data
+            splits = trainable(data(seed) if callable(data) else data)
             module, history = _trained(make, shape, splits, plan, learning_rate, seed, progress)
             modules.append(module)
-            history["prediction"] = _classes(module, _tensor(splits.test.x, shape))
+            history["prediction"] = _classes(module, _tensor(splits.test.x, shape), seed)
             histories.append(history)
         variables = {
             name: (
@@ -63,8 +72,11 @@ def from_torch(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Learner
             )
             for name in histories[0]
         }
-        results = xr.Dataset(variables, {"seed": list(seeds), "step": list(plan.evaluated)})
-        return Fitted(results, lambda x: np.stack([_classes(module, _tensor(x, shape)) for module in modules]))
+        results = xr.Dataset(variables, {"seed": seeds, "step": list(plan.evaluated)})
+        pairs = list(zip(modules, seeds, strict=True))
+        return Fitted(
+            results, lambda x: np.stack([_classes(module, _tensor(x, shape), seed) for module, seed in pairs])
+        )
 
     return Learner(fit, n_params, counter.get_total_flops())
 
@@ -88,8 +100,7 @@ def _trained(
     }  # fmt: skip
     x, y = sets["train"]
     history: dict[str, list[float]] = {f"{name}_{metric}": [] for name in sets for metric in ("loss", "accuracy")}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded_globals(seed):
         module = make()
         optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate)
         for step in range(plan.n_steps + 1):
@@ -118,5 +129,7 @@ def _logits(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return torch.cat([module(part) for part in x.split(CHUNK)])
 
 
-def _classes(module: nn.Module, x: torch.Tensor) -> np.ndarray:
-    return _logits(module, x).argmax(1).numpy().astype(np.uint8)
+def _classes(module: nn.Module, x: torch.Tensor, seed: int) -> np.ndarray:
+    with seeded_globals(seed):
+        logits = _logits(module, x)
+    return logits.argmax(1).numpy().astype(class_dtype(logits.shape[1]))

@@ -15,11 +15,13 @@ from flylab.base import runtime
 from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
 from flylab.base.files import user_path, write_atomic
+from flylab.base.loaded import note_beside
 from flylab.data import published
 from flylab.evaluation.load import user_model
 from flylab.evaluation.study import study_of
 from flylab.reporting import image
 from flylab.results.statistics import Interval
+from flylab.runs.assembly import missing
 from flylab.runs.loading import load
 from flylab.runs.plan import plan_of_study
 from flylab.runs.provenance import origin
@@ -27,7 +29,7 @@ from flylab.runs.runner import Watcher, execute
 from flylab.runs.runner import run as run_plan
 from flylab.studies import continuum
 from flylab.studies.continuum import Protocol, Row
-from flylab.study.registry import get_study
+from flylab.study.registry import finding_neighbours, get_study
 from flylab.study.study import protocol_of as study_protocol
 
 FOLDER = "evaluations"
@@ -120,6 +122,14 @@ def run(
 ) -> Evaluation:
     """Evaluate like `evaluate`, under a protocol; `watcher` makes the watchers of the references and of the model."""
     runtime.initialise()  # before the user's code starts JAX
+    file = Path(model.rpartition(":")[0]) if isinstance(model, str) else None
+    with contextlib.nullcontext() if file is None or file.suffix != ".py" else finding_neighbours(file):
+        return _run(model, name, preset, protocol, out, force, watcher)
+
+
+def _run(
+    model: Any, name: str | None, preset: str, protocol: Protocol, out: Path, force: bool, watcher: Callable[[], Any]
+) -> Evaluation:
     place = model if isinstance(model, str) else None
     loaded, digest = model, None
     default = str(getattr(model, "__name__", type(model).__name__))
@@ -130,6 +140,8 @@ def run(
         taken = ", ".join(continuum.MODELS)
         raise refusal("name", name, f"letters, digits, - and _, but none of flylab's own models: {taken}; use --name")
     learnable = user_model(loaded, name, published(protocol.data).train.x, protocol.data.outputs, digest)
+    if place is not None:
+        note_beside(Path(place.rpartition(":")[0]))  # modules that it has imported as it was made
     study = get_study("continuum")
     with watcher() as bar:
         references = execute(study, preset, protocol, out, force=force, watcher=bar).results
@@ -160,7 +172,7 @@ def _others(protocol: Protocol) -> list[Row]:
 def flags(results: xr.Dataset) -> tuple[str, ...]:
     """Return the reasons, by a model's own results, why its score may say nothing; names in `FLAGS`."""
     last = results.sel(arrangement="plain", n_train=results.n_train.max(), step=results.step.max()).squeeze("model")
-    n_classes = int(results.label.where(results.label != 255).max()) + 1
+    n_classes = int(results.label.where(results.label != missing(results.label.dtype)).max()) + 1
     names = []
     if not all(np.isfinite(last[name]).all() for name in last.data_vars if str(name).endswith("_loss")):
         names.append("diverged")

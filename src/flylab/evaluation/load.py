@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from sklearn.base import is_classifier
 
+from flylab.base.rng import seeded_globals
 from flylab.base.usercode import RefusedError, user_code
 from flylab.models import Model, outputs
 from flylab.training.learners import Learner, of_classifier, of_model
@@ -35,6 +36,7 @@ class UserModel(NamedTuple):
         return None if self.digest is None else f"{self.name} {self.digest}"
 
 
+@seeded_globals(0)
 def user_model(model: Any, name: str, signals: np.ndarray, n_outputs: int, digest: str | None = None) -> UserModel:
     """Make a user's model a learner, after trying it on some signals.
 
@@ -130,8 +132,16 @@ def _is_module(package: str, model: Any) -> bool:
 def _learner(model: Model, name: str, signals: np.ndarray, n_outputs: int, channel: bool = False) -> Learner:
     """Return the learner of a model; with `channel`, the model may take signals `(1, length)`, too."""
     length = signals.shape[1]
-    with user_code(f"{name}'s init"):
+    with seeded_globals(0):
+        untouched = np.random.random()
+    with seeded_globals(0), user_code(f"{name}'s init"):
         params = model.init(jax.random.key(0))
+        then = np.random.random()
+    if then != untouched:
+        raise RefusedError(
+            f"{name}'s init draws from NumPy's global generator, so that its seed does not determine it: draw from "
+            "its key"
+        )
     leaves = jax.tree.leaves(params)
     if not leaves or not all(np.issubdtype(np.asarray(leaf).dtype, np.floating) for leaf in leaves):
         raise RefusedError(f"{name}'s parameters must be arrays of floating-point numbers, at least one")
@@ -177,8 +187,7 @@ def _torch_shape(make: Callable, name: str, signals: np.ndarray, n_outputs: int)
 
     length, errors = signals.shape[1], []
     for shape in ((length,), (1, length)):
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
+        with torch.no_grad():
             module = make().eval()
             x = torch.tensor(signals).reshape(-1, *shape)
             try:

@@ -16,14 +16,15 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
     """Return one data set over the places of all members.
 
     Where a sparse design has no member, or where a member is shorter than another (in test examples, say), values are
-    missing: NaN, or in integers the code of `missing`.
+    missing: NaN, or in integers, booleans and text the code of `missing`. Each variable has a type that holds the
+    values of all members and, if any is missing, tells its code from them.
 
     Args:
         members: read one by one.
         places: of all members, in the order that coordinates are to have.
 
     Raises:
-        ValueError: if a member has a dimension with the name of an axis.
+        ValueError: if a member has a dimension with the name of an axis, or no type holds the values of all members.
     """
     index: dict[str, dict[Any, int]] = {}
     for place in places:
@@ -31,7 +32,7 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
             labels = index.setdefault(name, {})
             labels.setdefault(label, len(labels))
     sizes: dict[str, int] = {}
-    arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    arrays: dict[str, tuple[tuple[str, ...], _Growing]] = {}
     attrs: dict[str, dict[str, Any]] = {}
     layouts: dict[Any, dict[str, Any]] = {}  # what members of one form share, found once
 
@@ -44,15 +45,13 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
             layouts[key] = _positions(place, content, index, sizes)
             attrs |= content.attrs
             for name, (inner, values) in content.variables.items():
-                dims = (*place, *inner)
-                _, array = arrays.get(name, (dims, None))
-                to = shape(dims), values.dtype
-                arrays[name] = dims, _empty(*to) if array is None else _fitting(array, *to)
+                dims, growing = arrays.setdefault(name, ((*place, *inner), _Growing(name, values.dtype)))
+                growing.fit(shape(dims), values.dtype)
         at = tuple(index[dim][label] for dim, label in place.items())
         for name, (_, values) in content.variables.items():
-            arrays[name][1][(*at, *layouts[key][name])] = values
-    arrays = {name: (dims, _fitting(array, shape(dims), array.dtype)) for name, (dims, array) in arrays.items()}
-    data = xr.Dataset(arrays, {name: list(labels) for name, labels in index.items()})
+            arrays[name][1].put((*at, *layouts[key][name]), values)
+    variables = {name: (dims, growing.finished(shape(dims))) for name, (dims, growing) in arrays.items()}
+    data = xr.Dataset(variables, {name: list(labels) for name, labels in index.items()})
     for name, values in attrs.items():
         if name in data.variables:
             data[name].attrs |= values
@@ -61,6 +60,8 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
 
 def missing(dtype: np.dtype) -> Any:
     """Return the value that stands for a missing one: NaN, the largest unsigned or the least signed integer, or "".
+
+    Booleans are held as 0 and 1 in uint8, so that 255 is missing.
 
     >>> missing(np.dtype("uint8"))
     255
@@ -100,19 +101,72 @@ def _are_first(rows: list) -> bool:
     return all(list(row) == list(range(len(row))) for row in rows)
 
 
+class _Growing:
+    """An array that becomes larger, and of a wider type, as values come that need it.
+
+    Values that happen to be the code of missing ones are remembered, so that a wider type keeps them.
+    """
+
+    def __init__(self, name: str, dtype: np.dtype) -> None:
+        self._name = name
+        self._array = _empty((), dtype)
+        self._n_put = 0
+        self._coded: list[tuple] = []  # where members stand of which a value is the code
+
+    def fit(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        """Make room for values of a type in an array of a shape."""
+        old = self._array
+        dtype = _held(dtype)
+        if (old.dtype.kind == "U") != (dtype.kind == "U"):
+            raise ValueError(f"the variable {self._name!r} is text in one member and numbers in another")
+        wider = np.result_type(old.dtype, dtype)
+        if old.shape == shape and old.dtype == wider:
+            return
+        self._array = grown = _empty(shape, wider)
+        if not self._n_put:
+            return
+        part = tuple(map(slice, old.shape))
+        grown[part] = old
+        if wider != old.dtype and old.dtype.kind in "iu":
+            is_code = old == missing(old.dtype)
+            self._require_exact(old[~is_code], grown[part][~is_code])
+            grown[part][is_code] = missing(wider)
+            for at in self._coded:
+                grown[at] = old[at]
+            self._coded.clear()
+
+    def put(self, at: tuple, values: np.ndarray) -> None:
+        """Put the values of a member in their place."""
+        self._array[at] = values
+        self._n_put += values.size
+        kind = self._array.dtype.kind
+        if kind in "iu" and (values == missing(self._array.dtype)).any():
+            self._coded.append(at)
+        elif kind == "f" and values.dtype.kind in "iu":
+            self._require_exact(values, self._array[at])
+
+    def finished(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the array in its last shape, in which no value is the code where others are missing."""
+        self.fit(shape, self._array.dtype)
+        if self._coded and self._n_put < self._array.size:
+            kind, size = self._array.dtype.kind, self._array.dtype.itemsize
+            if size == 8:
+                raise ValueError(f"the variable {self._name!r} has missing values, and one that is their code, "
+                                 f"{missing(self._array.dtype)}")  # fmt: skip
+            self.fit(shape, np.dtype(f"{kind}{2 * size}"))
+        return self._array
+
+    def _require_exact(self, values: np.ndarray, held: np.ndarray) -> None:
+        if not (held.astype(values.dtype) == values).all():  # to floats both would be rounded
+            raise ValueError(f"the variable {self._name!r} has integers in one member that are not exact in the type "
+                             f"of another, {held.dtype}")  # fmt: skip
+
+
+def _held(dtype: np.dtype) -> np.dtype:
+    """Return the type in which values of a type are held."""
+    return np.dtype("uint8") if dtype.kind == "b" else dtype
+
+
 def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    dtype = np.dtype("uint8") if dtype.kind == "b" else dtype  # 255 is missing
+    dtype = _held(dtype)
     return np.full(shape, missing(dtype), dtype)
-
-
-def _fitting(array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The array, larger or of a wider type where a member needs it."""
-    wider = np.result_type(array.dtype, dtype)
-    if array.shape == shape and wider == array.dtype:
-        return array
-    grown = _empty(shape, wider)
-    part = tuple(map(slice, array.shape))
-    grown[part] = array
-    if wider != array.dtype and array.dtype.kind in "iu":
-        grown[part][array == missing(array.dtype)] = missing(wider)
-    return grown

@@ -70,12 +70,16 @@ def split_by_seed(results: xr.Dataset, seeds: Sequence[int]) -> Iterator[Content
 def encode(content: Content) -> bytes:
     """Return content as safetensors bytes.
 
+    Raises:
+        ValueError: if a variable is neither numbers nor booleans nor text.
+
     >>> encoded = encode(Content({"loss": (("step",), np.ones(2, "float32"))}, {"step": np.array([0, 5])}, {}))
     >>> decode(encoded).coords["step"].tolist()
     [0, 5]
     """
     tensors: dict[str, np.ndarray] = {}
     layout: dict[str, Any] = {"dims": {}, "text": {}, "attrs": content.attrs}
+    strings: dict[str, Any] = {}
     for name, labels in content.coords.items():
         if labels.dtype.kind in "OUT":
             layout["text"][name] = labels.astype(str).tolist()
@@ -83,8 +87,22 @@ def encode(content: Content) -> bytes:
             tensors[f"coord:{name}"] = labels
     for name, (dims, values) in content.variables.items():
         layout["dims"][name] = dims
-        tensors[name] = np.asarray(values, order="C")
+        if values.dtype.kind in "OUT":
+            strings[name] = [values.shape, _texts(name, values)]
+        elif values.dtype.kind in "biuf" and values.dtype.itemsize <= 8:
+            tensors[name] = np.asarray(values, order="C")
+        else:
+            raise ValueError(f"the variable {name!r} of the results is {values.dtype}: give numbers, booleans or text")
+    if strings:
+        layout["strings"] = strings
     return save(tensors, {"flylab": json.dumps(layout, sort_keys=True, separators=(",", ":"))})
+
+
+def _texts(name: str, values: np.ndarray) -> list[str]:
+    texts = values.ravel().tolist()
+    if kinds := {type(value).__name__ for value in texts if not isinstance(value, str)}:
+        raise ValueError(f"the variable {name!r} of the results holds {kinds.pop()}: give numbers, booleans or text")
+    return texts
 
 
 def decode(data: bytes) -> Content:
@@ -96,6 +114,8 @@ def decode(data: bytes) -> Content:
     try:
         layout = _layout(data[8 : 8 + int.from_bytes(data[:8], "little")])
         tensors = load(data)
+        for name, (shape, texts) in layout.get("strings", {}).items():
+            tensors[name] = np.array(texts, dtype=str).reshape(shape)
         variables = {name: (tuple(dims), tensors[name]) for name, dims in layout["dims"].items()}
         coords = {name: text_array(labels, len(data)) for name, labels in layout["text"].items()}
         coords |= {name.removeprefix("coord:"): t for name, t in tensors.items() if name.startswith("coord:")}

@@ -13,7 +13,7 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -174,17 +174,28 @@ def load_object(place: str) -> tuple[str, Any, ModuleType]:
     return name, getattr(module, name), module
 
 
+@contextlib.contextmanager
+def finding_neighbours(path: Path) -> Iterator[None]:
+    """Let a file find the modules beside it, as when it is run as a script."""
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        loaded.note_beside(path)  # what has been imported late
+        with contextlib.suppress(ValueError):  # its code has removed it
+            sys.path.remove(folder)
+
+
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ValueError(f"{path} does not exist; give the file that defines it")
-    folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)  # the file finds its neighbours, as when it is run as a script
     loaded.forget_changed(path)
     before = sys.modules.get(path.stem)
     try:
-        return _executed(path, path.stem)
+        with finding_neighbours(path):
+            return _executed(path, path.stem)
     finally:
-        sys.path.remove(folder)
         if before is None:
             sys.modules.pop(path.stem, None)
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from flylab.base import runtime
 from flylab.models.layers import for_groups
-from flylab.training.step import Member, PreparedData, SplitArrays, State
+from flylab.training.inputs import SplitArrays
+from flylab.training.step import Member, PreparedData, State
 from flylab.training.train import TrainingRun
 
 # All members of a group have the same step, so that a loop ends for all at once: where each had its own, every step

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt
 from numpy import ndarray
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -19,10 +19,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
+from flylab.base.rng import seeded_globals
 from flylab.base.types import Key
+from flylab.base.usercode import RefusedError
+from flylab.data.inputs import class_dtype, stacked_classes, trainable
 from flylab.data.splits import SETS, Splits
 from flylab.models import Model, model_title, n_params, outputs
 from flylab.models.flops import forward_flops
+from flylab.training.inputs import as_seeds
 from flylab.training.objectives import supervised
 from flylab.training.population import Progress, train_members
 from flylab.training.step import Plan
@@ -69,7 +73,7 @@ class Fitted(NamedTuple):
     """
 
     results: xr.Dataset
-    predict: Callable[[Float[ndarray, "n length"]], UInt8[ndarray, "n_seeds n"]]
+    predict: Callable[[Float[ndarray, "n length"]], UInt[ndarray, "n_seeds n"]]
 
 
 class Learner(NamedTuple):
@@ -111,7 +115,8 @@ def of_model(model: Model, shape: tuple[int, ...]) -> Learner:
 def _classes(model: Model) -> Callable:
     def classes(params, x):
         def of_seed(seed_params):
-            return outputs(model, seed_params, jnp.moveaxis(x, 0, -1)).argmax(0).astype(jnp.uint8)
+            logits = outputs(model, seed_params, jnp.moveaxis(x, 0, -1))
+            return logits.argmax(0).astype(class_dtype(len(logits)))
 
         return jax.lax.map(of_seed, params)
 
@@ -119,18 +124,20 @@ def _classes(model: Model) -> Callable:
 
 
 def of_classifier(classifier: Any) -> Learner:
-    """Make a learner of an unfitted scikit-learn classifier or pipeline; every `random_state` in it becomes the seed.
+    """Make a learner of an unfitted scikit-learn classifier or pipeline.
 
-    Its training ignores the plan and the learning rate. Results have one step, the plan's last.
+    Every `random_state` in it becomes the seed, and so do Python's, NumPy's and PyTorch's global generators while it is
+    used. Its training ignores the plan and the learning rate. Results have one step, the plan's last.
     """
 
     def fit(data: Data, plan: Plan, learning_rate: float, seeds: Sequence[int], *, key=0, progress=None) -> Fitted:
-        fitted, accuracies, predictions = [], [], []
+        fitted, accuracies, predictions, seeds = [], [], [], as_seeds(seeds)
         for seed in seeds:
-            splits = data(seed) if callable(data) else data
-            fitted.append(seeded(classifier, seed).fit(splits.train.x, splits.train.y))
+            splits = trainable(data(seed) if callable(data) else data)
+            with seeded_globals(seed):
+                fitted.append(seeded(classifier, seed).fit(splits.train.x, splits.train.y))
             sets = {name: getattr(splits, name) for name in SETS if len(getattr(splits, name).y)}
-            classes = {name: fitted[-1].predict(dataset.x) for name, dataset in sets.items()}
+            classes = {name: _predicted(fitted[-1], dataset.x, seed) for name, dataset in sets.items()}
             accuracies.append({name: 100 * np.mean(classes[name] == dataset.y) for name, dataset in sets.items()})
             predictions.append(classes["test"])
             if progress is not None:
@@ -139,11 +146,23 @@ def of_classifier(classifier: Any) -> Learner:
             f"{name}_accuracy": (("seed", "step"), np.array([[by_set[name]] for by_set in accuracies], np.float32))
             for name in accuracies[0]
         }
-        variables["prediction"] = (("seed", "example"), np.array(predictions, np.uint8))
-        results = xr.Dataset(variables, {"seed": list(seeds), "step": [plan.n_steps]})
-        return Fitted(results, lambda x: np.stack([copy.predict(x).astype(np.uint8) for copy in fitted]))
+        variables["prediction"] = (("seed", "example"), stacked_classes(predictions))
+        results = xr.Dataset(variables, {"seed": seeds, "step": [plan.n_steps]})
+        pairs = list(zip(fitted, seeds, strict=True))
+        return Fitted(results, lambda x: stacked_classes([_predicted(copy, x, seed) for copy, seed in pairs]))
 
     return Learner(fit)
+
+
+def _predicted(classifier: Any, x: Any, seed: int) -> np.ndarray:
+    """Return the classes that a fitted classifier predicts, one for each example."""
+    with seeded_globals(seed):
+        classes = np.asarray(classifier.predict(x))
+    if classes.shape != (len(x),) or classes.dtype.kind not in "biu" or classes.min(initial=0) < 0:
+        got = f"{classes.dtype} of shape {classes.shape}" + ", some negative" * (classes.dtype.kind == "i")
+        raise RefusedError(f"{type(classifier).__name__}.predict must return a class from 0 for each of {len(x)} "
+                           f"examples, not {got}")  # fmt: skip
+    return classes
 
 
 def seeded(classifier: Any, seed: int) -> Any:

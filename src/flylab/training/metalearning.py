@@ -9,7 +9,7 @@ reverse mode, which keeps some inner states and recomputes the others.
 import functools
 import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -27,16 +27,15 @@ from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params, Scalar
 from flylab.base.units import attach_units
 from flylab.data.splits import Source, Splits
+from flylab.models.model import Model
+from flylab.training.inputs import SplitArrays, as_arrays, as_objective, as_seeds, data_type_error
 from flylab.training.objectives import Objective
 from flylab.training.population import Progress, run_members
 from flylab.training.step import (
     Member,
     Plan,
     PreparedData,
-    SplitArrays,
     State,
-    as_arrays,
-    data_type_error,
     training_functions,
 )
 from flylab.training.train import TrainingRun, check_training, train_to_end
@@ -117,7 +116,7 @@ class MetaPlan(Checked):
 
 
 def metagradient(
-    objective: Objective,
+    objective: Objective | Model,
     data: Splits | Source,
     plan: Plan,
     hparams: Hparams,
@@ -131,7 +130,7 @@ def metagradient(
     """Compute the gradient of an outer loss, a function of the training history, with respect to `hparams`.
 
     Args:
-        objective: objective of the inner run, e.g. `supervised(model)`.
+        objective: objective of the inner run, e.g. `supervised(model)`, or a model, which is classification's.
         data: `Splits`, or a `Source`, whose data parameters may be among `hparams`.
         plan: plan of the inner run.
         hparams: hyper-parameters to differentiate with respect to.
@@ -160,6 +159,7 @@ def metagradient(
     if not isinstance(data, Splits | Source):
         raise data_type_error(data)
     source, sets = (data, None) if isinstance(data, Source) else (None, as_arrays(data))
+    objective = as_objective(objective)
     member = Member(key, dict(fixed or {}), params)
     hparams = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), hparams)
     checked_data = data if sets is None else sets
@@ -242,10 +242,10 @@ def _in_plain_operations(predict: Callable) -> Callable:
 
 
 def metalearn(
-    objective: Objective,
+    objective: Objective | Model,
     data: Splits | Source | Callable[[int], Splits],
     plan: MetaPlan,
-    starts: Sequence[Hparams | Callable[[int], Hparams]],
+    starts: Sequence[Hparams | Callable[[int], Hparams]] | Hparams | Callable[[int], Hparams],
     seeds: Sequence[int] = (0,),
     *,
     fixed: Hparams | None = None,
@@ -256,10 +256,11 @@ def metalearn(
     """Minimise the outer loss from each start and for each seed, on all cores, through one compiled program.
 
     Args:
-        objective: objective of the inner runs, e.g. `supervised(model)`.
+        objective: objective of the inner runs, e.g. `supervised(model)`, or a model, which is classification's.
         data: `Splits`; or a function of the seed; or a `Source`.
         plan: outer steps and optimiser, and the plan of the inner runs.
-        starts: initial hyper-parameters, trees of one shape, or functions from the seed to such trees.
+        starts: initial hyper-parameters, trees of one shape, or functions from the seed to such trees; a single one is
+            a list of one.
         seeds: repetitions; each gives the inner runs their key, `fold_in(key, seed)`.
         fixed: further hyper-parameters, which are not learned.
         key: root of all randomness, a key or an integer.
@@ -268,8 +269,8 @@ def metalearn(
         progress: callback after each dispatch, with the number of inner steps.
 
     Raises:
-        ValueError: for empty `starts` or `seeds`, a hyper-parameter that nothing reads, or a label that the network has
-            no output for.
+        ValueError: for empty `starts`, seeds that are not different integers ≥ 0, a hyper-parameter that is missing or
+            that nothing reads, or a label that the network has no output for.
         TypeError: if `data` is none of the three.
 
     >>> import optax
@@ -284,7 +285,10 @@ def metalearn(
     """
     if not (isinstance(data, Splits | Source) or callable(data)):
         raise data_type_error(data)
-    if not len(starts) or not len(seeds):
+    objective, seeds = as_objective(objective), as_seeds(seeds)
+    if isinstance(starts, Mapping) or callable(starts):
+        starts = [starts]
+    if not len(starts) or not seeds:
         raise ValueError(f"{len(starts)} starts and {len(seeds)} seeds are too few; pass at least one of each")
     runtime.initialise()  # before JAX starts
     root = jax.random.key(key) if isinstance(key, int) else key
@@ -297,7 +301,7 @@ def metalearn(
     def member(start: Hparams | Callable[[int], Hparams], seed: int) -> Member:
         learned = start(seed) if callable(start) else start
         hparams = jax.tree.map(np.float32, {"learned": learned, "fixed": fixed or {}})
-        return Member(jax.random.fold_in(root, int(seed)), hparams, None if params is None else params(seed))
+        return Member(jax.random.fold_in(root, seed), hparams, None if params is None else params(seed))
 
     first = member(starts[0], seeds[0])
     inner_member = first._replace(hparams=first.hparams["fixed"] | first.hparams["learned"])
@@ -309,7 +313,7 @@ def metalearn(
     sizes = (len(starts), len(seeds))
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
     variables = {name: (("start", "seed", "outer_step"), values) for name, values in stacked.history.items()}
-    coords = {"start": range(len(starts)), "seed": list(seeds), "outer_step": range(plan.n_steps)}
+    coords = {"start": range(len(starts)), "seed": seeds, "outer_step": range(plan.n_steps)}
     results = attach_units(xr.Dataset(variables, coords))
     _warn_if_exploded(results.outer_loss.values, results.gradient_norm.values, plan.inner)
     return Metalearned(stacked.params, stacked.saved_params[0] if plan.save_hparams_at else {}, results)
@@ -375,7 +379,7 @@ def _warn_if_exploded(values: Any, norms: Any, plan: Plan) -> None:
     if exploded.any():
         worst = norms.max() if np.isfinite(norms).all() else np.nan
         advice = "shorten the inner run, lower its learning rate, or clip outer gradients with optax.clip"
-        if plan.optimizer == "adam" and not np.isfinite(worst):
+        if plan.optimizer != "sgd" and not np.isfinite(worst):
             advice += "; Adam's square root has no derivative at 0: set its eps_root, e.g. Plan(optimizer=lambda "
             advice += "hparams: optax.adam(hparams['learning_rate'], eps_root=1e-8))"
         warnings.warn(

@@ -68,9 +68,14 @@ def supervised(
     ()
     """
     per_example_loss = cross_entropy if per_example_loss is None else per_example_loss
+    if not isinstance(model, Model) and not callable(model):
+        raise TypeError(f"model must be a flylab.Model, {_how_to_make(model)}, not {type(model).__name__}")
 
     def network(hparams: Hparams) -> Model:
-        return model if isinstance(model, Model) else model(hparams)
+        made = model if isinstance(model, Model) else model(hparams)
+        if not isinstance(made, Model):
+            raise TypeError(f"the function of hyper-parameters must return a flylab.Model, not {type(made).__name__}")
+        return made
 
     def predict(params, x, hparams, key):
         return outputs(network(hparams), params, x)
@@ -82,6 +87,10 @@ def supervised(
     is_derived = not isinstance(model, Model) or model.apply_batch is None
     options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if is_derived else ()
     return Objective(lambda key, hparams: network(hparams).init(key), loss, predict, options, per_example_loss)
+
+
+def _how_to_make(thing: object) -> str:
+    return f"e.g. flylab.get_model({thing!r})" if isinstance(thing, str) else "e.g. flylab.Model(init, apply)"
 
 
 @functools.cache

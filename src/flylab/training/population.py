@@ -20,10 +20,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from flylab.base import runtime
 from flylab.base.types import Key, Params
-from flylab.data.splits import Source, Splits
+from flylab.data.splits import SETS, Source, Splits
+from flylab.models.model import Model
 from flylab.training.groups import grouped, width_of
+from flylab.training.inputs import SplitArrays, as_arrays, as_axes, as_objective, data_type_error
 from flylab.training.objectives import Objective
-from flylab.training.step import Member, Plan, SplitArrays, State, as_arrays, data_type_error
+from flylab.training.step import Member, Plan, State
 from flylab.training.train import Trained, TrainingRun, check_training, training_run
 
 CHUNK_SECONDS = 0.5
@@ -42,18 +44,21 @@ class Population(NamedTuple):
     Attributes:
         params: last parameters, NumPy arrays with the grid's axes in front.
         results: `{train,valid,test}_{loss,accuracy}` over the grid's axes and `step`, accuracies in percent;
-            `prediction` over `example`; and, if the plan has `record_loss`, `loss` over `update`.
+            `prediction` over `example`; the metrics that the objective's loss returns over `update` and, if the plan
+            has `record_loss`, `loss`.
+        saved_params: parameters after each step of the plan's `save_params_at`, as `params`.
     """
 
     params: Params
     results: xr.Dataset
+    saved_params: tuple[Params, ...] = ()
 
 
 def train_members(
-    objective: Objective,
+    objective: Objective | Model,
     data: Splits | Source | Callable[[int], Splits],
     plan: Plan,
-    grid: Mapping[str, Sequence],
+    grid: Mapping[str, Any],
     *,
     key: Key | int = 0,
     params: Callable[[int], Params] | None = None,
@@ -62,21 +67,22 @@ def train_members(
     """Train one network for each point of `grid`, on all cores, through one compiled program.
 
     Args:
-        objective: the objective, e.g. `supervised(model)`.
+        objective: the objective, e.g. `supervised(model)`, or a model, which is classification's.
         data: `Splits`; or a function of the seed, for fresh data per seed (of one shape); or a `Source`, for fresh
             data in every step (`flylab.endless(config)`), whose data parameters may then be axes of the grid.
         plan: steps, batches, evaluations and optimiser.
         grid: values by axis name, e.g. `{"learning_rate": [1e-3, 1e-2], "seed": range(20)}`. `seed` gives each member
-            its key, `fold_in(key, seed)`; the other axes are hyper-parameters.
+            its key, `fold_in(key, seed)`; the others are hyper-parameters, of which a single number is no axis.
         key: root of all randomness, a key or an integer. Making a key yourself starts JAX; to use all cores, call
             `flylab.initialise` before.
         params: function from the seed to initial parameters; by default the objective initialises them.
         progress: callback after each dispatch.
 
     Raises:
-        ValueError: for an axis that is empty or that nothing reads, a grid without `seed`, an empty training or test
-            set, or a label that the network has no output for.
-        TypeError: if `data` is none of the three.
+        ValueError: for a grid without `seed`, seeds that are not different integers ≥ 0, hyper-parameters that are not
+            finite numbers, that nothing reads or that are missing, sets that do not fit together (see `data.inputs`),
+            or a label that the network has no output for.
+        TypeError: if `data` is none of the three, or `objective` neither an objective nor a model.
 
     >>> from flylab.data import MNIST1D, published
     >>> from flylab.models import get_model
@@ -93,10 +99,10 @@ def train_members(
 
 
 def watch_members(
-    objective: Objective,
+    objective: Objective | Model,
     data: Splits | Source | Callable[[int], Splits],
     plan: Plan,
-    grid: Mapping[str, Sequence],
+    grid: Mapping[str, Any],
     *,
     key: Key | int = 0,
 ) -> Iterator[Population]:
@@ -133,20 +139,15 @@ Members = Iterable[tuple[SplitArrays | None, Member]]  # each with its data, Non
 
 
 def _checked_run(
-    objective: Objective,
+    objective: Objective | Model,
     data: Splits | Source | Callable[[int], Splits],
     plan: Plan,
-    grid: Mapping[str, Sequence],
+    grid: Mapping[str, Any],
     key: Key | int,
     params: Callable[[int], Params] | None,
 ) -> tuple[TrainingRun, dict[str, list], Members]:
     """Check the arguments of `train_members`; return the run, the axes and the members."""
-    axes = {name: list(values) for name, values in grid.items()}
-    if "seed" not in axes:
-        raise ValueError("the grid has no axis 'seed'; add one, e.g. seed=range(10)")
-    for name, values in axes.items():
-        if not values:
-            raise ValueError(f"the grid's axis {name!r} is empty; add at least one value")
+    objective, (axes, numbers) = as_objective(objective), as_axes(grid)
     if not (isinstance(data, Splits | Source) or callable(data)):
         raise data_type_error(data)
     runtime.initialise()  # before JAX starts
@@ -156,8 +157,8 @@ def _checked_run(
 
     def members() -> Iterator[tuple[SplitArrays | None, Member]]:
         for point in itertools.product(*axes.values()):
-            hparams = dict(zip(axes, point, strict=True))
-            seed = int(hparams.pop("seed"))
+            hparams = numbers | dict(zip(axes, point, strict=True))
+            seed = hparams.pop("seed")
             sets = as_arrays(data(seed)) if callable(data) else fixed
             hparams = {name: np.float32(value) for name, value in hparams.items()}
             yield sets, Member(jax.random.fold_in(root, seed), hparams, None if params is None else params(seed))
@@ -168,7 +169,7 @@ def _checked_run(
     if source is not None:
         hparam_axes = {name: values for name, values in axes.items() if name != "seed"}
         for point in itertools.product(*hparam_axes.values()):
-            source.check(dict(zip(hparam_axes, point, strict=True)))
+            source.check(numbers | dict(zip(hparam_axes, point, strict=True)))
     check_training(objective, plan, checked_data, member)
     return training_run(objective, plan, source), axes, members()
 
@@ -178,16 +179,22 @@ def _population(
 ) -> Population:
     sizes = tuple(len(values) for values in axes.values())
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
-    return Population(stacked.params, to_dataset(stacked, axes, plan).isel(step=slice(n_evaluated)))
+    now = plan.n_steps if n_evaluated is None else plan.evaluated[n_evaluated - 1]
+    results = to_dataset(stacked, axes, plan).isel(step=slice(n_evaluated))
+    results = results.isel(update=slice(now), missing_dims="ignore")
+    n_saved = sum(step <= now for step in plan.save_params_at)
+    return Population(stacked.params, results, stacked.saved_params[:n_saved])
 
 
 def to_dataset(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
     """Label the stacked histories of a population with its axes and steps."""
     history = dict(stacked.history)
     variables = {"prediction": ((*axes, "example"), stacked.prediction)}
+    evaluated = {f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy")}
     if plan.record_loss:
         variables["loss"] = ((*axes, "update"), history.pop("loss"))
-    variables |= {name: ((*axes, "step"), values) for name, values in history.items()}
+    for name, values in history.items():
+        variables[name] = ((*axes, "step" if name in evaluated else "update"), values)
     return xr.Dataset(variables, {**axes, "step": list(plan.evaluated)})
 
 

@@ -11,7 +11,9 @@ import optax
 from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
-from flylab.data.splits import SETS, Dataset, Source, Splits
+from flylab.data.inputs import class_dtype
+from flylab.data.splits import SETS, Dataset, Source
+from flylab.training.inputs import SplitArrays
 from flylab.training.objectives import Batch, Objective
 
 EVALUATION_CHUNK = 1000  # examples evaluated at once; more would exceed the processor's cache
@@ -40,9 +42,10 @@ class Plan(Checked):
         shuffle: whether to draw a new order of the examples for each epoch, dropping a last incomplete batch. By
             default examples are taken cyclically in order, as in the published notebooks. Batches of a `Source` are
             always fresh.
-        optimizer: "adam", "sgd", or a function from the hyper-parameters to an optax transformation.
+        optimizer: "adam", "sgd", an optax transformation, or a function from the hyper-parameters to one.
         save_params_at: steps after which the parameters are saved and the network is evaluated, in ascending order.
-        record_loss: whether a population records the loss of every step's batch (`train` always does).
+        record_loss: whether a population records the loss of every step's batch (`train` always does). Metrics that
+            the objective's loss returns are always recorded.
 
     Raises:
         ValueError: for an invalid value.
@@ -52,7 +55,9 @@ class Plan(Checked):
     batch_size: PositiveInt = 100
     eval_every: PositiveInt | tuple[PositiveInt, ...] = 250
     shuffle: bool = False
-    optimizer: Literal["adam", "sgd"] | Callable[[Hparams], optax.GradientTransformation] = "adam"
+    optimizer: (
+        Literal["adam", "sgd"] | optax.GradientTransformation | Callable[[Hparams], optax.GradientTransformation]
+    ) = "adam"
     save_params_at: tuple[NonNegativeInt, ...] = ()
     record_loss: bool = False
 
@@ -61,6 +66,9 @@ class Plan(Checked):
         steps = self.save_params_at
         is_ascending = list(steps) == sorted(set(steps)) and max(steps, default=0) <= self.n_steps
         self._require(is_ascending, "save_params_at", f"steps from 0 to {self.n_steps} in ascending order")
+        is_constructor = getattr(self.optimizer, "__module__", "").startswith("optax.") and callable(self.optimizer)
+        self._require(not is_constructor, "optimizer", "a transformation, such as optax.adam(1e-2), or a function that "
+                      "makes one, such as lambda hparams: optax.adam(hparams['learning_rate'])")  # fmt: skip
 
     @property
     def evaluated(self) -> tuple[int, ...]:
@@ -81,14 +89,6 @@ class State(NamedTuple):
     n_evaluated: jax.Array
     prediction: jax.Array  # predicted classes of the test set at the last evaluation
     saved_params: tuple[Params, ...] = ()
-
-
-class SplitArrays(NamedTuple):
-    """The three sets of a `Splits`, as float32 inputs and int32 labels."""
-
-    train: Dataset
-    valid: Dataset
-    test: Dataset
 
 
 class Member(NamedTuple):
@@ -114,26 +114,6 @@ class PreparedData(NamedTuple):
     labels: tuple[jax.Array, ...]
 
 
-def data_type_error(data: Any) -> TypeError:
-    """Make the error for data of a wrong type."""
-    return TypeError(
-        f"data must be Splits, e.g. published(config), or a Source, e.g. endless(config), not {type(data).__name__}"
-    )
-
-
-def as_arrays(splits: Splits) -> SplitArrays:
-    """Convert a `Splits` to float32 inputs and int32 labels, as NumPy arrays: nothing goes to a device yet.
-
-    Raises:
-        ValueError: if the training or the test set is empty.
-    """
-    sets = [getattr(splits, name) for name in SETS]
-    for name, dataset in zip(SETS, sets, strict=True):
-        if len(dataset.y) == 0 and name != "valid":
-            raise ValueError(f"n_{name}=0 must be an integer ≥ 1")
-    return SplitArrays(*(Dataset(dataset.x.astype("float32"), dataset.y.astype("int32")) for dataset in sets))
-
-
 class TrainingFunctions(NamedTuple):
     """The pure functions that a training run consists of.
 
@@ -145,7 +125,7 @@ class TrainingFunctions(NamedTuple):
         start: (data, member) → state before the first step.
         draw_order: (data, member, state) → state with a new order, if an epoch begins. Call it at least once per epoch.
         epoch_end: (data, state) → step at which the current epoch ends; None if there is no order to draw.
-        step: (data, member, state) → (state after one step, loss of its batch).
+        step: (data, member, state) → (state after one step, `loss` and metrics of its batch).
         evaluate: (data, member, parameters) → (metrics by name, predicted classes of the test set).
     """
 
@@ -154,13 +134,13 @@ class TrainingFunctions(NamedTuple):
     start: Callable[[PreparedData, Member], State]
     draw_order: Callable[[PreparedData, Member, State], State]
     epoch_end: Callable[[PreparedData, State], Any] | None
-    step: Callable[[PreparedData, Member, State], tuple[State, jax.Array]]
+    step: Callable[[PreparedData, Member, State], tuple[State, dict[str, jax.Array]]]
     evaluate: Callable[[PreparedData, Member, Params], tuple[dict[str, jax.Array], jax.Array]]
 
 
 def training_functions(objective: Objective, plan: Plan, source: Source | None = None) -> TrainingFunctions:
     """Build the functions of a training run."""
-    make_optimizer = OPTIMIZERS[plan.optimizer] if isinstance(plan.optimizer, str) else plan.optimizer
+    make_optimizer = _optimizer_of(plan)
     shuffled = plan.shuffle and source is None
 
     def prepare_member(member: Member) -> Member:
@@ -176,6 +156,8 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             valid, test = source.evaluation(train, hparams)
             if len(test.y) == 0:
                 raise ValueError("n_test=0 must be an integer ≥ 1; the source's test set is empty")
+            for name, part in (("validation", valid), ("test", test)):
+                _require_labels(f"the source's {name} set", part.x.shape[:1], part.y)
             sets = SplitArrays(Dataset(test.x[:0], test.y[:0]), valid, test)
         x = jnp.concatenate([dataset.x for dataset in sets])  # one program for all sets: a third of the compile time
         return PreparedData(train, _chunked(x), tuple(dataset.y for dataset in sets))
@@ -185,10 +167,8 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
         if params is None:
             params = objective.init(stream(member.key, "init"), member.hparams)
         order = jnp.zeros(len(data.train.y) if shuffled else 1, jnp.int32)
-        prediction = jnp.zeros(len(data.labels[-1]), jnp.uint8)
-        return State(
-            jnp.int32(0), params, make_optimizer(member.hparams).init(params), order, {}, jnp.int32(0), prediction
-        )
+        unused = jnp.zeros(0, jnp.uint8)
+        return State(jnp.int32(0), params, make_optimizer(member.hparams).init(params), order, {}, jnp.int32(0), unused)
 
     def draw_order(data: PreparedData, member: Member, state: State) -> State:
         if not shuffled:
@@ -202,16 +182,17 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
         n = _n_batches(data.train, plan)
         return (state.step // n + 1) * n
 
-    def step(data: PreparedData, member: Member, state: State) -> tuple[State, jax.Array]:
+    def step(data: PreparedData, member: Member, state: State) -> tuple[State, dict[str, jax.Array]]:
         if source is None:
             batch = _batch(data.train, plan, state.step, state.order)
         else:
             batch = _fresh(source, data.train, plan, state.step, member)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
-        (loss, _), gradient = jax.value_and_grad(objective.loss, has_aux=True)(state.params, batch, member.hparams, key)
+        value_and_grad = jax.value_and_grad(objective.loss, has_aux=True)
+        (loss, metrics), gradient = value_and_grad(state.params, batch, member.hparams, key)
         updates, optimizer = make_optimizer(member.hparams).update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
-        return state._replace(step=state.step + 1, params=params, optimizer=optimizer), loss
+        return state._replace(step=state.step + 1, params=params, optimizer=optimizer), _recorded(loss, metrics, member)
 
     def evaluate(data: PreparedData, member: Member, params: Params) -> tuple[dict[str, jax.Array], jax.Array]:
         key = stream(member.key, "predict")
@@ -224,11 +205,41 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             rows = slice(begin, begin := begin + len(labels))
             if len(labels):
                 values |= {f"{name}_loss": loss[rows].mean(), f"{name}_accuracy": 100 * correct[rows].mean()}
-        return values, out[:, rows].argmax(0).astype(jnp.uint8)  # rows of the test set, the last of SETS
+        return values, out[:, rows].argmax(0).astype(class_dtype(len(out)))  # rows of the test set, the last of SETS
 
     return TrainingFunctions(
         prepare_member, prepare_data, start, draw_order, epoch_end if shuffled else None, step, evaluate
     )
+
+
+def _optimizer_of(plan: Plan) -> Callable[[Hparams], optax.GradientTransformation]:
+    given: Any = plan.optimizer
+    if isinstance(given, str):
+        return OPTIMIZERS[given]
+
+    def make(hparams: Hparams) -> optax.GradientTransformation:
+        made = given if isinstance(given, optax.GradientTransformation) else given(hparams)
+        if not isinstance(made, optax.GradientTransformation):
+            raise TypeError(f"the plan's optimizer must make an optax transformation, not {type(made).__name__}")
+        return made
+
+    return make
+
+
+def _require_labels(subject: str, shape: tuple[int, ...], y: jax.Array) -> None:
+    if y.shape != shape or not jnp.issubdtype(y.dtype, jnp.integer):
+        raise ValueError(f"{subject} must have one integer label for each example, not {y.dtype} of shape {y.shape}")
+
+
+def _recorded(loss: jax.Array, metrics: Any, member: Member) -> dict[str, jax.Array]:
+    """Return what a step records by name."""
+    taken = {"loss", "prediction", "seed", "step", "update", "example", *member.hparams}
+    taken |= {f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy")}
+    for name, value in (metrics or {}).items():
+        if name in taken or jnp.shape(value) != ():
+            problem = "has a name that is taken" if name in taken else f"has shape {jnp.shape(value)}: give a scalar"
+            raise ValueError(f"the metric {name!r} that the objective's loss returns {problem}")
+    return {"loss": loss, **{name: jnp.asarray(value) for name, value in (metrics or {}).items()}}
 
 
 def _batched(train: Dataset, plan: Plan) -> Dataset:
@@ -278,7 +289,9 @@ def _fresh(source: Source, shared: Any, plan: Plan, step, member: Member) -> Bat
     """Generate the batch of a step from a source, batch last."""
     key = stream(member.key, "data")
     numbers = step * plan.batch_size + jnp.arange(plan.batch_size)
-    return Batch(*jax.vmap(lambda i: source.example(shared, member.hparams, key, i), out_axes=(-1, -1))(numbers))
+    batch = Batch(*jax.vmap(lambda i: source.example(shared, member.hparams, key, i), out_axes=(-1, -1))(numbers))
+    _require_labels("the source's example", numbers.shape, batch.y)
+    return batch
 
 
 def _chunked(x) -> jax.Array:

@@ -12,20 +12,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
 from flylab.data.splits import SETS, Source, Splits
+from flylab.models.model import Model
+from flylab.training.inputs import SplitArrays, as_arrays, as_objective, data_type_error
 from flylab.training.objectives import Objective
 from flylab.training.step import (
     Member,
     Plan,
     PreparedData,
-    SplitArrays,
     State,
     TrainingFunctions,
-    as_arrays,
-    data_type_error,
     training_functions,
 )
 
@@ -37,10 +37,12 @@ class Trained(NamedTuple):
 
     Attributes:
         params: parameters after the last step.
-        history: `{train,valid,test}_{loss,accuracy} (n_evaluations,)`, accuracies in percent; and `loss (n_steps,)`,
-            the loss of each step's batch before the step. Populations record `loss` only if the plan has `record_loss`,
-            because recording it takes a tenth of the time of the smallest networks.
-        prediction: predicted classes of the test set after the last step, `(n_test,)` uint8.
+        history: `{train,valid,test}_{loss,accuracy} (n_evaluations,)`, accuracies in percent; and of each step's batch,
+            before the step, `loss (n_steps,)` and the metrics that the objective's loss returns. Populations record
+            `loss` only if the plan has `record_loss`, because recording it takes a tenth of the time of the smallest
+            networks.
+        prediction: predicted classes of the test set after the last step, `(n_test,)`, of the type that
+            `data.inputs.class_dtype` gives for the outputs: uint8 for up to 255.
         saved_params: parameters after each step of the plan's `save_params_at`.
     """
 
@@ -79,21 +81,24 @@ def check_training(objective: Objective, plan: Plan, data: SplitArrays | Source,
     Without this check, both would be ignored silently.
 
     Raises:
-        ValueError: for such a hyper-parameter or label.
+        ValueError: for such a hyper-parameter or label, or a hyper-parameter that is missing.
     """
     source, sets = (data, None) if isinstance(data, Source) else (None, data)
     leaves, tree = jax.tree.flatten((sets, member))
     shapes = tuple(jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+    if isinstance(plan.optimizer, str) and "learning_rate" not in member.hparams:
+        given = ", ".join(member.hparams) or "none"
+        raise ValueError(f"the hyper-parameter 'learning_rate' is missing; there are {given}")
     unread, n_outputs = _inspect(objective, plan, source, tree, shapes)
     if unread:
         raise ValueError(
             f"the hyper-parameter {unread[0]!r} is read by nothing in this training run; check its spelling"
         )
     for name, dataset in zip(SETS, sets or (), strict=False):
-        if len(dataset.y) and not 0 <= dataset.y.min() <= dataset.y.max() < n_outputs:
-            label = dataset.y.min() if dataset.y.min() < 0 else dataset.y.max()
-            allowed = f"from 0 to {n_outputs - 1}; the network has {n_outputs} outputs"
-            raise ValueError(f"label {label} in the {name} set must be {allowed}")
+        if isinstance(dataset.y, Tracer) or not len(dataset.y) or dataset.y.max() < n_outputs:
+            continue  # or else traced, and known to nobody
+        allowed = f"from 0 to {n_outputs - 1}; the network has {n_outputs} outputs"
+        raise ValueError(f"label {dataset.y.max()} in the {name} set must be {allowed}")
 
 
 @functools.lru_cache(maxsize=64)
@@ -123,7 +128,7 @@ def _inspect(
 
 
 def train(
-    objective: Objective,
+    objective: Objective | Model,
     params: Params,
     data: Splits | Source,
     plan: Plan,
@@ -137,7 +142,7 @@ def train(
     With a `Source` the history has no metrics of a training set.
 
     Args:
-        objective: the objective, e.g. `supervised(model)`.
+        objective: the objective, e.g. `supervised(model)`, or a model, which is classification's.
         params: initial parameters.
         data: `Splits`, or a `Source` of fresh data.
         plan: steps, batches, evaluations and optimiser.
@@ -147,8 +152,9 @@ def train(
             others. It has no effect without differentiation.
 
     Raises:
-        TypeError: if `data` is neither `Splits` nor a `Source`.
-        ValueError: if the training or the test set is empty.
+        TypeError: if `data` is neither `Splits` nor a `Source`, or `objective` neither an objective nor a model.
+        ValueError: if the sets do not fit together (see `data.inputs`), for a hyper-parameter that is missing or that
+            nothing reads, or a label that the network has no output for.
 
     >>> import jax
     >>> from flylab.data import MNIST1D, published
@@ -163,9 +169,10 @@ def train(
     source = data if isinstance(data, Source) else None
     if not isinstance(data, Splits | Source):
         raise data_type_error(data)
+    sets, objective = as_arrays(data) if isinstance(data, Splits) else None, as_objective(objective)
     functions, member = training_functions(objective, plan, source), Member(key, hparams, params)
-    prepared = functions.prepare_data(as_arrays(data) if isinstance(data, Splits) else None, hparams)
-    return train_to_end(functions, plan, prepared, member, remat)
+    check_training(objective, plan, source or sets, member)  # pyright: ignore[reportArgumentType]
+    return train_to_end(functions, plan, functions.prepare_data(sets, hparams), member, remat)
 
 
 def train_to_end(
@@ -175,23 +182,23 @@ def train_to_end(
     evaluate = jax.checkpoint(functions.evaluate) if remat else functions.evaluate
     state, member = functions.start(data, member), functions.prepare_member(member)
 
-    def step(state: State) -> tuple[State, jax.Array]:
+    def step(state: State) -> tuple[State, dict[str, jax.Array]]:
         return functions.step(data, member, functions.draw_order(data, member, state))
 
-    losses, evaluations, saved_params = [], [], []
+    records, evaluations, saved_params = [], [], []
     for begin, end in zip(plan.evaluated[:-1], plan.evaluated[1:], strict=True):
         evaluations.append(evaluate(data, member, state.params)[0])
         saved_params += [state.params] * (begin in plan.save_params_at)
-        state, loss = _repeated(step, state, end - begin, remat)
-        losses.append(loss)
+        state, record = _repeated(step, state, end - begin, remat)
+        records.append(record)
     last, prediction = evaluate(data, member, state.params)
     saved_params += [state.params] * (plan.n_steps in plan.save_params_at)
     history = jax.tree.map(lambda *values: jnp.stack(values), *evaluations, last)
-    history["loss"] = jnp.concatenate(losses) if losses else jnp.zeros(0)
+    history |= jax.tree.map(lambda *parts: jnp.concatenate(parts), *records) if records else {"loss": jnp.zeros(0)}
     return Trained(state.params, history, prediction, tuple(saved_params))
 
 
-def _repeated(step: Callable, state: State, n: int, remat: bool) -> tuple[State, jax.Array]:
+def _repeated(step: Callable, state: State, n: int, remat: bool) -> tuple[State, dict[str, jax.Array]]:
     """Take `n` steps. With `remat`, reverse mode keeps every `inner`th state, as many as fit in REMAT_BYTES."""
     if not remat:
         return jax.lax.scan(lambda s, _: step(s), state, length=n)
@@ -201,9 +208,9 @@ def _repeated(step: Callable, state: State, n: int, remat: bool) -> tuple[State,
     if inner == 1:
         return jax.lax.scan(lambda s, _: remat_step(s), state, length=n)
     remat_steps = jax.checkpoint(lambda s: jax.lax.scan(lambda s, _: remat_step(s), s, length=inner))
-    state, losses = jax.lax.scan(lambda s, _: remat_steps(s), state, length=n // inner)
+    state, records = jax.lax.scan(lambda s, _: remat_steps(s), state, length=n // inner)
     state, rest = jax.lax.scan(lambda s, _: remat_step(s), state, length=n % inner)
-    return state, jnp.concatenate([losses.ravel(), rest])
+    return state, jax.tree.map(lambda many, few: jnp.concatenate([many.ravel(), few]), records, rest)
 
 
 @functools.cache
@@ -228,21 +235,25 @@ def training_run(objective: Objective, plan: Plan, source: Source | None = None)
 
     def start(data: PreparedData, member: Member) -> State:
         state = functions.start(data, member)
-        shapes, _ = jax.eval_shape(functions.evaluate, data, functions.prepare_member(member), state.params)
+        prepared = functions.prepare_member(member)
+        shapes, predicted = jax.eval_shape(functions.evaluate, data, prepared, state.params)
         history = {name: jnp.zeros((len(plan.evaluated), *s.shape), s.dtype) for name, s in shapes.items()}
-        history |= {"loss": jnp.zeros(plan.n_steps)} if plan.record_loss else {}
+        for name, s in jax.eval_shape(functions.step, data, prepared, state)[1].items():
+            if name != "loss" or plan.record_loss:
+                history[name] = jnp.zeros(plan.n_steps, s.dtype)
         return state._replace(
-            history=history, saved_params=(jax.tree.map(jnp.zeros_like, state.params),) * len(plan.save_params_at)
+            history=history,
+            prediction=jnp.zeros(predicted.shape, predicted.dtype),
+            saved_params=(jax.tree.map(jnp.zeros_like, state.params),) * len(plan.save_params_at),
         )
 
     def due(state: State):
         return state.step == jnp.asarray(evaluated)[jnp.minimum(state.n_evaluated, len(evaluated) - 1)]
 
     def step(data: PreparedData, member: Member, state: State) -> State:
-        after, loss = functions.step(data, member, state)
-        if plan.record_loss:
-            after = after._replace(history=state.history | {"loss": state.history["loss"].at[state.step].set(loss)})
-        return after
+        after, values = functions.step(data, member, state)
+        kept = {name: state.history[name].at[state.step].set(values[name]) for name in values if name in state.history}
+        return after._replace(history=state.history | kept) if kept else after
 
     def segment(data: PreparedData, member: Member, state: State, stop) -> State:
         # Advance to the next evaluation, the end of the epoch or `stop`. A branch within the inner loop would copy the

@@ -11,6 +11,7 @@ import numpy as np
 from flylab.base import runtime
 from flylab.base.rng import stream
 from flylab.base.types import Key, Params
+from flylab.data.inputs import trainable
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.sharing import Fresh, shared
 from flylab.data.splits import Source, Splits
@@ -62,14 +63,11 @@ class Training:
             return jax.device_get(initial(stream(jax.random.fold_in(root, seed), "init")))
 
         data = shared(self.data) if isinstance(self.data, MNIST1D) else self.data
-        population = train_members(
-            self.objective(self.model), data, self.plan, {**self._axes, "seed": list(seeds)}, key=root,
+        hparams = {name: value if np.ndim(value) == 0 else self._axes[name] for name, value in self.hparams.items()}
+        return train_members(
+            self.objective(self.model), data, self.plan, {**hparams, "seed": seeds}, key=root,
             params=None if initial is None else params, progress=progress,
         )  # fmt: skip
-        single = [name for name, value in self.hparams.items() if np.ndim(value) == 0]
-        places = tuple(0 if name in single else slice(None) for name in self.hparams)
-        trained = jax.tree.map(lambda leaf: leaf[places], population.params)
-        return Population(trained, population.results.squeeze(single, drop=True))
 
     @property
     def _axes(self) -> dict[str, list]:
@@ -100,5 +98,5 @@ class Training:
             hparams = {name: np.float32(values[0]) for name, values in self._axes.items()}
             sets = jax.eval_shape(lambda: data.evaluation(data.prepare(hparams), hparams))
         else:
-            sets = (data if isinstance(data, Splits) else data(0))[:3]
+            sets = trainable(data if isinstance(data, Splits) else data(0))[:3]
         return sets[-1].x.shape[1:], sum(len(part.y) for part in sets)

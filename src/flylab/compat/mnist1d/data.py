@@ -3,10 +3,12 @@
 import operator
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from flylab.base.constraints import shown
 from flylab.base.files import user_path
 from flylab.compat.mnist1d import cache
 from flylab.compat.mnist1d.transform import transform
@@ -68,13 +70,13 @@ def make_dataset(args: Any = None, template: dict[str, Any] | None = None) -> di
 
     Raises:
         AttributeError: for a missing argument.
-        ValueError, TypeError: for an invalid argument or template, naming it.
+        ValueError, TypeError: for an invalid argument or template, naming it; for `args` that are no arguments.
 
     >>> data = make_dataset(ObjectView(get_dataset_args(as_dict=True) | {"num_samples": 50}))
     >>> data["x"].shape, data["y_test"].shape
     ((40, 40), (10,))
     """
-    args = get_dataset_args() if args is None else args
+    args = _as_view(args)
     template = get_templates() if template is None else template
     config = _config(args, template)
     set_seed(args.seed)
@@ -97,7 +99,7 @@ def get_dataset(
     is renamed.
 
     Args:
-        args: as returned by `get_dataset_args()`.
+        args: as returned by `get_dataset_args()`, or a dictionary of them.
         path: by default `./mnist1d_data.pkl`.
         verbose: print whether the data set is made or loaded.
         download: return the published data set, whatever `args` are; False for a data set of your own.
@@ -127,8 +129,7 @@ def get_dataset(
             "download=True and regenerate=True exclude each other; give download=False to make the set of args, or "
             "regenerate=False for the published one"
         )
-    path = user_path("./mnist1d_data.pkl" if path is None else path)
-    args = get_dataset_args() if args is None else args
+    path, args = user_path("./mnist1d_data.pkl" if path is None else path), _as_view(args)
     if download:
         if others := _unpublished(args, template):
             message = (
@@ -155,6 +156,19 @@ def get_dataset(
     if cached.may_save and (objection := cache.save(path, identity, data)):
         warnings.warn(objection, stacklevel=2)
     return data
+
+
+def _as_view(args: Any) -> Any:
+    """Return arguments with attributes; a dictionary's items become attributes."""
+    known = get_dataset_args(as_dict=True)
+    if args is None:
+        return ObjectView(known)
+    if isinstance(args, Mapping) and (unknown := set(args) - set(known)):
+        raise ValueError(f"{sorted(map(str, unknown))[0]!r} is no argument; there are {', '.join(known)}")
+    view = ObjectView(dict(args)) if isinstance(args, Mapping) else args
+    if not any(hasattr(view, name) for name in known):
+        raise TypeError(f"args={shown(args)} must be arguments such as get_dataset_args(), or a dictionary of them")
+    return view
 
 
 def _unpublished(args: Any, template: dict[str, Any] | None) -> str:

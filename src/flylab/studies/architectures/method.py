@@ -12,6 +12,7 @@ import xarray as xr
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, Dataset, Fresh, Images, Splits, fresh, load_images, shared, shuffled
 from flylab.data.images.load import digest
+from flylab.data.inputs import stacked_classes
 from flylab.models import convolutional, get_model
 from flylab.models.registry import PUBLISHED
 from flylab.study import Condition, Context, SupervisedProtocol
@@ -115,7 +116,7 @@ def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Datase
     if model in REFERENCES:
         n_train = None if dataset == "mnist1d" else N_REFERENCE
         return _references(protocol, CLASSIFIERS[model].build, data, n_train, context.seeds)
-    labels = np.array([data(seed).test.y for seed in context.seeds], np.uint8)
+    labels = stacked_classes([data(seed).test.y for seed in context.seeds])
     described = training(protocol, **condition)
     assert isinstance(described, Training)
     return context.train(described).results.assign(label=(("seed", "example"), labels))
@@ -157,12 +158,12 @@ def _references(
     accuracies, predictions, labels = [], [], []
     for seed in seeds:
         train, _, test = data(seed)[:3]
-        predictions.append(build().fit(train.x[:n_train], train.y[:n_train]).predict(test.x).astype(np.uint8))
+        predictions.append(build().fit(train.x[:n_train], train.y[:n_train]).predict(test.x))
         accuracies.append([100 * (predictions[-1] == test.y).mean()])
         labels.append(test.y)
     variables = {
         "test_accuracy": (("seed", "step"), np.array(accuracies, np.float32)),
-        "prediction": (("seed", "example"), np.array(predictions)),
-        "label": (("seed", "example"), np.array(labels, np.uint8)),
+        "prediction": (("seed", "example"), stacked_classes(predictions)),
+        "label": (("seed", "example"), stacked_classes(labels)),
     }
     return xr.Dataset(variables, {"seed": list(seeds), "step": [protocol.n_steps]})

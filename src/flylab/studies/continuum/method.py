@@ -13,6 +13,7 @@ import xarray as xr
 from flylab.base.constraints import PositiveInt
 from flylab.data import MNIST1D, Dataset, Splits, fresh, shared, shuffled
 from flylab.data.generator import DATA_PARAMS, endless
+from flylab.data.inputs import stacked_classes
 from flylab.models import get_model
 from flylab.models.masks import masked
 from flylab.models.tickets import load_ticket
@@ -117,7 +118,7 @@ def learn(learner: Learner, protocol: Protocol, condition: Condition, seeds: Seq
     splits = data if protocol.fresh_data else data(0)
     fitted = learner.fit(splits, protocol.plan, protocol.learning_rate, seeds, key=key, progress=progress)
     results = fitted.results.assign(
-        label=(("seed", "example"), np.array([data(seed).test.y for seed in seeds], np.uint8)),
+        label=(("seed", "example"), stacked_classes([data(seed).test.y for seed in seeds])),
         n_params=("seed", np.full(len(seeds), float(learner.n_params))),
         flops=("seed", np.full(len(seeds), float(learner.flops))),
     )

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from flylab.base.rng import stream
 from flylab.data import Splits
+from flylab.data.inputs import stacked_classes
 from flylab.models import Model, convolutional
 
 REPRESENTATIONS = ("raw", "before", "after")
@@ -43,10 +44,10 @@ def maps(network: Model, data: Callable[[int], Splits], seeds: Sequence[int], pa
     """
     n_test = len(data(seeds[0]).test.y)
     points = np.full((len(seeds), len(REPRESENTATIONS), n_test, 2), np.nan, np.float32)
-    labels = np.full((len(seeds), n_test), 255, np.uint8)
+    labels = []
     for i, seed in enumerate(seeds):
         splits = data(seed)
-        labels[i] = splits.test.y
+        labels.append(splits.test.y)
         if seed == 0:
             start = network.init(stream(jax.random.fold_in(key, seed), "init"))
             x = splits.test.x.astype(np.float32)
@@ -55,6 +56,6 @@ def maps(network: Model, data: Callable[[int], Splits], seeds: Sequence[int], pa
                 points[i, j] = TSNE(random_state=0, perplexity=min(30, n_test / 4)).fit_transform(signals)
     variables = {
         "map": (("seed", "representation", "example", "coordinate"), points),
-        "label": (("seed", "example"), labels),
+        "label": (("seed", "example"), stacked_classes(labels)),
     }
     return xr.Dataset(variables, {"seed": list(seeds), "representation": list(REPRESENTATIONS)})

@@ -1,0 +1,148 @@
+"""Hostile data, seeds, objectives and models: converted, or refused before any work; never another result."""
+
+from hostile import Case
+
+START = """
+import jax, numpy as np, optax, torch, pandas as pd, flylab
+from flylab.data import MNIST1D, published, Dataset
+splits = published(MNIST1D(n_train=100, n_valid=0, n_test=100))
+model, plan, grid = flylab.get_model("logistic"), flylab.Plan(5, 50), {"learning_rate": 1e-2, "seed": [0]}
+x, y = splits.train
+def trained(train=splits.train, test=splits.test, objective=model, plan=plan, **changes):
+    data = splits._replace(train=train, test=test)
+    return flylab.train_members(objective, data, plan, grid | changes)
+def tried(function):
+    try:
+        return function()
+    except (ValueError, TypeError) as error:
+        refused(error)
+"""
+
+
+def refused(name: str, expression: str, says: str) -> Case:
+    return Case(name, f"{START}\ntried(lambda: {expression})", says=says)
+
+
+def equal(name: str, expression: str, expected: str = "trained()") -> Case:
+    """A case in which two populations are the same, bit for bit."""
+    check = f"a, b = {expression}.results, {expected}.results\nassert a.identical(b), (a, b)\nprint('the same')"
+    return Case(name, f"{START}\n{check}", "well", "the same")
+
+
+DATA = [
+    refused("one label fewer in the test set", "trained(test=(x, y[:-1]))", "test set must have one label for each"),
+    refused("one input more in the training set", "trained((np.concatenate([x, x[:1]]), y))", "one label for each"),
+    refused("labels in a column", "trained((x, y[:, None]))", "ravel"),
+    refused("labels between integers", "trained((x, y + 0.3))", "fractions"),
+    refused("labels of a float tensor", "trained((torch.tensor(x), torch.tensor(y).float()))", "astype"),
+    refused("labels with a gap in pandas", "trained((x, pd.Series([None, *y[1:]])))", "fractions or is not finite"),
+    refused("one-hot labels", "trained((x, np.eye(10)[y]))", "argmax"),
+    refused("labels that are words", "trained((x, np.array(list('abcdefghij'))[y]))", "text: give numpy.unique"),
+    refused("labels from 1", "trained((x, y + 1), (splits.test.x, splits.test.y + 1))", "label 10 in the train set"),
+    refused("labels 2**32 above", "trained((x, y + 2**32))", "label 42949"),
+    refused("a label of -1 for unknown", "trained((x, np.where(y == 3, -1, y)))", "label -1"),
+    refused("one NaN", "trained((np.where(np.arange(4000).reshape(100, 40) == 77, np.nan, x), y))", "example 1"),
+    refused("inputs beyond float32", "trained((1e200 * x, y))", "finite numbers of float32"),
+    refused("masked inputs", "trained((np.ma.masked_greater(x, 1), y))", "masked values"),
+    refused(
+        "test signals of another length", "trained(test=(splits.test.x[:, 1:], splits.test.y))", "one shape in all"
+    ),
+    refused("an empty test set", "trained(test=([], []))", "n_test=0"),
+    refused("a pair in place of splits", "flylab.train_members(model, (x, y), plan, grid)", "data must be Splits"),
+    equal("lists", "trained((x.tolist(), y.tolist()))"),
+    equal("tensors", "trained((torch.tensor(x, requires_grad=True), torch.tensor(y)))"),
+    equal("a frame with another index", "trained((pd.DataFrame(x, index=range(9, 109)), pd.Series(y, dtype='Int64')))"),
+    equal("JAX arrays of small integers", "trained((jax.numpy.asarray(x), jax.numpy.asarray(y, 'int8')))"),
+]
+HYPER = [
+    refused("a seed twice", "trained(seed=[0, 1, 0])", "different seeds"),
+    refused("half a seed", "trained(seed=[0.5])", r"seed\[0\]=0.5 must be an integer"),
+    refused("a seed below 0", "trained(seed=range(-1, 3))", r"seed\[0\]=-1 must be an integer"),
+    refused("a number in place of seeds", "trained(seed=3)", r"range\(10\)"),
+    refused("a learning rate as text", "trained(learning_rate='1e-2')", "must be a number"),
+    refused("a learning rate that is NaN", "trained(learning_rate=[1e-2, float('nan')])", "finite number"),
+    refused("no learning rate", "flylab.train_members(model, splits, plan, {'seed': [0]})",
+            "'learning_rate' is missing"),
+    refused("a learning rate by another name", "flylab.train_members(model, splits, plan, {'lr': .1, 'seed': [0]})",
+            "missing; there are lr"),
+    refused("the name of a model", "trained(objective='mlp')", "objective must be an Objective"),
+    refused("the name of a model in supervised", "flylab.supervised('mlp')", "flylab.get_model"),
+    refused("an uncalled constructor of optax", "flylab.Plan(5, optimizer=optax.adam)", "such as optax.adam"),
+    refused("another optimizer's name", "flylab.Plan(5, optimizer='adamw')", "one of adam, sgd"),
+    equal("an objective or its model", "trained(objective=flylab.supervised(model))"),
+    equal("a list of one learning rate", "trained(learning_rate=[1e-2]).results.squeeze('learning_rate', drop=True)"
+          ".pipe(lambda r: type('P', (), {'results': r}))"),
+    equal("an optax transformation", "flylab.train_members(model, splits, flylab.Plan(5, 50, optimizer=optax.sgd(.1)), "
+          "{'seed': [0]})", "flylab.train_members(model, splits, flylab.Plan(5, 50, optimizer='sgd'), "
+          "{'learning_rate': .1, 'seed': [0]})"),
+    Case("a misspelt attribute", "import flylab\ntry: flylab.publised\nexcept AttributeError as e: refused(e)",
+         says="did you mean 'published'"),
+]  # fmt: skip
+RESULTS = [
+    Case("300 classes", START + """
+many = np.arange(100) % 2 * 299
+from flylab.training.learners import of_model
+learner = of_model(flylab.get_model("mlp", n_outputs=300), (40,))
+data = splits._replace(train=Dataset(x, many), test=Dataset(x, many))
+fitted = learner.fit(data, flylab.Plan(400, 50), 1e-2, [0])
+accuracy = fitted.results.test_accuracy.isel(step=-1).item()
+assert accuracy == 100 * (fitted.predict(x)[0] == many).mean() == 100 * (fitted.results.prediction == many).mean()
+print("accuracy", accuracy)""", "well", "accuracy 100.0"),
+    Case("equal calls of a module that draws from NumPy", START + """
+from flylab.adapters.torch_training import from_torch
+class Net(torch.nn.Linear):
+    def __init__(self): super().__init__(40, 10); self.a = np.random.random()
+    def forward(self, x): return super().forward(x + self.a * torch.tensor(np.random.random(x.shape)).float())
+one, two = (from_torch(Net, (40,)).fit(splits, plan, 1e-2, [0]).results for _ in range(2))
+assert one.identical(two)
+print("the same")""", "well", "the same"),
+    Case("a metric of the loss", START + """
+objective = flylab.supervised(model)
+mine = objective._replace(loss=lambda *a: (objective.loss(*a)[0], {"norm": optax.tree.norm(a[0])}))
+print(dict(trained(objective=mine).results.norm.sizes))""", "well", "'update': 5"),
+    Case("parameters saved on the way", START + """
+population = trained(plan=flylab.Plan(5, 50, save_params_at=(2, 5)), seed=[0, 1])
+assert (population.saved_params[1]["w"] == population.params["w"]).all()
+print(population.saved_params[0]["w"].shape)""", "well", r"\(2, 10, 40\)"),
+]  # fmt: skip
+
+MINE = """
+import os, flylab
+def net():
+    {read}
+    return flylab.get_model("mlp", width=WIDTH)
+"""
+EVALUATE = """
+import os, sys, warnings
+import flylab
+def n_params(width):
+    open("neighbour.py", "w").write(f"WIDTH = {width}  # \\n" + "#" * width)
+    open("width.txt", "w").write(str(width))
+    os.environ["WIDTH"] = str(width)
+    small = dict(n_seeds=1, n_steps=2, eval_every=1)
+    return flylab.evaluate("mine.py:net", name="mine", preset="smoke", **small).row.n_params
+assert [n_params(width) for width in (3, 5, 3)] == [175, 295, 175], "stale"
+print("current")
+"""
+READS = {
+    "a neighbour imported late": "from neighbour import WIDTH",
+    "a neighbour imported by a text": "import importlib; WIDTH = importlib.import_module('neigh' + 'bour').WIDTH",
+    "a data file": "WIDTH = int(open('width.txt').read())",
+    "a data file by NumPy": "import numpy; WIDTH = int(numpy.loadtxt('width.txt'))",
+    "an environment variable": "WIDTH = int(os.environ['WIDTH'])",
+    "an environment variable by getenv": "from os import getenv as g; WIDTH = int(g('WIDTH'))",
+}
+EVALUATIONS = [
+    Case(f"evaluate reads {what}", EVALUATE, "well", "current", files={"mine.py": MINE.format(read=read)}, seconds=300)
+    for what, read in READS.items()
+]
+DICTIONARY = "from flylab.compat import mnist1d\nargs = mnist1d.get_dataset_args(as_dict=True) | {'num_samples': 50}\n"
+COMPAT = [
+    Case("get_dataset of a dictionary", DICTIONARY + "print(len(mnist1d.get_dataset(args, download=False)['x']))",
+         "well", "^40$|\n40\n"),
+    Case("get_dataset of a dictionary with a slip", DICTIONARY + "args['sed'] = args.pop('seed')\n"
+         "try: mnist1d.get_dataset(args)\nexcept ValueError as e: refused(e)", says="'sed' is no argument"),
+    Case("get_dataset of a path", "from flylab.compat import mnist1d\n"
+         "try: mnist1d.get_dataset('mnist1d_data.pkl')\nexcept TypeError as e: refused(e)", says="must be arguments"),
+]  # fmt: skip
+CASES = [*DATA, *HYPER, *RESULTS, *EVALUATIONS, *COMPAT]
