@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import sys
 import warnings
 import zlib
 from importlib.metadata import version
@@ -11,10 +12,13 @@ from typing import Any
 
 import jax
 
+from flylab.base import settings
 from flylab.base.files import read_json, user_cache
 
 CACHE = user_cache("jax")
 PARITY = user_cache("doctor") / "parity.json"
+MOST_DEVICES = 1024
+_ASKING = ("jax_platforms", "jax_platform_name", "jax_num_cpu_devices")
 _CHECKED = "flylab-checked"  # a file whose time is that of the last search for broken entries
 
 
@@ -22,27 +26,58 @@ def _setting(name: str) -> Any:
     return getattr(jax.config, name)  # JAX adds these attributes at run time, unseen by type checkers
 
 
-@functools.cache
 def devices() -> tuple[Any, ...]:
     """Set JAX up, once per process, and return the devices that train members: all CPU cores, or all accelerators.
 
     If JAX has started already, its devices are kept. Results are the same, and a warning says how to reach full speed.
+
+    Raises:
+        ValueError: if JAX cannot start, as its settings ask for what is not there; if flylab cannot train under them;
+            or if this process is a fork of one in which JAX had started.
     """
+    settings.check()
+    if _forked:
+        raise ValueError(
+            "this process was forked after JAX had started, and training would hang: start processes by spawn, e.g. "
+            "multiprocessing.get_context('spawn')"
+        )
+    return _started()
+
+
+@functools.cache
+def _started() -> tuple[Any, ...]:
     use_cache()
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
+    asked = {name: jax.config.values.get(name) for name in _ASKING}
+    with contextlib.suppress(RuntimeError):  # the backend is running already
         if _setting("jax_num_cpu_devices") < 0:  # not set by the user
             jax.config.update("jax_num_cpu_devices", n_cores)
-    except RuntimeError:  # the backend is running already
-        pass
-    jax_devices = tuple(jax.devices())
+    try:
+        jax_devices = tuple(jax.devices())
+        if len(jax_devices) > MOST_DEVICES:
+            raise ValueError(f"{len(jax_devices)} devices are too many; the most are {MOST_DEVICES}")
+    except Exception as error:  # JAX raises many kinds of them, even failed assertions
+        said = " and ".join(f"{name.upper()}={value}" for name, value in asked.items() if value not in (None, "", -1))
+        reason = str(error).partition("\n")[0] or "there is no such device"
+        raise ValueError(f"JAX cannot start{said and f' with {said}'}: {reason}") from error
     if jax_devices[0].platform == "cpu" and len(jax_devices) < n_cores and _setting("jax_num_cpu_devices") < 0:
         warnings.warn(
             f"JAX started before flylab, with {len(jax_devices)} CPU device for {n_cores} cores: results are the same, "
             f"but training is about {n_cores // len(jax_devices)}× slower; call flylab.initialise() before using JAX",
-            stacklevel=2,
+            stacklevel=3,
         )
     return jax_devices
+
+
+def _note_fork() -> None:
+    """Note in a new process whether JAX had started before the fork; of JAX's functions, some would hang here."""
+    global _forked
+    _forked = _forked or bool(getattr(sys.modules.get("jax._src.xla_bridge"), "_backends", None))
+
+
+_forked = False
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def initialise() -> int:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import flylab
-from flylab.base import files, filesystem, runtime
+from flylab.base import files, filesystem, runtime, settings
 from flylab.cli.options import Json
 from flylab.cli.terminal import console
 from flylab.data import MNIST1D, published
@@ -105,6 +105,7 @@ def peak(device: Any, n: int = 1024) -> float:
     return 2 * n**3 / statistics.median(seconds)
 
 
+@settings.pinned()
 def parities() -> list[Finding]:
     """Train a small population on each device, compare its losses with NumPy's, and save the verdicts."""
     expected, findings, verdicts = reference(), [], {}

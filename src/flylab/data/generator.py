@@ -18,7 +18,7 @@ from jax.core import Tracer
 from jax.extend.random import threefry_2x32
 from scipy.ndimage import gaussian_filter1d
 
-from flylab.base import runtime
+from flylab.base import runtime, settings
 from flylab.base.rng import stream
 from flylab.data import transforms
 from flylab.data.arrangements import shuffled
@@ -88,6 +88,7 @@ def sample(
     return _sample(_static(config), n, key, first, *_on_device(config))
 
 
+@settings.pinned()
 def generated(config: MNIST1D | None = None) -> Splits:
     """Generate a training, a validation and a test set, like `published`, with the JAX generator.
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from flylab.base import runtime
+from flylab.base import runtime, settings
 from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
 from flylab.base.files import write_atomic
@@ -108,6 +108,7 @@ def evaluate(
     return run(model, name, preset, protocol_of(preset, **changes), Path(out), force=force)
 
 
+@settings.pinned()
 def run(
     model: Any,
     name: str | None,

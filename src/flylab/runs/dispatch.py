@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import xarray as xr
 
-from flylab.base import runtime
+from flylab.base import runtime, settings
 from flylab.runs.content import encode, from_dataset, split_by_seed
 from flylab.runs.executors import Processes
 from flylab.runs.plan import KEY, MemberGroup
@@ -138,6 +138,7 @@ def _train(
     return [encode(content) for content in split_by_seed(results, group.seeds)]
 
 
+@settings.pinned()
 def _train_by_name(name: str, batch: bytes) -> tuple[list[bytes], float]:
     """Train a batch in another process, which finds the study by its name; return contents and seconds."""
     runtime.initialise()

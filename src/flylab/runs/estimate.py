@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 
-from flylab.base import runtime
+from flylab.base import runtime, settings
 from flylab.base.config import to_json
 from flylab.runs.plan import KEY, MemberGroup, RunPlan
 from flylab.runs.store import stored
@@ -43,6 +43,7 @@ class _EnoughError(Exception):
     """The trial has lasted long enough."""
 
 
+@settings.pinned()
 def estimate(plan: RunPlan, out: Path, *, part: tuple[int, int] = (1, 1), force: bool = False) -> Estimate:
     """Return the work that a run, or a part of it, has left; nothing is written.
 

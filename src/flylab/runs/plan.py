@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from flylab.base import settings
 from flylab.base.config import fingerprint, plain, to_json
-from flylab.runs.fingerprint import UnhashableError, code_fingerprint, settings, texts_in, versions
+from flylab.runs.fingerprint import UnhashableError, code_fingerprint, texts_in, versions
 from flylab.runs.slots import fillings, labels
 from flylab.study.study import Condition, Study, protocol_of
 
@@ -136,7 +137,7 @@ class Naming:
     def __init__(self, study: Study) -> None:
         self._study = study
         artifacts = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.artifacts.items()}
-        self._common = {"key": KEY, "versions": versions(), "settings": settings(), "artifacts": artifacts}
+        self._common = {"key": KEY, "versions": versions(), "settings": settings.named(), "artifacts": artifacts}
         self._code: dict[frozenset[str], str] = {}
 
     def conditions(self, protocol: Any, hashed: str) -> Iterator[tuple[Condition, str]]:

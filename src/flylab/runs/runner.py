@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
-from flylab.base import files, netcdf, runtime
+from flylab.base import files, netcdf, runtime, settings
 from flylab.runs.assembly import assemble
 from flylab.runs.content import Content, decode
 from flylab.runs.dispatch import Batch, Resume, Trained, train_here, train_there
@@ -52,6 +52,7 @@ def execute(
     return run(plan_of_study(study, preset, protocol), out, force=force, watcher=watcher)
 
 
+@settings.pinned()
 def run(
     plan: RunPlan,
     out: Path,

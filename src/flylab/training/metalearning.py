@@ -21,7 +21,7 @@ import xarray as xr
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
-from flylab.base import runtime
+from flylab.base import runtime, settings
 from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt, check
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params, Scalar
@@ -241,6 +241,7 @@ def _in_plain_operations(predict: Callable) -> Callable:
     return plain
 
 
+@settings.pinned()
 def metalearn(
     objective: Objective,
     data: Splits | Source | Callable[[int], Splits],

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from flylab.base import runtime
+from flylab.base import runtime, settings
 from flylab.base.types import Key, Params
 from flylab.data.splits import Source, Splits
 from flylab.training.objectives import Objective
@@ -48,6 +48,7 @@ class Population(NamedTuple):
     results: xr.Dataset
 
 
+@settings.pinned()
 def train_members(
     objective: Objective,
     data: Splits | Source | Callable[[int], Splits],
@@ -114,8 +115,9 @@ def watch_members(
     >>> [population.results.step.values.tolist() for population in watched]
     [[0], [0, 10], [0, 10, 20]]
     """
-    run, axes, members = _checked_run(objective, data, plan, grid, key, None)
-    groups = [[n, state, advance] for n, state, advance in _started(run, members)]
+    with settings.pinned():
+        run, axes, members = _checked_run(objective, data, plan, grid, key, None)
+        groups = [[n, state, advance] for n, state, advance in _started(run, members)]
     for n_evaluated, step in enumerate(plan.evaluated, 1):
         trained: list[Trained] = []
         for group in groups:
