@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
 from flylab.base.config import to_json
+from flylab.base.text import visible
 from flylab.runs.plan import MemberGroup
 from flylab.study.study import Condition, Study
 
@@ -128,7 +129,7 @@ class Bar:
 
     def condition(self, condition: Condition) -> None:
         """Show the condition that is being trained."""
-        self.what = " ".join(str(value) for value in condition.values())
+        self.what = visible(" ".join(str(value) for value in condition.values()))
         self._show()
 
     def worked(self, work: float) -> None:

@@ -149,7 +149,7 @@ class _Running:
             results = netcdf.open_checked(self.folder / "results.nc") if same else None
         except (FileNotFoundError, netcdf.CorruptedError):
             return None
-        if results is None or record is None or results.attrs["checksum"] != record.digest:
+        if results is None or record is None or results.attrs != {**self.plan.attrs, "checksum": record.digest}:
             return None
         self.derive(results, record)
         return Run(self.folder, results, 0)

@@ -1,5 +1,6 @@
 """Sweeps: grids or random samples over fields of a study's protocol and parameters of its data."""
 
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from flylab.base.config import flat_fields, override_flat, to_json
+from flylab.base.config import flat_fields, override_flat, plain
 from flylab.base.constraints import Checked, bases, check
 from flylab.runs.grid import Axis, Grid, axis, parse_filter
 from flylab.runs.plan import Place, RunPlan
@@ -146,8 +147,11 @@ def plan_of_sweep(sweep: Sweep) -> RunPlan:
     def protocols() -> Iterator[tuple[Place, Any]]:
         return ((place, override_flat(base, values)) for place, values in grid.conditions())
 
-    declared = {name: getattr(sweep, name) for name in DECLARED}
-    text = to_json({name: dict(value) if isinstance(value, Mapping) else value for name, value in declared.items()})
+    declared = {name: getattr(sweep, name) for name in sorted(DECLARED)}
+    declared = {name: dict(value) if isinstance(value, Mapping) else value for name, value in declared.items()}
+    text = json.dumps(
+        plain(declared), separators=(",", ":"), ensure_ascii=False
+    )  # axes in their order, that of results
     coords = {name: ("sample", values) for name, values in _by_name(grid.sampled()).items()}
     attrs = {"sweep": text, "study": study.name, "preset": sweep.preset, **study.origin}
     folder = f"{SWEEPS}/{sweep.name}"
