@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,22 @@ def test_data_plot(tmp_path, capsys):
     picture = tmp_path / "data.png"
     assert main(["data", "--plot", str(picture), "--n-train", "200", "--iid-noise-scale", "0"]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("command", ["claims", "report"])
+def test_a_foreign_run_does_not_stop_the_others(command, out, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    shutil.copytree(out, runs)
+    for name in ("aaa", "zzz"):
+        (runs / name / "\x1b[31m").mkdir(parents=True)
+        (runs / name / "\x1b[31m" / "results.nc").write_bytes(b"CDF not flylab's")
+    assert main([command, str(runs)]) == 0
+    said = capsys.readouterr()
+    assert "smoke-" in said.out
+    assert said.err.count("left out") == said.err.count(r"\x1b[31m/results.nc cannot be read") == 2
+    assert "\x1b" not in said.out + said.err
+    assert main([command, str(runs / "aaa")]) == 2  # there is nothing else
+    assert capsys.readouterr().err.startswith("flylab: ")
 
 
 def test_claims_and_report_of_one_run(out, capsys):

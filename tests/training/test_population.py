@@ -174,6 +174,20 @@ def test_a_hyper_parameter_that_nothing_reads_is_refused(tiny):
             train_members(supervised(dense.logistic()), tiny, Plan(2), {"learning_rate": [0.1], **axis, "seed": [0]})
 
 
+@pytest.mark.parametrize("name", ["step", "example", "update", "prediction", "test_loss"])
+def test_axes_with_names_of_results_are_refused(name, tiny):
+    objective = supervised(lambda hparams: get_model("logistic"))
+    loss = objective._replace(loss=lambda *args: (objective.loss(*args)[0] * args[2][name], {}))
+    with pytest.raises(ValueError, match=f"'{name}' cannot be an axis"):
+        train_members(loss, tiny, Plan(2), {name: [1.0], "learning_rate": [0.1], "seed": [0]})
+
+
+@pytest.mark.parametrize("width", [10**6, 2**31 - 1])
+def test_networks_that_do_not_fit_into_memory_are_refused(width, tiny):
+    with pytest.raises(ValueError, match="training a network of this size needs at least"):
+        train_members(supervised(get_model("mlp", width=width)), tiny, Plan(2), {"learning_rate": [0.1], "seed": [0]})
+
+
 def test_labels_beyond_the_outputs_are_refused():
     splits = published(MNIST1D(n_train=100, n_test=50, n_valid=50, random_labels=20))
     with pytest.raises(ValueError, match="label 19 in the train set must be from 0 to 9; the network has 10 outputs"):

@@ -13,6 +13,7 @@ from flylab.runs.fingerprint import UnhashableError, code_fingerprint, texts_in,
 from flylab.runs.slots import fillings, labels
 from flylab.study.study import Condition, Study, protocol_of
 
+DIMENSIONS = ("seed", "step", "example", "update")  # that results have beside a study's own
 KEY = 0  # the root of all randomness
 Place = Mapping[str, Any]  # a label for each outer dimension of the results
 
@@ -104,6 +105,8 @@ class RunPlan:
                 own = {name: label for name, label in labels(condition).items() if name not in inner}
                 if clash := [name for name in place if own.get(name, place[name]) != place[name]]:
                     raise ValueError(f"{clash[0]} is a dimension of {self.study.name} already; it cannot be an axis")
+                if taken := [name for name in (*place, *own) if name in DIMENSIONS]:
+                    raise ValueError(f"{taken[0]} cannot be an axis: results have a dimension of this name")
                 seeds = tuple(seed for seed in range(protocol.n_seeds) if (number + seed) % n == k - 1)
                 number += protocol.n_seeds
                 if seeds:

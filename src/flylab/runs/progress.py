@@ -54,10 +54,14 @@ class Work:
     Args:
         study: the study.
         groups: all members to train; they must live as long as this object.
+
+    Attributes:
+        total: all of it.
+        memory: bytes of data and network of the largest member, as far as the study says.
     """
 
     def __init__(self, study: Study, groups: Iterable[MemberGroup]) -> None:
-        self._study, self._by_key = study, {}
+        self._study, self._by_key, self.memory = study, {}, 0
         self._groups = list(groups)
         self.total = sum(self.of(group) for group in self._groups)
         self.total += START_SECONDS * len({condition for _, condition in self._by_key})
@@ -69,7 +73,8 @@ class Work:
         if key not in self._by_key:
             flops, n_steps = 0.0, self._study.n_steps(group.protocol, group.condition)
             if self._study.resources is not None and len(self._by_key) < _MOST_COSTS and n_steps:
-                flops = self._study.resources(group.protocol, group.condition)[0] / n_steps
+                flops, n_bytes = self._study.resources(group.protocol, group.condition)
+                flops, self.memory = flops / n_steps, max(self.memory, n_bytes)
             self._by_key[key] = STEP_SECONDS + flops / FLOPS
         return self._by_key[key]
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from flylab.base import files, netcdf, runtime, settings
-from flylab.runs.assembly import assemble
+from flylab.runs.assembly import assemble, require_free
 from flylab.runs.content import Content, decode
 from flylab.runs.dispatch import Batch, Resume, Trained, train_here, train_there
 from flylab.runs.parquet import save_parquet
@@ -158,6 +158,8 @@ class _Running:
         """Train what the store lacks, and wait for what other processes train."""
         left = list(self._missing(groups))
         self.work = Work(self.plan.study, left)
+        if runtime.devices()[0].platform == "cpu":
+            files.require_memory(self.work.memory * self.n_devices, f"training {self.plan.study.name}")
         self.watcher.begin(sum(len(group.seeds) for group in left), self.work.total)
         while left:
             elsewhere = self._train(left)
@@ -212,8 +214,10 @@ class _Running:
         return elsewhere
 
     def _save(self, trained: Trained) -> None:
-        if self.n_trained == 0 and self.plan.metrics:
-            _refuse_unknown(self.plan.metrics, decode(trained.contents[0]))
+        if self.n_trained == 0:  # the first member tells the names
+            first, group = decode(trained.contents[0]), trained.batch[0]
+            require_free(next(group.places()), first)
+            _refuse_unknown(self.plan.metrics or (), first)
         study, members, contents = self.plan.study, [], iter(trained.contents)
         for group in trained.batch:
             members += [NewMember(name, study.name, group.protocol_hash, next(contents)) for name in group.names]
