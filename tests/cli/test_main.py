@@ -124,15 +124,16 @@ def test_data_plot(tmp_path, capsys):
 def test_a_foreign_run_does_not_stop_the_others(command, out, tmp_path, capsys):
     runs = tmp_path / "runs"
     shutil.copytree(out, runs)
-    for name in ("aaa", "zzz"):
-        (runs / name / "\x1b[31m").mkdir(parents=True)
-        (runs / name / "\x1b[31m" / "results.nc").write_bytes(b"CDF not flylab's")
+    for name in (".", "aaa", "aaa/\x1b[31m", "zzz/deep"):
+        (runs / name).mkdir(parents=True, exist_ok=True)
+        (runs / name / "results.nc").write_bytes(b"CDF not flylab's")
     assert main([command, str(runs)]) == 0
     said = capsys.readouterr()
     assert "smoke-" in said.out
-    assert said.err.count("left out") == said.err.count(r"\x1b[31m/results.nc cannot be read") == 2
+    assert said.err.count("left out") == said.err.count("results.nc cannot be read") == 4
+    assert r"\x1b[31m/results.nc" in said.err
     assert "\x1b" not in said.out + said.err
-    assert main([command, str(runs / "aaa")]) == 2  # there is nothing else
+    assert main([command, str(runs / "zzz")]) == 2  # there is nothing else
     assert capsys.readouterr().err.startswith("flylab: ")
 
 

@@ -45,12 +45,14 @@ def test_what_an_encoding_lacks_is_degraded(encoding, expected, tmp_path, monkey
 
 def test_nobody_need_read(monkeypatch):
     reader, writer = os.pipe()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(os.fdopen(writer, "wb"), encoding="utf-8"))
+    stream = io.TextIOWrapper(os.fdopen(writer, "wb"), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", stream)
     streams.install()
     os.close(reader)
     for _ in range(3):
         print("x" * 100_000, flush=True)
     assert streams.finish(0) == 0
+    stream.close()
 
 
 def test_a_closed_output_is_none(monkeypatch):

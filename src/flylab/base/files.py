@@ -89,7 +89,7 @@ def write_new(path: Path, text: str) -> None:
         OSError: if it exists, or cannot be written.
     """
     try:
-        with path.open("x") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise FileExistsError(f"{path} exists already: give another name") from None

@@ -32,5 +32,5 @@ def study(name: str, /) -> None:
 
     if module in list_studies():
         raise ValueError(f"{module!r} is the name of a study of flylab: give another one")
-    write_new(path, TEMPLATE.read_text())
+    write_new(path, TEMPLATE.read_text(encoding="utf-8"))
     say(f"{path} is a study; try it: flylab run {path} smoke")
