@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from flylab.base import files, runtime, settings
+from flylab.base import runtime, settings
 from flylab.base.types import Key, Params
 from flylab.data.splits import SETS, Source, Splits
 from flylab.training.objectives import Objective
@@ -169,7 +169,6 @@ def _checked_run(
         for point in itertools.product(*hparam_axes.values()):
             source.check(dict(zip(hparam_axes, point, strict=True)))
     _check_axes(axes)
-    _require_memory(objective, member)
     check_training(objective, plan, checked_data, member)
     return training_run(objective, plan, source), axes, members()
 
@@ -183,14 +182,6 @@ def _check_axes(axes: Mapping[str, Sequence]) -> None:
     measured = (f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy"))
     if taken := axes.keys() & {"step", "example", "update", "prediction", "loss", *measured}:
         raise ValueError(f"{min(taken)!r} cannot be an axis: results have a variable or dimension of this name")
-
-
-def _require_memory(objective: Objective, member: Member) -> None:
-    """Refuse networks whose weights, gradients and moments do not fit into memory, one for each device."""
-    if runtime.devices()[0].platform == "cpu" and member.params is None:
-        shapes = jax.eval_shape(objective.init, member.key, member.hparams)
-        n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-        files.require_memory(4 * n_bytes * len(runtime.devices()), "training a network of this size")
 
 
 def _population(
