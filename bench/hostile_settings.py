@@ -79,26 +79,28 @@ NOT_ALLOWED = {
     "JAX_NUMPY_DTYPE_PROMOTION": ("strict",), "JAX_NUMPY_RANK_PROMOTION": ("raise",), "JAX_NO_TRACING": ("1",),
     "JAX_NO_EXECUTION": ("1",),
 }  # fmt: skip
+LONG = 600.0  # seconds for all entry points of a setting, of which some compile anew
 MATPLOTLIBRC = "text.usetex: True\naxes.facecolor: red\nfont.family: No Such Font\nbackend: qtagg\nlines.linewidth: 9\n"
 
 
 def of_products() -> list[Case]:
     """Each setting with all entry points in one process, after a run in a clean one."""
-    long = {"seconds": 600.0}
-    cases = [Case(f"{name}={value} × all entry points", WELL, "well", env={name: value}, **long)
+    cases = [Case(f"{name}={value} × all entry points", WELL, "well", env={name: value}, seconds=LONG)
              for name, value in {**PINNED, **UNHEARD}.items()]  # fmt: skip
-    cases += [Case(f"{name}={value}: the same bits", SAME, "well", env={name: value}, **long)
+    cases += [Case(f"{name}={value}: the same bits", SAME, "well", env={name: value}, seconds=LONG)
               for name, value in PINNED.items()]  # fmt: skip
-    cases += [Case(f"{name}={value} is part of names and provenance", OTHER, "well", env={name: value}, **long)
+    cases += [Case(f"{name}={value} is part of names and provenance", OTHER, "well", env={name: value}, seconds=LONG)
               for name, value in NAMED.items()]  # fmt: skip
     cases += [
-        Case(f"{name}={value} × all entry points", REFUSED, "well", f"flylab: .*{name}" , env={name: value}, **long)
+        Case(f"{name}={value} × all entry points", REFUSED, "well", f"flylab: .*{name}" , env={name: value}, seconds=LONG)
         if name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES")
         else Case(f"{name}={value} × all entry points", REFUSED, "well", f"flylab: {name.lower()}=.* must be",
-                  env={name: value}, **long)
+                  env={name: value}, seconds=LONG)
         for name, values in NOT_ALLOWED.items() for value in values
     ]  # fmt: skip
-    cases.append(Case("matplotlibrc × all entry points", WELL, "well", files={"matplotlibrc": MATPLOTLIBRC}, **long))
+    cases.append(
+        Case("matplotlibrc × all entry points", WELL, "well", files={"matplotlibrc": MATPLOTLIBRC}, seconds=LONG)
+    )
     return cases
 
 

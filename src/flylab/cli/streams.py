@@ -27,8 +27,9 @@ def finish(code: int) -> int:
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
-        with contextlib.suppress(OSError):  # what ended with an error has said so
-            code or os.write(2, f"flylab: the output cannot be written ({error})\n".encode())
+        if code == 0:  # what ended with an error has said so
+            with contextlib.suppress(OSError):
+                os.write(2, f"flylab: the output cannot be written ({error})\n".encode())
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes when it ends
         return 2
