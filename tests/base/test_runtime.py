@@ -1,13 +1,16 @@
-"""Setting up JAX: the compilation cache."""
+"""Setting up JAX: the compilation cache, and devices that are not there."""
 
 import os
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
 
 import jax
+import pytest
 
+from flylab.base import runtime
 from flylab.base.runtime import delete_broken, use_cache
 
 CODE = """
@@ -68,3 +71,31 @@ def test_whole_entries_stay(tmp_path):
     os.mkfifo(tmp_path / "pipe-cache")  # reading it would never end
     assert [path.name for path in delete_broken(tmp_path)] == ["bad-cache"]
     assert {path.name for path in tmp_path.iterdir()} == {"good-cache", "other", "pipe-cache", "flylab-checked"}
+
+
+@pytest.mark.parametrize(("setting", "value", "reason"), [("platforms", "cuda", ""), ("num_cpu_devices", 0, "of XLA")])
+def test_devices_that_are_not_there_are_one_clear_line(monkeypatch, setting, value, reason):
+    def devices():
+        raise AssertionError(reason)
+
+    monkeypatch.setattr(type(jax.config), "values", {f"jax_{setting}": value})
+    monkeypatch.setattr(jax, "devices", devices)
+    expected = f"JAX cannot start with JAX_{setting.upper()}={value}: {reason or 'there is no such device'}$"
+    with pytest.raises(ValueError, match=expected):
+        runtime._started.__wrapped__()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_fork_of_a_process_that_had_started_jax_is_refused():
+    runtime.initialise()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # JAX's own
+        child = os.fork()
+    if child == 0:
+        try:
+            runtime.initialise()
+        except ValueError as error:
+            os._exit(42 if "spawn" in str(error) else 1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+    runtime.initialise()

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_claims_json(out, capsys):
     assert main(["claims", str(out), "--json"]) == 0
     claims = json.loads(capsys.readouterr().out)
     fields = "study preset run id statement source published unit region effect low high n_seeds verdict"
-    assert set(f"{fields} verdict_adjusted seeds_needed note".split()) == set(claims[0])
+    assert set(f"{fields} verdict_adjusted seeds_needed note results".split()) == set(claims[0])
     assert all(claim["verdict"] is None for claim in claims)  # smoke decides nothing
     assert len({claim["id"] for claim in claims}) == len(claims)
     by_id = {claim["id"]: claim for claim in claims}
@@ -117,6 +118,23 @@ def test_data_plot(tmp_path, capsys):
     picture = tmp_path / "data.png"
     assert main(["data", "--plot", str(picture), "--n-train", "200", "--iid-noise-scale", "0"]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("command", ["claims", "report"])
+def test_a_foreign_run_does_not_stop_the_others(command, out, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    shutil.copytree(out, runs)
+    for name in (".", "aaa", "aaa/\x1b[31m", "zzz/deep"):
+        (runs / name).mkdir(parents=True, exist_ok=True)
+        (runs / name / "results.nc").write_bytes(b"CDF not flylab's")
+    assert main([command, str(runs)]) == 0
+    said = capsys.readouterr()
+    assert "smoke-" in said.out
+    assert said.err.count("left out") == said.err.count("results.nc cannot be read") == 4
+    assert r"\x1b[31m/results.nc" in said.err
+    assert "\x1b" not in said.out + said.err
+    assert main([command, str(runs / "zzz")]) == 2  # there is nothing else
+    assert capsys.readouterr().err.startswith("flylab: ")
 
 
 def test_claims_and_report_of_one_run(out, capsys):

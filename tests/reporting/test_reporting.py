@@ -1,6 +1,8 @@
 """Finished runs are found and opened, their pages are whole, and importing the package is light."""
 
 import json
+import os
+from dataclasses import replace
 
 import pytest
 import xarray as xr
@@ -8,6 +10,7 @@ import xarray as xr
 import flylab
 from flylab import reporting
 from flylab.base import netcdf
+from flylab.reporting import page
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +30,55 @@ def test_damaged_results_are_named_with_what_to_do(tmp_path):
 def test_the_page_is_whole_and_its_content_escaped(folder):
     (folder / "provenance.json").write_text('{"parity": "failed", "processor": "<b>fast</b>"}')
     verdicts = reporting.publish(folder)
-    page = (folder / "report.html").read_text()
-    assert page.startswith("<!doctype html>")
-    assert page.rstrip().endswith("</html>")
-    assert "{{" not in page
-    assert all(f"<b>{verdict.id}</b>" in page for verdict in verdicts)
-    assert "Warning: computed on a device that failed" in page
-    assert "&lt;b&gt;fast" in page
+    text = (folder / "report.html").read_text()
+    assert text.startswith("<!doctype html>")
+    assert text.rstrip().endswith("</html>")
+    assert "{{" not in text
+    assert all(f"<b>{verdict.id}</b>" in text for verdict in verdicts)
+    assert "Warning: computed on a device that failed" in text
+    assert "&lt;b&gt;fast" in text
+
+
+def test_a_figure_that_cannot_be_drawn_damages_nothing(folder, monkeypatch):
+    results = reporting.load(folder)
+    study = page.study_of(results)
+
+    def fails(results):
+        raise RuntimeError("latex could not be\nfound")
+
+    reporting.publish(folder)
+    monkeypatch.setattr(page, "study_of", lambda results: replace(study, figure=fails))
+    (folder / "claims.json").unlink()
+    with pytest.warns(UserWarning, match="the figure of learning_rate cannot be drawn .RuntimeError: latex could not"):
+        verdicts = reporting.publish(folder)
+    assert len(json.loads((folder / "claims.json").read_text())) == len(verdicts)
+    assert "The figure could not be drawn" in (folder / "report.html").read_text()
+    assert not [*folder.glob("figure.*")]  # the old one might be of other results
+    monkeypatch.undo()
+    run_again(folder)
+    assert len([*folder.glob("figure.*")]) == 2
+
+
+@pytest.mark.parametrize("name", page.FILES)
+def test_files_that_are_missing_or_of_other_results_are_made_again(name, folder):
+    run_again(folder)
+    path, before = folder / name, (folder / name).read_bytes()
+    checksum = reporting.load(folder).checksum.encode()
+    assert checksum in before
+    for other in (None, before.replace(checksum, b"0" * 64)):
+        path.unlink()
+        if other is not None:
+            path.write_bytes(other)
+            os.utime(path, (2e9, 2e9))  # newer than the results
+        run_again(folder)
+        assert path.read_bytes() == before
+    time = path.stat().st_mtime_ns
+    run_again(folder)
+    assert path.stat().st_mtime_ns == time
+
+
+def run_again(folder):
+    flylab.run("learning_rate", preset="smoke", out=folder.parents[1])
 
 
 CONTROL = {

@@ -1,9 +1,11 @@
 """What the drawing helpers draw, and titles and pivots of tables."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
 
+from flylab.reporting import image
 from flylab.results.plots import COLOURS, curves, forest, panels, points, style
 from flylab.results.tables import over_seeds, pivot
 
@@ -33,6 +35,21 @@ def test_curves_and_points_show_every_label(values):
     first, second = (container.lines[0] for container in right.containers)
     np.testing.assert_allclose(second.get_ydata().astype(float), [6.5, 8.5, 10.5])
     assert (first.get_xdata() < second.get_xdata()).all()
+
+
+def test_the_users_settings_of_matplotlib_change_nothing(values):
+    def drawn():
+        with style():
+            _, (ax,) = panels("accuracy ≥ 25", size=(6, 4))
+            curves(ax, values.isel(n_train=slice(2)), "model")
+        return image(ax.figure, "svg")
+
+    hostile = {"text.usetex": True, "axes.facecolor": "red", "font.family": "No Such Font", "lines.linewidth": 9,
+               "figure.max_open_warning": 0, "axes.unicode_minus": False, "savefig.bbox": "tight"}  # fmt: skip
+    expected = drawn()
+    with mpl.rc_context(hostile):
+        assert drawn() == expected
+        assert mpl.rcParams["text.usetex"]  # they are the user's again
 
 
 def test_points_leave_out_places_without_values(values):

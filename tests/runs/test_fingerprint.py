@@ -470,10 +470,11 @@ def test_no_study_reaches_another(study):
 SCRIPT = """
 import json, sys
 {first}
-from flylab.runs.fingerprint import code_fingerprint, settings, versions
+from flylab.base.settings import named
+from flylab.runs.fingerprint import code_fingerprint, versions
 from flylab.study.registry import get_study
 prints = [code_fingerprint(get_study(name).run) for name in {studies}]
-print(json.dumps([prints, settings(), versions()]))
+print(json.dumps([prints, named(), versions()]))
 """
 FIRST = ("", "import torch, flylab.compat.mnist1d, flylab.adapters.torch, flylab.evaluation, flylab.studies.pooling\n"
          "from flylab import *\nimport flylab.reporting.page, sklearn.ensemble")  # fmt: skip
@@ -503,34 +504,6 @@ def test_torch_counts_only_where_it_is_reached():
 
     assert "torch" in reached_by(from_torch).packages
     assert not reached_by(of_model).packages
-
-
-SETTINGS = {
-    "jax_enable_x64": True,
-    "jax_default_prng_impl": "rbg",
-    "jax_threefry_partitionable": False,
-    "jax_default_matmul_precision": "highest",
-}
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_settings_count(name):
-    before, value = fingerprint.settings(), getattr(jax.config, name)
-    try:
-        jax.config.update(name, SETTINGS[name])
-        assert fingerprint.settings() != before
-    finally:
-        jax.config.update(name, value)
-    assert fingerprint.settings() == before
-
-
-def test_flags_of_xla_count_but_not_the_number_of_devices(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "")
-    before = fingerprint.settings()
-    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-    assert fingerprint.settings() == before
-    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_cpu_enable_fast_math=true")
-    assert fingerprint.settings() != before
 
 
 def executed(study):

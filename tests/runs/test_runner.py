@@ -218,6 +218,43 @@ def test_refuses(tmp_path):
         get_study("x")
 
 
+@pytest.mark.parametrize("axis", ["seed", "step", "example", "update"])
+def test_axes_with_names_of_dimensions_are_refused_before_training(axis, tmp_path):
+    study = replace(STUDY, conditions=lambda protocol: [{"model": "one", axis: 1}])
+    with pytest.raises(ValueError, match=f"{axis} cannot be an axis"):
+        execute(study, "quick", Counting(), tmp_path)
+    assert not log.trained
+
+
+@pytest.mark.parametrize("axis", ["test_accuracy", "label"])
+def test_axes_with_names_of_results_are_refused_after_the_first_batch(axis, tmp_path):
+    def labelled(*args, **kwargs):
+        return run(*args, **kwargs).rename(example="label")
+
+    study = replace(
+        STUDY, run=labelled, conditions=lambda protocol: [{"model": name, axis: 1} for name in ("one", "two")]
+    )
+    with pytest.raises(ValueError, match=f"results have {axis} of their own"):
+        execute(study, "quick", Counting(n_seeds=20), tmp_path)
+    assert len(log.trained) < 40
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_training(tmp_path):
+    study = replace(STUDY, n_steps=lambda protocol, condition: 1, resources=lambda protocol, condition: (1, 10**18))
+    with pytest.raises(ValueError, match=r"training counting needs at least .* GB of memory, and there are"):
+        execute(study, "quick", Counting(), tmp_path)
+    assert not log.trained
+
+
+def test_results_are_of_this_question_or_assembled_again(tmp_path):
+    execute_with(tmp_path)
+    asked = replace(STUDY, question="")
+    for _ in range(2):
+        done = execute(asked, "quick", Counting(n_seeds=3), tmp_path)
+        assert (done.n_trained, done.results.question) == (0, "")
+    assert netcdf.open_checked(done.folder / "results.nc").question == ""
+
+
 def test_assemble_keeps_types():
     place = {"model": "one", "source": "a", "seed": 0}
     (content,) = split_by_seed(run(Counting(), place, [0], key=None, artifacts={}, progress=None), [0])

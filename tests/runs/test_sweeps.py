@@ -103,6 +103,28 @@ def test_again_trains_nothing_and_a_larger_grid_only_the_new(toml, tmp_path):
     assert before.items() <= members(tmp_path).items()
 
 
+def test_axes_and_their_order_belong_to_a_sweep(tmp_path):
+    sizes = []
+    for axes in (
+        {"learning_rate": [0.1]},
+        {"learning_rate": [0.1], "batch_size": [100]},  # the preset's value, so that members are the same
+        {"batch_size": [100], "learning_rate": [0.1]},
+    ):
+        done = runner.run(sweeps.plan_of_sweep(Sweep("train", axes, "smoke", SMALL, n_seeds=1)), tmp_path)
+        sizes.append([str(name) for name in done.results.test_loss.dims if name in axes])
+        assert sizes[-1] == [*axes]
+        assert done.n_trained == (len(sizes) == 1)
+
+
+@pytest.mark.parametrize("name", ["seed", "step", "sample"])
+def test_axes_with_names_of_dimensions_are_refused(name, workplace):
+    path = workplace / "mine.py"
+    text = (Path(flylab.__file__).parent / "template.py").read_text()
+    path.write_text(text.replace("    widths:", f"    {name}: int = 1\n    widths:", 1))
+    with pytest.raises(ValueError, match=f"{name} cannot be an axis"):
+        Sweep(str(path), {name: [1, 2]}, "smoke")
+
+
 def test_parts_merged_are_the_whole(toml, tmp_path, capsys):
     whole = trained(toml, tmp_path / "whole")
     out = str(tmp_path / "parts")

@@ -11,7 +11,8 @@ from flylab.base import runtime
 from flylab.data import MNIST1D, published
 from flylab.data.generator import endless
 from flylab.models import dense, get_model
-from flylab.runs.fingerprint import settings
+from flylab.runs.plan import plan_of_study
+from flylab.study.registry import get_study
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import supervised
 from flylab.training.population import train_members, watch_members
@@ -88,12 +89,18 @@ def test_metalearning(tiny, monkeypatch):
 
 
 def test_groups_are_part_of_names_where_there_are_any(monkeypatch):
-    without = settings()
-    assert "groups" not in without
-    monkeypatch.setenv("FLYLAB_GROUP", "4")
-    four = settings()
-    monkeypatch.setenv("FLYLAB_GROUP", "8")
-    assert len({*map(str, (without, four, settings()))}) == 3
+    def name():
+        study = get_study("train")
+        (group, *_) = plan_of_study(study, "smoke", study.presets["smoke"]).groups()
+        return group.names[0]
+
+    names = {name()}
+    monkeypatch.setenv("FLYLAB_GROUP", "1")
+    assert name() in names
+    for width in ("4", "8"):
+        monkeypatch.setenv("FLYLAB_GROUP", width)
+        names.add(name())
+    assert len(names) == 3
 
 
 @pytest.mark.parametrize("chosen", ["0", "2", "3", "-1", "many"])
@@ -112,4 +119,4 @@ def test_an_accelerator_trains_fewer_of_larger_members(monkeypatch):
     assert widths == sorted(widths, reverse=True)
     assert len(set(widths)) > 2
     assert runtime.most_at_once() == widths[0]
-    assert runtime.grouping() == "NVIDIA H100 80GB HBM3"
+    assert runtime.grouping() == {"groups": "NVIDIA H100 80GB HBM3 highest"}

@@ -1,5 +1,6 @@
 """Populations: bit-identical in any company, on any number of devices and in any chunks; nothing compiles twice."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -172,6 +173,37 @@ def test_a_hyper_parameter_that_nothing_reads_is_refused(tiny):
     for axis in ({"learning_rte": [0.1]}, {"iid_noise_scale": [0.0, 5.0]}, {"momentum": [0.9]}):
         with pytest.raises(ValueError, match=f"{next(iter(axis))!r} is read by nothing"):
             train_members(supervised(dense.logistic()), tiny, Plan(2), {"learning_rate": [0.1], **axis, "seed": [0]})
+
+
+@pytest.mark.parametrize("name", ["step", "example", "update", "prediction", "test_loss"])
+def test_axes_with_names_of_results_are_refused(name, tiny):
+    objective = supervised(lambda hparams: get_model("logistic"))
+    loss = objective._replace(loss=lambda *args: (objective.loss(*args)[0] * args[2][name], {}))
+    with pytest.raises(ValueError, match=f"'{name}' cannot be an axis"):
+        train_members(loss, tiny, Plan(2), {name: [1.0], "learning_rate": [0.1], "seed": [0]})
+
+
+@pytest.mark.parametrize("width", [10**6, 2**31 - 1])
+def test_networks_that_do_not_fit_into_memory_are_refused(width, tiny):
+    with pytest.raises(ValueError, match="training a network of this size needs at least"):
+        train_members(supervised(get_model("mlp", width=width)), tiny, Plan(2), {"learning_rate": [0.1], "seed": [0]})
+
+
+OUTPUTS = {
+    "float32 of shape (2,)": lambda out: out.sum(0),
+    "float32 of shape (10, 1, 2)": lambda out: out[:, None],
+    "float32 of shape (2, 10)": lambda out: out.T,
+    "int32 of shape (10, 2)": lambda out: out.astype("int32"),
+    "dict": lambda out: {"logits": out},
+}
+
+
+@pytest.mark.parametrize("given", OUTPUTS)
+def test_outputs_that_are_no_scores_of_classes_are_refused(given, tiny):
+    objective = supervised(get_model("logistic"))
+    other = objective._replace(predict=lambda *args: OUTPUTS[given](objective.predict(*args)))
+    with pytest.raises(ValueError, match=re.escape(f"the network returns {given}; it must return floats")):
+        train_members(other, tiny, Plan(2), {"learning_rate": [0.1], "seed": [0]})
 
 
 def test_labels_beyond_the_outputs_are_refused():

@@ -18,11 +18,26 @@ _PREFIX, _SUFFIX = ".flylab-", ".tmp"
 
 
 def memory() -> float:
-    """Return the size of this machine's memory in bytes, or infinity if it is unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows
-        return float("inf")
+    """Return the bytes of memory of this machine, or of this container, or infinity if they are unknown."""
+    sizes = [float("inf")]
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # Windows
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(OSError, ValueError):  # the word "max" is no limit
+        sizes.append(float(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return min(sizes)
+
+
+def require_memory(n_bytes: float, what: str) -> None:
+    """Refuse what needs more memory than there is, before it makes the machine end the process.
+
+    Raises:
+        ValueError: naming what it is, its size and the memory.
+    """
+    if n_bytes > memory():
+        raise ValueError(
+            f"{what} needs at least {n_bytes / 1e9:.3g} GB of memory, and there are {memory() / 1e9:.3g} GB: ask for "
+            "less, e.g. a smaller width, batch or data set"
+        )
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -158,7 +173,7 @@ def write_new(path: Path, text: str) -> None:
         OSError: if it exists, or cannot be written.
     """
     try:
-        with path.open("x") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise FileExistsError(f"{path} exists already: give another name") from None

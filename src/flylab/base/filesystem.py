@@ -16,7 +16,7 @@ def kind(path: Path) -> str:
     A path that does not exist yet counts as its nearest parent that does.
     """
     try:
-        mounts = _MOUNTS.read_text().splitlines()
+        mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return "unknown"
     target = os.path.realpath(path)

@@ -6,16 +6,20 @@ import os
 import sys
 import warnings
 import zlib
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from flylab.base import settings
 from flylab.base.files import read_bytes, read_json, user_cache, user_path
 
 CACHE = user_cache("jax")
 PARITY = user_cache("doctor") / "parity.json"
+MOST_DEVICES = 1024
+_ASKING = ("jax_platforms", "jax_platform_name", "jax_num_cpu_devices")
 _CHECKED = "flylab-checked"  # a file whose time is that of the last search for broken entries
 
 
@@ -23,30 +27,58 @@ def _setting(name: str) -> Any:
     return getattr(jax.config, name)  # JAX adds these attributes at run time, unseen by type checkers
 
 
-@functools.cache
 def devices() -> tuple[Any, ...]:
     """Set JAX up, once per process, and return the devices that train members: all CPU cores, or all accelerators.
 
     If JAX has started already, its devices are kept. Results are the same, and a warning says how to reach full speed.
-    On accelerators, matrix products are of full precision from then on, unless `jax_default_matmul_precision` is set.
+
+    Raises:
+        ValueError: if JAX cannot start, as its settings ask for what is not there; if flylab cannot train under them;
+            or if this process is a fork of one in which JAX had started.
     """
+    settings.check()
+    if _forked:
+        raise ValueError(
+            "this process was forked after JAX had started, and training would hang: start processes by spawn, e.g. "
+            "multiprocessing.get_context('spawn')"
+        )
+    return _started()
+
+
+@functools.cache
+def _started() -> tuple[Any, ...]:
     use_cache()
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
+    asked = {name: jax.config.values.get(name) for name in _ASKING}
+    with contextlib.suppress(RuntimeError):  # the backend is running already
         if _setting("jax_num_cpu_devices") < 0:  # not set by the user
             jax.config.update("jax_num_cpu_devices", n_cores)
-    except RuntimeError:  # the backend is running already
-        pass
-    jax_devices = tuple(jax.devices())
-    if jax_devices[0].platform != "cpu" and _setting("jax_default_matmul_precision") is None:
-        jax.config.update("jax_default_matmul_precision", "highest")  # JAX's default is TF32 on GPUs, bfloat16 on TPUs
+    try:
+        jax_devices = tuple(jax.devices())
+        if len(jax_devices) > MOST_DEVICES:
+            raise ValueError(f"{len(jax_devices)} devices are too many; the most are {MOST_DEVICES}")
+    except Exception as error:  # JAX raises many kinds of them, even failed assertions
+        said = " and ".join(f"{name.upper()}={value}" for name, value in asked.items() if value not in (None, "", -1))
+        reason = str(error).partition("\n")[0] or "there is no such device"
+        raise ValueError(f"JAX cannot start{said and f' with {said}'}: {reason}") from error
     if jax_devices[0].platform == "cpu" and len(jax_devices) < n_cores and _setting("jax_num_cpu_devices") < 0:
         warnings.warn(
             f"JAX started before flylab, with {len(jax_devices)} CPU device for {n_cores} cores: results are the same, "
             f"but training is about {n_cores // len(jax_devices)}× slower; call flylab.initialise() before using JAX",
-            stacklevel=2,
+            stacklevel=3,
         )
     return jax_devices
+
+
+def _note_fork() -> None:
+    """Note in a new process whether JAX had started before the fork; of JAX's functions, some would hang here."""
+    global _forked
+    _forked = _forked or bool(getattr(sys.modules.get("jax._src.xla_bridge"), "_backends", None))
+
+
+_forked = False
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def initialise() -> int:
@@ -85,18 +117,38 @@ def most_at_once() -> int:
     return group_width(0)
 
 
-def grouping() -> str:
-    """Return what determines groups of several members, which results depend on; empty if there are none."""
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """Compute as `settings.pinned` says; on accelerators in full precision, unless the user chose another.
+
+    JAX's own choice is TF32 on GPUs and bfloat16 on TPUs. This holds within a `with` block, or within a function that it
+    decorates.
+    """
+    with settings.pinned():
+        if devices()[0].platform == "cpu":
+            yield
+        else:
+            with jax.default_matmul_precision(_precision()):
+                yield
+
+
+def _precision() -> str:
+    return jax.config.values.get("jax_default_matmul_precision") or "highest"
+
+
+def grouping() -> dict[str, str]:
+    """Return what results of groups of several members depend on; nothing if there are no such groups."""
     if most_at_once() == 1:
-        return ""
-    return f"{devices()[0].device_kind} {os.environ.get('FLYLAB_GROUP', '')}".strip()
+        return {}
+    kind, chosen = devices()[0].device_kind, os.environ.get("FLYLAB_GROUP", "")
+    return {"groups": f"{kind} {chosen} {_precision()}".replace("  ", " ")}
 
 
 # One thread per member: XLA's shared pool gains nothing at these sizes. This is an option of each program, not of
 # XLA_FLAGS, so that it also holds, with the same results, in a process that has started JAX before.
 _CPU_OPTIONS = {"xla_cpu_multi_thread_eigen": False}
 # Neither what a process measured to be fastest nor the order of atomic additions may change bits. Tuning gains nothing
-# at these sizes, and takes four fifths of the time to compile; excluding such additions costs at most 15 % (docs/gpu.md).
+# at these sizes and takes four fifths of the time to compile; without such additions the CNN takes 15 % longer.
 _GPU_OPTIONS = {"xla_gpu_autotune_level": 0, "xla_gpu_exclude_nondeterministic_ops": True}
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from flylab.base.config import override_flat
 from flylab.base.files import check_target
 from flylab.cli.options import EXPANDED, with_options
+from flylab.cli.terminal import say
 from flylab.data import MNIST1D
 
 
@@ -37,7 +38,7 @@ def data(
         _draw(plot, config)
     if output is not None:
         formats.save(output, published(config), format)
-        print(output)
+        say(output)
 
 
 with_options(data, {"published": MNIST1D()})
@@ -57,4 +58,4 @@ def _draw(path: Path, config: MNIST1D) -> None:
     buffer = io.BytesIO()
     data_figure(config).savefig(buffer, format=_picture(path))
     write_atomic(path, buffer.getvalue())
-    print(path)
+    say(path)

@@ -21,7 +21,7 @@ import numpy as np
 import flylab
 from flylab.base import files, filesystem, runtime
 from flylab.cli.options import Json
-from flylab.cli.terminal import console
+from flylab.cli.terminal import print_json, say
 from flylab.data import MNIST1D, published
 from flylab.models import dense
 from flylab.training.inputs import as_arrays
@@ -70,10 +70,10 @@ def doctor(*, json: Json = False) -> int:
     """Run `flylab doctor`; return exit code 1 if a check fails."""
     findings = examine()
     if json:
-        console().print_json(data=[finding._asdict() for finding in findings])
+        print_json([finding._asdict() for finding in findings])
     else:
         for finding in findings:
-            print(f"{'ok  ' if finding.is_good else 'BAD '} {finding.what:<24} {finding.value}")
+            say(f"{'ok  ' if finding.is_good else 'BAD '} {finding.what:<24} {finding.value}")
     return 0 if all(finding.is_good for finding in findings) else 1
 
 
@@ -108,6 +108,7 @@ def peak(device: Any, n: int = 1024) -> float:
     return 2 * n**3 / statistics.median(seconds)
 
 
+@runtime.pinned()
 def parities() -> list[Finding]:
     """Train a small population on each device, compare its losses with NumPy's, and save the verdicts."""
     expected, findings, verdicts = reference(), [], {}

@@ -1,11 +1,10 @@
 """Commands for the user's own models: `flylab evaluate | leaderboard`."""
 
-import sys
 from typing import Any, Literal
 
 from flylab.base.config import override_flat
 from flylab.cli.options import RUNS, Force, Json, Out, with_options
-from flylab.cli.terminal import console, print_table
+from flylab.cli.terminal import console, print_json, print_table, say
 from flylab.evaluation.evaluation import FLAGS, protocol_of, run
 from flylab.evaluation.leaderboard import leaderboard as ranked
 from flylab.evaluation.leaderboard import leaderboard_table
@@ -29,9 +28,9 @@ def evaluate(
     terminal = console()
     print_table(terminal, continuum.table_of(evaluation.rows, f"Spatial priors: {evaluation.row.title} among others"))
     print_table(terminal, continuum.details(evaluation.row))
-    print(f"figure and numbers are in {evaluation.folder}")
+    say(f"figure and numbers are in {evaluation.folder}")
     for flag in evaluation.flags:
-        print(f"flylab: {evaluation.row.title} is flagged: {FLAGS[flag]}", file=sys.stderr)
+        say(f"flylab: {evaluation.row.title} is flagged: {FLAGS[flag]}", error=True)
     return 2 if evaluation.flags else 0
 
 
@@ -46,6 +45,6 @@ def leaderboard(*, out: Out = RUNS, by: Literal["score", "accuracy"] = "score", 
     """
     entries = ranked(out, by)
     if json:
-        console().print_json(data=[entry._asdict() for entry in entries])
+        print_json([entry._asdict() for entry in entries])
     else:
         print_table(console(), leaderboard_table(entries))

@@ -17,9 +17,10 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 import flylab
+from flylab.base.text import one_line
 from flylab.cli import interrupts, studies, sweeps
 from flylab.cli.options import OPTIONS, RUNS, Out, Switch, exactly
-from flylab.cli.terminal import one_line
+from flylab.cli.terminal import say
 
 STUDIES, SWEEPS, MODELS, MORE = map(Group.create_ordered, ("Studies", "Sweeps", "Your own model", "More"))
 UNBOXED = PanelSpec(box=Box("    \n" * 8), border_style="bold", padding=(0, 0, 0, 3))
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return app(words) or 0
     except CycloptsError as error:
         return _complain(_explain(error))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:  # the last by JAX_DEBUG_NANS
         return _complain(error)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # JAX's words
@@ -122,7 +123,7 @@ def _explain(error: CycloptsError) -> str:
 
 
 def _complain(message: object, *_: object) -> int:
-    print(f"flylab: {one_line(str(message))}", file=sys.stderr)
+    say(f"flylab: {one_line(message)}", error=True)
     return 2
 
 

@@ -9,6 +9,7 @@ from cyclopts import App
 
 import flylab
 from flylab.base.files import write_new
+from flylab.cli.terminal import say
 
 TEMPLATE = Path(flylab.__file__).parent / "template.py"
 new = App(name="new", usage="Usage: flylab new study NAME")
@@ -31,5 +32,5 @@ def study(name: str, /) -> None:
 
     if module in list_studies():
         raise ValueError(f"{module!r} is the name of a study of flylab: give another one")
-    write_new(path, TEMPLATE.read_text())
-    print(f"{path} is a study; try it: flylab run {path} smoke")
+    write_new(path, TEMPLATE.read_text(encoding="utf-8"))
+    say(f"{path} is a study; try it: flylab run {path} smoke")

@@ -8,7 +8,7 @@ from flylab.base.config import override_flat
 from flylab.cli.options import OPTIONS, RUNS, Force, Out, with_functions, with_options
 from flylab.cli.running import DryRun, Part, Scheduler, Workers, carry_out, trained
 from flylab.cli.studies import cost, print_warning
-from flylab.cli.terminal import console, cost_text, print_table, print_verdicts
+from flylab.cli.terminal import console, cost_text, print_table, print_verdicts, say
 from flylab.study.registry import get_study, list_studies
 from flylab.study.study import Study
 
@@ -65,6 +65,6 @@ def _command(study: Study, preset: str) -> Any:
         print_table(terminal, study.table(done.results))
         print_verdicts(terminal, verdicts(done.results))
         print_warning(done.folder)
-        print(f"{trained(done)}; figure, claims and report are in {done.folder}")
+        say(f"{trained(done)}; figure, claims and report are in {done.folder}")
 
     return with_functions(with_options(command, {preset: study.presets[preset]}), study.slots)

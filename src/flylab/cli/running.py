@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from rich.filesize import decimal
 
 from flylab.cli.options import Switch
+from flylab.cli.terminal import say
 
 if TYPE_CHECKING:
     from flylab.runs.plan import RunPlan
@@ -48,7 +49,7 @@ def carry_out(
     with _executor(workers, scheduler) as executor, Bar() as watcher:
         done = run_and_publish(plan, out, part=which, executor=executor, force=force, watcher=watcher)
     if which != (1, 1):
-        print(f"{trained(done)} of part {part}; when all parts are done, run the command without --part")
+        say(f"{trained(done)} of part {part}; when all parts are done, run the command without --part")
         return None
     return done
 
@@ -91,10 +92,10 @@ def _print_estimate(plan: "RunPlan", out: Path, part: tuple[int, int], force: bo
     seconds = unknown if found.seconds is None else f"about {duration(found.seconds)} on this machine, by a short trial"
     flops = unknown if found.flops is None else f"{found.flops:.3g} in training (products only)"
     memory = unknown if found.memory is None else f"{decimal(int(found.memory))} for data and networks"
-    print(f"conditions {found.n_conditions}")
-    print(f"members    {found.n_members}; {found.n_finished} are finished")
-    print(f"steps      {found.n_steps:_} to train".replace("_", " "))
-    print(f"FLOPs      {flops}")
-    print(f"time       {seconds}")
-    print(f"memory     {memory}")
-    print(f"results    {out / plan.folder}")
+    say(f"conditions {found.n_conditions}")
+    say(f"members    {found.n_members}; {found.n_finished} are finished")
+    say(f"steps      {found.n_steps:_} to train".replace("_", " "))
+    say(f"FLOPs      {flops}")
+    say(f"time       {seconds}")
+    say(f"memory     {memory}")
+    say(f"results    {out / plan.folder}")

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from rich.filesize import decimal
 
 from flylab.cli.options import RUNS, Json, Out, Switch
-from flylab.cli.terminal import console, print_table
+from flylab.cli.terminal import console, print_json, print_table, say
 from flylab.runs import upkeep
 from flylab.runs.store import Store
 
@@ -37,7 +37,7 @@ def list_(*, out: Out = RUNS, json: Json = False) -> None:
             "runs": [{"folder": r.folder, "study": r.study, "members": len(r.members), "stored": known[r.folder],
                       "finished": bool(r.digest)} for r in runs],
         }  # fmt: skip
-        console().print_json(data=content)
+        print_json(content)
         return
     members = [(h.study, h.protocol, str(h.n_members), decimal(h.n_bytes)) for h in held[:MOST_ROWS]]
     if len(held) > MOST_ROWS:
@@ -54,9 +54,9 @@ def verify(*, out: Out = RUNS) -> int:
     before = set(out.glob("*.damaged-*"))
     with _opened(out) as opened:
         found = upkeep.verify(opened)
-    print(f"{found.n_whole} members are whole; {found.n_damaged} were damaged")
+    say(f"{found.n_whole} members are whole; {found.n_damaged} were damaged")
     if found.damaged_runs:
-        print(f"deleted the damaged records of {', '.join(found.damaged_runs)}: repeat these runs before you prune")
+        say(f"deleted the damaged records of {', '.join(found.damaged_runs)}: repeat these runs before you prune")
     is_aside = set(out.glob("*.damaged-*")) != before  # the database itself was damaged
     return int(found.n_damaged > 0 or bool(found.damaged_runs) or is_aside)
 
@@ -70,7 +70,7 @@ def prune(*, out: Out = RUNS, unfinished: Switch = False) -> None:
     """
     with _opened(out) as opened:
         n, n_bytes = upkeep.prune(opened, unfinished)
-    print(f"deleted {n} members, {decimal(n_bytes)}")
+    say(f"deleted {n} members, {decimal(n_bytes)}")
 
 
 @store.command
@@ -81,4 +81,4 @@ def export(
     """Copy a finished run with its members to a folder of its own."""
     with _opened(out) as opened:
         record = upkeep.export(opened, run, target)
-    print(f"{len(record.members)} members and the files of {record.folder} are in {target}")
+    say(f"{len(record.members)} members and the files of {record.folder} are in {target}")

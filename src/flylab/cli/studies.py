@@ -1,13 +1,15 @@
 """Commands for studies and their runs: `flylab list | claims | report`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from flylab.base.text import one_line, visible
 from flylab.cli.options import RUNS, Force, Json, Out, Runs
-from flylab.cli.terminal import console, print_studies, print_verdicts
+from flylab.cli.terminal import console, print_json, print_studies, print_verdicts, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from flylab.study.study import Study
 
 
@@ -20,12 +22,12 @@ def list_(*, json: Json = False) -> None:
         try:
             study = get_study(name)
         except ValueError as error:  # a broken package does not hide the others
-            print(f"flylab: {error}", file=sys.stderr)
+            say(f"flylab: {one_line(error)}", error=True)
             continue
         costs = {preset: cost(study, preset) for preset in study.presets}
         studies.append({"study": study.name.replace("_", "-"), "question": study.question, "presets": costs})
     if json:
-        console().print_json(data=studies)
+        print_json(studies)
     else:
         print_studies(console(), studies)
 
@@ -39,22 +41,22 @@ def cost(study: "Study", preset: str) -> dict[str, Any]:
 
 def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
     """Print the verdict on every claim."""
-    from flylab.reporting import claims_json, load, runs_in, verdicts
+    from flylab.reporting import load, runs_in, verdicts
 
+    judged = _of_each(runs_in(path, sweeps=True), lambda folder: verdicts(load(folder)))
+    if json:
+        print_json([verdict._asdict() for run in judged.values() for verdict in run])
+        return
     verdicts_by_run: dict[str, list] = {}
-    folders = runs_in(path, sweeps=True)
-    for folder in folders:
-        for verdict in verdicts(load(folder)):
+    for folder, run in judged.items():
+        for verdict in run:
             place = str(folder) if verdict.run == folder.name else f"{folder} at {verdict.run.partition(': ')[2]}"
             verdicts_by_run.setdefault(place, []).append(verdict)
-    if json:
-        print(claims_json([verdict for run in verdicts_by_run.values() for verdict in run]), end="")
-        return
     terminal = console()
     for place, run_verdicts in verdicts_by_run.items():
-        terminal.print(place, style="bold", markup=False)
+        terminal.print(visible(place), style="bold", markup=False, highlight=False)
         print_verdicts(terminal, run_verdicts)
-    for folder in folders:
+    for folder in judged:
         print_warning(folder)
 
 
@@ -62,9 +64,30 @@ def report(path: Runs = RUNS, /) -> None:
     """Write figure, claims and report again, from saved results."""
     from flylab.reporting import publish, runs_in
 
-    for folder in runs_in(path):
+    def written(folder: Path) -> None:
         publish(folder)
-        print(folder / "report.html")
+        say(folder / "report.html")
+
+    _of_each(runs_in(path), written)
+
+
+def _of_each(folders: "Sequence[Path]", act: "Callable[[Path], Any]") -> dict[Path, Any]:
+    """Return the outcome for each run; one that cannot be read is said, and does not stop the others.
+
+    Raises:
+        ValueError: if none of them can be read.
+    """
+    outcomes, refused = {}, []
+    for folder in folders:
+        try:
+            outcomes[folder] = act(folder)
+        except (ValueError, OSError) as error:
+            refused.append(error)
+    if not outcomes:
+        raise ValueError("; ".join(map(str, refused[:3])))
+    for error in refused:
+        say(f"flylab: left out: {one_line(error)}", error=True)
+    return outcomes
 
 
 def reproduce(preset: Literal["smoke", "quick", "paper"] = "quick", *, out: Out = RUNS, force: Force = False) -> None:
@@ -78,11 +101,11 @@ def reproduce(preset: Literal["smoke", "quick", "paper"] = "quick", *, out: Out 
     from flylab.runs.progress import Bar
 
     minutes = sum(plan.study.minutes.get(preset, 0) for plan in plans(preset))
-    print(f"{preset} takes about {minutes:.0f} minutes on two cores; a second run resumes", file=sys.stderr)
+    say(f"{preset} takes about {minutes:.0f} minutes on two cores; a second run resumes", error=True)
     with Bar() as watcher:
         done = run_all(preset, out, force=force, watcher=watcher)
     counts = [f"{sum(v.verdict == word for v in done.verdicts)} {word}" for word in WORDS]
-    print(f"{len(done.verdicts)} claims: {', '.join(counts)}; the page is {done.page}")
+    say(f"{len(done.verdicts)} claims: {', '.join(counts)}; the page is {done.page}")
 
 
 def print_warning(folder: Path) -> None:
@@ -90,4 +113,4 @@ def print_warning(folder: Path) -> None:
     from flylab.reporting import warning_of
 
     if warning := warning_of(folder):
-        print(f"flylab: {folder}: {warning}", file=sys.stderr)
+        say(f"flylab: {folder}: {warning}", error=True)

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from flylab.cli.options import EXPANDED, RUNS, File, Force, Out
 from flylab.cli.running import DryRun, Part, Scheduler, Workers, carry_out, trained
+from flylab.cli.terminal import say
 
 Declaration = Annotated[File, Parameter(help="Declaration of the sweep, e.g. sweep.toml.")]
 
@@ -22,7 +23,7 @@ def sweep(
     plan = sweeps.plan_of_sweep(sweeps.from_toml(file))
     options = {"dry_run": dry_run, "part": part, "workers": workers, "scheduler": scheduler}
     if (done := carry_out(plan, out, force=force, **options)) is not None:
-        print(f"{trained(done)}; results.nc and members.parquet are in {done.folder}")
+        say(f"{trained(done)}; results.nc and members.parquet are in {done.folder}")
 
 
 def slurm(
@@ -57,7 +58,7 @@ def slurm(
         command, name, target, jobs=jobs, cpus=cpus, mem=mem, time=time, python=sys.executable, options=option
     )
     files.write_atomic(target, text)
-    print(f"{target} has {jobs} jobs; submit them by: sbatch {target}")
+    say(f"{target} has {jobs} jobs; submit them by: sbatch {target}")
 
 
 def plot(
@@ -89,4 +90,4 @@ def plot(
     cuts = dict(text.split("=", 1) for text in at)
     drawn = chart(load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
     files.write_atomic(output, image(drawn, kind))
-    print(output)
+    say(output)

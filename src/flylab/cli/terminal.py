@@ -1,6 +1,7 @@
 """Output on the terminal: a progress bar, tables, verdicts."""
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from rich.markup import escape
 from rich.table import Column
 from rich.table import Table as RichTable
 
+from flylab.base.text import one_line, visible
+
 if TYPE_CHECKING:
     from flylab.results.claims import Verdict
     from flylab.study.study import Table
@@ -16,19 +19,21 @@ if TYPE_CHECKING:
 _STYLES = {"supported": "green", "refuted": "red", "undecided": "yellow", "not tested": "dim"}
 
 
-def one_line(text: str) -> str:
-    r"""Return text as one line, with control characters escaped.
+def say(text: object, *, error: bool = False) -> None:
+    """Print a line: all that commands print but tables goes through here, so that no name has a terminal obey it."""
+    print(visible(text), file=sys.stderr if error else sys.stdout)
 
-    >>> one_line("a \n\n b\x1b[31m")
-    'a b\\x1b[31m'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+
+def print_json(data: Any) -> None:
+    """Print JSON in ASCII, which every encoding has and in which control characters are escaped."""
+    console().print_json(data=data, ensure_ascii=True)
 
 
 def console() -> Console:
     """Return the terminal, or a console of 160 columns if output is redirected and COLUMNS is not set."""
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)
+    console = Console(emoji=False)
+    is_narrow = console.is_terminal or "COLUMNS" in os.environ
+    return console if is_narrow else Console(emoji=False, width=160)
 
 
 def _cell(text: Any) -> str:

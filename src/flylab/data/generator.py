@@ -88,6 +88,7 @@ def sample(
     return _sample(_static(config), n, key, first, *_on_device(config))
 
 
+@runtime.pinned()
 def generated(config: MNIST1D | None = None) -> Splits:
     """Generate a training, a validation and a test set, like `published`, with the JAX generator.
 

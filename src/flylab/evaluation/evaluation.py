@@ -110,6 +110,7 @@ def evaluate(
     return run(model, name, preset, protocol_of(preset, **changes), user_path(out), force=force)
 
 
+@runtime.pinned()
 def run(
     model: Any,
     name: str | None,
@@ -156,7 +157,7 @@ def _run(
     row = next(row for row in rows if row.model == name)
     rows = sorted([*rows, *_others(protocol)], key=continuum.by_score)
     evaluation = Evaluation(row, rows, flags(finished.results), results, finished.folder)
-    _publish(evaluation, preset, protocol, place)
+    _publish(evaluation, preset, protocol, place, finished.results.checksum)
     return evaluation
 
 
@@ -184,14 +185,14 @@ def flags(results: xr.Dataset) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _publish(evaluation: Evaluation, preset: str, protocol: Protocol, place: str | None) -> None:
+def _publish(evaluation: Evaluation, preset: str, protocol: Protocol, place: str | None, checksum: str) -> None:
     row, folder = evaluation.row, evaluation.folder
     figure = continuum.figure_of(evaluation.rows, highlighted=row.model)
     for kind in ("png", "svg"):
-        write_atomic(folder / f"figure.{kind}", image(figure, kind))
+        write_atomic(folder / f"figure.{kind}", image(figure, kind, checksum))
     content = {
         "name": row.model, "place": place, "preset": preset, "flags": list(evaluation.flags),
-        "row": as_json(row), "protocol": json.loads(to_json(protocol)), "origin": origin(),
+        "row": as_json(row), "results": checksum, "protocol": json.loads(to_json(protocol)), "origin": origin(),
     }  # fmt: skip
     write_atomic(folder / "evaluation.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 

@@ -1,6 +1,7 @@
 """The leaderboard: the models evaluated in a folder, ranked among flylab's own."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,7 +44,7 @@ def leaderboard(out: str | Path = "runs", by: str = "score") -> list[Entry]:
         by: "score", or "accuracy" on plain data.
 
     Raises:
-        ValueError: if `by` is neither, or an evaluation's file is damaged.
+        ValueError: if `by` is neither. An evaluation whose file is damaged is left out, with a warning.
     """
     if by not in ORDERS:
         raise refusal("by", by, f"one of {', '.join(ORDERS)}")
@@ -51,7 +52,11 @@ def leaderboard(out: str | Path = "runs", by: str = "score") -> list[Entry]:
     comparable = _comparable(json.loads(reference.attrs["protocol"]))
     preset, rows = str(reference.attrs["preset"]), map(as_json, continuum.rows(reference))
     entries = [Entry(row, preset, False, (), comparable) for row in rows]
-    entries += [entry_of(path) for path in sorted(user_path(out).glob(f"{FOLDER}/*/*/evaluation.json"))]
+    for path in sorted(user_path(out).glob(f"{FOLDER}/*/*/evaluation.json")):
+        try:
+            entries.append(entry_of(path))
+        except (ValueError, OSError) as error:
+            warnings.warn(str(error), stacklevel=2)
     return sorted(entries, key=lambda entry: _rank(entry, by))
 
 

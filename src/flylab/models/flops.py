@@ -34,14 +34,15 @@ def training_cost(
 ) -> tuple[int, int]:
     """Estimate the FLOPs and the memory in bytes of one training run with Adam.
 
-    A step counts as three forward passes. Memory is that of the examples, and of the weights, gradient and two moments.
+    A step counts as three forward passes. Memory is that of the examples, a batch, and of the weights, gradient and two
+    moments.
 
     >>> from flylab.models import get_model
     >>> training_cost(get_model("logistic"), (40,), 10, 100, 0, 1000)
-    (2400000, 170560)
+    (2400000, 186960)
     """
     flops = forward_flops(model, shape) * (3 * batch_size * n_steps + n_evaluations * n_examples)
-    return flops, 4 * (n_examples * (math.prod(shape) + 1) + 4 * n_params(model))
+    return flops, 4 * ((n_examples + batch_size) * (math.prod(shape) + 1) + 4 * n_params(model))
 
 
 def count(function: Callable, *args: Any) -> int:

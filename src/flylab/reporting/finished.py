@@ -66,10 +66,10 @@ def runs_in(path: Path, sweeps: bool = False) -> list[Path]:
         ValueError: if there are none.
     """
     folder = _folder(path)
-    for pattern in ("results.nc", "*/results.nc", "*/*/results.nc"):
-        paths = sorted(path.parent for path in folder.glob(pattern))
-        if runs := [path for path in paths if sweeps or path.absolute().parent.name != SWEEPS]:
-            return runs
+    patterns = ("results.nc", "*/results.nc", "*/*/results.nc")  # all of them: a foreign file must not hide runs
+    paths = [path.parent for pattern in patterns for path in sorted(folder.glob(pattern))]
+    if runs := [path for path in paths if sweeps or path.absolute().parent.name != SWEEPS]:
+        return runs
     raise ValueError(f"there are no runs in {folder}; run one: flylab run architectures quick --out {folder}")
 
 

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from flylab.reporting import judging
 from flylab.reporting.page import image
+from flylab.results import plots
 from flylab.results.claims import Verdict
 from flylab.results.tables import LEGEND, Table, html_table, html_verdicts, text_table, text_verdicts
 from flylab.study.registry import study_in
@@ -48,7 +49,8 @@ def figure(source: xr.Dataset | Figure, alt: str = "") -> Shown:
     """
     if isinstance(source, xr.Dataset):
         name = source.attrs["study"]
-        alt, drawn = alt or f"figure of the study {name}", study_in(source.attrs).figure(source)
+        with plots.style():
+            alt, drawn = alt or f"figure of the study {name}", study_in(source.attrs).figure(source)
     else:
         alt, drawn = alt or "figure", source
     data = base64.b64encode(image(drawn, "png")).decode()

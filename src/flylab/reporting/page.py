@@ -4,6 +4,7 @@ import base64
 import functools
 import io
 import json
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -24,9 +25,13 @@ from flylab.runs.plan import RunPlan
 from flylab.runs.runner import Run, Watcher, run
 from flylab.study.study import Study
 
+FILES = ("figure.png", "figure.svg", "claims.json", "report.html")
+
 
 def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
     """Write `claims.json`, `figure.png`, `figure.svg` and `report.html` into a run's folder, and return the verdicts.
+
+    All carry the checksum of the results. If the figure cannot be drawn, a warning says so, and the report is without.
 
     Args:
         folder: the run's folder.
@@ -37,15 +42,29 @@ def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
     """
     results = load(folder) if results is None else results
     study, judged = study_of(results), verdicts(results)
+    images = _images(study, results)
     with understood(results):
-        figure = study.figure(results)
-        png, svg = (image(figure, kind, results.attrs.get("checksum", "")) for kind in ("png", "svg"))
-        page = _page(study, results, judged, png, folder)
-    write_atomic(folder / "figure.png", png)
-    write_atomic(folder / "figure.svg", svg)
+        page = _page(study, results, judged, images.get("png", b""), folder)
+    for kind in ("png", "svg"):
+        if kind in images:
+            write_atomic(folder / f"figure.{kind}", images[kind])
+        else:
+            (folder / f"figure.{kind}").unlink(missing_ok=True)  # it may show other results
     write_atomic(folder / "claims.json", claims_json(judged))
     write_atomic(folder / "report.html", page)
     return judged
+
+
+def _images(study: Study, results: xr.Dataset) -> dict[str, bytes]:
+    """Return the figure of results as the content of files; nothing, with a warning, if it cannot be drawn."""
+    try:
+        with style():
+            figure = study.figure(results)
+        return {kind: image(figure, kind, results.attrs.get("checksum", "")) for kind in ("png", "svg")}
+    except Exception as error:  # matplotlib's, and those of users' studies, may be any
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        warnings.warn(f"the figure of {study.name} cannot be drawn ({said}); all else is written", stacklevel=3)
+        return {}
 
 
 def run_and_publish(
@@ -65,10 +84,13 @@ def run_and_publish(
 
 
 def _is_published(done: Run) -> bool:
-    try:  # the report is written last
-        return done.results.checksum.encode() in read_bytes(done.folder / "report.html")
+    """Return whether all files that are derived from a run's results are there, and are of these results."""
+    checksum = done.results.checksum.encode()
+    try:
+        contents = [read_bytes(done.folder / name) for name in FILES]
     except OSError:
         return False
+    return all(checksum in content or content == claims_json([]).encode() for content in contents)
 
 
 def image(figure: Figure, kind: str, stamp: str = "") -> bytes:

@@ -116,6 +116,7 @@ def _page(
     reports, rows, machines = [], [], {}
     for plan in planned:
         study, run = plan.study, runs[plan.study.name]
+        figure = run.folder / "figure.png"
         about = dict(read_json(run.folder / "provenance.json"))
         seconds = about.pop("seconds")
         trained, reused = about.pop("trained"), about.pop("reused")
@@ -127,7 +128,7 @@ def _page(
         machines[json.dumps(about, sort_keys=True)] = about
         reports.append({
             "name": study.name, "question": study.question, "n_seeds": run.results.sizes["seed"],
-            "figure": base64.b64encode(read_bytes(run.folder / "figure.png")).decode(),
+            "figure": base64.b64encode(read_bytes(figure) if figure.exists() else b"").decode(),
             "table": Markup(html_table(study.table(run.results))), "warning": warning_of(run.folder),
             "verdicts": Markup(html_verdicts(judged[study.name])) if judged[study.name] else "",
         })  # fmt: skip

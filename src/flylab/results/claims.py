@@ -92,6 +92,7 @@ class Verdict(NamedTuple):
     verdict_adjusted: Word | None
     seeds_needed: int | None
     note: str = ""
+    results: str = ""  # their checksum
 
     @property
     def region_and_unit(self) -> str:
@@ -171,9 +172,11 @@ def _measured(results: xr.Dataset, requires: Mapping[str, Any]) -> bool:
 
 def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, presets) -> Verdict:
     def verdict(*measured: Any) -> Verdict:
-        study, preset, run = (str(results.attrs.get(name, "")) for name in ("study", "preset", "run"))
+        study, preset, run, checksum = (
+            str(results.attrs.get(name, "")) for name in ("study", "preset", "run", "checksum")
+        )
         published = (claim.id, claim.statement, claim.source, claim.published, claim.unit, claim.region)
-        return Verdict(study, preset, run, *published, *measured)
+        return Verdict(study, preset, run, *published, *measured, results=checksum)
 
     smoke = results.attrs.get("preset") == "smoke"
     if values is None:

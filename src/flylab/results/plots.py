@@ -40,8 +40,10 @@ _STYLE: Any = {
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Use flylab's style within a `with` block."""
-    with mpl.rc_context(_STYLE):
+    """Use flylab's style within a `with` block, whatever the user's matplotlibrc or `rcParams` say."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
         yield
 
 

@@ -78,10 +78,20 @@ def _form(place: Place, content: Content) -> Any:
     return tuple(place), coords, shapes
 
 
+def require_free(place: Place, content: Content) -> None:
+    """Refuse axes that have the name of a variable, or of a dimension, that the members have themselves.
+
+    Raises:
+        ValueError: naming it.
+    """
+    own = {name for variable, (dims, _) in content.variables.items() for name in (variable, *dims)}
+    if clash := [name for name in place if name in own]:
+        raise ValueError(f"results have {clash[0]} of their own; it cannot be an axis as well: rename it")
+
+
 def _positions(place: Place, content: Content, index: dict[str, dict[Any, int]], sizes: dict[str, int]):
     """Enlarge `index` and `sizes` by a member's own dimensions, and return where its values go, by variable."""
-    if clash := [dim for dims, _ in content.variables.values() for dim in dims if dim in place]:
-        raise ValueError(f"results have a dimension {clash[0]} of their own; it cannot be an axis as well")
+    require_free(place, content)
     for name, labels in content.coords.items():
         known = index.setdefault(name, {})
         for label in labels.tolist():

@@ -138,6 +138,7 @@ def _train(
     return [encode(content) for content in split_by_seed(results, group.seeds)]
 
 
+@runtime.pinned()
 def _train_by_name(name: str, batch: bytes) -> tuple[list[bytes], float]:
     """Train a batch in another process, which finds the study by its name; return contents and seconds."""
     runtime.initialise()

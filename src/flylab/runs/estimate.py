@@ -43,6 +43,7 @@ class _EnoughError(Exception):
     """The trial has lasted long enough."""
 
 
+@runtime.pinned()
 def estimate(plan: RunPlan, out: Path, *, part: tuple[int, int] = (1, 1), force: bool = False) -> Estimate:
     """Return the work that a run, or a part of it, has left; nothing is written.
 

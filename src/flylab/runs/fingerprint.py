@@ -18,25 +18,12 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from flylab.base import runtime
 from flylab.base.config import to_json
 from flylab.models.registry import others_models
 from flylab.runs.reach import ALL, Reached, Root, UnhashableError, reach
 
 _VERSIONED = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "optax")  # on whose arithmetic all results depend
 _HOLDING = ("matplotlib", "xarray", "msgspec", "jaxtyping", "beartype", "markupsafe")  # they compute nothing
-_SETTINGS = (
-    "jax_enable_x64", "jax_default_prng_impl", "jax_enable_custom_prng", "jax_threefry_partitionable",
-    "jax_threefry_gpu_kernel_lowering", "jax_random_seed_offset", "jax_default_matmul_precision",
-    "jax_numpy_dtype_promotion", "jax_default_dtype_bits", "jax_explicit_x64_dtypes", "jax_allow_f16_reductions",
-    "jax_high_dynamic_range_gumbel", "jax_softmax_custom_jvp", "jax_disable_jit", "jax_disable_most_optimizations",
-    "jax_optimization_level", "jax_exec_time_optimization_effort", "jax_memory_fitting_effort",
-    "jax_memory_fitting_level", "jax_compiler_enable_remat_pass",
-)  # fmt: skip
-_VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
-_HARMLESS = ("--xla_force_host_platform_device_count", "--xla_dump_")  # results do not depend on the number of devices
 
 
 def code_fingerprint(code: Callable | types.ModuleType, condition: Any = None, protocol: Any = None) -> str:
@@ -216,12 +203,3 @@ def _version(package: str) -> str:
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages on whose arithmetic results depend."""
     return {"python": platform.python_version(), **{name: _version(name) for name in _VERSIONED}}
-
-
-def settings() -> dict[str, str]:
-    """Return the settings of JAX and XLA that change results, as they are now, and what groups of members depend on."""
-    values = {name: str(getattr(jax.config, name)) for name in _SETTINGS if hasattr(jax.config, name)}
-    for name in _VARIABLES:
-        flags = [flag for flag in os.environ.get(name, "").split() if not flag.startswith(_HARMLESS)]
-        values[name] = " ".join(flags)
-    return values | ({"groups": groups} if (groups := runtime.grouping()) else {})

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from flylab.base import runtime, settings
 from flylab.base.config import fingerprint, plain, to_json
-from flylab.runs.fingerprint import UnhashableError, code_fingerprint, settings, texts_in, versions
+from flylab.runs.fingerprint import UnhashableError, code_fingerprint, texts_in, versions
 from flylab.runs.slots import fillings, labels
 from flylab.study.study import Condition, Study, protocol_of
 
+DIMENSIONS = ("seed", "step", "example", "update")  # that results have beside a study's own
 KEY = 0  # the root of all randomness
 Place = Mapping[str, Any]  # a label for each outer dimension of the results
 
@@ -103,6 +105,8 @@ class RunPlan:
                 own = {name: label for name, label in labels(condition).items() if name not in inner}
                 if clash := [name for name in place if own.get(name, place[name]) != place[name]]:
                     raise ValueError(f"{clash[0]} is a dimension of {self.study.name} already; it cannot be an axis")
+                if taken := [name for name in (*place, *own) if name in DIMENSIONS]:
+                    raise ValueError(f"{taken[0]} cannot be an axis: results have a dimension of this name")
                 seeds = tuple(seed for seed in range(protocol.n_seeds) if (number + seed) % n == k - 1)
                 number += protocol.n_seeds
                 if seeds:
@@ -136,7 +140,8 @@ class Naming:
     def __init__(self, study: Study) -> None:
         self._study = study
         artifacts = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in study.artifacts.items()}
-        self._common = {"key": KEY, "versions": versions(), "settings": settings(), "artifacts": artifacts}
+        named = settings.named() | runtime.grouping()
+        self._common = {"key": KEY, "versions": versions(), "settings": named, "artifacts": artifacts}
         self._code: dict[frozenset[str], str] = {}
 
     def conditions(self, protocol: Any, hashed: str) -> Iterator[tuple[Condition, str]]:

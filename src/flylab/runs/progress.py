@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
 from flylab.base.config import to_json
+from flylab.base.text import visible
 from flylab.runs.plan import MemberGroup
 from flylab.study.study import Condition, Study
 
@@ -53,10 +54,14 @@ class Work:
     Args:
         study: the study.
         groups: all members to train; they must live as long as this object.
+
+    Attributes:
+        total: all of it.
+        memory: bytes of data and network of the largest member, as far as the study says.
     """
 
     def __init__(self, study: Study, groups: Iterable[MemberGroup]) -> None:
-        self._study, self._by_key = study, {}
+        self._study, self._by_key, self.memory = study, {}, 0
         self._groups = list(groups)
         self.total = sum(self.of(group) for group in self._groups)
         self.total += START_SECONDS * len({condition for _, condition in self._by_key})
@@ -68,7 +73,8 @@ class Work:
         if key not in self._by_key:
             flops, n_steps = 0.0, self._study.n_steps(group.protocol, group.condition)
             if self._study.resources is not None and len(self._by_key) < _MOST_COSTS and n_steps:
-                flops = self._study.resources(group.protocol, group.condition)[0] / n_steps
+                flops, n_bytes = self._study.resources(group.protocol, group.condition)
+                flops, self.memory = flops / n_steps, max(self.memory, n_bytes)
             self._by_key[key] = STEP_SECONDS + flops / FLOPS
         return self._by_key[key]
 
@@ -128,7 +134,7 @@ class Bar:
 
     def condition(self, condition: Condition) -> None:
         """Show the condition that is being trained."""
-        self.what = " ".join(str(value) for value in condition.values())
+        self.what = visible(" ".join(str(value) for value in condition.values()))
         self._show()
 
     def worked(self, work: float) -> None:

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flylab.base import runtime
+from flylab.base import runtime, settings
 from flylab.runs.fingerprint import versions
 
 
 def origin() -> dict[str, Any]:
-    """Return when, where and how this process runs, none of which changes results."""
+    """Return when, where and how this process runs; what of it changes results is part of their names, too."""
     packages = versions()
     return {
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -26,6 +26,7 @@ def origin() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "devices": [str(device) for device in runtime.devices()],
+        "settings": settings.unusual(),
         "parity": runtime.parity(),
         "python": packages.pop("python"),
         "versions": packages,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from flylab.base import files, netcdf, runtime
-from flylab.runs.assembly import assemble
+from flylab.runs.assembly import assemble, require_free
 from flylab.runs.content import Content, decode
 from flylab.runs.dispatch import Batch, Resume, Trained, train_here, train_there
 from flylab.runs.parquet import save_parquet
@@ -52,6 +52,7 @@ def execute(
     return run(plan_of_study(study, preset, protocol), out, force=force, watcher=watcher)
 
 
+@runtime.pinned()
 def run(
     plan: RunPlan,
     out: Path,
@@ -148,7 +149,7 @@ class _Running:
             results = netcdf.open_checked(self.folder / "results.nc") if same else None
         except (FileNotFoundError, netcdf.CorruptedError):
             return None
-        if results is None or record is None or results.attrs["checksum"] != record.digest:
+        if results is None or record is None or results.attrs != {**self.plan.attrs, "checksum": record.digest}:
             return None
         self.derive(results, record)
         return Run(self.folder, results, 0)
@@ -157,6 +158,8 @@ class _Running:
         """Train what the store lacks, and wait for what other processes train."""
         left = list(self._missing(groups))
         self.work = Work(self.plan.study, left)
+        if runtime.devices()[0].platform == "cpu":
+            files.require_memory(self.work.memory * self.n_devices, f"training {self.plan.study.name}")
         self.watcher.begin(sum(len(group.seeds) for group in left), self.work.total)
         while left:
             elsewhere = self._train(left)
@@ -211,8 +214,10 @@ class _Running:
         return elsewhere
 
     def _save(self, trained: Trained) -> None:
-        if self.n_trained == 0 and self.plan.metrics:
-            _refuse_unknown(self.plan.metrics, decode(trained.contents[0]))
+        if self.n_trained == 0:  # the first member tells the names
+            first, group = decode(trained.contents[0]), trained.batch[0]
+            require_free(next(group.places()), first)
+            _refuse_unknown(self.plan.metrics or (), first)
         study, members, contents = self.plan.study, [], iter(trained.contents)
         for group in trained.batch:
             members += [NewMember(name, study.name, group.protocol_hash, next(contents)) for name in group.names]
@@ -261,7 +266,7 @@ class _Running:
     def derive(self, results: xr.Dataset, record: RunRecord) -> None:
         """Write the files that are derived from the results, where they are of other results."""
         path = self.folder / "provenance.json"
-        if not path.exists() or path.read_text() != record.provenance:
+        if not path.exists() or path.read_bytes() != record.provenance.encode():
             files.write_atomic(path, record.provenance)
         if self.plan.metrics is not None:
             save_parquet(self.folder / "members.parquet", results)

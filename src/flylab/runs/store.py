@@ -321,7 +321,7 @@ def _marks(values: Sequence[Any]) -> str:
 def _started(process: int) -> str:
     """Return when a process of this machine started, which tells it from a later one of the same number."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{process}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
 

@@ -1,5 +1,6 @@
 """Sweeps: grids or random samples over fields of a study's protocol and parameters of its data."""
 
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,11 +10,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from flylab.base.config import flat_fields, override_flat, to_json
+from flylab.base.config import flat_fields, override_flat, plain
 from flylab.base.constraints import Checked, bases, check
 from flylab.base.files import read_bytes
 from flylab.runs.grid import Axis, Grid, axis, parse_filter
-from flylab.runs.plan import Place, RunPlan
+from flylab.runs.plan import DIMENSIONS, Place, RunPlan
 from flylab.study.protocol import NSeeds
 from flylab.study.registry import get_study, require_known
 from flylab.study.study import Condition, protocol_of
@@ -92,6 +93,8 @@ class Sweep(Checked):
             if name not in known:
                 raise ValueError(f"axis {name!r} is not a field of {self.study}'s protocol; it has {', '.join(known)}")
             axes.append(axis(name, spec, whole=int in bases(known[name][1])))
+        if taken := [axis.name for axis in axes if axis.name in (*DIMENSIONS, "sample")]:
+            raise ValueError(f"{taken[0]} cannot be an axis: results have a dimension of this name")
         if not axes:
             raise ValueError("a sweep needs axes, e.g. [axes] learning_rate = [0.001, 0.01]")
         drawn = any(axis.draw for axis in axes)
@@ -147,8 +150,10 @@ def plan_of_sweep(sweep: Sweep) -> RunPlan:
     def protocols() -> Iterator[tuple[Place, Any]]:
         return ((place, override_flat(base, values)) for place, values in grid.conditions())
 
-    declared = {name: getattr(sweep, name) for name in DECLARED}
-    text = to_json({name: dict(value) if isinstance(value, Mapping) else value for name, value in declared.items()})
+    declared = {name: getattr(sweep, name) for name in sorted(DECLARED)}
+    declared = {name: dict(value) if isinstance(value, Mapping) else value for name, value in declared.items()}
+    # not sorted: the order of the axes is that of the results
+    text = json.dumps(plain(declared), separators=(",", ":"), ensure_ascii=False)
     coords = {name: ("sample", values) for name, values in _by_name(grid.sampled()).items()}
     attrs = {"sweep": text, "study": study.name, "preset": sweep.preset, **study.origin}
     folder = f"{SWEEPS}/{sweep.name}"

@@ -88,8 +88,8 @@ def require_known(file: str) -> None:
 
 def _known_files() -> list[str]:
     try:
-        return KNOWN.read_text().splitlines()
-    except OSError:
+        return KNOWN.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
         return []
 
 

@@ -241,6 +241,7 @@ def _in_plain_operations(predict: Callable) -> Callable:
     return plain
 
 
+@runtime.pinned()
 def metalearn(
     objective: Objective | Model,
     data: Splits | Source | Callable[[int], Splits],

@@ -54,6 +54,7 @@ class Population(NamedTuple):
     saved_params: tuple[Params, ...] = ()
 
 
+@runtime.pinned()
 def train_members(
     objective: Objective | Model,
     data: Splits | Source | Callable[[int], Splits],
@@ -122,9 +123,10 @@ def watch_members(
     >>> [population.results.step.values.tolist() for population in watched]
     [[0], [0, 10], [0, 10, 20]]
     """
-    run, axes, members = _checked_run(objective, data, plan, grid, key, None)
-    program, members = _program_for(run, members, isinstance(data, Splits))
-    groups = [[n, state, advance] for n, state, advance in _started(program, members)]
+    with runtime.pinned():
+        run, axes, members = _checked_run(objective, data, plan, grid, key, None)
+        program, members = _program_for(run, members, isinstance(data, Splits))
+        groups = [[n, state, advance] for n, state, advance in _started(program, members)]
     for n_evaluated, step in enumerate(plan.evaluated, 1):
         trained: list[Trained] = []
         for group in groups:
@@ -170,8 +172,20 @@ def _checked_run(
         hparam_axes = {name: values for name, values in axes.items() if name != "seed"}
         for point in itertools.product(*hparam_axes.values()):
             source.check(numbers | dict(zip(hparam_axes, point, strict=True)))
+    _check_axes(axes)
     check_training(objective, plan, checked_data, member)
     return training_run(objective, plan, source), axes, members()
+
+
+def _check_axes(axes: Mapping[str, Sequence]) -> None:
+    """Refuse hyper-parameters that have the name of a variable or a dimension of the results.
+
+    Raises:
+        ValueError: naming it.
+    """
+    measured = (f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy"))
+    if taken := axes.keys() & {"step", "example", "update", "prediction", "loss", *measured}:
+        raise ValueError(f"{min(taken)!r} cannot be an axis: results have a variable or dimension of this name")
 
 
 def _population(

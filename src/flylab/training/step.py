@@ -16,6 +16,7 @@ from flylab.data.splits import SETS, Dataset, Source
 from flylab.training.inputs import SplitArrays
 from flylab.training.objectives import Batch, Objective
 
+MOST_EVALUATIONS = 10**6
 EVALUATION_CHUNK = 1000  # examples evaluated at once; more would exceed the processor's cache
 
 
@@ -63,7 +64,9 @@ class Plan(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        steps = self.save_params_at
+        steps, every = self.save_params_at, self.eval_every
+        is_few = isinstance(every, tuple) or self.n_steps // every <= MOST_EVALUATIONS
+        self._require(is_few, "eval_every", f"larger: {self.n_steps} steps have at most {MOST_EVALUATIONS} evaluations")
         is_ascending = list(steps) == sorted(set(steps)) and max(steps, default=0) <= self.n_steps
         self._require(is_ascending, "save_params_at", f"steps from 0 to {self.n_steps} in ascending order")
         is_constructor = getattr(self.optimizer, "__module__", "").startswith("optax.") and callable(self.optimizer)

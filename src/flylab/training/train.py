@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from flylab.base import files, runtime
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
 from flylab.data.splits import SETS, Source, Splits
@@ -111,6 +112,7 @@ def _inspect(
     """
     functions = training_functions(objective, plan, source)
     sets, member = tree.unflatten(shapes)
+    _check_network(objective, None if sets is None else sets.test.x, member)
 
     def one_step(hparams: Hparams, sets: SplitArrays | None, member: Member):
         member = member._replace(hparams=hparams)
@@ -125,6 +127,37 @@ def _inspect(
     paths = jax.tree.flatten_with_path(member.hparams)[0]
     names = [path[0].key for (path, _), v in zip(paths, traced.jaxpr.invars, strict=False) if id(v) not in read]
     return tuple(dict.fromkeys(names)), out.shape[0]
+
+
+def _check_network(objective: Objective, x: Any, member: Member) -> None:
+    """Refuse a network that does not fit into memory, once for each device, or whose outputs are not as they must be.
+
+    Args:
+        objective: the objective.
+        x: examples, as shapes; None for a `Source`.
+        member: the network, as shapes.
+
+    Raises:
+        ValueError: for either.
+    """
+    params = member.params
+    if params is None:
+        params = jax.eval_shape(objective.init, member.key, member.hparams)
+    if runtime.devices()[0].platform == "cpu":
+        n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+        n_bytes *= 4 * len(runtime.devices())  # gradients and two moments as well
+        files.require_memory(n_bytes, "training a network of this size")
+    if x is None:
+        return
+
+    def predict(params: Params, x: Any, member: Member) -> Any:
+        return objective.predict(params, x, objective.prepare(member.hparams), member.key)
+
+    out = jax.eval_shape(predict, params, jax.ShapeDtypeStruct((*x.shape[1:], 2), x.dtype), member)
+    is_array = hasattr(out, "shape")
+    if not is_array or len(out.shape) != 2 or out.shape[1] != 2 or not jnp.issubdtype(out.dtype, jnp.floating):
+        given = f"{out.dtype} of shape {out.shape}" if is_array else type(out).__name__
+        raise ValueError(f"for 2 examples the network returns {given}; it must return floats of shape (n_outputs, 2)")
 
 
 def train(

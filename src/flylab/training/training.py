@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flylab.base import runtime
+from flylab.base import runtime, settings
 from flylab.base.rng import stream
 from flylab.base.types import Key, Params
 from flylab.data.inputs import trainable
@@ -52,6 +52,7 @@ class Training:
     objective: Callable[[Model], Objective] = supervised
     params: Callable[[Key], Params] | None = None
 
+    @settings.pinned()
     def run(self, seeds: Sequence[int], *, key: Key | int = 0, progress: Progress | None = None) -> Population:
         """Train one network for each seed and each combination of listed hyper-parameters, see `train_members`."""
         runtime.initialise()  # before JAX starts
