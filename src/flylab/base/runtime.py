@@ -121,8 +121,8 @@ def most_at_once() -> int:
 def pinned() -> Iterator[None]:
     """Compute as `settings.pinned` says; on accelerators in full precision, unless the user chose another.
 
-    JAX's own choice is TF32 on GPUs and bfloat16 on TPUs. This holds within a `with` block, or within a function that it
-    decorates.
+    JAX's own choice is TF32 on GPUs and bfloat16 on TPUs. This holds within a `with` block, or within a function that
+    it decorates.
     """
     with settings.pinned():
         if devices()[0].platform == "cpu":
