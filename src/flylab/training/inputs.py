@@ -15,10 +15,13 @@ from flylab.training.objectives import Objective, supervised
 
 
 class SplitArrays(NamedTuple):
-    """The three sets of a `Splits`, as float32 inputs and int32 labels."""
+    """The three sets of a `Splits`, as float32 inputs and int32 labels; None instead of an empty set.
+
+    No array is empty: on a CPU, XLA of JAX 0.11 crashes on an empty array that several devices share.
+    """
 
     train: Dataset
-    valid: Dataset
+    valid: Dataset | None
     test: Dataset
 
 
@@ -36,7 +39,8 @@ def as_arrays(splits: Splits) -> SplitArrays:
     for name, part in zip(SETS, sets, strict=True):
         if len(part.x) != len(part.y) or not (len(part.y) or name == "valid"):
             raise ValueError(f"the {name} set has {len(part.x)} examples and {len(part.y)} labels")
-    return SplitArrays(*(Dataset(part.x.astype("float32"), part.y.astype("int32")) for part in sets))
+    train, valid, test = (Dataset(part.x.astype("float32"), part.y.astype("int32")) for part in sets)
+    return SplitArrays(train, valid if len(valid.y) else None, test)
 
 
 def data_type_error(data: Any) -> TypeError:

@@ -109,12 +109,12 @@ class PreparedData(NamedTuple):
         train: a `Dataset` with inputs `(n_batches, *shape, batch)` if the order is fixed and `batch_size` divides the
             set, otherwise `(n, *shape)`; for a `Source`, the values that its examples share.
         evaluated: inputs of all sets, concatenated and in chunks, `(n_chunks, *shape, chunk)`.
-        labels: labels of each of `SETS`.
+        labels: labels of each of `SETS`; None for one that is empty.
     """
 
     train: Any
     evaluated: jax.Array
-    labels: tuple[jax.Array, ...]
+    labels: tuple[jax.Array | None, ...]
 
 
 class TrainingFunctions(NamedTuple):
@@ -151,8 +151,8 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
 
     def prepare_data(data: SplitArrays | None, hparams: Hparams) -> PreparedData:
         if data is not None:
-            sets = jax.tree.map(jnp.asarray, data)
-            train = _batched(sets.train, plan)
+            sets = tuple(jax.tree.map(jnp.asarray, data))
+            train = _batched(sets[0], plan)
         else:
             assert source is not None
             train = source.prepare(hparams)
@@ -161,9 +161,10 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
                 raise ValueError("n_test=0 must be an integer ≥ 1; the source's test set is empty")
             for name, part in (("validation", valid), ("test", test)):
                 _require_labels(f"the source's {name} set", part.x.shape[:1], part.y)
-            sets = SplitArrays(Dataset(test.x[:0], test.y[:0]), valid, test)
-        x = jnp.concatenate([dataset.x for dataset in sets])  # one program for all sets: a third of the compile time
-        return PreparedData(train, _chunked(x), tuple(dataset.y for dataset in sets))
+            sets = (None, valid if len(valid.y) else None, test)
+        # one program for all sets: a third of the compile time
+        x = jnp.concatenate([part.x for part in sets if part is not None])
+        return PreparedData(train, _chunked(x), tuple(part and part.y for part in sets))
 
     def start(data: PreparedData, member: Member) -> State:
         params = member.params
@@ -201,12 +202,12 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
         key = stream(member.key, "predict")
         out = jax.lax.map(lambda x: objective.predict(params, x, member.hparams, key), data.evaluated)
         out = jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
-        y = jnp.concatenate(data.labels)
+        y = jnp.concatenate([labels for labels in data.labels if labels is not None])
         loss, correct = objective.per_example_loss(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
         values, begin, rows = {}, 0, slice(0)
         for name, labels in zip(SETS, data.labels, strict=True):
-            rows = slice(begin, begin := begin + len(labels))
-            if len(labels):
+            if labels is not None:
+                rows = slice(begin, begin := begin + len(labels))
                 values |= {f"{name}_loss": loss[rows].mean(), f"{name}_accuracy": 100 * correct[rows].mean()}
         return values, out[:, rows].argmax(0).astype(class_dtype(len(out)))  # rows of the test set, the last of SETS
 

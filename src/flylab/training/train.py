@@ -96,7 +96,7 @@ def check_training(objective: Objective, plan: Plan, data: SplitArrays | Source,
             f"the hyper-parameter {unread[0]!r} is read by nothing in this training run; check its spelling"
         )
     for name, dataset in zip(SETS, sets or (), strict=False):
-        if isinstance(dataset.y, Tracer) or not len(dataset.y) or dataset.y.max() < n_outputs:
+        if dataset is None or isinstance(dataset.y, Tracer) or dataset.y.max() < n_outputs:
             continue  # or else traced, and known to nobody
         allowed = f"from 0 to {n_outputs - 1}; the network has {n_outputs} outputs"
         raise ValueError(f"label {dataset.y.max()} in the {name} set must be {allowed}")
