@@ -88,7 +88,6 @@ def as_axes(grid: Mapping[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
         raise ValueError("the grid has no axis 'seed'; add one, e.g. seed=range(10)")
     axes: dict[str, list] = {}
     fixed: dict[str, Any] = {}
-    values: Any
     for name, values in grid.items():
         is_number = isinstance(values, numbers.Number) or getattr(values, "ndim", None) == 0
         if is_number and name != "seed":
@@ -98,7 +97,7 @@ def as_axes(grid: Mapping[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
         elif isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
             raise refusal(name, values, "a number, or a list of numbers")
         else:
-            axes[name] = list(values)
+            axes[name] = list(grid[name])
     for name, values in axes.items():
         if not values:
             raise ValueError(f"the grid's axis {name!r} is empty; add at least one value")

@@ -246,7 +246,7 @@ def metalearn(
     objective: Objective | Model,
     data: Splits | Source | Callable[[int], Splits],
     plan: MetaPlan,
-    starts: Sequence[Hparams | Callable[[int], Hparams]] | Hparams | Callable[[int], Hparams],
+    starts: Sequence[Hparams | Callable[[int], Hparams]],
     seeds: Sequence[int] = (0,),
     *,
     fixed: Hparams | None = None,
@@ -287,8 +287,8 @@ def metalearn(
     if not (isinstance(data, Splits | Source) or callable(data)):
         raise data_type_error(data)
     objective, seeds = as_objective(objective), as_seeds(seeds)
-    if isinstance(starts, Mapping) or callable(starts):
-        starts = [starts]
+    given: Any = starts
+    starts = [given] if isinstance(given, Mapping) or callable(given) else given
     if not len(starts) or not seeds:
         raise ValueError(f"{len(starts)} starts and {len(seeds)} seeds are too few; pass at least one of each")
     runtime.initialise()  # before JAX starts
