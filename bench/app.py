@@ -57,7 +57,7 @@ def main() -> None:
         command = [sys.executable, "-m", "flylab", "app", "--out", folder, "--port", "0", "--no-browser"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
-        address = re.search(r"http://\S+", server.stdout.readline())
+        address = re.search(r"http://\S+(?=/ )", server.stdout.readline())
         assert address is not None
         browser = playwright.chromium.launch_persistent_context(
             Path(folder) / "chromium", executable_path=shutil.which("chromium"), headless=True, args=FLAGS,

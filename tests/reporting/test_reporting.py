@@ -85,7 +85,7 @@ CONTROL = {
     "an attribute": lambda data: data.assign_attrs(preset="smoke\x1b[2J"),
     "the name of an attribute": lambda data: data.assign_attrs({"a\x9b": "b"}),
     "a unit": lambda data: data.assign(a=data.a.assign_attrs(units="\u202es")),
-    "a label": lambda data: data.assign_coords(model=["mlp", "cnn\0"]),
+    "a label": lambda data: data.assign_coords(model=["mlp", "cnn\x01"]),
     "the name of a variable": lambda data: data.rename(a="a\x07"),
     "the name of a dimension": lambda data: data.rename(model="model\r"),
 }
@@ -97,7 +97,7 @@ def test_control_characters_are_refused(tmp_path, damage):
     netcdf.save(tmp_path / "results.nc", data)
     assert reporting.load(tmp_path).attrs["lines"] == "a\nb"
     netcdf.save(tmp_path / "results.nc", damage(data))
-    with pytest.raises(ValueError, match="has control characters in '") as refused:
+    with pytest.raises(ValueError, match=r"control characters \('") as refused:
         reporting.load(tmp_path)
     assert str(refused.value).isprintable()
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from rich.filesize import decimal
 
-from flylab.cli.options import RUNS, Json, Out, Switch
+from flylab.cli.options import RUNS, File, Json, Out, Switch
 from flylab.cli.terminal import console, print_json, print_table, say
 from flylab.runs import upkeep
 from flylab.runs.store import Store
