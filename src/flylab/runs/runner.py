@@ -159,7 +159,7 @@ class _Running:
         left = list(self._missing(groups))
         self.work = Work(self.plan.study, left)
         if runtime.devices()[0].platform == "cpu":
-            files.require_memory(self.work.memory * self.n_devices, f"training {self.plan.study.name}")
+            files.require_memory(self.work.memory * len(runtime.devices()), f"training {self.plan.study.name}")
         self.watcher.begin(sum(len(group.seeds) for group in left), self.work.total)
         while left:
             elsewhere = self._train(left)

@@ -288,7 +288,8 @@ def metalearn(
         raise data_type_error(data)
     objective, seeds = as_objective(objective), as_seeds(seeds)
     given: Any = starts
-    starts = [given] if isinstance(given, Mapping) or callable(given) else given
+    listed: Any = [given] if isinstance(given, Mapping) or callable(given) else given
+    starts = listed
     if not len(starts) or not seeds:
         raise ValueError(f"{len(starts)} starts and {len(seeds)} seeds are too few; pass at least one of each")
     runtime.initialise()  # before JAX starts

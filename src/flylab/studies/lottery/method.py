@@ -211,7 +211,11 @@ def _analysis(
 
 def _arranged(data: SplitArrays, arrangement: str) -> SplitArrays:
     order = ARRANGEMENTS[arrangement](data.train.x.shape[1])
-    return data if order is None else SplitArrays(*(part._replace(x=part.x[:, list(order)]) for part in data))
+    if order is None:
+        return data
+    return data._replace(**{
+        name: part._replace(x=part.x[:, list(order)]) for name, part in data._asdict().items() if part is not None
+    })  # fmt: skip
 
 
 def _search_results(protocol: Protocol, users: Any, search: Search, seed: int) -> xr.Dataset:
