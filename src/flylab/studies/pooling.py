@@ -196,5 +196,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=4, n_steps=3000, train_sizes=(LOW,)),
     "paper": Protocol(),
 }
-MINUTES = {"smoke": 0.5, "quick": 2.7, "paper": 17}
+MINUTES = {"smoke": 0.5, "quick": 1, "paper": 17}
 STUDY = Study.of_module(__name__)

@@ -166,6 +166,6 @@ PRESETS = {
     "quick": Protocol(n_seeds=4),
     "paper": Protocol(n_seeds=30),
 }
-MINUTES = {"smoke": 0.4, "quick": 0.8, "paper": 4}
+MINUTES = {"smoke": 0.4, "quick": 0.7, "paper": 4}
 ARTIFACTS = {"activation": activations.ARTIFACT}
 STUDY = Study.of_module(__name__)

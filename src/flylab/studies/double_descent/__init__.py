@@ -169,5 +169,5 @@ PRESETS = {
         data=MNIST1D(n_valid=0, n_test=4000, label_noise=0.15),
     ),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 2.8, "paper": 70, "threshold": 80}
+MINUTES = {"smoke": 0.5, "quick": 1, "paper": 70, "threshold": 80}
 STUDY = Study.of_module(__name__)

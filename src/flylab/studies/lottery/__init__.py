@@ -122,5 +122,5 @@ PRESETS = {
                       analysis_steps=500, analysis_every=100, arrangements=("plain", "shuffled")),
     "paper": Protocol(n_seeds=2),
 }  # fmt: skip
-MINUTES = {"smoke": 0.6, "quick": 7.1, "paper": 33}
+MINUTES = {"smoke": 0.6, "quick": 2.4, "paper": 33}
 STUDY = Study.of_module(__name__)
