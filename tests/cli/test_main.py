@@ -188,7 +188,7 @@ def test_list(capsys):
         (["run", "lottery", "--help"], "--criterion"),
         (["new", "study", "--help"], "NAME.py"),
         (["run", "architectures", "paper", "--help"], "[default: 30]"),
-        (["help", "run", "architectures", "quick"], "[default: 10]"),
+        (["help", "run", "architectures", "quick"], "[default: 8]"),
         (["evaluate", "--help"], "[default: 2 (smoke), 4 (quick), 10 (paper)]"),
         (["data", "--help"], "--n-train"),
         (["--version"], f"flylab {flylab.__version__}"),

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from flylab.base.types import Key, Params
@@ -50,12 +51,15 @@ def for_groups() -> Iterator[None]:
         _grouped.reset(token)
 
 
-def affine(
-    w: Float[Array, "n_out n_in"], b: Float[Array, " n_out"], x: Float[Array, "n_in n"]
-) -> Float[Array, "n_out n"]:
+def affine(w: ArrayLike, b: ArrayLike, x: ArrayLike) -> Array:
     """Compute `w @ x + b` for each column, with a hand-written gradient that is fast on a CPU.
 
     Do not vmap it over its weights, except within `for_groups`.
+
+    Args:
+        w: weights `(n_out, n_in)`.
+        b: biases `(n_out,)`.
+        x: columns `(n_in, n)`.
     """
     return (_affine_of_many if _grouped.get() else _affine_of_one)(w, b, x)
 

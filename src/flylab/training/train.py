@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from flylab.base import files, runtime
+from flylab.base import files
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
 from flylab.data.splits import SETS, Source, Splits
@@ -143,9 +143,9 @@ def _check_network(objective: Objective, x: Any, member: Member) -> None:
     params = member.params
     if params is None:
         params = jax.eval_shape(objective.init, member.key, member.hparams)
-    if runtime.devices()[0].platform == "cpu":
+    if jax.default_backend() == "cpu":
         n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
-        n_bytes *= 4 * len(runtime.devices())  # gradients and two moments as well
+        n_bytes *= 4 * jax.device_count()  # gradients and two moments as well
         files.require_memory(n_bytes, "training a network of this size")
     if x is None:
         return
