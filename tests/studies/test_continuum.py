@@ -12,8 +12,9 @@ from flylab.data import MNIST1D, published
 from flylab.results.claims import judge
 from flylab.runs.runner import execute
 from flylab.studies import continuum
+from flylab.study.context import Context
 from flylab.study.registry import get_study
-from flylab.training.learners import seeded
+from flylab.training.learners import of_classifier, seeded
 
 STUDY = get_study("continuum")
 TINY = replace(STUDY.presets["smoke"], n_steps=4, eval_every=2, n_seeds=2)
@@ -138,6 +139,18 @@ def test_a_seed_is_the_same_alone(run_):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("model", ["svm", "neighbours", "forest", "boosting"])
+def test_classifiers_that_do_not_depend_on_the_seed_are_trained_once(model):
+    protocol = continuum.STUDY.presets["smoke"]
+    condition = {"model": model, "arrangement": "plain", "n_train": 200}
+    steps = []
+    context = Context([3, 1], jax.random.key(0), progress=steps.append)
+    learner = of_classifier(continuum.CLASSIFIERS[model].build())
+    expected = continuum.learn(learner, protocol, condition, [3, 1], key=0)
+    xr.testing.assert_identical(continuum.run(protocol, condition, context), expected)
+    assert sum(steps) == 2 * protocol.n_steps
+
+
 def test_fresh_data_differ_by_seed_and_are_shared_by_models():
     protocol = replace(TINY, fresh_data=True, models=("mlp", "cnn"))
     mlp, forest = (

@@ -35,17 +35,24 @@ Data = Splits | Callable[[int], Splits]  # the same for all seeds, or a function
 
 
 class Classifier(NamedTuple):
-    """A scikit-learn classifier to compare networks with: its name in figures, and its constructor."""
+    """A scikit-learn classifier to compare networks with.
+
+    Attributes:
+        title: its name in figures.
+        build: its constructor.
+        is_random: whether it depends on the seed.
+    """
 
     title: str
     build: Callable[[], BaseEstimator]
+    is_random: bool = False
 
 
 CLASSIFIERS = {  # chosen beforehand and not tuned
     "neighbours": Classifier("10 nearest neighbours", lambda: KNeighborsClassifier(n_neighbors=10)),
     "sklearn_logistic": Classifier("logistic regression (scikit-learn)", lambda: LogisticRegression(max_iter=1000)),
     "svm": Classifier("RBF-SVM", lambda: SVC()),
-    "forest": Classifier("random forest", lambda: RandomForestClassifier(n_jobs=-1)),
+    "forest": Classifier("random forest", lambda: RandomForestClassifier(n_jobs=-1), is_random=True),
     "boosting": Classifier("gradient boosting", lambda: HistGradientBoostingClassifier()),
 }
 

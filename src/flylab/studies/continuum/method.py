@@ -91,14 +91,26 @@ def training(protocol: Protocol, model: str, arrangement: str, n_train: int) -> 
 
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
     """Train one model for all seeds, and test it with one data parameter doubled at a time."""
-    size = protocol.data.final_seq_length, protocol.data.outputs
-    if condition["model"] in REFERENCES:
-        learner = of_classifier(CLASSIFIERS[condition["model"]].build())
+    size, classifier = (protocol.data.final_seq_length, protocol.data.outputs), CLASSIFIERS.get(condition["model"])
+    if classifier is not None and not classifier.is_random and not protocol.fresh_data:
+        result = _of_any_seed(protocol, **condition)
+        if context.progress is not None:
+            context.progress(protocol.n_steps * len(context.seeds))
+        return xr.concat([result.assign_coords(seed=[seed]) for seed in context.seeds], "seed")
+    if classifier is not None:
+        learner = of_classifier(classifier.build())
     elif condition["model"] == "ticket":
         learner = _ticket(context.artifacts["ticket"])
     else:
         learner = of_model(get_model(condition["model"], *size), size[:1])
     return learn(learner, protocol, condition, context.seeds, key=context.key, progress=context.progress)
+
+
+@functools.lru_cache(maxsize=1)
+def _of_any_seed(protocol: Protocol, **condition: Any) -> xr.Dataset:
+    """Train a classifier that does not depend on the seed, once for all seeds, which share their data."""
+    learner = of_classifier(CLASSIFIERS[condition["model"]].build())
+    return learn(learner, protocol, condition, [0], key=0)
 
 
 def learn(learner: Learner, protocol: Protocol, condition: Condition, seeds: Sequence[int], *, key,
