@@ -18,7 +18,7 @@ import numpy as np
 
 from flylab.base.bounds import check_memory
 from flylab.base.files import read_bytes, user_path, write_atomic
-from flylab.compat.standins import PLAIN, RefusedError, Spend, StandIn, View, check_keys, stand_in
+from flylab.compat.standins import PLAIN, UnpicklableError, Spend, StandIn, View, check_keys, stand_in
 
 _EXTERNAL = ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID")  # objects that find_class is not asked for
 _CONTAINERS = {"EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_SET", "FROZENSET", "BYTEARRAY8", "REDUCE", "NEWOBJ",
@@ -74,13 +74,13 @@ def loads(content: bytes, name: str = "the pickle") -> Any:
     try:
         for opcode, argument, _ in pickletools.genops(content):  # raises if the file is shorter than it claims
             if opcode.name in _EXTERNAL:
-                raise RefusedError(f"an object that only {opcode.name} {str(argument)[:50]!r} names")
+                raise UnpicklableError(f"an object that only {opcode.name} {str(argument)[:50]!r} names")
             if opcode.name in ("PUT", "LONG_BINPUT", "FRAME") and (argument or 0) > len(content):
                 raise ValueError("a number is larger than the file")
             is_tuple = opcode.name.startswith("TUPLE")
             spend(_CONTAINER if opcode.name in _CONTAINERS else _TUPLE if is_tuple else _ELEMENT)
         return copy.deepcopy(_Unpickler(content, spend).load())
-    except RefusedError as refused:
+    except UnpicklableError as refused:
         raise UnsafePickleError(
             f"{name} asks for {str(refused)[:200]}, which was not run: only NumPy arrays of numbers or text and "
             "Python's own containers and scalars are read; if you trust its source, read it with "
@@ -140,7 +140,7 @@ def _checking(check: Callable[[list[Any]], None], load: Callable[..., None]) -> 
 
 def _check_state(stack: list[Any]) -> None:
     if not isinstance(stack[-2], StandIn):
-        raise RefusedError(f"a {type(stack[-2]).__name__} with a state")
+        raise UnpicklableError(f"a {type(stack[-2]).__name__} with a state")
 
 
 class _Unpickler(pickle._Unpickler):
@@ -162,7 +162,7 @@ class _Unpickler(pickle._Unpickler):
     def _make_view(self) -> None:
         args, kind = self.stack.pop(), self.stack.pop()
         if not (isinstance(kind, StandIn) and kind.is_view and args == ()):
-            raise RefusedError(kind.name if isinstance(kind, StandIn) else "an object of no class")
+            raise UnpicklableError(kind.name if isinstance(kind, StandIn) else "an object of no class")
         self.stack.append(View(self._spend))
 
     dispatch[pickle.NEWOBJ[0]] = _make_view

@@ -23,7 +23,7 @@ _ENTRY = 100  # bytes that an element of a set takes
 Spend = Callable[[int], None]  # counts bytes that are about to be allocated, and raises if they are too many
 
 
-class RefusedError(Exception):
+class UnpicklableError(Exception):
     """Names the object that a pickle asks for and does not get."""
 
 
@@ -60,21 +60,21 @@ class StandIn:
     def __call__(self, *args: Any) -> Any:
         """Return what the named function would, or something that stands for it."""
         if self.name not in _CALLS:
-            raise RefusedError(f"{self.name}()")
+            raise UnpicklableError(f"{self.name}()")
         return _CALLS[self.name](self._spend, *args)
 
     def __setstate__(self, state: Any) -> None:
-        raise RefusedError(f"{self.name} with a state")
+        raise UnpicklableError(f"{self.name} with a state")
 
     def __deepcopy__(self, memo: Any) -> Any:
-        raise RefusedError(f"{self.name} itself")
+        raise UnpicklableError(f"{self.name} itself")
 
 
 class _DType(StandIn):
     def __init__(self, spend: Spend, text: Any, *_: Any) -> None:
         text = text.decode("latin1") if isinstance(text, bytes) else text
         if not isinstance(text, str) or not _DTYPE.fullmatch(text):
-            raise RefusedError(f"numpy.dtype({text[:50]!r})" if isinstance(text, str) else "numpy.dtype of no text")
+            raise UnpicklableError(f"numpy.dtype({text[:50]!r})" if isinstance(text, str) else "numpy.dtype of no text")
         super().__init__("numpy.dtype", spend)
         self.dtype = np.dtype(text)
 
@@ -84,10 +84,10 @@ class _DType(StandIn):
             nothing, (unit, number, *_) = parts.pop()
             unit = unit.decode() if isinstance(unit, bytes) else unit
             if nothing or unit not in _UNITS or type(number) is not int or not 0 < number < 10**9:
-                raise RefusedError("a numpy.dtype of unknown times")
+                raise UnpicklableError("a numpy.dtype of unknown times")
             self.dtype = np.dtype(self.dtype.str[:3] + (f"[{number}{unit}]" if unit != "generic" else ""))
         if len(parts) != 6 or parts[:3] != [None, None, None]:
-            raise RefusedError("a numpy.dtype with parts, fields or metadata")
+            raise UnpicklableError("a numpy.dtype with parts, fields or metadata")
         if order not in ("<", ">", "|", "="):
             raise ValueError("a byte order that there is not")
         self.dtype = self.dtype.newbyteorder(order)
@@ -142,7 +142,7 @@ def _bytes(spend: Spend, data: Any = b"", encoding: str = "latin1") -> bytes:
 
 def _scalar(spend: Spend, array: Any, index: Any = ()) -> Any:
     if not (isinstance(array, _Array) and array.parts[:1] == ((),) and index == ()):
-        raise RefusedError("_operator.getitem of something other than a scalar")
+        raise UnpicklableError("_operator.getitem of something other than a scalar")
     return array.__deepcopy__({})[()]
 
 
@@ -179,13 +179,13 @@ def _default(spend: Spend, factory: Any = None) -> defaultdict:
         return defaultdict(None)
     name = factory.name.rpartition(".")[2] if isinstance(factory, StandIn) else ""
     if name not in _FACTORIES:
-        raise RefusedError("collections.defaultdict with a function")
+        raise UnpicklableError("collections.defaultdict with a function")
     return defaultdict(_FACTORIES[name])
 
 
 def _object(spend: Spend, kind: Any, base: Any, state: Any) -> View:
     if not (isinstance(kind, StandIn) and kind.is_view and state is None):
-        raise RefusedError("copyreg._reconstructor of another class")
+        raise UnpicklableError("copyreg._reconstructor of another class")
     return View(spend)
 
 
@@ -219,9 +219,9 @@ def stand_in(name: str, spend: Spend) -> StandIn:
         spend: counts the bytes that calls allocate.
 
     Raises:
-        RefusedError: if pickles of data need no such name.
+        UnpicklableError: if pickles of data need no such name.
     """
     found = StandIn(name, spend)
     if name not in _CALLS and name not in _VALUES and not found.is_view:
-        raise RefusedError(name)
+        raise UnpicklableError(name)
     return found
