@@ -18,7 +18,7 @@ import numpy as np
 
 from flylab.base.bounds import check_memory
 from flylab.base.files import read_bytes, user_path, write_atomic
-from flylab.compat.standins import PLAIN, UnpicklableError, Spend, StandIn, View, check_keys, stand_in
+from flylab.compat.standins import PLAIN, Spend, StandIn, UnpicklableError, View, check_keys, stand_in
 
 _EXTERNAL = ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID")  # objects that find_class is not asked for
 _CONTAINERS = {"EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_SET", "FROZENSET", "BYTEARRAY8", "REDUCE", "NEWOBJ",
