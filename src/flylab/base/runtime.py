@@ -140,8 +140,8 @@ def grouping() -> dict[str, str]:
     """Return what results of groups of several members depend on; nothing if there are no such groups."""
     if most_at_once() == 1:
         return {}
-    kind, chosen = devices()[0].device_kind, os.environ.get("FLYLAB_GROUP", "")
-    return {"groups": f"{kind} {chosen} {_precision()}".replace("  ", " ")}
+    words = devices()[0].device_kind, os.environ.get("FLYLAB_GROUP"), _precision()
+    return {"groups": " ".join(filter(None, words))}
 
 
 # One thread per member: XLA's shared pool gains nothing at these sizes. This is an option of each program, not of

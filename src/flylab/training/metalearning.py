@@ -11,7 +11,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -287,9 +287,7 @@ def metalearn(
     if not (isinstance(data, Splits | Source) or callable(data)):
         raise data_type_error(data)
     objective, seeds = as_objective(objective), as_seeds(seeds)
-    given: Any = starts
-    listed: Any = [given] if isinstance(given, Mapping) or callable(given) else given
-    starts = listed
+    starts = cast(Any, [starts] if isinstance(starts, Mapping) or callable(starts) else starts)
     if not len(starts) or not seeds:
         raise ValueError(f"{len(starts)} starts and {len(seeds)} seeds are too few; pass at least one of each")
     runtime.initialise()  # before JAX starts
