@@ -201,6 +201,28 @@ def test_on_a_network_every_process_writes_its_own(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("*.sqlite"))) == 2
 
 
+@pytest.mark.parametrize(("outer", "inner"), [("a", "b"), ("b", "a")])
+def test_on_a_network_one_of_two_that_reserve_at_the_same_instant_gives_up(tmp_path, monkeypatch, outer, inner):
+    stores = {}
+    for host in (outer, inner):
+        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
+        stores[host] = Store(tmp_path, shared=True)
+    read, got = stores[outer]._reserved_by_others, []
+
+    def read_before_the_other_writes(names, connection=None):
+        seen = read(names, connection)
+        if not got:
+            got.append(stores[inner].reserve(NAMES))
+        return seen
+
+    monkeypatch.setattr(stores[outer], "_reserved_by_others", read_before_the_other_writes)
+    got.append(stores[outer].reserve(NAMES))
+    assert got[0] == set(NAMES) and got[1] == set()
+    stores[inner].close()
+    assert stores[outer].reserve(NAMES) == set(NAMES)
+    stores[outer].close()
+
+
 def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):

@@ -189,13 +189,29 @@ class Store:
             return set(free)
 
         mine = self._database.write(change)
-        if self.is_shared:  # of two processes that reserve at the same instant, one yields
-            both = self._reserved_by_others(sorted(mine))
-            self.release([name for name, owner in both.items() if owner < self.owner])
-            mine -= {name for name, owner in both.items() if owner < self.owner}
+        if self.is_shared:
+            mine -= self._given_up(mine)
         self._held |= mine
         self._beat()
         return mine
+
+    def _given_up(self, mine: set[str]) -> set[str]:
+        """Release what another process has reserved at the same instant, and return it; for a shared folder.
+
+        Each process writes before it reads, so of two that reserve one member, at least one sees the other. The one
+        whose name comes later gives up. The other waits until it does; after a second it gives up itself, since it may
+        not have been seen.
+        """
+        given_up: set[str] = set()
+        deadline = time.monotonic() + 1
+        while both := self._reserved_by_others(sorted(mine - given_up)):
+            is_late = time.monotonic() > deadline
+            if lost := {name for name, owner in both.items() if is_late or owner < self.owner}:
+                self.release(lost)
+                given_up |= lost
+            else:
+                time.sleep(0.02)
+        return given_up
 
     def _reserved_by_others(self, names: Sequence[str], connection: Any = None) -> dict[str, str]:
         """Return the owners of members that other processes, which are alive, have reserved."""
