@@ -217,7 +217,8 @@ def test_on_a_network_one_of_two_that_reserve_at_the_same_instant_gives_up(tmp_p
 
     monkeypatch.setattr(stores[outer], "_reserved_by_others", read_before_the_other_writes)
     got.append(stores[outer].reserve(NAMES))
-    assert got[0] == set(NAMES) and got[1] == set()
+    assert got[0] == set(NAMES)
+    assert got[1] == set()
     stores[inner].close()
     assert stores[outer].reserve(NAMES) == set(NAMES)
     stores[outer].close()
