@@ -109,6 +109,7 @@ def _states_backward(residuals, g):
     hidden, packed = p["wi"].shape[-1], _packed(p)
     before = jnp.concatenate([jnp.zeros_like(h[:1]), h[:-1]])  # the state before each step
     before = jnp.concatenate([before, _with_one(x)], axis=2)
+    transposed = jax.lax.optimization_barrier(packed[..., :-1].swapaxes(1, 2))  # once, and not in every step
 
     def cell(carry, step):
         dh, d_packed = carry
@@ -120,7 +121,7 @@ def _states_backward(residuals, g):
         d_reset = d_candidate * recurrent * reset * (1 - reset)
         d_rows = jnp.concatenate([d_reset, d_update, d_candidate * reset, d_candidate], axis=1)
         d_packed = d_packed + jnp.einsum("drb,dib->dri", d_rows, before)
-        back = jnp.einsum("dri,drb->dib", packed[..., :-1], d_rows)  # gradients of the state and of the input
+        back = jnp.einsum("dir,drb->dib", transposed, d_rows)  # gradients of the state and of the input
         return (dh * update + back[:, :hidden], d_packed), back[:, hidden]
 
     steps = (g, gates, recurrent, candidate, before)

@@ -161,7 +161,8 @@ SLOTS = {
 @functools.cache
 def objective_of(model: Model) -> Objective:
     """Return the objective of supervised learning under a mask, which is one of the hyper-parameters."""
-    return supervised(lambda hparams: masked(model, hparams["mask"]))
+    on_masked = supervised(lambda hparams: masked(model, hparams["mask"]))
+    return on_masked._replace(options=supervised(model).options)  # what is fast for the model is so under a mask
 
 
 def network_of(protocol: Protocol) -> Model:
