@@ -81,7 +81,7 @@ def torch_func(name: str, n_members: int, n_threads: int, *, compiled: bool = Fa
     return torch_steps(ensemble_step(torch_loop.MODELS[name], n_members, compiled), n_threads)
 
 
-def ensemble_step(make: Callable, n_members: int, compiled: bool | str, device: str = "cpu") -> Callable:
+def ensemble_step(make: Callable, n_members: int, compiled: bool | str | None, device: str = "cpu") -> Callable:
     """Return a function that takes one step of every network of an ensemble of `torch.func`.
 
     Args:

@@ -6,41 +6,19 @@ Single precision without TF32, fixed batches of 100 on the device, no evaluation
 """
 
 import argparse
-import copy
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.func import functional_call, grad, stack_module_state, vmap
 
 import torch_loop
+from contenders import ensemble_step
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MODELS = {"mlp": torch_loop.Mlp, "cnn": torch_loop.Cnn}
-
-
-def ensemble(name: str, width: int, x, y, compiled: str | None):
-    """Return a function that takes one step of every network of an ensemble."""
-    models = [MODELS[name]().to(DEVICE) for _ in range(width)]
-    params, buffers = stack_module_state(models)
-    base = copy.deepcopy(models[0]).to("meta")
-
-    def loss(params, buffers, x, y):
-        return torch.nn.functional.cross_entropy(functional_call(base, (params, buffers), (x,)), y)
-
-    gradients = vmap(grad(loss), in_dims=(0, 0, None, None))
-    if compiled is not None:
-        gradients = torch.compile(gradients, mode=compiled)
-    optimizer = torch.optim.Adam(list(params.values()), 1e-2, fused=DEVICE == "cuda")
-
-    def step() -> None:
-        for parameter, gradient in zip(params.values(), gradients(params, buffers, x, y).values(), strict=True):
-            parameter.grad = gradient
-        optimizer.step()
-
-    return step
 
 
 def loop(name: str, x, y):
@@ -97,7 +75,9 @@ def main() -> None:
             continue
         try:
             began_here = time.perf_counter()
-            step = loop(name, x, y) if title == "loop" else ensemble(name, width, x, y, mode)
+            step = loop(name, x, y)
+            if title != "loop":
+                step = partial(ensemble_step(MODELS[name], width, mode, DEVICE), x, y)
             step()
             _wait()
             first = time.perf_counter() - began_here

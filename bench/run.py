@@ -1,6 +1,8 @@
-"""Time flylab's populations beside a plain PyTorch loop, in one run on one machine.
+"""Time flylab beside its best peers, the floor, and a plain PyTorch loop, in one run on one machine.
 
     python bench/run.py [--quick] [--no-sweeps]
+
+First come the peers (see peers.py) and what a run costs besides its steps (see startup.py).
 
 Each round times every method once, in turn, so that all see the same noise; ratios are of medians over rounds. PyTorch
 runs with its better number of threads. Work is counted in FLOPs of the matrix products (two per multiply-add, twice as
@@ -25,6 +27,8 @@ import torch
 from mnist1d.data import get_dataset_args, make_dataset
 
 import metagradients
+import peers
+import startup
 import sweep
 import torch_loop
 from flylab.base import runtime
@@ -298,13 +302,18 @@ def main() -> None:
     parser.add_argument("--no-sweeps", action="store_true", help="leave out the sweeps, which take most of the time")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.json")
     options = parser.parse_args()
-    measured = measure(2 if options.quick else options.rounds, 0.25 if options.quick else 1.0, not options.no_sweeps)
+    n_rounds = 2 if options.quick else options.rounds
+    by_network = {name: peers.measure(name, n_rounds) for name in peers.NETWORKS}
+    costs = startup.measure(peers.NETWORKS)
+    measured = measure(n_rounds, 0.25 if options.quick else 1.0, not options.no_sweeps)
     rows = rows_of(measured)
     machine = {name: value for name, value in origin().items() if name != "host"}
     print(f"{machine['processor']}, {machine['cores']} cores, {platform.platform()}; ", end="")
     print(f"jax {jax.__version__}, torch {torch.__version__}, numpy {np.__version__}\n")
-    print(markdown(rows, measured))
-    options.out.write_text(json.dumps({"machine": machine, "rows": rows, **measured}, indent=1) + "\n")
+    tables = peers.markdown(by_network), startup.markdown(costs), markdown(rows, measured)
+    print("\n\n".join(tables))
+    record = {"machine": machine, "peers": by_network, "startup": costs, "rows": rows, **measured}
+    options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
