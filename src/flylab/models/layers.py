@@ -73,8 +73,8 @@ def _affine_forward(w, b, x):
 
 
 def _affine_backward(residuals, g):
-    # XLA's faster library, YNNPACK, multiplies (m, k) by (k, n) or (n, k). With `x.T`, XLA may transpose x first; without
-    # the barrier, `w.T @ g` is (k, m) by (k, n), for which XLA takes its slower library.
+    # XLA's faster library, YNNPACK, multiplies (m, k) by (k, n) or (n, k). With `x.T`, XLA may transpose x first;
+    # without the barrier, `w.T @ g` is (k, m) by (k, n), for which XLA takes its slower library.
     w, x = residuals
     d_w = jax.lax.dot_general(g, x, (((1,), (1,)), ((), ())))
     d_b = g @ jnp.ones(g.shape[1], g.dtype)  # 4× faster than XLA's sum
