@@ -20,8 +20,9 @@ from flylab.base import runtime
 from flylab.cli import doctor
 from flylab.data import MNIST1D, published
 from flylab.models.registry import PUBLISHED
+from flylab.training.dispatch import run_members
 from flylab.training.inputs import as_arrays
-from flylab.training.population import run_members, train_members
+from flylab.training.population import train_members
 from flylab.training.step import Member, Plan
 from flylab.training.train import training_run
 from gpu_parts import GRID, MODELS, network

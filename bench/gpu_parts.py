@@ -18,7 +18,7 @@ from flylab.models import dense, get_model, masks
 from flylab.models.registry import PUBLISHED
 from flylab.studies import lottery
 from flylab.studies.architectures import STUDY
-from flylab.training import population
+from flylab.training import dispatch
 from flylab.training.inputs import as_arrays
 from flylab.training.objectives import Objective, supervised
 from flylab.training.population import train_members
@@ -67,8 +67,8 @@ def started(name: str, formulation: str, width: int) -> tuple[Any, Callable, int
     objective, hparams, params = network(name, formulation)
     data, root, n = as_arrays(published(MNIST1D())), jax.random.key(0), width * len(runtime.devices())
     members = ((data, Member(jax.random.fold_in(root, i), hparams, params)) for i in range(n))
-    program, members = population._program_for(training_run(objective, PLAN), members, one_data_set=True)
-    n, state, advance = next(population._started(program, members))
+    program, members = dispatch.program_for(training_run(objective, PLAN), members, one_data_set=True)
+    n, state, advance = next(dispatch.started(program, members))
     jax.block_until_ready(state)
     return state, advance, n, time.perf_counter() - began
 
@@ -187,7 +187,7 @@ def options(report: Any, width: int, quick: bool) -> None:
     for name, (chosen, precision) in variants.items():
         runtime.compiler_options = lambda options, chosen=chosen: chosen  # pyright: ignore
         jax.config.update("jax_default_matmul_precision", precision)
-        population.let_go()
+        dispatch.let_go()
         if report.left > 30:
             for (model, _), values in _all_timed(report, [("mlp", "batch"), ("cnn", "batch")], width, quick):
                 report.note("options", f"{model}, {width}, {name}", values)

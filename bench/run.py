@@ -39,9 +39,10 @@ from flylab.models import Model, convolutional, dense, layers, masks
 from flylab.models.registry import PUBLISHED, get_model
 from flylab.runs.provenance import origin
 from flylab.studies import lottery
+from flylab.training.dispatch import run_members
 from flylab.training.inputs import as_arrays
 from flylab.training.objectives import contrastive, info_nce, supervised
-from flylab.training.population import run_members, train_members
+from flylab.training.population import train_members
 from flylab.training.step import Member, Plan
 from flylab.training.train import training_run
 

@@ -15,7 +15,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from flylab.base import runtime  # noqa: E402
-from flylab.training import metalearning, population  # noqa: E402
+from flylab.training import dispatch, metagradient  # noqa: E402
 
 if "XDG_CACHE_HOME" in os.environ:
     runtime.CACHE = Path(os.environ["XDG_CACHE_HOME"]) / "flylab" / "jax"
@@ -55,6 +55,6 @@ def workplace(tmp_path, monkeypatch):
 def programs_are_let_go():
     """After each module: every compiled program maps memory, and a process may have only so many maps (65 530)."""
     yield
-    population.let_go()
-    metalearning._program.cache_clear()
+    dispatch.let_go()
+    metagradient._program.cache_clear()
     gc.collect()

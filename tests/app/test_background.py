@@ -13,7 +13,7 @@ from flylab.app.background import BusyError, Training, confusion, first_layer, m
 from flylab.app.settings import Settings, data_of, splits
 from flylab.base.netcdf import open_checked
 from flylab.data import formats
-from flylab.training import population
+from flylab.training import dispatch
 
 DATA = data_of({"n_train": 200, "n_test": 100})
 LONG = Settings(DATA, ("mlp",), n_steps=20_000, n_seeds=2, batch_size=50)
@@ -131,7 +131,7 @@ def test_compiled_programs_are_dropped_now_and_then(monkeypatch):
     monkeypatch.setattr(background, "MOST_PROGRAMS", 1)
     training = Training(SHORT)
     training.join(120)
-    assert wait_until(lambda: population._program.cache_info().currsize == 0)
+    assert wait_until(lambda: dispatch._program.cache_info().currsize == 0)
     again = Training(SHORT)
     again.join(120)
     assert again.phase == "done"

@@ -17,7 +17,8 @@ from flylab.data.mnist1d import MNIST1D
 from flylab.models import Model, dense
 from flylab.training.inputs import as_seeds
 from flylab.training.learners import of_classifier
-from flylab.training.metalearning import MetaPlan, metagradient, metalearn
+from flylab.training.metagradient import metagradient
+from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import supervised
 from flylab.training.population import train_members, watch_members
 from flylab.training.step import Plan

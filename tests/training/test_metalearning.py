@@ -14,7 +14,8 @@ from flylab.data import MNIST1D, published
 from flylab.data.generator import endless
 from flylab.models import activations, dense
 from flylab.models.registry import PUBLISHED, get_model
-from flylab.training.metalearning import MetaPlan, metagradient, metalearn
+from flylab.training.metagradient import metagradient
+from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import supervised
 from flylab.training.step import Plan
 from flylab.training.train import train

@@ -15,7 +15,7 @@ from flylab.data import MNIST1D, published
 from flylab.data.generator import endless
 from flylab.models import dense
 from flylab.models.registry import PUBLISHED, get_model
-from flylab.training import population as population_module
+from flylab.training import dispatch
 from flylab.training.objectives import supervised
 from flylab.training.population import train_members, watch_members
 from flylab.training.step import Plan
@@ -61,7 +61,7 @@ def test_the_same_on_one_device_or_two(name, tiny, monkeypatch):
 @EACH_MODEL
 def test_the_same_in_any_chunking_and_with_other_evaluations(name, tiny, monkeypatch):
     whole = population(name, tiny, [0, 1])
-    monkeypatch.setattr(population_module, "_next_chunk", lambda *_: 7)
+    monkeypatch.setattr(dispatch, "_next_chunk", lambda *_: 7)
     same_bits(population(name, tiny, [0, 1]), whole)
     monkeypatch.undo()
     rare = population(name, tiny, [0, 1], plan=Plan(40, 50, eval_every=40))

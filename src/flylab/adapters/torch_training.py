@@ -10,9 +10,9 @@ from flylab.base.optional import need
 from flylab.base.rng import seeded_globals
 from flylab.data.inputs import class_dtype, trainable
 from flylab.data.splits import SETS, Splits
+from flylab.training.dispatch import Progress
 from flylab.training.inputs import as_seeds
 from flylab.training.learners import Data, Fitted, Learner
-from flylab.training.population import Progress
 from flylab.training.step import Plan
 
 need("torch", "torch", "a PyTorch module")  # before the import below, for its clear error

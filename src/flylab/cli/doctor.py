@@ -24,9 +24,9 @@ from flylab.cli.options import Json
 from flylab.cli.terminal import print_json, say
 from flylab.data import MNIST1D, published
 from flylab.models import dense
+from flylab.training.dispatch import run_members
 from flylab.training.inputs import as_arrays
 from flylab.training.objectives import supervised
-from flylab.training.population import run_members
 from flylab.training.step import Member, Plan
 from flylab.training.train import train, training_run
 

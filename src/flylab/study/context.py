@@ -8,7 +8,8 @@ from typing import Protocol
 import xarray as xr
 
 from flylab.base.types import Key
-from flylab.training.population import Population, Progress
+from flylab.training.dispatch import Progress
+from flylab.training.population import Population
 from flylab.training.training import Training
 
 

@@ -26,9 +26,10 @@ from flylab.data.inputs import class_dtype, stacked_classes, trainable
 from flylab.data.splits import SETS, Splits
 from flylab.models import Model, model_title, n_params, outputs
 from flylab.models.flops import forward_flops
+from flylab.training.dispatch import Progress
 from flylab.training.inputs import as_seeds
 from flylab.training.objectives import supervised
-from flylab.training.population import Progress, train_members
+from flylab.training.population import train_members
 from flylab.training.step import Plan
 
 Data = Splits | Callable[[int], Splits]  # the same for all seeds, or a function of the seed

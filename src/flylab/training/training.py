@@ -17,8 +17,9 @@ from flylab.data.sharing import Fresh, shared
 from flylab.data.splits import Source, Splits
 from flylab.models.flops import training_cost
 from flylab.models.model import Model
+from flylab.training.dispatch import Progress
 from flylab.training.objectives import Objective, supervised
-from flylab.training.population import Population, Progress, train_members
+from flylab.training.population import Population, train_members
 from flylab.training.step import Plan
 
 

@@ -18,10 +18,10 @@ from flylab.data import MNIST1D, fresh, shared
 from flylab.models import activations, dense, layers
 from flylab.study import BaseProtocol, Condition, Context
 from flylab.study.protocol import NSeeds
+from flylab.training.dispatch import run_members
 from flylab.training.inputs import SplitArrays, as_arrays
 from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import Objective, cross_entropy, unchanged
-from flylab.training.population import run_members
 from flylab.training.step import Member, Plan
 from flylab.training.train import training_run
 

@@ -19,8 +19,8 @@ from flylab.models.masks import masked
 from flylab.models.tickets import load_ticket
 from flylab.study import Condition, Context, SupervisedProtocol
 from flylab.study.protocol import NSeeds
+from flylab.training.dispatch import Progress
 from flylab.training.learners import CLASSIFIERS, Learner, of_classifier, of_model
-from flylab.training.population import Progress
 from flylab.training.training import Training
 
 Network = Literal[

@@ -36,8 +36,8 @@ from flylab.studies.lottery.protocol import (
     search_steps,
 )
 from flylab.study import Condition, Context
+from flylab.training.dispatch import run_members
 from flylab.training.inputs import SplitArrays, as_arrays
-from flylab.training.population import run_members
 from flylab.training.step import Member, Plan
 from flylab.training.train import Trained, training_run
 
