@@ -25,7 +25,7 @@ KINDS: dict[str, tuple[Fault, int]] = {  # the number that the tally asks for
     "interrupt": (fault_kills.interrupt, 5),
     "stop": (fault_kills.stop, 3),
     "lapse": (fault_kills.lapse, 1),
-    "workers": (fault_kills.kill_workers, 15),
+    "workers": (fault_kills.kill_workers, 25),
     "workers-run": (fault_kills.workers_run_killed, 2),
     "dask-workers": (fault_clusters.kill_workers, 10),
     "dask-scheduler": (fault_clusters.kill_scheduler, 5),
