@@ -12,7 +12,6 @@ many backward as forward, evaluations forward only), and compared with the machi
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -295,8 +294,25 @@ def markdown(rows: list[dict], measured: dict) -> str:
     return "\n".join(lines)
 
 
+def report(record: dict) -> str:
+    """Return what was measured as Markdown, for the terminal and the documentation."""
+    machine = record["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    parts = [
+        f"Measured by `python bench/run.py --rounds {record['rounds']}` on {machine['processor']}, {machine['cores']} "
+        f"cores, {machine['finished'][:10]}; {versions}.",
+        "## Peers and the floor",
+        peers.markdown(record["peers"]),
+        "## Start-up and evaluations",
+        startup.markdown(record["startup"]),
+        "## Beside a plain PyTorch loop, evaluations included",
+        markdown(record["rows"], record),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def main() -> None:
-    """Measure, print the table, write the JSON."""
+    """Measure, print the tables, and write them and the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two short rounds")
     parser.add_argument("--rounds", type=int, default=7)
@@ -307,14 +323,14 @@ def main() -> None:
     by_network = {name: peers.measure(name, n_rounds) for name in peers.NETWORKS}
     costs = startup.measure(peers.NETWORKS)
     measured = measure(n_rounds, 0.25 if options.quick else 1.0, not options.no_sweeps)
-    rows = rows_of(measured)
     machine = {name: value for name, value in origin().items() if name != "host"}
-    print(f"{machine['processor']}, {machine['cores']} cores, {platform.platform()}; ", end="")
-    print(f"jax {jax.__version__}, torch {torch.__version__}, numpy {np.__version__}\n")
-    tables = peers.markdown(by_network), startup.markdown(costs), markdown(rows, measured)
-    print("\n\n".join(tables))
-    record = {"machine": machine, "peers": by_network, "startup": costs, "rows": rows, **measured}
+    record = {
+        "machine": machine, "rounds": n_rounds, "peers": by_network, "startup": costs, "rows": rows_of(measured),
+        **measured,
+    }  # fmt: skip
+    print(report(record))
     options.out.write_text(json.dumps(record, indent=1) + "\n")
+    options.out.with_suffix(".md").write_text(report(record))
 
 
 if __name__ == "__main__":

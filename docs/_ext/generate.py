@@ -1,6 +1,5 @@
 """Write the generated pages into the git-ignored folder `docs/generated`, before Sphinx reads them."""
 
-import json
 import re
 from pathlib import Path
 
@@ -23,7 +22,6 @@ def everything() -> None:
         "reference/index.md": reference.index(),
         "gallery.md": gallery(),
         "static/verdicts.css": stored.style_sheet(),
-        "benchmarks.md": benchmarks(),
         **{f"studies/{name}.md": pages.study_page(name) for name in list_studies()},
         **{f"reference/{module}.md": reference.page(module) for module in reference.MODULES},
         **{name.lower(): root_page(name) for name in ROOT_PAGES},
@@ -66,26 +64,3 @@ def gallery() -> str:
             f"```{{literalinclude}} ../gallery/{path.name}\n:caption: docs/gallery/{path.name}\n```\n"
         )
     return text
-
-
-def _rounded(value: float) -> str:
-    return f"{float(f'{value:.4g}'):,}".removesuffix(".0").replace(",", " ")
-
-
-def benchmarks() -> str:
-    """Return the stored measurement of `bench/run.py` as a page."""
-    stored = json.loads((DOCS.parent / "bench" / "results.json").read_text())
-    machine = stored["machine"]
-    rows = [
-        [row["what"], f"{_rounded(row['flylab'])} {row['unit']}", _rounded(row["torch"]), f"**{row['ratio']:.1f}×**"]
-        for row in stored["rows"]
-    ]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return (
-        "# An earlier benchmark\n\n```sh\npython bench/run.py --rounds 3\n```\n\n"
-        f"Measured on {machine['processor']}, {machine['cores']} cores, {machine['finished'][:10]}, commit "
-        f"{machine['commit']}; Python {machine['python']}, {versions}. This is an earlier measurement, as the script "
-        "stored it. The latest one, with an explanation of the rows, is in [benchmarks](../benchmarks.md); the reasons "
-        "are in [how the engine is fast](../explanation/speed.md).\n\n"
-        + pages.table(["", "flylab", "PyTorch loop (generators: the reference package)", "ratio"], rows)
-    )
