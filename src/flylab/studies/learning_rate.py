@@ -21,8 +21,9 @@ from flylab.data import MNIST1D, fresh, shared
 from flylab.models import dense
 from flylab.results.claims import Claim
 from flylab.results.effects import contrast, final
+from flylab.results.places import lowest_place
 from flylab.results.plots import COLOURS, band, panels, style
-from flylab.results.statistics import interval, lowest_place, plus_minus
+from flylab.results.statistics import interval, plus_minus
 from flylab.results.tables import Table, over_seeds, pivot
 from flylab.study import BaseProtocol, Condition, Context, Study
 from flylab.training.metalearning import MetaPlan, metalearn

@@ -27,8 +27,8 @@ from flylab.data.views import view
 from flylab.models import Model, convolutional
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect, pick
+from flylab.results.places import cross_fitted
 from flylab.results.plots import COLOURS, band, style
-from flylab.results.statistics import cross_fitted
 from flylab.results.tables import Table, over_seeds, pivot
 from flylab.studies.self_supervised.probes import BEFORE_HEAD, REPRESENTATIONS, maps, probe
 from flylab.study import BaseProtocol, Condition, Context, Study
