@@ -3,6 +3,7 @@ import pytest
 import xarray as xr
 
 from flylab.results.claims import Claim, decide, judge
+from flylab.results.effects import Effect
 
 INF = float("inf")
 
@@ -42,6 +43,18 @@ def test_verdicts(values, region, word):
     assert verdict.verdict == word
     assert verdict.n_seeds == len(values)
     assert (verdict.seeds_needed is not None) == (word == "undecided" and len(values) > 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "above", "low", "word"),
+    [([100] * 4, 50, 39.76, "undecided"), ([100] * 6, 50, 54.07, "supported"), ([0] * 6, 50, 0, "refuted"),
+     ([100, 100, 0, 100], 90, 19.41, "undecided"), ([100], 50, 2.5, "undecided")],
+)  # fmt: skip
+def test_a_share_of_seeds_has_a_binomial_interval(values, above, low, word):
+    share = Effect(lambda r: r.x).holds(lambda x: x > 50)
+    (verdict,) = judge([Claim("id", "s", "here", "–", "% of seeds", share, above=above)], results(values), {})
+    assert (verdict.effect, verdict.verdict) == (np.mean(values), word)
+    assert verdict.low == pytest.approx(low, abs=0.01)
 
 
 def test_the_study_wide_level_is_stricter():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from flylab.results.statistics import interval, seeds_needed
+from flylab.results.statistics import interval, share_interval
 
 
 def test_student_t_below_thirty():
@@ -34,13 +34,25 @@ def test_wider_at_a_higher_level():
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_seeds_needed_is_enough_and_not_one_less():
-    values = np.array([0.0, 1.0, 2.0, 3.0])  # mean 1.5, spread 1.29
-    more = seeds_needed(values, 1.0, np.inf)
+@pytest.mark.parametrize(
+    ("n_with", "n", "low", "high"),  # table of Clopper & Pearson's formula by the beta distribution
+    [(0, 5, 0, 52.182), (5, 5, 47.818, 100), (3, 10, 6.674, 65.245), (1, 1, 2.5, 100)],
+)
+def test_a_share_has_an_exact_interval_and_is_never_a_point(n_with, n, low, high):
+    measured = share_interval([100.0] * n_with + [0.0] * (n - n_with))
+    assert measured == pytest.approx((100 * n_with / n, low, high, n), abs=2e-3)
 
-    def reach(n):
-        return scipy_stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
 
-    assert reach(4 + more) < 0.5 <= reach(4 + more - 1)
-    assert seeds_needed(values, 1.5, np.inf) is None
-    assert seeds_needed([1.0], 0, np.inf) is None
+@pytest.mark.parametrize("values", [[], [0.0, 50.0], [np.nan], [0.0, 1.0]])
+def test_a_share_is_of_nothing_but_0_and_100(values):
+    with pytest.raises(ValueError, match="0 or 100"):
+        share_interval(values)
+
+
+def test_an_exact_interval_covers_every_share():
+    """No simulation: the chance of each count is known."""
+    for n in (4, 10, 25):
+        intervals = [share_interval([100.0] * k + [0.0] * (n - k)) for k in range(n + 1)]
+        for share in np.linspace(0.5, 99.5, 100):
+            is_in = [one.low <= share <= one.high for one in intervals]
+            assert scipy_stats.binom.pmf(range(n + 1), n, share / 100) @ is_in >= 0.95

@@ -71,4 +71,4 @@ def test_an_effect_has_the_digits_that_its_size_needs(effect, low, high, text):
 
 def test_notes_name_what_is_missing():
     assert verdict().notes == []
-    assert verdict(note="a", seeds_needed=3).notes == ["a", "about 3 more seeds would settle it"]
+    assert verdict(note="a", seeds_needed=3).notes == ["a", "about 3 more seeds would settle it with 90 % power"]

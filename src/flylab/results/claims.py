@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 
 from flylab.results.effects import Effect, merged
-from flylab.results.statistics import interval, seeds_needed
+from flylab.results.power import seeds_needed
+from flylab.results.statistics import interval, share_interval
 
 Word = Literal["supported", "refuted", "undecided", "not tested"]
 
@@ -26,7 +27,8 @@ class Claim:
         published: the published value, as printed.
         unit: the effect's unit.
         effect: results → the effect of each seed, a DataArray over `seed`; the two sides of a difference share keys and
-            data. NaN marks a seed without a value, e.g. if a threshold was not reached; the claim is then undecided.
+            data. What is true or false of a seed is a share of seeds, made by `Effect.holds`. NaN marks a seed without
+            a value, e.g. if a threshold was not reached; the claim is then undecided.
         above, below, within: the region of the effect in which the statement holds; exactly one of them.
         requires: coordinates that the results must have, e.g. `{"source": "fresh"}`; a tuple if several must be there.
             What an `Effect` requires is added.
@@ -53,6 +55,11 @@ class Claim:
             raise ValueError(f"claim {self.id}: give exactly one of above=, below=, within=")
         if isinstance(self.effect, Effect):
             object.__setattr__(self, "requires", merged(self.effect.requires, self.requires))
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the effect is a share of seeds, as the effect declares."""
+        return isinstance(self.effect, Effect) and self.effect.is_share
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -115,7 +122,7 @@ class Verdict(NamedTuple):
         """Remarks: why there is no verdict, and how many more seeds would settle an undecided claim."""
         notes = [self.note] if self.note else []
         if self.seeds_needed is not None:
-            notes.append(f"about {self.seeds_needed} more seeds would settle it")
+            notes.append(f"about {self.seeds_needed} more seeds would settle it with 90 % power")
         return notes
 
 
@@ -188,7 +195,8 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     if not values.size:
         note = f"none of {n_seeds} seeds gave a value"
         return verdict(None, None, None, 0, *([None] * 2 if smoke else ["undecided"] * 2), None, note)
-    wide, narrow = interval(values, adjusted), interval(values)
+    estimate = share_interval if claim.is_share else interval
+    wide, narrow = estimate(values, adjusted), estimate(values)
     low, high = (bound if math.isfinite(bound) else None for bound in (narrow.low, narrow.high))
     if smoke:
         return verdict(narrow.mean, low, high, narrow.n, None, None, None, "smoke gives no verdicts")
@@ -196,9 +204,7 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
         note = f"{n_seeds - values.size} of {n_seeds} seeds gave no value"
         return verdict(narrow.mean, low, high, narrow.n, "undecided", "undecided", None, note)
     word = decide(narrow.low, narrow.high, claim.bounds)
-    more = seeds_needed(values, *claim.bounds) if word == "undecided" else None
-    if more == 0:  # seeds_needed uses the t interval, the verdict one that takes account of skewness
-        more = 1
+    more = seeds_needed(values, *claim.bounds, is_share=claim.is_share) if word == "undecided" else None
     return verdict(narrow.mean, low, high, narrow.n, word, decide(wide.low, wide.high, claim.bounds), more)
 
 

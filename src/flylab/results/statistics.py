@@ -1,6 +1,5 @@
-"""Statistics over seeds: intervals, and seeds needed."""
+"""Intervals over seeds: of means, and of shares of seeds."""
 
-import bisect
 import math
 from typing import NamedTuple
 
@@ -24,7 +23,8 @@ def interval(values, level: float = 0.95) -> Interval:
     """Return the confidence interval of the mean of `values (n_seeds,)`.
 
     Below 30 values it is Student's t; from 30 on the studentised bootstrap (Efron & Tibshirani 1993, §12.5), which
-    needs no normality (BCa undercovers for few seeds). Constant values give a point, a single value no bounds.
+    needs no normality (BCa undercovers for few seeds). A single value has no bounds. Constant values give a point, as
+    what does not depend on the seed should; of what is 0 or 1 for each seed, take `share_interval`.
 
     Raises:
         ValueError: if there are no values.
@@ -47,6 +47,36 @@ def interval(values, level: float = 0.95) -> Interval:
         return Interval(mean, mean - reach, mean + reach, n)
     lower, upper = np.quantile(_studentised(values), [0.5 - level / 2, 0.5 + level / 2])
     return Interval(mean, mean - float(upper) * error, mean - float(lower) * error, n)
+
+
+def share_interval(values, level: float = 0.95) -> Interval:
+    """Return a share of seeds in percent with its exact interval (Clopper & Pearson 1934).
+
+    Args:
+        values: 100 for each seed that has what is asked for, 0 for each other one.
+        level: of confidence; an exact interval covers at least as often.
+
+    Raises:
+        ValueError: if there are no values, or others than 0 and 100.
+
+    >>> [round(value, 1) for value in share_interval([100.0, 100.0, 100.0, 100.0])]
+    [100.0, 39.8, 100.0, 4]
+    """
+    n, n_with = len(values), count_of(values)
+    low, high = stats.binomtest(n_with, n).proportion_ci(level, method="exact")
+    return Interval(100 * n_with / n, 100 * float(low), 100 * float(high), n)
+
+
+def count_of(shares) -> int:
+    """Return how many seeds have what is asked for, of values that are 0 or 100.
+
+    Raises:
+        ValueError: if there are no values, or others.
+    """
+    shares = np.asarray(shares, float)
+    if not len(shares) or not np.isin(shares, (0, 100)).all():
+        raise ValueError("a share of seeds needs 0 or 100 for each seed")
+    return int((shares == 100).sum())
 
 
 def interval_text(value: Interval | None, digits: int = 1) -> str:
@@ -86,21 +116,3 @@ def _studentised(values: np.ndarray) -> np.ndarray:
     errors = resampled.std(1, ddof=1) / math.sqrt(n)
     kept = errors > 0
     return (resampled.mean(1)[kept] - values.mean()) / errors[kept]
-
-
-def seeds_needed(values, low: float, high: float, level: float = 0.95, at_most: int = 1_000_000) -> int | None:
-    """Return how many more seeds would put the interval inside or outside `low … high`, if mean and spread stay.
-
-    Returns None if more than `at_most` would be needed, or for fewer than two values.
-    """
-    values = np.asarray(values, float)
-    if len(values) < 2:
-        return None
-    spread = float(values.std(ddof=1))
-    distance = min(abs(float(values.mean()) - edge) for edge in (low, high) if math.isfinite(edge))
-
-    def settled(n: int) -> bool:
-        return float(stats.t.ppf(0.5 + level / 2, n - 1)) * spread / math.sqrt(n) < distance
-
-    enough = bisect.bisect_left(range(at_most + 1), True, lo=2, key=settled)
-    return max(enough - len(values), 0) if enough <= at_most else None

@@ -121,8 +121,8 @@ CLAIMS = (
           "best of the usual: 1.337", "nats", lambda r: _loss_lead(r, "loss_all"), below=0),
     Claim("train-loss.tuned", "… over all inner steps, with each usual function at its own best rate", "here", "–",
           "nats", lambda r: _loss_lead(r, "loss_all", own_rate=True), below=0),
-    Claim("shape", "the learned function has two extrema on [−5, 5]", "paper", "2", "extrema", n_extrema,
-          within=(2, 2), needs="needs the preset paper"),
+    Claim("shape", "in most seeds the learned function has two extrema on [−5, 5]", "paper", "2", "% of seeds",
+          Effect(n_extrema).holds(lambda n: n == 2), above=50, needs="needs the preset paper"),
 )  # fmt: skip
 
 

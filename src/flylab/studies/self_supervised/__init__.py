@@ -166,11 +166,6 @@ def lost_at_output(results: xr.Dataset, head: str, on: str = "train", objective:
     return cross_fitted(accuracies.isel(layer=slice(1, -1)), "layer") - ends
 
 
-def peaks_at(results: xr.Dataset, head: str, layer: int) -> xr.DataArray:
-    """Return 100 for each seed whose most accurate layer this is, else 0."""
-    return 100.0 * (best_layer(results, head) == layer)
-
-
 def _effect(measure: Callable, *args: Any, head: str = "default", on: str = "train") -> Effect:
     """Return the effect `measure(results, *args)` of a network that learned by SimCLR."""
     return Effect(lambda results: measure(results, *args), {"head": head, "on": on, "objective": "simclr"})
@@ -194,7 +189,7 @@ def _layer(layer: int, value: float) -> Claim:
 
 
 def _peak(head: str, layer: int, source: str) -> Claim:
-    effect = _effect(peaks_at, head, layer, head=head)
+    effect = _effect(best_layer, head, head=head).holds(lambda best: best == layer)
     statement = f"{TITLES[head]}: in most seeds layer {layer} is the most accurate"
     return Claim(f"peak-place-{head}.{source}", statement, source, f"{layer}", "% of seeds", effect, above=50)
 
