@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flylab.results.claims import decide
 from flylab.results.power import mean_power, seeds_needed, share_power
 from flylab.results.sequences import mean_sequence, share_sequence
+from flylab.results.verdicts import decide
 
 
 def values_of(n, mean, spread=1.0):

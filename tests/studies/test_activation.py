@@ -9,7 +9,7 @@ import xarray as xr
 
 from flylab.data import MNIST1D
 from flylab.models.activations import learnable
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import activation as study
 from flylab.study.registry import get_study

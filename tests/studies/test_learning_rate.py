@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import learning_rate as study
 from flylab.study.registry import get_study

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from flylab.data import published
 from flylab.models import convolutional
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import self_supervised
 from flylab.studies.self_supervised import probes

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from flylab.models import activations
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.plan import plan_of_study
 from flylab.runs.runner import execute
 from flylab.studies import transfer

@@ -61,8 +61,8 @@ def mean_power(distances: list[float], n: int, level: float) -> float:
     quantile = critical(n, level)
     if not math.isfinite(quantile):
         return 0.0
-    # where the distance is 100 standard errors, the chance is 1 in any case
-    ratios = [min(distance * math.sqrt(n), 100.0) for distance in distances]
+    # at 30 standard errors the chance is 1 in any case
+    ratios = [min(distance * math.sqrt(n), 30.0) for distance in distances]
     return 1 - sum(float(stats.nct.cdf(quantile, n - 1, ratio)) for ratio in ratios)
 
 
