@@ -99,8 +99,8 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     if values is None:
         able = [name for name, conditions in presets.items() if name != "smoke" and _has(conditions, claim.requires)]
         note = claim.needs or f"needs the preset {' or '.join(able) or '(none has it)'}"
-        word: Word | None = None if is_smoke else "not tested"
-        return blank._replace(verdict=word, verdict_adjusted=word, note=note)
+        untested: Word | None = None if is_smoke else "not tested"
+        return blank._replace(verdict=untested, verdict_adjusted=untested, note=note)
     blank = blank._replace(looks=standing.looks)
     if is_smoke:
         blank = blank._replace(note="smoke gives no verdicts")

@@ -105,9 +105,6 @@ _SIGNALS = (
     Claim("shuffle-order", "with shuffled positions the CNN is worse than the MLP", "paper", "56 < 68", "points",
           accuracy("cnn", "shuffled") - accuracy("mlp", "shuffled"), below=0, independent_of=LAST),
     *(_interpolates(model) for model in NETWORKS[::-1]),
-    Claim("fresh-spatial-gap", "with fresh data per seed, too, the CNN beats the MLP by at least 20 points", "here",
-          "–", "points", accuracy("cnn", source="fresh") - accuracy("mlp", source="fresh"), above=20,
-          independent_of=LAST),
 )  # fmt: skip
 _IMAGES = (
     Claim("discriminates", "accuracies spread at least 5 × as widely as on 28×28 MNIST (spread − 5 × MNIST's ≥ 0)",
@@ -129,12 +126,18 @@ _REFERENCES = (
     Claim("neighbours-logistic", "scikit-learn's logistic regression reaches 32.8 ± 2 % on fresh data", "nb", "32.8",
           "%", accuracy("sklearn_logistic", source="fresh"), within=(30.8, 34.8)),
 )  # fmt: skip
+_FRESH = (
+    Claim("fresh-spatial-gap", "with fresh data per seed, too, the CNN beats the MLP by at least 20 points", "here",
+          "–", "points", accuracy("cnn", source="fresh") - accuracy("mlp", source="fresh"), above=20,
+          independent_of=LAST),
+)  # fmt: skip
 CLAIMS = independent(
     ARMS,
     (
         *independent(IMAGES, _SIGNALS),
         *independent(["eval_every"], _IMAGES),
         *independent([*FITTED, *IMAGES], _REFERENCES),
+        *independent(IMAGES, _FRESH),
     ),
 )
 
