@@ -9,7 +9,9 @@ import numpy as np
 import xarray as xr
 
 from flylab.results.claims import Claim
+from flylab.results.effects import Effect
 from flylab.results.power import seeds_needed
+from flylab.results.sampling import with_test_set
 from flylab.results.sequences import mean_sequence, share_sequence
 from flylab.results.statistics import MANY, Interval, interval, share_interval
 from flylab.results.verdicts import Verdict, Word, decide
@@ -115,6 +117,10 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     method, narrow = _interval(claim, values, standing, 0.95)
     low, high = (bound if math.isfinite(bound) else None for bound in (narrow.low, narrow.high))
     blank = blank._replace(effect=narrow.mean, low=low, high=high, n_seeds=narrow.n, interval=method)
+    n_test = claim.effect.n_test if isinstance(claim.effect, Effect) else None
+    if low is not None and n_test is not None and (n := n_test(results)):
+        elsewhere = with_test_set(narrow, n)
+        blank = blank._replace(low_elsewhere=elsewhere.low, high_elsewhere=elsewhere.high)
     if is_smoke or changed:
         return blank
     if values.size < n_seeds:  # the seeds left are no random choice

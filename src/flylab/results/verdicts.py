@@ -34,6 +34,8 @@ class Verdict(NamedTuple):
     is_sanity_check: bool = False
     interval: str = ""  # its method
     looks: tuple[int, ...] = ()  # other numbers of seeds with which the run was finished
+    low_elsewhere: float | None = None  # of a level on one test set: bounds that include the test set's sampling error
+    high_elsewhere: float | None = None
 
     @property
     def word(self) -> str | None:
@@ -70,6 +72,9 @@ class Verdict(NamedTuple):
         if self.looks and self.effect is not None:
             others = ", ".join(map(str, self.looks))
             notes.append(f"also judged with {others} seeds: the interval is valid at every look")
+        if self.low_elsewhere is not None:
+            bounds = f"{self.low_elsewhere:.1f} … {self.high_elsewhere:.1f}"
+            notes.append(f"on this data set; with the sampling error of its test examples {bounds}")
         if self.seeds_needed is not None:
             notes.append(f"about {self.seeds_needed} more seeds would settle it with 90 % power")
         return notes

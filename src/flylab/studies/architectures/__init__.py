@@ -8,12 +8,14 @@ networks apart. The GRU does not: it would read pixels in an order that images d
 are the references without a network; they always run on its digits.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
 from flylab.data import MNIST1D
 from flylab.results.claims import Claim, independent
-from flylab.results.effects import Effect
+from flylab.results.effects import Effect, n_test_of
 from flylab.results.statistics import plus_minus
 from flylab.results.tables import Table
 from flylab.studies.architectures.drawing import figure
@@ -64,7 +66,8 @@ def _gap(better: str, worse: str, dataset: str = "mnist1d") -> Effect:
 def _accuracy(id_: str, source: str, published_value: str, within: tuple[float, float]) -> Claim:
     model = id_.partition(".")[0]
     statement = f"{learner_title(model)} reaches {published_value} % test accuracy"
-    return Claim(id_, statement, source, published_value, "%", accuracy(model), within=within, independent_of=LAST)
+    level = replace(accuracy(model), n_test=n_test_of)
+    return Claim(id_, statement, source, published_value, "%", level, within=within, independent_of=LAST)
 
 
 def _shuffling(model: str, region: tuple[float, float], published_value: str) -> Claim:
