@@ -149,7 +149,7 @@ def _():
 
 @app.cell
 def _(results):
-    mask = first_layer(lottery.mask(results, seed=0))  # (hidden units, positions)
+    mask = first_layer(lottery.mask(results))  # (hidden units, positions)
 
     def survivors(mask):
         with style():

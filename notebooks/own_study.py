@@ -13,8 +13,8 @@ with app.setup:
     import flylab
     from flylab import Claim, Plan, Study, Training
     from flylab.reporting import notebook
-    from flylab.results.claims import judge
     from flylab.results.effects import Effect
+    from flylab.results.judging import judge
     from flylab.results.plots import panels, points, style
     from flylab.results.tables import over_seeds, pivot
     from flylab.runs.runner import execute

@@ -46,21 +46,22 @@ def _():
 
     ## Predict before you look
 
-    There are nine activation functions, and rank 1 is the best.
+    There are nine activation functions, and rank 1 is the best. In how many percent of the seeds will the learned one
+    be where the essay saw it?
     """)
     return
 
 
 @app.cell
 def _():
-    guess_early = mo.ui.slider(1, 9, value=2, label="its rank by training loss over the first epoch", show_value=True)
+    guess_early = mo.ui.slider(0, 100, value=50, label="first or second over the first epoch", show_value=True)
     guess_early
     return (guess_early,)
 
 
 @app.cell
 def _():
-    guess_final = mo.ui.slider(1, 9, value=5, label="its rank by final test loss", show_value=True)
+    guess_final = mo.ui.slider(0, 100, value=50, label="third to seventh at the end", show_value=True)
     guess_final
     return (guess_final,)
 

@@ -12,8 +12,8 @@ from sphinx.pycode import ModuleAnalyzer
 
 from flylab.base.config import plain as as_plain
 from flylab.results import tables
-from flylab.results.claims import Verdict
 from flylab.results.tables import VERDICT_COLOURS
+from flylab.results.verdicts import Verdict, counted
 from flylab.study.registry import get_study, list_studies
 from flylab.study.study import Study
 
@@ -88,7 +88,7 @@ def claims(runs: Iterable[Stored], per_study: bool = False) -> str:
             id_ = f"[{plain(verdict.id)}]{{#{place}}}" if per_study else f"[{plain(verdict.id)}](#{place})"
             statement = plain(verdict.statement) + "".join(f" [{plain(note)}]{{.note}}" for note in verdict.notes)
             head = [] if per_study else [f"[{slug(study)}](studies/{study}.md)", preset]
-            words = badge(verdict.verdict), badge(verdict.verdict_adjusted)
+            words = badge(verdict.word), badge(verdict.word_adjusted)
             region = plain(with_minus(verdict.region_and_unit))
             published = plain(verdict.published), verdict.source
             rows.append([*head, id_, statement, *words, with_minus(verdict.measured), region, *published])
@@ -97,7 +97,7 @@ def claims(runs: Iterable[Stored], per_study: bool = False) -> str:
 
 def counts(verdicts: list[Verdict]) -> str:
     """Return how many claims have each verdict, as a sentence."""
-    number = Counter(verdict.verdict for verdict in verdicts)
+    number = Counter(verdict.verdict for verdict in counted(verdicts))
     return ", ".join(f"{number[word]} {badge(word)}" for word in VERDICT_COLOURS if number[word]) + "."
 
 
@@ -150,14 +150,14 @@ def ledger() -> str:
     runs = [run for name in list_studies() for run in stored.of(name).values() if run.verdicts]
     rows = []
     for run in runs:
-        number = Counter(verdict.verdict for verdict in run.verdicts)
-        wide = Counter(verdict.verdict_adjusted for verdict in run.verdicts)
+        number, wide = (Counter(getattr(verdict, level) for verdict in counted(run.verdicts))
+                        for level in ("verdict", "verdict_adjusted"))  # fmt: skip
         name = run.info["study"]
         numbers = [f"{number[word]} ({wide[word]})" for word in VERDICT_COLOURS]
         rows.append([f"[{slug(name)}](studies/{name}.md)", run.info["preset"], str(run.info["n_seeds"]), *numbers])
     latest = [verdict for name in list_studies() for claim in get_study(name).claims
               if (verdict := stored.verdict_of(name, claim.id))]  # fmt: skip
-    total = Counter(verdict.verdict for verdict in latest)
+    total = Counter(verdict.verdict for verdict in counted(latest))
     rows.append(
         ["**all claims**", "the largest that tests the claim", "", *(f"**{total[word]}**" for word in VERDICT_COLOURS)]
     )

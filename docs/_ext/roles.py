@@ -38,13 +38,15 @@ class VerdictRole(SphinxRole):
         link = nodes.reference(refuri=f"{up}generated/studies/{study}.html#{place}", internal=True)
         link += nodes.literal(text=claim)
         shown += link
-        word, wide = verdict.verdict or "–", verdict.verdict_adjusted or "–"
+        word, wide = verdict.word or "–", verdict.word_adjusted or "–"
         if verdict.effect is not None:
             shown += nodes.Text(f": {stored.with_minus(verdict.measured)} {verdict.unit}".rstrip())
         shown += nodes.Text(", ")
         shown += nodes.inline(text=word, classes=["verdict", stored.class_of(word)])
         more = f"study-wide {wide}; " if wide != word else ""
-        origin = verdict.note if word == "not tested" else f"{more}preset {verdict.preset}, {verdict.n_seeds} seeds"
+        kind = f"{verdict.kind}; " if verdict.kind else ""
+        origin = f"{more}{kind}preset {verdict.preset}, {verdict.n_seeds} seeds"
+        origin = verdict.note if word == "not tested" else origin
         shown += nodes.Text(f" ({origin})")
         return [shown], []
 

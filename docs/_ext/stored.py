@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flylab.results.claims import Verdict
 from flylab.results.tables import VERDICT_COLOURS
+from flylab.results.verdicts import Verdict
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -53,7 +53,7 @@ def plain(text: Any) -> str:
 
 def badge(word: str | None) -> str:
     """Return a verdict as a coloured badge; a dash for None."""
-    return f"[{word}]{{.verdict .{class_of(word)}}}" if word in VERDICT_COLOURS else "–"
+    return f"[{word}]{{.verdict .{class_of(word)}}}" if word else "–"
 
 
 def class_of(word: str) -> str:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from flylab.data.generator import endless, generated
     from flylab.evaluation import Evaluation, evaluate
     from flylab.models import Model, get_model, list_models, n_params, register_model
-    from flylab.results.claims import Claim, Verdict
+    from flylab.results.claims import Claim
+    from flylab.results.verdicts import Verdict
     from flylab.runs.sweeps import Sweep
     from flylab.study import Study, list_studies
     from flylab.training.objectives import Objective, supervised
@@ -29,7 +30,8 @@ _PUBLIC = {
     "data.generator": ("endless", "generated"),
     "evaluation": ("Evaluation", "evaluate"),
     "models": ("Model", "get_model", "list_models", "n_params", "register_model"),
-    "results.claims": ("Claim", "Verdict"),
+    "results.claims": ("Claim",),
+    "results.verdicts": ("Verdict",),
     "runs.sweeps": ("Sweep",),
     "study": ("Study", "list_studies"),
     "training.objectives": ("Objective", "supervised"),

@@ -59,7 +59,9 @@ def test_claims_json(out, capsys):
     assert main(["claims", str(out), "--json"]) == 0
     claims = json.loads(capsys.readouterr().out)
     fields = "study preset run id statement source published unit region effect low high n_seeds verdict"
-    assert set(f"{fields} verdict_adjusted seeds_needed note results".split()) == set(claims[0])
+    more = "verdict_adjusted seeds_needed note results kind changed reduced is_sanity_check interval looks "
+    more += "low_elsewhere high_elsewhere"
+    assert set(f"{fields} {more}".split()) == set(claims[0])
     assert all(claim["verdict"] is None for claim in claims)  # smoke decides nothing
     assert len({claim["id"] for claim in claims}) == len(claims)
     by_id = {claim["id"]: claim for claim in claims}

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from flylab.reporting import notebook
-from flylab.results.claims import Verdict
 from flylab.results.tables import Table
+from flylab.results.verdicts import Verdict
 from flylab.studies import continuum
 
 

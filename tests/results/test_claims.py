@@ -1,68 +1,16 @@
-import numpy as np
+"""Claims: one region each, and only fields that their study's protocol has."""
+
+from dataclasses import replace
+
 import pytest
-import xarray as xr
 
-from flylab.results.claims import Claim, decide, judge
-
-INF = float("inf")
-
-
-def results(values, preset="quick"):
-    data = xr.Dataset({"x": ("seed", np.asarray(values, float))}, {"seed": range(len(values)), "source": ["a"]})
-    return data.assign_attrs(study="s", preset=preset, run="r")
+from flylab.base.config import flat_fields
+from flylab.results.claims import Claim, independent
+from flylab.study.registry import get_study, list_studies
 
 
 def claim(**region):
     return Claim("id", "statement", "here", "1", "%", lambda r: r.x, **region)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "region", "word"),
-    [
-        (1, 2, (0, INF), "supported"), (-2, -1, (0, INF), "refuted"), (-1, 1, (0, INF), "undecided"),
-        (1, 2, (0, 3), "supported"), (1, 4, (0, 3), "undecided"),
-        (4, 5, (0, 3), "refuted"), (-1, 4, (0, 3), "undecided"),
-        (2, 2, (2, 3), "supported"), (np.nan, np.nan, (0, 3), "undecided"),
-    ],
-)  # fmt: skip
-def test_decide(low, high, region, word):
-    assert decide(low, high, region) == word
-
-
-@pytest.mark.parametrize(
-    ("values", "region", "word"),
-    [
-        ([5, 5.1, 4.9], {"above": 1}, "supported"), ([5, 5.1, 4.9], {"below": 1}, "refuted"),
-        ([0, 2, 1.1], {"above": 1}, "undecided"), ([0.1, -0.1, 0], {"within": (-1, 1)}, "supported"),
-        ([5], {"above": 1}, "undecided"),
-    ],
-)  # fmt: skip
-def test_verdicts(values, region, word):
-    (verdict,) = judge([claim(**region)], results(values), {})
-    assert verdict.verdict == word
-    assert verdict.n_seeds == len(values)
-    assert (verdict.seeds_needed is not None) == (word == "undecided" and len(values) > 1)
-
-
-def test_the_study_wide_level_is_stricter():
-    values = np.array([1.0, 2.5, 2.0, 1.5, 3.0])
-    alone, *_ = judge([claim(above=0.6)], results(values), {})
-    among, *_ = judge([claim(above=0.6)] * 50, results(values), {})
-    assert alone.verdict == among.verdict == alone.verdict_adjusted == "supported"
-    assert among.verdict_adjusted == "undecided"
-
-
-def test_smoke_gives_effects_and_no_verdicts():
-    (verdict,) = judge([claim(above=1)], results([5, 6], "smoke"), {})
-    assert verdict.effect == 5.5
-    assert verdict.verdict is verdict.verdict_adjusted is None
-
-
-def test_not_tested_says_which_preset_can():
-    lacking = Claim("id", "s", "here", "1", "%", lambda r: r.x, above=0, requires={"source": "fresh"})
-    presets = {"quick": [{"source": "a"}], "paper": [{"source": "fresh"}]}
-    (verdict,) = judge([lacking], results([1, 2]), presets)
-    assert (verdict.verdict, verdict.effect, verdict.note) == ("not tested", None, "needs the preset paper")
 
 
 def test_a_claim_has_one_region():
@@ -72,21 +20,25 @@ def test_a_claim_has_one_region():
         claim()
 
 
-@pytest.mark.parametrize(
-    ("values", "effect", "note"),
-    [([5, 6, np.nan], 5.5, "1 of 3 seeds gave no value"), ([np.nan] * 3, None, "none of 3 seeds gave a value")],
-)
-def test_seeds_without_a_value_leave_a_claim_undecided(values, effect, note):
-    """The seeds that reached a threshold are no random choice of seeds."""
-    asked = Claim("id", "s", "here", "1", "%", lambda r: r.x, above=0, requires={"source": "a"})
-    (verdict,) = judge([asked], results(values), {})
-    assert (verdict.effect, verdict.verdict, verdict.verdict_adjusted, verdict.note) == (
-        effect,
-        *["undecided"] * 2,
-        note,
-    )
+def test_independence_adds_up():
+    one = replace(claim(above=0), independent_of=("a",))
+    assert [c.independent_of for c in independent(["b", "c"], [one, claim(above=0)])] == [("a", "b", "c"), ("b", "c")]
 
 
-def test_an_arm_that_is_missing_is_not_tested():
-    (verdict,) = judge([claim(above=0)], results([np.nan, np.nan]), {})
-    assert verdict.verdict == "not tested"
+@pytest.mark.parametrize("name", list_studies())
+def test_claims_name_fields_of_the_protocol(name):
+    study = get_study(name)
+    known = flat_fields(next(iter(study.presets.values())))
+    named = {field for claim in study.claims for field in claim.independent_of}
+    assert named <= set(known)
+    assert not named & {"n_seeds", "n_epochs", "width"}  # whoever says so of these is wrong
+
+
+def test_sanity_checks_are_those_of_the_list():
+    """True by symmetry, convexity or construction."""
+    checks = {claim.id for name in list_studies() for claim in get_study(name).claims if claim.is_sanity_check}
+    assert checks == {
+        "shuffle-mlp", "shuffle-logistic", "sklearn-easy", "layer-0",
+        *(f"none-{model}" for model in ("logistic", "neighbours", "svm", "forest", "boosting")),
+        *(f"noise-{kind}-{model}" for kind in ("smooth", "white") for model in ("mlp", "cnn")),
+    }  # fmt: skip

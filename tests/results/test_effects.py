@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.results.claims import Claim, judge
+from flylab.results.claims import Claim
 from flylab.results.effects import Effect, contrast, final, merged, pick, slope
+from flylab.results.judging import judge
 
 
 @pytest.fixture

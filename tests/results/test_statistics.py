@@ -1,18 +1,8 @@
 import numpy as np
 import pytest
-import xarray as xr
 from scipy import stats as scipy_stats
 
-from flylab.results.statistics import (  # fmt: skip
-    cross_fitted,
-    cross_fitted_rise,
-    crossing,
-    exponents,
-    greatest_rise,
-    interval,
-    peak_place,
-    seeds_needed,
-)
+from flylab.results.statistics import interval, share_interval
 
 
 def test_student_t_below_thirty():
@@ -44,81 +34,25 @@ def test_wider_at_a_higher_level():
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_seeds_needed_is_enough_and_not_one_less():
-    values = np.array([0.0, 1.0, 2.0, 3.0])  # mean 1.5, spread 1.29
-    more = seeds_needed(values, 1.0, np.inf)
-
-    def reach(n):
-        return scipy_stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
-
-    assert reach(4 + more) < 0.5 <= reach(4 + more - 1)
-    assert seeds_needed(values, 1.5, np.inf) is None
-    assert seeds_needed([1.0], 0, np.inf) is None
+@pytest.mark.parametrize(
+    ("n_with", "n", "low", "high"),  # table of Clopper & Pearson's formula by the beta distribution
+    [(0, 5, 0, 52.182), (5, 5, 47.818, 100), (3, 10, 6.674, 65.245), (1, 1, 2.5, 100)],
+)
+def test_a_share_has_an_exact_interval_and_is_never_a_point(n_with, n, low, high):
+    measured = share_interval([100.0] * n_with + [0.0] * (n - n_with))
+    assert measured == pytest.approx((100 * n_with / n, low, high, n), abs=2e-3)
 
 
-def test_cross_fitting_removes_the_bias_of_the_best():
-    """Pure noise: the best of 50 evaluations looks good, cross-fitted it does not."""
-    noise = np.random.default_rng(0).normal(size=(20, 50))
-    curve = xr.DataArray(noise, dims=("seed", "step"), coords={"seed": range(20), "step": range(50)})
-    assert float(curve.max("step").mean()) > 1.5
-    assert abs(float(cross_fitted(curve, "step").mean())) < 0.7
-    assert cross_fitted(curve, "step").seed.values.tolist() == list(range(20))
+@pytest.mark.parametrize("values", [[], [0.0, 50.0], [np.nan], [0.0, 1.0]])
+def test_a_share_is_of_nothing_but_0_and_100(values):
+    with pytest.raises(ValueError, match="0 or 100"):
+        share_interval(values)
 
 
-def test_cross_fitting_finds_a_real_peak():
-    curve = xr.DataArray(np.tile([0.0, 5.0, 1.0], (4, 1)), dims=("seed", "step"), coords={"seed": range(4)})
-    assert cross_fitted(curve, "step").values.tolist() == [5.0] * 4
-    assert cross_fitted(curve, "step", "min").values.tolist() == [0.0] * 4
-    with pytest.raises(ValueError, match="two seeds"):
-        cross_fitted(curve.isel(seed=[0]), "step")
-
-
-def test_greatest_rise():
-    assert greatest_rise([5, 3, 4, 1, 9, 2, 8]) == (3, 4)
-    assert greatest_rise([9, 8, 8, 3]) == (1, 2)  # it only falls: where it falls least
-    with pytest.raises(ValueError, match="at least two"):
-        greatest_rise([1.0])
-
-
-def test_cross_fitted_rise_is_unbiased_without_a_rise():
-    rng = np.random.default_rng(0)
-    flat = [xr.DataArray(rng.normal(size=(6, 19)), dims=("seed", "width")) for _ in range(60)]
-    naive = np.mean([float((c[:, 1:].max("width") - c[:, 0]).mean()) for c in flat])
-    rises = [cross_fitted_rise(c, "width") for c in flat]
-    assert naive > 1
-    assert abs(np.mean([float((rise.peak - rise.dip).mean()) for rise in rises])) < 0.15
-
-
-def test_cross_fitted_rise_finds_dip_peak_and_end():
-    values = np.array([90.0, 47.0, 50.0, 54.0, 45.0]) + np.arange(4)[:, None]
-    rise = cross_fitted_rise(xr.DataArray(values, dims=("seed", "width"), coords={"seed": range(4)}), "width")
-    assert rise.dip.values.tolist() == [47, 48, 49, 50]
-    assert rise.peak.values.tolist() == [54, 55, 56, 57]
-    assert rise.end.values.tolist() == [45, 46, 47, 48]
-    with pytest.raises(ValueError, match="two seeds"):
-        cross_fitted_rise(xr.DataArray(values[:1], dims=("seed", "width")), "width")
-
-
-def test_peak_place():
-    x = np.geomspace(2, 300, 25)
-    hill = 45 + 40 * np.exp(-x) + 9 * np.exp(-(np.log(x / 44) ** 2))  # falls, rises to 54, falls
-    assert peak_place(x, hill) == pytest.approx(44, rel=0.01)
-    assert peak_place(x, hill, least=0.1) == pytest.approx(44, rel=0.01)
-    assert np.isnan(peak_place(x, hill, least=0.3))
-    for none in (np.log(x), -np.log(x), np.full(25, np.nan), np.ones(25)):  # rising, falling, missing, flat
-        assert np.isnan(peak_place(x, none))
-
-
-def test_crossing():
-    assert crossing([1, 10, 100], [4.0, 3.0, 1.0], 2.0) == pytest.approx(10**1.5)
-    assert np.isnan(crossing([1, 10], [4.0, 3.0], 2.0))
-    assert np.isnan(crossing([1, 10], [1.0, 0.0], 2.0))
-
-
-def test_exponents_recover_a_law_and_want_all_of_it():
-    n, k = np.meshgrid([500, 1000, 2000, 4000], [2, 5, 10])
-    y = 3.0 * n**0.9 * k**-0.2
-    found = exponents(y.ravel(), n=n.ravel(), k=k.ravel())
-    assert found == pytest.approx({"n": 0.9, "k": -0.2})
-    y[0, 0] = np.nan
-    assert np.isnan(list(exponents(y.ravel(), n=n.ravel(), k=k.ravel()).values())).all()
+def test_an_exact_interval_covers_every_share():
+    """No simulation: the chance of each count is known."""
+    for n in (4, 10, 25):
+        intervals = [share_interval([100.0] * k + [0.0] * (n - k)) for k in range(n + 1)]
+        for share in np.linspace(0.5, 99.5, 100):
+            is_in = [one.low <= share <= one.high for one in intervals]
+            assert scipy_stats.binom.pmf(range(n + 1), n, share / 100) @ is_in >= 0.95

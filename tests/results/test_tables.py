@@ -3,7 +3,6 @@
 import pytest
 from markupsafe import Markup
 
-from flylab.results.claims import Verdict
 from flylab.results.tables import (
     VERDICT_COLOURS,
     Table,
@@ -13,6 +12,7 @@ from flylab.results.tables import (
     text_table,
     text_verdicts,
 )
+from flylab.results.verdicts import Verdict
 
 
 def verdict(**fields) -> Verdict:
@@ -56,19 +56,11 @@ def test_verdicts_say_the_same_in_html_and_text():
         assert "supported" in shown
     assert "a &lt; b" in html
     assert [line.split(" | ")[1].strip() for line in text.splitlines()[1:]] == ["statement", "a < b", "a < b"]
+    assert "needs <paper>" in text
     assert "needs &lt;paper&gt;" in html
 
 
-@pytest.mark.parametrize(
-    ("effect", "low", "high", "text"),
-    [(2, 1, 3, "2.00 (1.00 … 3.00)"), (2, None, None, "2.00"), (None, None, None, "–"), (0, 0, 0, "0.00 (0.00 … 0.00)"),
-     (0.004, -0.3, 0.3, "0.00 (-0.30 … 0.30)"), (0.0123, 0.01, 0.02, "0.0123 (0.0100 … 0.0200)"),
-     (1e-30, 1e-30, 1e-30, "0.00000000 (0.00000000 … 0.00000000)")],
-)  # fmt: skip
-def test_an_effect_has_the_digits_that_its_size_needs(effect, low, high, text):
-    assert verdict(effect=effect, low=low, high=high).measured == text
-
-
-def test_notes_name_what_is_missing():
-    assert verdict().notes == []
-    assert verdict(note="a", seeds_needed=3).notes == ["a", "about 3 more seeds would settle it"]
+def test_a_changed_protocol_is_named_in_place_of_the_verdict():
+    verdicts = [verdict(verdict="changed", verdict_adjusted="changed", changed="width=<100>")]
+    assert ">changed: width=&lt;100&gt;<" in html_verdicts(verdicts)
+    assert "changed: width=<100> | –" in text_verdicts(verdicts)

@@ -12,7 +12,7 @@ from flylab.base import netcdf
 from flylab.cli.main import main
 from flylab.data import Images, MissingImagesError, load_images
 from flylab.data.images.downloads import SITES
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.plan import plan_of_study
 from flylab.runs.runner import execute
 from flylab.studies import architectures

@@ -9,7 +9,7 @@ import xarray as xr
 
 from flylab.base.config import to_json
 from flylab.data import MNIST1D, published
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import continuum
 from flylab.study.context import Context

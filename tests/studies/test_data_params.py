@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.results.claims import judge
 from flylab.results.effects import slope
+from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import data_params
 from flylab.study.registry import get_study

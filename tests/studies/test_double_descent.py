@@ -7,7 +7,7 @@ import xarray as xr
 
 from flylab.base import units
 from flylab.data import published
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import double_descent as dd
 from flylab.study.registry import get_study

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import learning_rate as study
 from flylab.study.registry import get_study
@@ -18,7 +18,7 @@ TINY = replace(STUDY.presets["smoke"], n_steps=6, n_outer_steps=2, starts=(1.5, 
 KEY = jax.random.key(0)
 
 
-def made_up(ends, optimum, n_seeds=4):
+def made_up(ends, optimum, n_seeds=6):
     """Return results in which each start reaches its end, and the landscape is a parabola in log rate."""
     rates = np.geomspace(0.05, 3, 30)
     noise = 1 + 0.001 * np.arange(n_seeds)[:, None]
@@ -53,7 +53,7 @@ def test_a_run_that_diverges_is_counted_and_left_out():
         results[name][{"treatment": 0, "seed": 2, "start": 2, "outer_step": -1}] = 1e20
     assert study.diverged(results).sum() == 1
     rows = {row[0]: row for row in STUDY.table(results).rows}
-    assert rows["start 3"][4] == "1/4"
+    assert rows["start 3"][4] == "1/6"
     assert rows["start 3"][1].startswith("0.6")
     (verdict,) = (
         verdict for verdict in judge(STUDY.claims, results, {"quick": []}) if verdict.id == "converges-everywhere"

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from flylab.models import convolutional
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import pooling
 from flylab.study.registry import get_study

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from flylab.models import activations
-from flylab.results.claims import judge
+from flylab.results.judging import judge
 from flylab.runs.plan import plan_of_study
 from flylab.runs.runner import execute
 from flylab.studies import transfer
@@ -20,7 +20,7 @@ TINY = replace(STUDY.presets["smoke"], n_epochs=1)
 KEY = jax.random.key(0)
 
 
-def made_up(early, final, n_seeds=4):
+def made_up(early, final, n_seeds=6):
     """Return results with losses by activation; seeds differ by less than activations do."""
     noise = 0.001 * np.arange(n_seeds)
     variables = {
@@ -37,8 +37,8 @@ def verdicts(results):
 
 def test_ranks_decide_the_claims():
     results = made_up(np.arange(9), np.roll(np.arange(9), -4))
-    assert transfer.ranks(results, "first_epoch_loss").sel(activation="learned").values.tolist() == [1] * 4
-    assert transfer.ranks(results, "test_loss").sel(activation="learned").values.tolist() == [5] * 4
+    assert transfer.ranks(results, "first_epoch_loss").sel(activation="learned").values.tolist() == [1] * 6
+    assert transfer.ranks(results, "test_loss").sel(activation="learned").values.tolist() == [5] * 6
     assert verdicts(results) == ["supported", "supported"]
     assert verdicts(made_up(-np.arange(9), np.arange(9))) == ["refuted", "refuted"]
 

@@ -98,14 +98,17 @@ def reproduce(preset: Literal["smoke", "quick", "paper"] = "quick", *, out: Out 
     """
     from flylab.reporting.reproduction import WORDS, plans
     from flylab.reporting.reproduction import reproduce as run_all
+    from flylab.results.verdicts import counted
     from flylab.runs.progress import Bar
 
     minutes = sum(plan.study.minutes.get(preset, 0) for plan in plans(preset))
     say(f"{preset} takes about {minutes:.0f} minutes on two cores; a second run resumes", error=True)
     with Bar() as watcher:
         done = run_all(preset, out, force=force, watcher=watcher)
-    counts = [f"{sum(v.verdict == word for v in done.verdicts)} {word}" for word in WORDS]
-    say(f"{len(done.verdicts)} claims: {', '.join(counts)}; the page is {done.page}")
+    verdicts = counted(done.verdicts)
+    counts = [f"{sum(v.verdict == word for v in verdicts)} {word}" for word in WORDS]
+    n_checks = len(done.verdicts) - len(verdicts)
+    say(f"{len(verdicts)} claims: {', '.join(counts)}; {n_checks} sanity checks apart; the page is {done.page}")
 
 
 def print_warning(folder: Path) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from flylab.base.text import one_line, visible
 
 if TYPE_CHECKING:
-    from flylab.results.claims import Verdict
+    from flylab.results.verdicts import Verdict
     from flylab.study.study import Table
 
 _STYLES = {"supported": "green", "refuted": "red", "undecided": "yellow", "not tested": "dim"}
@@ -72,10 +72,10 @@ def print_verdicts(console: Console, verdicts: "Sequence[Verdict]") -> None:
     for verdict in verdicts:
         numbers = [
             f"effect {verdict.measured}, region {verdict.region_and_unit}, published {verdict.published}",
-            f"study-wide {verdict.verdict_adjusted}" if verdict.n_seeds and verdict.verdict_adjusted else "",
+            f"study-wide {verdict.word_adjusted}" if verdict.n_seeds and verdict.word_adjusted else "",
             *(verdict.notes if verdict.verdict else ()),
         ]
-        word = f"[{_STYLES[verdict.verdict or 'not tested']}]{verdict.verdict or '–'}[/]"
+        word = f"[{_STYLES.get(verdict.verdict or '', 'dim')}]{_cell(verdict.word or '–')}[/]"
         grid.add_row(word, f"[bold]{_cell(verdict.id)}[/]: {_cell(verdict.statement)}")
         grid.add_row("", f"[dim]{_cell('; '.join(filter(None, numbers)))}[/]")
     console.print(grid)

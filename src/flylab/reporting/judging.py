@@ -4,10 +4,16 @@ import contextlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import xarray as xr
 
-from flylab.results.claims import Verdict, judge
+from flylab.base.config import plain
+from flylab.results.frozen import digests, frozen
+from flylab.results.judging import Standing, judge
+from flylab.results.protocols import changes, flat, reductions
+from flylab.results.verdicts import Verdict
+from flylab.runs.plan import HELD_OUT
 from flylab.study.registry import study_in
 from flylab.study.study import Study
 
@@ -50,14 +56,40 @@ def verdicts(results: xr.Dataset) -> list[Verdict]:
     with understood(results):
         presets = {name: study.conditions(protocol) for name, protocol in study.presets.items()}
         if "sweep" not in results.attrs:
-            return judge(study.claims, results, presets)
-        places = [judge(study.claims, at, presets) for at in _places(study, results)] if study.claims else []
-        return [verdict for place in places for verdict in place]
+            return judge(study.claims, results, presets, standing_of(study, results))
+        places = _places(study, results) if study.claims else ()
+        return [verdict for at, standing in places for verdict in judge(study.claims, at, presets, standing)]
 
 
-def _places(study: Study, results: xr.Dataset) -> Iterator[xr.Dataset]:
-    """Yield a sweep's results at each of its places, without those that a filter left out."""
-    sweep = json.loads(results.attrs["sweep"])
+def standing_of(study: Study, results: xr.Dataset) -> Standing:
+    """Return what a run of a study is good for: what it changed, what its preset reduces of `paper`, what it confirms.
+
+    It can confirm a claim on held-out seeds, if its definition is the frozen one and was so at the first look.
+    """
+    preset = plain(study.presets[results.attrs["preset"]])
+    return _reduced(study, preset)._replace(
+        changed=changes(json.loads(results.attrs["protocol"]), preset),
+        confirmable=_confirmable(study, results),
+        looks=tuple(map(int, str(results.attrs.get("looks", "")).split())),
+    )
+
+
+def _confirmable(study: Study, results: xr.Dataset) -> frozenset[str]:
+    if results.attrs["preset"] != "paper" or int(results.seed.min()) < HELD_OUT:
+        return frozenset()
+    at_first_look, expected = json.loads(results.attrs.get("claims", "{}")), frozen(study.name)
+    now = digests(study.claims).items()
+    return frozenset(id_ for id_, digest in now if digest == expected.get(id_) == at_first_look.get(id_))
+
+
+def _reduced(study: Study, preset: dict[str, Any]) -> Standing:
+    return Standing(reduced=reductions(preset, plain(study.presets["paper"])) if "paper" in study.presets else {})
+
+
+def _places(study: Study, results: xr.Dataset) -> Iterator[tuple[xr.Dataset, Standing]]:
+    """Yield a sweep's results at each of its places, with their standing, without those that a filter left out."""
+    sweep, preset = json.loads(results.attrs["sweep"]), plain(study.presets[results.attrs["preset"]])
+    standing = _reduced(study, preset)
     dims = [name for name in ("sample", *sweep["axes"]) if name in results.dims]
     condition = study.conditions(study.presets[results.attrs["preset"]])[0]
     dims = [name for name in dims if name not in condition]
@@ -67,7 +99,14 @@ def _places(study: Study, results: xr.Dataset) -> Iterator[xr.Dataset]:
         if all(here[name].isnull().all() for name in here.data_vars):
             continue
         where = ", ".join(f"{name}={label}" for name, label in at.items())
-        yield here.assign_attrs(run=f"{sweep['name']}: {where}")
+        values = {name: _value(results[name], at) for name in sweep["axes"]}
+        changed = changes({**flat(preset), **sweep["fixed"], **values}, preset)
+        yield here.assign_attrs(run=f"{sweep['name']}: {where}"), standing._replace(changed=changed)
+
+
+def _value(axis: xr.DataArray, at: dict[str, Any]) -> Any:
+    """Return the value of a sweep's axis at a place: all its values, if they are conditions of the study."""
+    return axis.sel({dim: label for dim, label in at.items() if dim in axis.dims}).values.tolist()
 
 
 def claims_json(verdicts: Sequence[Verdict]) -> str:

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from flylab.reporting import judging
 from flylab.reporting.page import image
 from flylab.results import plots
-from flylab.results.claims import Verdict
 from flylab.results.tables import LEGEND, Table, html_table, html_verdicts, text_table, text_verdicts
+from flylab.results.verdicts import Verdict
 from flylab.study.registry import study_in
 
 _SMOKE = "The preset smoke tries everything in seconds and decides nothing: its numbers mean nothing."

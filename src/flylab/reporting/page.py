@@ -18,9 +18,9 @@ from flylab.base.files import read_bytes, read_json, write_atomic
 from flylab.reporting.finished import load, warning_of
 from flylab.reporting.judging import claims_json, study_of, understood, verdicts
 from flylab.reporting.repeating import repeat_command
-from flylab.results.claims import Verdict
 from flylab.results.plots import style
 from flylab.results.tables import LEGEND, html_table, html_verdicts
+from flylab.results.verdicts import Verdict
 from flylab.runs.plan import RunPlan
 from flylab.runs.runner import Run, Watcher, run
 from flylab.study.study import Study

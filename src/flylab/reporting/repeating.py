@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 from flylab.base.config import plain
+from flylab.results.protocols import flat
 from flylab.study.registry import study_in
 
 
@@ -17,8 +18,8 @@ def repeat_command(attrs: dict[str, Any]) -> str:
     study = study_in(attrs)
     protocol, preset = json.loads(attrs["protocol"]), plain(study.presets[attrs["preset"]])
     words = ["flylab", "run", study.place or study.name.replace("_", "-"), attrs["preset"]]
-    for name, value in _flat(protocol).items():
-        if value != _flat(preset).get(name):
+    for name, value in flat(protocol).items():
+        if value != flat(preset).get(name):
             flag = name.replace("_", "-")
             if isinstance(value, bool):
                 words.append(f"--{flag}" if value else f"--no-{flag}")
@@ -29,10 +30,3 @@ def repeat_command(attrs: dict[str, Any]) -> str:
     if refused := [word for word in words if not word.isprintable()]:
         raise ValueError(f"the results name {refused[0]!r}, which has control characters: no command line repeats them")
     return shlex.join(words)
-
-
-def _flat(protocol: dict[str, Any]) -> dict[str, Any]:
-    flat = {name: value for name, value in protocol.items() if not isinstance(value, dict)}
-    for value in protocol.values():
-        flat |= value if isinstance(value, dict) else {}
-    return flat

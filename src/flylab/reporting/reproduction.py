@@ -15,8 +15,8 @@ from flylab.base.files import read_bytes, read_json, write_atomic
 from flylab.reporting.finished import warning_of
 from flylab.reporting.judging import verdicts
 from flylab.reporting.page import run_and_publish, template
-from flylab.results.claims import Verdict
 from flylab.results.tables import LEGEND, Table, html_table, html_verdicts
+from flylab.results.verdicts import Verdict, counted
 from flylab.runs.plan import RunPlan, plan_of_study
 from flylab.runs.progress import Nobody, Watcher, Work
 from flylab.runs.runner import Run
@@ -132,7 +132,7 @@ def _page(
             "table": Markup(html_table(study.table(run.results))), "warning": warning_of(run.folder),
             "verdicts": Markup(html_verdicts(judged[study.name])) if judged[study.name] else "",
         })  # fmt: skip
-    everything = [verdict for study in judged.values() for verdict in study]
+    everything = counted([verdict for study in judged.values() for verdict in study])
     counts = Table("", ("claims", *WORDS), [(str(len(everything)), *_counts(everything))])
     table = Table("", ("study", "minutes of the last run", "members in it", *WORDS), rows)
     return template("reproduction.html.j2").render(
@@ -144,5 +144,5 @@ def _page(
 
 
 def _counts(judged: Sequence[Verdict]) -> tuple[str, ...]:
-    counts = Counter(verdict.verdict for verdict in judged)
+    counts = Counter(verdict.verdict for verdict in counted(judged))
     return tuple(str(counts[word]) for word in WORDS)  # type: ignore[index]

@@ -6,6 +6,7 @@ is the final accuracy with max pooling less that without, seed by seed. A claim 
 one of these labels.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,10 +25,16 @@ class Effect:
     Attributes:
         of: results → values, of which a claim needs one for each seed.
         requires: labels by dimension; a tuple if several must be there.
+        is_share: whether the values are 100 for a seed that has what is asked for and 0 for another one, so that their
+            mean is a share of seeds, whose interval is binomial.
+        n_test: results → the number of test examples that all seeds share, for a level: an accuracy in percent that is
+            no difference, so that the test set's sampling error does not cancel.
     """
 
     of: Callable[[xr.Dataset], xr.DataArray]
     requires: Mapping[str, Any] = field(default_factory=dict)
+    is_share: bool = False
+    n_test: Callable[[xr.Dataset], int] | None = None
 
     def __call__(self, results: xr.Dataset) -> xr.DataArray:
         """Return the effect's values in these results."""
@@ -40,6 +47,30 @@ class Effect:
     def then(self, function: Callable[..., xr.DataArray], *args: Any, **kwargs: Any) -> "Effect":
         """Return the effect `function(values, *args, **kwargs)`, e.g. `.then(slope, "n_train")`."""
         return Effect(lambda results: function(self(results), *args, **kwargs), self.requires)
+
+    def holds(self, condition: Callable[[xr.DataArray], xr.DataArray]) -> "Effect":
+        """Return the share of seeds, in percent, whose value fulfils a condition; a seed without a value has none.
+
+        >>> rank = Effect(lambda results: results["rank"])
+        >>> low = rank.holds(lambda rank: rank <= 2)
+        >>> low(xr.Dataset({"rank": ("seed", [1.0, 5.0, np.nan])})).values.tolist(), low.is_share
+        ([100.0, 0.0, nan], True)
+        """
+
+        def shares(results: xr.Dataset) -> xr.DataArray:
+            values = self(results)
+            return xr.where(condition(values), 100.0, 0.0).where(values.notnull())
+
+        return Effect(shares, self.requires, is_share=True)
+
+
+def n_test_of(results: xr.Dataset) -> int:
+    """Return the number of test examples of the data set that all seeds share, as the protocol says; 0 if unknown.
+
+    >>> n_test_of(xr.Dataset(attrs={"protocol": '{"data": {"n_test": 1000}}'}))
+    1000
+    """
+    return json.loads(results.attrs.get("protocol", "{}")).get("data", {}).get("n_test", 0)
 
 
 def merged(*requirements: Mapping[str, Any]) -> dict[str, Any]:

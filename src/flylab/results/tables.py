@@ -10,15 +10,18 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup, escape
 
-from flylab.results.claims import Verdict
 from flylab.results.statistics import plus_minus
+from flylab.results.verdicts import Verdict
 
 # white text on them has a contrast of at least 5 : 1, on light and dark pages
 VERDICT_COLOURS = {"supported": "#007A5A", "refuted": "#B94A00", "undecided": "#8A6100", "not tested": "#666666"}
 LEGEND = (
     "Supported: the whole 95 % interval of the effect's mean over seeds lies inside the claim's region. "
-    "Refuted: it lies outside. Undecided: it straddles the border. "
-    "Study-wide: the same at the level 1 − 0.05/m for the m claims tested."
+    "Refuted: it lies outside. Undecided: it straddles the border. Changed: the protocol is not the preset's. "
+    "Study-wide: the same at the level 1 − 0.05/m for the m claims tested. "
+    "Confirmatory: by the preset paper, unchanged, on seeds held out for it, of a claim that was frozen before; "
+    "all else is exploratory. "
+    "Sanity checks are true by construction and left out of counts."
 )
 _CELL = "text-align: left; vertical-align: top; padding: .2em .8em; border-bottom: 1px solid #8884"
 _ONE_LINE = 30  # characters of a cell that is not broken into lines
@@ -119,15 +122,16 @@ def _cell(tag: str, content: str) -> Markup:
 
 
 def html_verdict(word: str | None) -> Markup:
-    """Return a verdict in its colour; a dash for None.
+    """Return a verdict as it is shown, in its colour; a dash for None.
 
     >>> html_verdict(None)
     Markup('–')
     """
-    if word not in VERDICT_COLOURS:
-        return escape(word or "–")
-    style = f"background: {VERDICT_COLOURS[word]}; color: white; border-radius: .3em; padding: .05em .4em"
-    return Markup('<span style="{}; white-space: nowrap">{}</span>').format(style, word)
+    if word is None:
+        return escape("–")
+    colour, wrap = VERDICT_COLOURS.get(word, VERDICT_COLOURS["not tested"]), "normal" if ":" in word else "nowrap"
+    style = f"background: {colour}; color: white; border-radius: .3em; padding: .05em .4em; white-space: {wrap}"
+    return Markup('<span style="{}">{}</span>').format(style, word)
 
 
 def html_verdicts(verdicts: Sequence[Verdict]) -> str:
@@ -137,17 +141,17 @@ def html_verdicts(verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         notes = Markup().join(Markup("<br><small>{}</small>").format(note) for note in verdict.notes)
         claim = Markup("<b>{}</b><br>{}{}").format(verdict.id, verdict.statement, notes)
-        words = map(html_verdict, (verdict.verdict, verdict.verdict_adjusted))
+        words = map(html_verdict, (verdict.word, verdict.word_adjusted))
         rows.append((claim, verdict.source, verdict.published, verdict.region_and_unit, verdict.measured, *words))
     return html_table(Table("", columns, rows))
 
 
 def text_verdicts(verdicts: Sequence[Verdict]) -> str:
     """Return verdicts as lines of text."""
-    columns = ("claim", "statement", "published", "region", "effect (95 % interval)", "verdict", "study-wide")
+    columns = ("claim", "statement", "published", "region", "effect (95 % interval)", "verdict", "study-wide", "notes")
     rows = [
         (verdict.id, verdict.statement, verdict.published, verdict.region_and_unit, verdict.measured,
-         verdict.verdict or "–", verdict.verdict_adjusted or "–")
+         verdict.word or "–", verdict.word_adjusted or "–", "; ".join(verdict.notes))
         for verdict in verdicts
     ]  # fmt: skip
     return text_table(Table("Claims", columns, rows))

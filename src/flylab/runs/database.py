@@ -35,14 +35,17 @@ class Database:
         path: the file; it is created when first needed.
         schema: SQL statements that create the tables.
         version: number of the schema.
+        oldest: number of the oldest schema to whose databases this one only adds tables.
         wal: whether to use write-ahead logging, which needs a local disk.
         is_whole: table → (row → whether to salvage it), for the tables to salvage.
     """
 
     def __init__(
-        self, path: Path, schema: str, version: int, wal: bool, is_whole: dict[str, Callable[[tuple], bool]]
-    ) -> None:
+        self, path: Path, schema: str, version: int, wal: bool, is_whole: dict[str, Callable[[tuple], bool]],
+        oldest: int,
+    ) -> None:  # fmt: skip
         self.path, self._schema, self._version, self._wal, self._is_whole = path, schema, version, wal, is_whole
+        self._known = (0, *range(oldest, version + 1))
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -118,13 +121,13 @@ class Database:
         connection.text_factory = _text
         try:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
-            if found not in (0, self._version):
+            if found not in self._known:
                 raise OSError(f"{self.path} was written by another version of flylab; choose another folder with --out")
             if _has_code(connection):
                 raise OSError(f"{self.path} would run code of its own: flylab did not make it; delete it")
             connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
             connection.execute("PRAGMA synchronous = FULL")
-            if not found:
+            if found != self._version:
                 connection.executescript(f"BEGIN IMMEDIATE; {self._schema} PRAGMA user_version={self._version}; COMMIT")
         except BaseException:
             connection.close()

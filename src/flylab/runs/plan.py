@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 from flylab.base import runtime, settings
 from flylab.base.config import fingerprint, plain, to_json
+from flylab.results.frozen import digests
 from flylab.runs.fingerprint import UnhashableError, code_fingerprint, texts_in, versions
 from flylab.runs.slots import fillings, labels
 from flylab.study.study import Condition, Study, protocol_of
 
 DIMENSIONS = ("seed", "step", "example", "update")  # that results have beside a study's own
 KEY = 0  # the root of all randomness
+HELD_OUT = 1000  # the first seed of `paper`: on seeds from here on no region, preset or protocol was chosen
 Place = Mapping[str, Any]  # a label for each outer dimension of the results
 
 
@@ -77,6 +79,8 @@ class RunPlan:
         metrics: the variables of the results; None for all, empty for those that are not over test examples.
         coords: further coordinates of the results, such as the values of random samples.
         is_reusable: whether the members stay in the store, for other runs to use.
+        first_seed: the first of the seeds, which are consecutive.
+        claims: the digests of the study's claims, by their ids.
     """
 
     study: Study
@@ -87,6 +91,8 @@ class RunPlan:
     metrics: Sequence[str] | None = None
     coords: Mapping[str, Any] = field(default_factory=dict)
     is_reusable: bool = True
+    first_seed: int = 0
+    claims: Mapping[str, str] = field(default_factory=dict)
 
     def groups(self, part: tuple[int, int] = (1, 1)) -> Iterator[MemberGroup]:
         """Yield the members in groups, in a fixed order, made one by one.
@@ -107,7 +113,8 @@ class RunPlan:
                     raise ValueError(f"{clash[0]} is a dimension of {self.study.name} already; it cannot be an axis")
                 if taken := [name for name in (*place, *own) if name in DIMENSIONS]:
                     raise ValueError(f"{taken[0]} cannot be an axis: results have a dimension of this name")
-                seeds = tuple(seed for seed in range(protocol.n_seeds) if (number + seed) % n == k - 1)
+                mine = (i for i in range(protocol.n_seeds) if (number + i) % n == k - 1)
+                seeds = tuple(self.first_seed + i for i in mine)
                 number += protocol.n_seeds
                 if seeds:
                     names = tuple(naming.name(determined, seed) for seed in seeds)
@@ -115,7 +122,7 @@ class RunPlan:
 
 
 def plan_of_study(study: Study, preset: str, protocol: Any) -> RunPlan:
-    """Return the plan of a study's run.
+    """Return the plan of a study's run; that of the preset "paper" has seeds that are held out for it.
 
     Raises:
         ValueError: for an unknown preset, or a protocol without conditions.
@@ -127,7 +134,9 @@ def plan_of_study(study: Study, preset: str, protocol: Any) -> RunPlan:
     name, text = "-".join((preset, protocol_hash(study, protocol), *functions)), to_json(protocol)
     attrs = {"study": study.name, "preset": preset, "run": name, "question": study.question, "protocol": text}
     attrs |= study.origin
-    return RunPlan(study, f"{study.name}/{name}", lambda: iter([({}, protocol)]), text, attrs)
+    first_seed = HELD_OUT if preset == "paper" else 0
+    return RunPlan(study, f"{study.name}/{name}", lambda: iter([({}, protocol)]), text, attrs,
+                   first_seed=first_seed, claims=digests(study.claims))  # fmt: skip
 
 
 class Naming:

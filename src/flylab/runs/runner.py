@@ -121,6 +121,9 @@ class _Running:
         self.executor = executor
         self.folder = out / plan.folder
         self.n_trained, self.n_elsewhere = 0, 0
+        self.n_seeds = len({seed for group in groups for seed in group.seeds})
+        self.looks = store.looks(self.record)
+        self.attrs = {**plan.attrs, **self.looks.attrs(self.n_seeds, plan.claims)}
         self.at_once = runtime.most_at_once() * (len(runtime.devices()) if executor is None else 1)
         self.size = self.at_once
 
@@ -149,7 +152,7 @@ class _Running:
             results = netcdf.open_checked(self.folder / "results.nc") if same else None
         except (FileNotFoundError, netcdf.CorruptedError):
             return None
-        if results is None or record is None or results.attrs != {**self.plan.attrs, "checksum": record.digest}:
+        if results is None or record is None or results.attrs != {**self.attrs, "checksum": record.digest}:
             return None
         self.derive(results, record)
         return Run(self.folder, results, 0)
@@ -249,13 +252,13 @@ class _Running:
             found.clear()
             n_attempts += 1
         results = results.assign_coords(self.plan.coords)
-        results.attrs = dict(self.plan.attrs)
+        results.attrs = dict(self.attrs)
         results.attrs["checksum"] = netcdf.checksum(results)
         n_reused = len(self.names) - self.n_trained - self.n_elsewhere
         made = {"seconds": round(time.time() - began, 2), "trained": self.n_trained, "elsewhere": self.n_elsewhere,
                 "reused": n_reused}  # fmt: skip
         record = self.record._replace(provenance=json.dumps(origin() | made, indent=2), digest=results.checksum)
-        self.store.put((), record)
+        self.store.put((), record, self.looks.after(self.n_seeds, self.plan.claims))
         passing = [group for group in self.groups if not (self.plan.is_reusable and group.is_reusable)]
         if passing:
             self.store.delete(name for group in passing for name in group.names)

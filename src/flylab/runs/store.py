@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flylab.base import files, filesystem
+from flylab.runs import looks
 from flylab.runs.content import Content, DamagedError, digest, encode, verified
 from flylab.runs.database import Database, read_other
+from flylab.runs.looks import Looks
 from flylab.runs.provenance import processor_class
 
 NAME = "flylab.sqlite"
-VERSION = 2
+VERSION, OLDEST = 3, 2
 LEASE = 60.0  # seconds for which a reservation holds without a sign of life
 BEAT = 10.0  # seconds between signs of life
 _CHUNK = 500  # names in a query
@@ -32,6 +34,7 @@ CREATE TABLE IF NOT EXISTS member (
 CREATE TABLE IF NOT EXISTS run (
     folder TEXT PRIMARY KEY, study TEXT NOT NULL, protocol TEXT NOT NULL, members BLOB NOT NULL,
     declaration TEXT NOT NULL, provenance TEXT NOT NULL, digest TEXT NOT NULL, seal BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS look (question TEXT PRIMARY KEY, content TEXT NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS resume (name TEXT PRIMARY KEY, content BLOB NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS reservation (name TEXT PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL);
 """
@@ -92,8 +95,8 @@ class Store:
                 f"{old.parent} when you no longer need it",
                 stacklevel=2,
             )
-        is_whole = {"member": _is_whole_member, "run": _is_whole_run}
-        self._database = Database(self.path, _SCHEMA, VERSION, wal=not self.is_shared, is_whole=is_whole)
+        is_whole = {"member": _is_whole_member, "run": _is_whole_run, "look": looks.is_whole}
+        self._database = Database(self.path, _SCHEMA, VERSION, wal=not self.is_shared, is_whole=is_whole, oldest=OLDEST)
         self._held: set[str] = set()
         self._beating: threading.Thread | None = None
         self._closed = threading.Event()
@@ -149,8 +152,10 @@ class Store:
                 self.delete(lost)
             yield from ((name, found[name]) for name in some if name in found)
 
-    def put(self, members: Iterable[NewMember] = (), record: RunRecord | None = None) -> None:
-        """Write members, and the record of a run, in one transaction."""
+    def put(
+        self, members: Iterable[NewMember] = (), record: RunRecord | None = None, seen: Looks | None = None
+    ) -> None:
+        """Write members, the record of a run, and the looks at it, in one transaction."""
         processor = processor_class()
         rows = [(m.name, m.study, m.protocol, processor, m.content, digest(m.name, m.content)) for m in members]
         names = [(row[0],) for row in rows]
@@ -164,6 +169,9 @@ class Store:
                 connection.execute(
                     "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, _seal(values))
                 )
+            if record is not None and seen is not None:
+                question = looks.question_of(record.folder, record.declaration)
+                connection.execute("INSERT OR REPLACE INTO look VALUES (?, ?, ?)", looks.row(question, seen))
 
         self._database.write(change)
         self._held -= {row[0] for row in rows}
@@ -266,6 +274,11 @@ class Store:
     def run(self, folder: str) -> RunRecord | None:
         """Return the record of the run in a folder; None if there is none, or it is damaged."""
         return next(iter(_records(self.query("SELECT * FROM run WHERE folder = ?", (folder,)))), None)
+
+    def looks(self, record: RunRecord) -> Looks:
+        """Return the looks at a run, with whatever number of seeds."""
+        question = looks.question_of(record.folder, record.declaration)
+        return looks.joined(self.query("SELECT * FROM look WHERE question = ?", (question,)))
 
     def damaged_runs(self) -> list[str]:
         """Return the folders of runs whose records are damaged, as the records have them."""

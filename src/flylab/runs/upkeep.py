@@ -115,6 +115,6 @@ def export(store: Store, run: Path, target: Path) -> RunRecord:
             n += 1
         if n < len(names):
             raise ValueError(f"{len(names) - n} of {len(names)} members of {run} are missing: run the study again")
-        other.put((), record)
+        other.put((), record, store.looks(record))
     shutil.copytree(run, target / folder, symlinks=True, dirs_exist_ok=True)
     return record

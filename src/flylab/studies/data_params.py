@@ -21,7 +21,7 @@ from flylab.base.units import axis
 from flylab.data import MNIST1D
 from flylab.data.generator import endless, repeating
 from flylab.models import Model, get_model, model_title, outputs
-from flylab.results.claims import Claim
+from flylab.results.claims import Claim, independent
 from flylab.results.effects import Effect, final, slope
 from flylab.results.plots import COLOURS, band, panels, plain_ticks, style
 from flylab.results.statistics import plus_minus
@@ -184,11 +184,26 @@ def _curve(data_param: str, model: str) -> Effect:
     return Effect(lambda results: curve(results, data_param, model), {"data_param": data_param, "model": model})
 
 
+def _but(data_param: str) -> tuple[str, ...]:
+    """Return the fields with the values of all other data parameters."""
+    return tuple(other.values for name, other in DATA_PARAMS.items() if name != data_param)
+
+
 def _noise_claim(kind: str, model: str) -> Claim:
     data_param = {"smooth": "corr_noise_scale", "white": "iid_noise_scale"}[kind]
     effect = _curve(data_param, model).then(slope, "setting", per=0.1)
     statement = f"{model_title(model)}: accuracy falls with {kind} noise"
-    return Claim(f"noise-{kind}-{model}", statement, "here", "–", "points per 0.1", effect, below=0)
+    return Claim(
+        f"noise-{kind}-{model}",
+        statement,
+        "here",
+        "–",
+        "points per 0.1",
+        effect,
+        below=0,
+        independent_of=_but(data_param),
+        is_sanity_check=True,
+    )
 
 
 def resolution(model: str) -> Effect:
@@ -199,21 +214,32 @@ def resolution(model: str) -> Effect:
 
 def _resolution_claim(model: str) -> Claim:
     statement = f"{model_title(model)}: accuracy rises with resolution up to 40 points"
-    return Claim(f"resolution-{model}", statement, "here", "–", "points per doubling", resolution(model), above=0)
+    return Claim(
+        f"resolution-{model}",
+        statement,
+        "here",
+        "–",
+        "points per doubling",
+        resolution(model),
+        above=0,
+        independent_of=_but("final_seq_length"),
+    )
 
 
 def _translated() -> Effect:
     return _curve("max_translation", "cnn") - _curve("max_translation", "mlp")
 
 
-CLAIMS = (
+_CLAIMS = (
     Claim("gap-grows", "the CNN − MLP gap grows with translation", "here", "–", "points per 10 positions",
-          _translated().then(slope, "setting", per=10), above=0),
+          _translated().then(slope, "setting", per=10), above=0, independent_of=_but("max_translation")),
     Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
-          _translated().then(lambda gaps: gaps.reindex(setting=[1.0]).squeeze("setting")), below=5),
+          _translated().then(lambda gaps: gaps.reindex(setting=[1.0]).squeeze("setting")), below=5,
+          independent_of=_but("max_translation")),
     *(_noise_claim(kind, model) for kind in ("smooth", "white") for model in ("mlp", "cnn")),
     *map(_resolution_claim, ("mlp", "cnn")),
 )  # fmt: skip
+CLAIMS = independent(["data_params", "models"], _CLAIMS)
 
 
 def table(results: xr.Dataset) -> Table:

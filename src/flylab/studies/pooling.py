@@ -22,7 +22,7 @@ from flylab.base.units import axis
 from flylab.data import MNIST1D, fresh
 from flylab.data.generator import endless
 from flylab.models import convolutional
-from flylab.results.claims import Claim
+from flylab.results.claims import Claim, independent
 from flylab.results.effects import Effect, contrast, final, slope
 from flylab.results.plots import COLOURS, curves, panels, points, style
 from flylab.results.tables import Table, over_seeds, pivot
@@ -108,16 +108,19 @@ def gain(pooling: str, **at: Any) -> Effect:
 def _claim(id_: str, pooling: str, statement: str, source: str, published: str, at: dict[str, Any], **region) -> Claim:
     """Return a claim about the gain of a pooling; endless data have one size."""
     effect = gain(pooling, **at) if "n_train" in at else gain(pooling, **at).then(lambda gains: gains.mean("n_train"))
-    return Claim(f"{id_}-{pooling}", statement.format(TITLES[pooling]), source, published, "points", effect, **region)
+    arms = ("train_sizes", "endless") if at["source"] == "endless" else ("train_sizes", *ENDLESS)
+    statement = statement.format(TITLES[pooling])
+    return Claim(f"{id_}-{pooling}", statement, source, published, "points", effect, independent_of=arms, **region)
 
 
+ENDLESS = ("endless", "endless_n_test")
 NB_HIGH = {"max": "98.1 vs 96.3", "average": "97.3 vs 96.3", "l2": "97.1 vs 96.3"}
 FEW, MANY = {"source": "published", "n_train": LOW}, {"source": "published", "n_train": HIGH}
-CLAIMS = (
+_CLAIMS = (
     *(_claim("low-data", name, "with 1000 examples {} pooling is ≥ 10 points better than none", "nb", "78–80 vs 60",
              FEW, above=10) for name in TRUE_POOLINGS),
     Claim("stride-is-not-pooling", "with 1000 examples stride 2 is not better than no pooling", "nb", "57 vs 60",
-          "points", gain("stride", **FEW), below=0),
+          "points", gain("stride", **FEW), below=0, independent_of=("train_sizes", *ENDLESS)),
     *(_claim("high-data-equal", name, "with 50 000 examples {} pooling differs from none by less than 1 point",
              "blog, paper", "not much difference", MANY, within=(-1, 1)) for name in TRUE_POOLINGS),
     *(_claim("high-data-hinders", name, "with 50 000 examples {} pooling is worse than none", "paper",
@@ -125,10 +128,11 @@ CLAIMS = (
     Claim("max-vs-l2", "L2 pooling gains on max pooling as the training set grows", "blog", "yes (nb: −1.0 at both "
           "ends)", "points per decade",
           contrast("test_accuracy", pooling=("l2", "max"), source="published", step=-1).then(slope, "n_train", base=10),
-          above=0, requires={"n_train": HIGH}),
+          above=0, requires={"n_train": HIGH}, independent_of=ENDLESS),
     *(_claim("endless-equal", name, "with endless data {} pooling differs from none by less than 1 point", "here", "–",
              {"source": "endless"}, within=(-1, 1)) for name in TRUE_POOLINGS),
 )  # fmt: skip
+CLAIMS = independent(["poolings", "eval_every"], _CLAIMS)
 
 
 def sizes(results: xr.Dataset) -> dict[tuple[str, int], str]:

@@ -111,10 +111,11 @@ def _rank(variable: str) -> Effect:
 
 
 CLAIMS = (
-    Claim("transfer-early", "of nine activations the learned one has the lowest or second-lowest mean training loss "
-          "over the first epoch", "blog", "yes", "rank", _rank("first_epoch_loss"), below=2),
-    Claim("transfer-final", "by final test loss it has a middle rank, 3 to 7 of nine", "blog", "yes", "rank",
-          _rank("test_loss"), within=(3, 7)),
+    Claim("transfer-early", "in most seeds, of nine activations the learned one has the lowest or second-lowest mean "
+          "training loss over the first epoch", "blog", "yes", "% of seeds",
+          _rank("first_epoch_loss").holds(lambda rank: rank <= 2), above=50),
+    Claim("transfer-final", "in most seeds it has a middle rank, 3 to 7 of nine, by final test loss", "blog", "yes",
+          "% of seeds", _rank("test_loss").holds(lambda rank: (rank >= 3) & (rank <= 7)), above=50),
 )  # fmt: skip
 
 

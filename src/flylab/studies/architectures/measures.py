@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from flylab.results.statistics import cross_fitted
+from flylab.results.places import cross_fitted
 from flylab.studies.architectures.method import NAMES
 
 PAPER = {"logistic": (32, 1, None, None), "mlp": (68, 2, 68, 2), "cnn": (94, 2, 56, 2), "gru": (91, 2, 57, 2)}

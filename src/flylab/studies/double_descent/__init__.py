@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from flylab.data import MNIST1D
-from flylab.results.claims import Claim
+from flylab.results.claims import Claim, independent
 from flylab.results.effects import Effect
 from flylab.results.tables import Table, over_seeds
 from flylab.studies.double_descent.drawing import figure
@@ -110,26 +110,28 @@ def _threshold_claims(loss: str) -> list[Claim]:
     return claims
 
 
-CLAIMS = (
+_THRESHOLDS = ("threshold_sizes", "threshold_outputs")
+_MLP, _CNN = ("channels", *_THRESHOLDS), ("widths", *_THRESHOLDS)
+_CLAIMS = (
     _claim("mlp-peak", "with label noise the MLP's test error rises by at least 3 points from its dip to a peak",
-           "47 → 54", "mlp-noise", _peak, above=3),
+           "47 → 54", "mlp-noise", _peak, above=3, independent_of=_MLP),
     _claim("mlp-descent", "with label noise the MLP's test error falls by ≥ 5 points from its peak to the widest",
-           "54 → 45", "mlp-noise", _descent, above=5),
+           "54 → 45", "mlp-noise", _descent, above=5, independent_of=_MLP),
     _claim("mlp-peak-place", "the MLP's peak lies at 35 to 70 hidden units", "~50", "mlp-noise", peak_width,
-           "hidden units", "paper", within=(35, 70)),
+           "hidden units", "paper", within=(35, 70), independent_of=_MLP),
     _claim("no-noise", "without label noise the MLP's test error rises by less than 3 points", "~0", "mlp-clean", _peak,
-           below=3),
+           below=3, independent_of=_MLP),
     _claim("cnn-peak", "with label noise the CNN's test error rises by at least 5 points from its dip to a peak",
-           "19 → 33", "cnn-noise", _peak, above=5),
+           "19 → 33", "cnn-noise", _peak, above=5, independent_of=_CNN),
     _claim("cnn-descent", "with label noise the CNN's test error falls by ≥ 3 points from its peak to the widest",
-           "33 → 27", "cnn-noise", _descent, above=3),
+           "33 → 27", "cnn-noise", _descent, above=3, independent_of=_CNN),
     _claim("zero-after-peak-mlp", "the MLP's training error vanishes (< 1 %) at 1 to 1.5 times the peak's width",
-           "61/47", "mlp-noise", _zero_after_peak, "×", within=(1, 1.5)),
+           "61/47", "mlp-noise", _zero_after_peak, "×", within=(1, 1.5), independent_of=_MLP),
     _claim("zero-after-peak-cnn", "the CNN's training error vanishes (< 1 %) at 1 to 1.5 times the peak's width",
-           "24/18", "cnn-noise", _zero_after_peak, "×", within=(1, 1.5)),
-    *_threshold_claims("nll"),
-    *_threshold_claims("mse"),
+           "24/18", "cnn-noise", _zero_after_peak, "×", within=(1, 1.5), independent_of=_CNN),
+    *independent(["channels"], [*_threshold_claims("nll"), *_threshold_claims("mse")]),
 )  # fmt: skip
+CLAIMS = independent(["treatments", "sample_sizes", "n_evaluations"], _CLAIMS)
 
 
 def table(results: xr.Dataset) -> Table:

@@ -6,14 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from flylab.results.statistics import (
-    cross_fitted_rise,
-    crossing,
-    exponents,
-    greatest_rise,
-    peak_place,
-    plus_minus,
-)
+from flylab.results.places import cross_fitted_rise, crossing, exponents, greatest_rise, peak_place
+from flylab.results.statistics import plus_minus
 
 
 def networks(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:

@@ -13,15 +13,16 @@ def protocol_in(results: xr.Dataset) -> Protocol:
     return from_json(Protocol, results.attrs["protocol"])
 
 
-def mask(results: xr.Dataset, *, seed: int = 0, sparsity: float | None = None) -> Mask:
+def mask(results: xr.Dataset, *, seed: int | None = None, sparsity: float | None = None) -> Mask:
     """Return a ticket's mask: a tree of booleans like the model's parameters.
 
     Args:
         results: results of this study.
-        seed: the seed.
+        seed: the seed; by default the first one.
         sparsity: sparsity in percent; the nearest is taken. By default, that of the analysed ticket.
     """
     sparsity = analysed(results) if sparsity is None else sparsity
+    seed = int(results.seed[0]) if seed is None else seed
     bits = results["mask"].isel(model=0).sel(seed=seed).sel(sparsity=sparsity, method="nearest").values
     return unpack(bits, shapes_of(protocol_in(results)))
 
