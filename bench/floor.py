@@ -9,11 +9,12 @@ besides, which take longer than its products.
 import os
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from flylab.base import runtime
 
@@ -42,53 +43,52 @@ PRODUCTS: dict[str, list[Shape]] = {
 TANHS = {"gru": (40, 2 * 3 * 6 * BATCH)}  # how often, and how many at once
 
 
-def repeated_product(shape: Shape):
-    """Return a compiled function (arrays, n) that computes a product n times."""
-    m, k, n = shape
-    a = jax.random.normal(jax.random.key(0), (m, k))
-    b = jax.random.normal(jax.random.key(1), (k, n)) / k**0.5
+def seconds_each(repeat: Callable, arrays: Sequence[jax.Array], times: int) -> float:
+    """Return the seconds that one repetition takes, with all devices at work at once.
 
-    def run(a, b, times):
-        def body(_, a):  # a changes by one number, so that the product is not moved out of the loop
-            return a.at[0, 0].set((a @ b)[0, 0])
+    Args:
+        repeat: (times, *arrays) → an array, after so many repetitions.
+        arrays: what each device works on.
+        times: repetitions.
+    """
+    devices = runtime.devices()
+    mesh, each = Mesh(np.array(devices), ("device",)), PartitionSpec("device")
 
-        return jax.lax.fori_loop(0, times, body, a)
+    def on_each(times, *arrays):
+        return repeat(times, *(array[0] for array in arrays))[None]
 
-    return jax.jit(run, compiler_options=runtime.compiler_options()), (a, b)
+    program = jax.jit(
+        jax.shard_map(on_each, mesh=mesh, in_specs=(PartitionSpec(), *[each] * len(arrays)), out_specs=each),
+        compiler_options=runtime.compiler_options(),
+    )
+    placed = [jax.device_put(jnp.stack([array] * len(devices)), NamedSharding(mesh, each)) for array in arrays]
+    jax.block_until_ready(program(times, *placed))
+    began = time.perf_counter()
+    jax.block_until_ready(program(times, *placed))
+    return (time.perf_counter() - began) / times
 
 
-def repeated_tanh(size: int):
-    """Return a compiled function (arrays, n) that computes `size` hyperbolic tangents n times."""
-
-    def run(x, times):
-        return jax.lax.fori_loop(0, times, lambda _, x: jnp.tanh(x), x)
-
-    return jax.jit(run, compiler_options=runtime.compiler_options()), (jnp.linspace(-3.0, 3.0, size),)
+def product(times, a, b):
+    """Compute `a @ b` so many times; a changes by one number, so that the product is not moved out of the loop."""
+    return jax.lax.fori_loop(0, times, lambda _, a: a.at[0, 0].set((a @ b)[0, 0]), a)
 
 
-def seconds_each(run, arrays: Sequence, times: int) -> float:
-    """Return the seconds that one repetition takes on all devices at once."""
-    placed = [[jax.device_put(array, device) for array in arrays] for device in runtime.devices()]
-
-    def repeat(arrays: Sequence) -> None:
-        jax.block_until_ready(run(*arrays, times))
-
-    with ThreadPoolExecutor(len(placed)) as threads:  # JAX may run what is short in the thread that asks for it
-        list(threads.map(repeat, placed))
-        began = time.perf_counter()
-        list(threads.map(repeat, placed))
-        return (time.perf_counter() - began) / times
+def tanh(times, x):
+    """Compute hyperbolic tangents of their own results."""
+    return jax.lax.fori_loop(0, times, lambda _, x: jnp.tanh(x), x)
 
 
 def floor_seconds(name: str) -> float:
     """Return the wall time per step and member, with a member on every device."""
-    total = 0.0
+    total, key = 0.0, jax.random.key(0)
     for shape in set(PRODUCTS[name]):
-        times = max(20, int(2e9 / (2 * shape[0] * shape[1] * shape[2])))  # about 20 ms
-        total += PRODUCTS[name].count(shape) * seconds_each(*repeated_product(shape), times)
+        m, k, n = shape
+        factors = jax.random.normal(key, (m, k)), jax.random.normal(key, (k, n)) / k**0.5
+        times = max(20, int(2e9 / (2 * m * k * n)))  # about 20 ms
+        total += PRODUCTS[name].count(shape) * seconds_each(product, factors, times)
     if name in TANHS:
         n, size = TANHS[name]
-        total += n * seconds_each(*repeated_tanh(size), 5000)
+        total += n * seconds_each(tanh, [jnp.linspace(-3.0, 3.0, size)], 5000)
     return total / len(runtime.devices())
 
 
