@@ -3,7 +3,7 @@
 from hostile import Case
 
 START = """
-import jax, numpy as np, optax, torch, pandas as pd, flylab
+import jax, numpy as np, optax, torch, pandas as pd, xarray, flylab
 from flylab.data import MNIST1D, published, Dataset
 splits = published(MNIST1D(n_train=100, n_valid=0, n_test=100))
 model, plan, grid = flylab.get_model("logistic"), flylab.Plan(5, 50), {"learning_rate": 1e-2, "seed": [0]}
@@ -11,6 +11,9 @@ x, y = splits.train
 def trained(train=splits.train, test=splits.test, objective=model, plan=plan, **changes):
     data = splits._replace(train=train, test=test)
     return flylab.train_members(objective, data, plan, grid | changes)
+def later(test):
+    data = lambda seed: splits._replace(test=test) if seed else splits
+    return flylab.train_members(model, data, plan, grid | {"seed": [0, 1]})
 def tried(function):
     try:
         return function()
@@ -48,6 +51,19 @@ DATA = [
         "test signals of another length", "trained(test=(splits.test.x[:, 1:], splits.test.y))", "one shape in all"
     ),
     refused("an empty test set", "trained(test=([], []))", "n_test=0"),
+    *(
+        refused(f"{what} of a later seed", f"later({change})", says)
+        for what, change, says in (
+            ("labels beyond the outputs", "Dataset(x, y + 5)", "label 14 in the test set"),
+            ("a smaller test set", "Dataset(x[:50], y[:50])", "data of all seeds must have the same form"),
+            ("signals of another length", "Dataset(x[:, 1:], y)", "one shape in all sets"),
+        )
+    ),
+    refused(
+        "a pair for a later seed",
+        "flylab.train_members(model, lambda s: (x, y) if s else splits, plan, grid | {'seed': [0, 1]})",
+        "data must be Splits",
+    ),
     refused("a pair in place of splits", "flylab.train_members(model, (x, y), plan, grid)", "data must be Splits"),
     equal("lists", "trained((x.tolist(), y.tolist()))"),
     equal("tensors", "trained((torch.tensor(x, requires_grad=True), torch.tensor(y)))"),
@@ -61,6 +77,15 @@ HYPER = [
     refused("a number in place of seeds", "trained(seed=3)", r"range\(10\)"),
     refused("a learning rate as text", "trained(learning_rate='1e-2')", "must be a number"),
     refused("a learning rate that is NaN", "trained(learning_rate=[1e-2, float('nan')])", "finite number"),
+    *(refused(f"a learning rate that is {what}", f"trained(learning_rate={value})", "must be a finite number")
+      for what, value in {
+          "masked": "np.ma.array([.1, .2], mask=[0, 1])", "complex": "np.array([.1 + 2j])", "too long": "[10**400]",
+          "a date": "np.array(['2020'], 'M8[Y]')", "a time": "np.array([1], 'm8[s]')", "text": "np.array(['.1'])",
+      }.items()),
+    *(refused(f"a key that is {value}", f"flylab.train_members(model, splits, plan, grid, key={value})",
+              "key=.* must be an integer") for value in ("2**32", "-1", "0.5", "True")),
+    equal("axes of xarray", "trained(learning_rate=xarray.DataArray([.25, .5]), seed=xarray.DataArray([3, 4]))",
+          "trained(learning_rate=[.25, .5], seed=[3, 4])"),
     refused("no learning rate", "flylab.train_members(model, splits, plan, {'seed': [0]})",
             "'learning_rate' is missing"),
     refused("a learning rate by another name", "flylab.train_members(model, splits, plan, {'lr': .1, 'seed': [0]})",

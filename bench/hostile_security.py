@@ -182,6 +182,33 @@ flylab.run("train", preset="smoke", out="runs", n_steps=2, eval_every=2)
 for path in Path("runs").rglob("*"):
     assert not stat.S_IMODE(path.stat().st_mode) & 0o077, (path, oct(path.stat().st_mode))
 """, "well"),
+    *(Case(f"files: {' '.join(words)} with {kind} as the store", f"""
+import os, subprocess, sys
+os.mkdir("runs"); open("mine", "w").write("mine")
+{make}
+ended = subprocess.run([sys.executable, "-m", "flylab", *{words!r}], capture_output=True, text=True, timeout=60)
+assert open("mine").read() == "mine"
+print(ended.stderr.strip(), file=sys.stderr)
+sys.exit(ended.returncode)
+""", "refused", says=f"flylab: .*it is {kind}")
+      for words in (["store"], ["run", "train", "smoke"], ["store", "verify"])
+      for kind, make in {
+          "a pipe": 'os.mkfifo("runs/flylab.sqlite")', "a link": 'os.symlink("../mine", "runs/flylab.sqlite")',
+      }.items()),
+    Case("files: an export through a link", """
+import os, subprocess, sys
+from pathlib import Path
+import flylab
+done = flylab.run("train", preset="smoke", out="runs", n_steps=2, eval_every=2)
+run = done.folder.relative_to("runs")
+Path("mine.txt").write_text("mine")
+os.makedirs(Path("target") / run); os.symlink(os.path.abspath("mine.txt"), Path("target") / run / "figure.png")
+words = ["store", "export", str(done.folder), "target", "--out", "runs"]
+ended = subprocess.run([sys.executable, "-m", "flylab", *words], capture_output=True, text=True)
+assert Path("mine.txt").read_text() == "mine"
+print(ended.stderr.strip(), file=sys.stderr)
+sys.exit(ended.returncode)
+""", "refused", says="figure.png: it is a link"),
     Case("files: a store with a trigger", """
 import sqlite3
 from pathlib import Path
@@ -235,6 +262,14 @@ BOMBS = [
         "file.create_dataset('m', (400, 300), text, fillvalue=long)")),
     read("netCDF, one long text among short ones", "a.nc", source=hdf5(
         "m = file.create_dataset('m', (10**5,), text); m[:1] = long")),
+    read("netCDF, texts of a fixed length", "a.nc", source=hdf5(
+        "file.create_dataset('m', (2**25,), 'S7', fillvalue=b'abcdefg').attrs['_Encoding'] = 'utf-8'")),
+    read("netCDF, many letters", "a.nc", source=hdf5(
+        "file.create_dataset('m', (2**27,), 'S1', fillvalue=b'a').attrs['_Encoding'] = 'utf-8'")),
+    read("netCDF, texts that JSON makes longer", "a.nc", source=hdf5(
+        "file.create_dataset('m', (3_600_000,), text, fillvalue='\\x01' * 16)")),
+    read("netCDF, times", "a.nc", source=hdf5(
+        "file.create_dataset('m', (2**25,), 'i4').attrs['units'] = 'days since 2000-01-01'")),
     read("netCDF, a compressed terabyte", "a.nc", source=hdf5(
         "file.create_dataset('m', (10**12,), 'u1', chunks=(2**20,), compression='gzip')")),
     read("netCDF, a chunk larger than its array", "a.nc", source=hdf5(
@@ -293,6 +328,20 @@ gzip.open("a.idx", "wb", 1).write(bytes([0, 0, 8, 3]) + (2**10).to_bytes(4, "big
     read("a pipe", "a.nc", source="import os\nos.mkfifo('a.nc')\n"),
     read("a device without an end", "zero.npz", source="import os\nos.symlink('/dev/zero', 'zero.npz')\n"),
     read("a pipe of an image set", "a.idx", source="import os\nos.mkfifo('a.idx')\n"),
+    Case("bombs: a store with a computed column", """
+import resource, sqlite3, warnings
+from pathlib import Path
+from flylab.runs.store import Store, _SCHEMA, VERSION
+warnings.simplefilter("ignore")
+base = sqlite3.connect("flylab.sqlite")
+base.executescript(_SCHEMA.replace("provenance TEXT NOT NULL", "provenance TEXT AS (hex(zeroblob(200000000)))"))
+base.execute(f"PRAGMA user_version = {VERSION}")
+base.execute("INSERT INTO run (folder, study, protocol, members, declaration, digest, seal) "
+             "VALUES ('','','','','','','')")
+base.commit(); base.close()
+with Store(Path(".")) as store: assert store.runs() == []
+assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 600_000
+""", "well", gigabytes=6),
     Case("bombs: a member with one long label", """
 import json, numpy as np
 from flylab.runs.content import decode, DamagedError

@@ -260,6 +260,11 @@ def longest(file: Any) -> None:
     texts[:1] = LONG
 
 
+def decoded(array: Any, **attributes: Any) -> None:
+    """An array that xarray turns into something larger."""
+    array.attrs.update(attributes)
+
+
 def nested(file: Any) -> None:
     file["inner/model"] = 1
 
@@ -274,6 +279,11 @@ HDF5 = {
     "table.nc": lambda file: file.create_dataset("model", (300, 300), h5py.string_dtype(), fillvalue=LONG),
     "longest.nc": longest,
     "chunk.nc": lambda file: file.create_dataset("x", (1,), "f8", maxshape=(None,), chunks=(2**26,)),
+    "fixed.nc": lambda file: decoded(file.create_dataset("x", (2**24,), "S7", fillvalue=b"abcdefg"), _Encoding="utf-8"),
+    "letters.nc": lambda file: decoded(file.create_dataset("x", (2**25,), "S1", fillvalue=b"a"), _Encoding="utf-8"),
+    "control.nc": lambda file: file.create_dataset("x", (3_600_000,), h5py.string_dtype(), fillvalue="\x01" * 16),
+    "scaled.nc": lambda file: decoded(file.create_dataset("x", (2**27,), "u1"), scale_factor=0.5),
+    "times.nc": lambda file: decoded(file.create_dataset("x", (2**24,), "i4"), units="days since 2000-01-01"),
     "unwritten.nc": lambda file: file.create_dataset("x", (2**30,), "f8"),
     "lists.nc": lambda file: file.create_dataset("x", (2**20,), h5py.vlen_dtype("f8")),
     "nested.nc": nested,

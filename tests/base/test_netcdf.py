@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 
 import h5py
@@ -43,6 +45,28 @@ def test_damage_is_found(tmp_path, data, damage):
         (data + 1).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(netcdf.CorruptedError, match=r"a\.nc"):
         netcdf.open_checked(path)
+
+
+def test_checksums_are_those_of_earlier_files():
+    """Texts are hashed in parts; a checksum that changed would make stored results damaged."""
+    words = np.array([["a", "größer", "\x01"], ["", "😀", "b"]], dtype=object)
+    for texts in (words, words[0], words[:0], words[:, :0], np.array("a"), np.array([f"{i}" for i in range(20_001)])):
+        values = np.arange(6).reshape(2, 3)[:, ::-1]
+        data = xr.Dataset({"x": (("i", "j")[: texts.ndim], texts), "n": (("k", "l"), values)}, attrs={"a": 1})
+        content = [
+            (["n", ["k", "l"], [2, 3], values.dtype.str], np.ascontiguousarray(values).tobytes()),
+            (["x", ["i", "j"][: texts.ndim], list(texts.shape), "text"],
+             json.dumps(np.atleast_1d(texts).tolist()).encode()),
+        ]  # fmt: skip
+        whole = b"".join(json.dumps(about).encode() + data for about, data in content) + b'{"a": "1"}'
+        assert netcdf.checksum(data) == hashlib.sha256(whole).hexdigest()
+
+
+def test_times_and_durations_are_the_numbers_that_were_saved(tmp_path):
+    numbers = {"t": ("i", [1, 2], {"units": "seconds"}), "d": ("i", [3, 4], {"units": "days since 2000-01-01"})}
+    data = xr.Dataset(numbers)
+    netcdf.save(tmp_path / "a.nc", data)
+    assert netcdf.open_checked(tmp_path / "a.nc").d.values.tolist() == [3, 4]
 
 
 def test_checksum_sees_values_names_and_attributes(data):

@@ -174,8 +174,9 @@ def test_what_nobody_can_read_is_trained_and_not_kept(out):
 
 def stored(out):
     from flylab.runs.database import read_other
+    from flylab.runs.store import _SCHEMA
 
-    return sorted(read_other(out / "flylab.sqlite", "SELECT name FROM member"))
+    return sorted(read_other(out / "flylab.sqlite", _SCHEMA, "SELECT name FROM member"))
 
 
 BAD = {

@@ -1,6 +1,7 @@
 """The store: what is put is read back whole, or is as if it had never been; reservations end with their process."""
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -11,6 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from flylab.base import bounds
 from flylab.runs import store as store_module
@@ -309,12 +311,48 @@ def test_any_flipped_byte_loses_nothing_silently(tmp_path, where, rng):
                 assert found == whole
 
 
-def test_one_long_label_among_many_is_refused(monkeypatch):
+MANY = ["a" * 1000, *["b"] * 1000]
+
+
+@pytest.mark.parametrize(
+    ("layout", "reason"),
+    [
+        ({"text": {"model": MANY}}, "TooLargeError"),
+        ({"dims": {"words": ["i"]}, "strings": {"words": [[1001], MANY]}}, "TooLargeError"),
+        ({"dims": {"words": ["i"]}, "strings": {"words": [[1, 1001], [MANY]]}}, "TypeError"),
+        ({"text": {"model": [MANY]}}, "TypeError"),
+    ],
+)
+def test_one_long_text_among_many_is_refused(monkeypatch, layout, reason):
     """NumPy gives each text the room of the longest."""
     monkeypatch.setattr(bounds, "MOST_BYTES", 2**16)
-    labels = np.array(["a" * 1000, *["b"] * 1000], dtype=object)
-    with pytest.raises(DamagedError, match="TooLargeError"):
-        decode(encode(Content({}, {"model": labels}, {})))
+    data = save({}, {"flylab": json.dumps({"dims": {}, "text": {}, "attrs": {}} | layout)})
+    with pytest.raises(DamagedError, match=reason):
+        decode(data)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("column", "forged"),
+    [
+        ("content BLOB NOT NULL,", "content BLOB GENERATED ALWAYS AS (zeroblob(900000000)),"),
+        ("provenance TEXT NOT NULL", "provenance TEXT GENERATED ALWAYS AS (hex(zeroblob(200000000)))"),
+        ("expires REAL NOT NULL", "expires REAL NOT NULL DEFAULT (length(zeroblob(900000000)))"),
+    ],
+)
+def test_a_store_of_computed_columns_is_set_aside(tmp_path, column, forged):
+    path = tmp_path / "flylab.sqlite"
+    assert column in store_module._SCHEMA
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(store_module._SCHEMA.replace(column, forged, 1))
+        connection.execute(f"PRAGMA user_version = {store_module.VERSION}")
+    assert store_module.stored(tmp_path, NAMES) == set()
+    with Store(tmp_path, shared=False) as store:
+        with pytest.warns(UserWarning, match="0 whole rows were salvaged"):
+            assert store.names(NAMES) == set()
+        store.put([member(NAMES[0])])
+        assert store.names(NAMES) == {NAMES[0]}
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -327,4 +365,17 @@ def test_a_store_that_would_run_code_is_refused(tmp_path, code):
         forged.execute(code)
     with Store(tmp_path) as store, pytest.raises(OSError, match=r"flylab\.sqlite would run code of its own"):
         store.names(NAMES)
-    assert read_other(tmp_path / "flylab.sqlite", "SELECT name FROM member") == []
+    assert read_other(tmp_path / "flylab.sqlite", store_module._SCHEMA, "SELECT name FROM member") == []
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-journal"])
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_a_database_that_is_no_file_is_refused(tmp_path, suffix, kind):
+    """A pipe that nobody writes would be waited for without an end, and a link would be followed."""
+    place = tmp_path / f"{store_module.NAME}{suffix}"
+    make = {"pipe": os.mkfifo, "link": lambda path: path.symlink_to(tmp_path / "mine"), "folder": os.mkdir}[kind]
+    make(place)
+    with Store(tmp_path, shared=False) as opened, pytest.raises(OSError, match=f"{place.name}: it is a {kind}"):
+        opened.names(NAMES)
+    assert store_module.stored(tmp_path, NAMES) == set()
+    assert os.listdir(tmp_path) == [place.name]

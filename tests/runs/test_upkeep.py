@@ -1,6 +1,7 @@
 """The upkeep of a store: what is deleted is what no run needs, and what is exported is a run of its own."""
 
 import json
+import os
 import shutil
 import sqlite3
 
@@ -65,6 +66,9 @@ def test_a_run_that_is_exported_is_finished_there(out, tmp_path, capsys):
     target = tmp_path / "alone"
     assert main(["store", "export", str(out / run.folder), str(target), "--out", str(out)]) == 0
     assert len(listed(target, capsys)["runs"]) == 1
+    folders = [place / run.folder for place in (out, target)]
+    before, after = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert after == before
     model = json.loads(run.declaration)["model"]
     assert main([*TINY, "--model", model, "--out", str(target)]) == 0
     assert "nothing to train" in capsys.readouterr().out
@@ -124,3 +128,41 @@ def test_what_is_no_run_is_not_exported(out, tmp_path, capsys):
     for folder in (out, tmp_path / "elsewhere"):
         assert main(["store", "export", str(folder), str(tmp_path / "new"), "--out", str(out)]) == 2
         assert "is not a finished run of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("made", "kind", "says"),
+    [
+        ("target/{run}/figure.png", "link", "figure.png: it is a link"),
+        ("target/{run}/figure.png", "pipe", "figure.png: it is a pipe"),
+        ("target/{run}/figure.png", "folder", "figure.png: it is a folder"),
+        ("target/{run}", "link", "it is no folder of its own"),
+        ("target/train", "link", "it is no folder of its own"),
+        ("target/flylab.sqlite", "link", "flylab.sqlite: it is a link"),
+        ("target", "pipe", "cannot write to"),
+        ("runs/{run}/extra", "link", "extra is a link, not a file"),
+        ("runs/{run}/extra", "pipe", "extra is a pipe, not a file"),
+    ],
+)
+def test_an_export_writes_and_reads_nothing_but_files(out, tmp_path, made, kind, says, capsys):
+    with Store(out) as store:
+        run = store.runs()[0].folder
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    place = tmp_path / made.format(run=run)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    {"link": lambda: place.symlink_to(mine), "pipe": lambda: os.mkfifo(place), "folder": place.mkdir}[kind]()
+    assert main(["store", "export", str(out / run), str(tmp_path / "target"), "--out", str(out)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert says in said[0]
+    assert mine.read_text() == "mine"
+    assert not list(tmp_path.glob("target/train/*/results.nc"))
+
+
+@pytest.mark.parametrize("target", ["{out}", "{out}/{run}", "{out}/{run}/new"])
+def test_a_run_is_not_exported_into_itself(out, target, capsys):
+    with Store(out) as store:
+        run = store.runs()[0].folder
+    assert main(["store", "export", str(out / run), target.format(out=out, run=run), "--out", str(out)]) == 2
+    assert "is the store's own folder, or in that of the run" in capsys.readouterr().err

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas as pd
 import pytest
+import torch
 import xarray as xr
 from sklearn.naive_bayes import GaussianNB
 from torch import nn
@@ -77,6 +79,16 @@ HPARAMS = {
     "infinite": ({"learning_rate": np.inf}, "learning_rate=inf must be a finite number"),
     "infinite in float32": ({"learning_rate": [1e300]}, r"learning_rate\[0\]=1e\+300 must be a finite number"),
     "none": ({"learning_rate": None}, "learning_rate=None must be a number"),
+    "masked": ({"learning_rate": np.ma.array([0.1, 0.2], mask=[0, 1])}, r"learning_rate\[1\]=None must be a finite"),
+    "one masked": ({"learning_rate": np.ma.masked}, "learning_rate=None must be a finite number"),
+    "complex": ({"learning_rate": np.array([0.1 + 2j])}, r"learning_rate\[0\]=\(0.1\+2j\) must be a finite number"),
+    "complex in JAX": ({"learning_rate": [jnp.asarray(2j)]}, r"learning_rate\[0\]=2j must be a finite number"),
+    "one complex": ({"learning_rate": np.array(2j)}, "learning_rate=2j must be a finite number"),
+    "a date": ({"learning_rate": np.array(["2020"], "M8[Y]")}, r"learning_rate\[0\]=.*2020.* must be a finite number"),
+    "a time": ({"learning_rate": np.timedelta64(1, "s")}, r"learning_rate=.* must be a finite number"),
+    "a text in an array": ({"learning_rate": np.array("0.1")}, r"learning_rate=.*'?0.1'? must be a finite number"),
+    "too many digits": ({"learning_rate": [10**400]}, r"learning_rate\[0\]=1000.* must be a finite number"),
+    "a table": ({"learning_rate": np.ones((1, 2))}, r"learning_rate\[0\]=.* must be a finite number"),
     "empty": ({"learning_rate": []}, "'learning_rate' is empty"),
     "missing": ({}, "the hyper-parameter 'learning_rate' is missing; there are none"),
     "misspelt": ({"lr": 0.1}, "the hyper-parameter 'learning_rate' is missing; there are lr"),
@@ -99,6 +111,43 @@ def test_a_single_number_is_no_axis(tiny):
         jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[0]), single.params, listed.params)
     with pytest.raises(ValueError, match="max_translation=0 must be"):
         train_members(MODEL, endless(MNIST1D()), PLAN, GRID | {"max_translation": 0})
+
+
+@pytest.mark.parametrize("make", [np.array, jnp.array, torch.tensor, pd.Series, xr.DataArray, iter, np.ma.array])
+def test_axes_of_any_kind_are_those_of_lists(make, tiny):
+    grid = {"learning_rate": [0.25, 0.5], "seed": [0, 3]}
+    given = {name: make(values) for name, values in grid.items()}
+    expected = train_members(MODEL, tiny, PLAN, grid).results
+    xr.testing.assert_identical(train_members(MODEL, tiny, PLAN, given).results.astype(expected.dtypes), expected)
+
+
+KEYS = {
+    "of more than 32 bits": (2**32, "key=4294967296 must be an integer from 0 to 4294967295"),
+    "negative": (-1, "key=-1 must be an integer ≥ 0"),
+    "a fraction": (0.5, "key=0.5 must be an integer"),
+    "a truth value": (True, "key=True must be an integer"),
+    "several": (jax.random.split(jax.random.key(0)), "must be one key, not several"),
+}
+
+
+@pytest.mark.parametrize("case", KEYS)
+def test_keys_that_are_none(case, tiny):
+    wrong, message = KEYS[case]
+    meta = MetaPlan(Plan(2, optimizer="sgd"), 1, optax.sgd(0.1))
+    for train_with in (
+        lambda: train_members(MODEL, tiny, PLAN, GRID, key=wrong),
+        lambda: next(watch_members(MODEL, tiny, PLAN, GRID, key=wrong)),
+        lambda: Training(MODEL, tiny, PLAN, {"learning_rate": 0.1}).run([0], key=wrong),
+        lambda: metalearn(MODEL, tiny, meta, {"learning_rate": 0.1}, key=wrong),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train_with()
+
+
+def test_an_integer_of_any_kind_is_a_key(tiny):
+    expected = train_members(MODEL, tiny, PLAN, GRID, key=jax.random.key(2**32 - 1)).results
+    for same in (2**32 - 1, np.uint32(2**32 - 1), np.array(2**32 - 1), jnp.uint32(2**32 - 1)):
+        xr.testing.assert_identical(train_members(MODEL, tiny, PLAN, GRID, key=same).results, expected)
 
 
 def test_a_model_is_the_objective_of_classification(tiny):
@@ -183,6 +232,49 @@ def test_data_that_do_not_fit(entry, what, tiny):
     part = {"one label fewer": (x, y[1:]), "floats": (x, y + 0.5), "NaN": (np.where(x > 2, np.nan, x), y)}[what]
     with pytest.raises(ValueError, match=r"in the test set|the test set must"):
         data_entries()[entry](tiny._replace(test=Dataset(*part)))
+
+
+def later(tiny, change):
+    """Data of each seed, of which seed 3's, the second, are changed."""
+    x, y = tiny.test
+    others = {
+        "labels beyond the outputs": tiny._replace(test=Dataset(x, y + 5)),
+        "a smaller set": tiny._replace(test=Dataset(x[:50], y[:50])),
+        "shorter examples": Splits(*(part._replace(x=part.x[:, 1:]) for part in tiny[:3]), *tiny[3:]),
+        "no validation set": tiny._replace(valid=([], [])),
+        "a pair": tuple(tiny.test),
+    }
+    return lambda seed: tiny if seed == 0 else others[change]
+
+
+LATER = {
+    "labels beyond the outputs": (ValueError, "label 14 in the test set must be from 0 to 9"),
+    "a smaller set": (ValueError, r"data of all seeds must have the same form, .* \(50, 40\)\) where .* \(100, 40\)"),
+    "shorter examples": (ValueError, r"data of all seeds must have the same form, .* 39\)\) where .* 40\)"),
+    "no validation set": (ValueError, "data of all seeds must have the same form"),
+    "a pair": (TypeError, r"data must be Splits, .* not tuple"),
+}
+
+
+@pytest.mark.parametrize("change", LATER)
+@pytest.mark.parametrize("entry", ["train_members", "watch_members", "metalearn"])
+def test_data_of_a_later_seed_that_do_not_fit(entry, change, tiny):
+    data, (kind, message) = later(tiny, change), LATER[change]
+    meta = MetaPlan(Plan(2, optimizer="sgd"), 1, optax.sgd(0.1))
+    entries = {
+        "train_members": lambda: train_members(MODEL, data, PLAN, GRID),
+        "watch_members": lambda: list(watch_members(MODEL, data, PLAN, GRID)),
+        "metalearn": lambda: metalearn(MODEL, data, meta, {"learning_rate": 0.1}, [0, 3]),
+    }
+    with pytest.raises(kind, match=message):
+        entries[entry]()
+
+
+@pytest.mark.parametrize("wrong", [{"w": np.zeros((10, 39))}, {"v": np.zeros(3)}, None])
+def test_initial_parameters_of_a_later_seed_that_do_not_fit(wrong, tiny):
+    first = MODEL.init(key)
+    with pytest.raises(ValueError, match="initial parameters of all seeds must have the same form"):
+        train_members(MODEL, tiny, PLAN, GRID, params=lambda seed: first if seed == 0 else wrong)
 
 
 def test_lists_train_as_arrays_do(tiny):

@@ -38,6 +38,9 @@ def text_array(texts: Sequence[str], n_bytes: int) -> np.ndarray:
 
     Raises:
         TooLargeError: if that is more than a file of `n_bytes` may take.
+        TypeError: if something else is among them, such as a list, whose texts nobody has counted.
     """
+    if kinds := {type(text).__name__ for text in texts if not isinstance(text, str)}:
+        raise TypeError(f"there is {kinds.pop()} among texts")
     check_memory(4 * len(texts) * max(map(len, texts), default=0), n_bytes)
     return np.array(texts, dtype=str)

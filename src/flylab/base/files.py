@@ -57,9 +57,22 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         OSError: if there is no such file, or it cannot be read.
     """
-    if not stat.S_ISREG((found := path.stat()).st_mode):
-        raise OSError(f"{path} is {_kind(found.st_mode)}, not a file")
+    require_file(path)
     return path.read_bytes()
+
+
+def require_file(path: Path, or_link: bool = True) -> None:
+    """Check that a path is that of a regular file.
+
+    Args:
+        path: the path.
+        or_link: whether a link to a file will do.
+
+    Raises:
+        OSError: if there is no such file, or it is something else.
+    """
+    if not stat.S_ISREG(mode := path.stat(follow_symlinks=or_link).st_mode):
+        raise OSError(f"{path} is {_kind(mode)}, not a file")
 
 
 def read_json(path: Path) -> Any:

@@ -17,6 +17,7 @@ import xarray as xr
 from flylab.base.bounds import TooLargeError, check_memory, most_memory
 from flylab.base.files import read_bytes, write_atomic
 
+_OBJECT = 64  # bytes of a text in Python, beside its characters
 SEAL = b"\nflylab sha256 "  # precedes the digest of the content at a file's end, which HDF5 ignores
 
 
@@ -29,13 +30,30 @@ def checksum(data: xr.Dataset) -> str:
     digest = hashlib.sha256()
     for name in sorted(data.variables, key=str):
         variable = data.variables[name]
-        values = np.ascontiguousarray(variable.values.astype(str) if variable.dtype.kind in "OUT" else variable.values)
-        kind = "text" if values.dtype.kind == "U" else values.dtype.str
-        content = json.dumps(values.tolist()).encode() if kind == "text" else values.tobytes()
-        digest.update(json.dumps([str(name), variable.dims, variable.shape, kind]).encode() + content)
+        values = variable.values
+        kind = "text" if values.dtype.kind in "OUT" else values.dtype.str
+        digest.update(json.dumps([str(name), variable.dims, variable.shape, kind]).encode())
+        if kind == "text":
+            for part in _json(np.atleast_1d(values)):
+                digest.update(part.encode())
+        else:
+            digest.update(np.ascontiguousarray(values).reshape(-1).view("u1"))
     attributes = {name: str(value) for name, value in data.attrs.items() if name != "checksum"}
     digest.update(json.dumps(attributes, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _json(texts: np.ndarray) -> Iterator[str]:
+    """Yield the JSON of an array of texts in parts, since it may take many times the memory of the texts."""
+    yield "["
+    step = 10_000 if texts.ndim == 1 else 1
+    for start in range(0, len(texts), step):
+        yield ", " if start else ""
+        if texts.ndim == 1:
+            yield json.dumps(texts[start : start + step].astype(str).tolist())[1:-1]
+        else:
+            yield from _json(texts[start])
+    yield "]"
 
 
 @contextlib.contextmanager
@@ -102,7 +120,7 @@ def _read(path: Path) -> xr.Dataset:
     """Read a netCDF 4 file; a damaged or foreign one may declare far more content than it has."""
     with h5py.File(path, "r") as file:
         _check(file, path.stat().st_size)
-    with xr.open_dataset(path, engine="h5netcdf") as opened:
+    with xr.open_dataset(path, engine="h5netcdf", decode_times=False, decode_timedelta=False) as opened:
         check_memory(opened.nbytes, path.stat().st_size)
         return opened.load()
 
@@ -122,6 +140,8 @@ def _check(file: h5py.File, n_bytes: int) -> None:
         array = file[name] if is_here else None
         if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
             raise ValueError(f"{name} is no array of this file")
+        if array.dtype.kind not in "biufO":  # texts of a fixed length, say, which xarray would decode
+            raise ValueError(f"{name} is no array of numbers or text")
         chunk = math.prod(array.chunks or ()) * array.dtype.itemsize  # is unpacked whole
         needed += max(array.size * array.dtype.itemsize, chunk) + _attributes(array, n_bytes)
         check_memory(needed, n_bytes)
@@ -143,16 +163,16 @@ def _attributes(item: h5py.File | h5py.Dataset, n_bytes: int) -> int:
 
 
 def _text(array: h5py.Dataset, n_bytes: int) -> int:
-    """Return the bytes that an array of text takes in NumPy, which gives each text the room of the longest."""
+    """Return the bytes that an array of text takes, as objects and in NumPy, with the room of the longest for each."""
     if h5py.check_string_dtype(array.dtype) is None:
         raise ValueError(f"{array.name} is no array of numbers or text")
     shape: tuple[int, ...] = tuple(array.shape)
-    size, longest = math.prod(shape), 16
+    size, longest = math.prod(shape), 0
     if not shape:
         return 4 * len(array[()])
     step = max(1, most_memory(n_bytes) // n_bytes)  # texts that are read at a time: each may be as long as the file
     for at in np.ndindex(shape[:-1]):
         for start in range(0, shape[-1], step):
             longest = max(longest, *map(len, array[(*at, slice(start, start + step))]))
-            check_memory(4 * size * longest, n_bytes)
-    return 4 * size * longest
+            check_memory(size * (_OBJECT + 4 * longest), n_bytes)
+    return size * (_OBJECT + 4 * longest)

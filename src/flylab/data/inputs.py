@@ -18,9 +18,12 @@ def checked(splits: Splits) -> Splits:
     empty.
 
     Raises:
+        TypeError: if they are no `Splits`.
         ValueError: naming the set, if inputs are not finite numbers, of one shape in all sets; or labels are not
             integers ≥ 0, one for each example.
     """
+    if not isinstance(splits, Splits):
+        raise data_type_error(splits)
     sets = [_set(name, getattr(splits, name)) for name in SETS]
     usual = next((part.x for part in sets if len(part.y)), sets[0].x)
     for i, (name, part) in enumerate(zip(SETS, sets, strict=True)):
@@ -30,6 +33,13 @@ def checked(splits: Splits) -> Splits:
             raise ValueError(f"examples must have one shape in all sets, but in the {name} set x has shape "
                              f"{part.x.shape}, and in another {usual.shape}")  # fmt: skip
     return splits._replace(**dict(zip(SETS, sets, strict=True)))
+
+
+def data_type_error(data: Any) -> TypeError:
+    """Make the error for data of a wrong type."""
+    return TypeError(
+        f"data must be Splits, e.g. published(config), or a Source, e.g. endless(config), not {type(data).__name__}"
+    )
 
 
 def trainable(splits: Splits) -> Splits:

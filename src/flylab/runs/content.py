@@ -115,7 +115,7 @@ def decode(data: bytes) -> Content:
         layout = _layout(data[8 : 8 + int.from_bytes(data[:8], "little")])
         tensors = load(data)
         for name, (shape, texts) in layout.get("strings", {}).items():
-            tensors[name] = np.array(texts, dtype=str).reshape(shape)
+            tensors[name] = text_array(texts, len(data)).reshape(shape)
         variables = {name: (tuple(dims), tensors[name]) for name, dims in layout["dims"].items()}
         coords = {name: text_array(labels, len(data)) for name, labels in layout["text"].items()}
         coords |= {name.removeprefix("coord:"): t for name, t in tensors.items() if name.startswith("coord:")}

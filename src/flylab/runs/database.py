@@ -1,6 +1,7 @@
 """A SQLite database that survives damage: it is set aside, what is whole in it is salvaged, and work goes on."""
 
 import contextlib
+import functools
 import os
 import shutil
 import sqlite3
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from flylab.base.files import free
+from flylab.base.files import check_target, free
 
 try:
     import fcntl
@@ -25,6 +26,7 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _READ_FAILED = {sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_READ}
 _ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)  # of a damaged file; the second if it is in the message
 _SUFFIXES = ("", "-wal", "-shm")  # of a database's files
+_SQL = "SELECT type, tbl_name, sql FROM sqlite_master"
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
@@ -117,14 +119,14 @@ class Database:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
+        _require_files(self.path)
         connection = sqlite3.connect(self.path, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
         connection.text_factory = _text
         try:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
             if found not in self._known:
                 raise OSError(f"{self.path} was written by another version of flylab; choose another folder with --out")
-            if _has_code(connection):
-                raise OSError(f"{self.path} would run code of its own: flylab did not make it; delete it")
+            _require_schema(connection, self.path, self._schema)
             connection.execute(f"PRAGMA journal_mode = {'WAL' if self._wal else 'DELETE'}")
             connection.execute("PRAGMA synchronous = FULL")
             if found != self._version:
@@ -166,38 +168,67 @@ class Database:
         n = 0
         connection.execute("BEGIN IMMEDIATE")
         for table, is_whole in self._is_whole.items():
-            for row in _salvaged(path, table, is_whole):
+            for row in _salvaged(path, self._schema, table, is_whole):
                 connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
                 n += 1
         connection.execute("COMMIT")
         return n
 
 
-def read_other(path: Path, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
+def read_other(path: Path, schema: str, sql: str, values: Sequence[Any] = ()) -> list[tuple]:
     """Return the rows of a query of another process's database; none if it cannot be read now."""
     try:
-        with contextlib.closing(_read_only(path)) as connection:
+        with contextlib.closing(_read_only(path, schema)) as connection:
             return connection.execute(sql, values).fetchall()
-    except _ERRORS:
+    except (*_ERRORS, OSError):
         return []
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
+def _require_files(path: Path) -> None:
+    """Check that SQLite would open files: it follows links, and a pipe may never begin.
+
+    Raises:
+        OSError: if one is something else.
+    """
+    for suffix in (*_SUFFIXES, "-journal"):
+        check_target(Path(f"{path}{suffix}"))
+
+
+def _read_only(path: Path, schema: str) -> sqlite3.Connection:
+    _require_files(path)
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=TIMEOUT)
     connection.text_factory = _text
     try:
-        has_code = _has_code(connection)
-    except sqlite3.DatabaseError:  # a damaged schema
-        has_code = False
-    if has_code:
+        _require_schema(connection, path, schema)
+    except BaseException:
         connection.close()
-        raise sqlite3.ProgrammingError(f"{path} would run code of its own")
+        raise
     return connection
 
 
-def _has_code(connection: sqlite3.Connection) -> bool:
-    """Return whether a database has views or triggers, which run when flylab reads or writes; flylab makes none."""
-    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone())
+def _require_schema(connection: sqlite3.Connection, path: Path, schema: str) -> None:
+    """Check that a database has no other tables than flylab makes, as far as it has any of these.
+
+    Raises:
+        OSError: if it has views or triggers: they run when flylab reads or writes, and no damage makes them.
+        sqlite3.DatabaseError: if a table is another, as damage makes it, or somebody whose columns are computed.
+    """
+    found = set(connection.execute(_SQL))
+    if any(kind in ("view", "trigger") for kind, *_ in found):
+        raise OSError(f"{path} would run code of its own: flylab did not make it; delete it")
+    made = _made_by(schema)
+    tables = {table.lower() for _, table, _ in made}
+    if any(str(table).lower() in tables and (kind, table, sql) not in made for kind, table, sql in found):
+        error = sqlite3.DatabaseError("its tables are not as flylab makes them")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+
+@functools.cache
+def _made_by(schema: str) -> set[tuple]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema)
+        return set(connection.execute(_SQL))
 
 
 def _text(data: bytes) -> str:
@@ -205,17 +236,17 @@ def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def _salvaged(path: Path, table: str, is_whole: Callable[[tuple], bool]) -> Iterator[tuple]:
+def _salvaged(path: Path, schema: str, table: str, is_whole: Callable[[tuple], bool]) -> Iterator[tuple]:
     """Yield the whole rows of a table of a damaged database, read from both ends."""
     known = set()
     for direction in ("ASC", "DESC"):
         try:
-            with contextlib.closing(_read_only(path)) as connection:
+            with contextlib.closing(_read_only(path, schema)) as connection:
                 for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid {direction}"):
                     if row[0] not in known and is_whole(row):
                         known.add(row[0])
                         yield row
-        except _ERRORS:
+        except (*_ERRORS, OSError):
             continue
 
 

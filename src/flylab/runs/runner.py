@@ -269,7 +269,7 @@ class _Running:
     def derive(self, results: xr.Dataset, record: RunRecord) -> None:
         """Write the files that are derived from the results, where they are of other results."""
         path = self.folder / "provenance.json"
-        if not path.exists() or path.read_bytes() != record.provenance.encode():
+        if not path.exists() or files.read_bytes(path) != record.provenance.encode():
             files.write_atomic(path, record.provenance)
         if self.plan.metrics is not None:
             save_parquet(self.folder / "members.parquet", results)

@@ -123,7 +123,7 @@ class Store:
         """Return rows of this process's and all other databases; of this process's by a connection, if one is given."""
         rows = self._database.read(sql, values) if connection is None else connection.execute(sql, values).fetchall()
         others = [path for path in self._paths() if path != self.path] if self.is_shared else []
-        return rows + [row for path in others for row in read_other(path, sql, values)]
+        return rows + [row for path in others for row in read_other(path, _SCHEMA, sql, values)]
 
     def names(self, names: Iterable[str]) -> set[str]:
         """Return those of the names that are in the store."""
@@ -334,7 +334,7 @@ def stored(folder: Path, names: Iterable[str]) -> set[str]:
         name
         for some in _chunks(names)
         for path in paths
-        for (name,) in read_other(path, sql.format(_marks(some)), some)
+        for (name,) in read_other(path, _SCHEMA, sql.format(_marks(some)), some)
     }
 
 

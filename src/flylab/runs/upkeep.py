@@ -1,10 +1,10 @@
 """Upkeep of a store: list what it holds, verify it, remove what no run needs, export a run."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from flylab.base.files import check_target, read_bytes, require_file, write_atomic
 from flylab.runs.content import encode
 from flylab.runs.store import NewMember, RunRecord, Store
 
@@ -98,14 +98,18 @@ def export(store: Store, run: Path, target: Path) -> RunRecord:
         target: the output folder; it is created if need be.
 
     Raises:
-        ValueError: if there is no such run in the store, or members of it are missing.
-        OSError: if the target cannot be written.
+        ValueError: if there is no such run in the store, members of it are missing, or the target is the store itself.
+        OSError: if the run holds anything but files, or the target cannot be written.
     """
-    folder = os.path.relpath(run.resolve(), store.folder.resolve())
-    record = store.run(folder)
+    source, goal, home = run.resolve(), target.resolve(), store.folder.resolve()
+    folder = os.path.relpath(source, home)
+    record = store.run(folder) if source.is_relative_to(home) else None
     if record is None or not record.digest:
         finished = ", ".join(known.folder for known in store.runs() if known.digest) or "none"
         raise ValueError(f"{run} is not a finished run of {store.folder}; finished are {finished}")
+    if goal == home or goal.is_relative_to(source):
+        raise ValueError(f"{target} is the store's own folder, or in that of the run: give a folder elsewhere")
+    copies = _copies(source, goal, folder)
     names = list(dict.fromkeys(record.members))
     with Store(target) as other:
         protocols = dict(store.query("SELECT name, protocol FROM member WHERE study = ?", (record.study,)))
@@ -116,5 +120,25 @@ def export(store: Store, run: Path, target: Path) -> RunRecord:
         if n < len(names):
             raise ValueError(f"{len(names) - n} of {len(names)} members of {run} are missing: run the study again")
         other.put((), record, store.looks(record))
-    shutil.copytree(run, target / folder, symlinks=True, dirs_exist_ok=True)
+    for file, copy in copies:
+        write_atomic(copy, read_bytes(file))
     return record
+
+
+def _copies(source: Path, target: Path, folder: str) -> list[tuple[Path, Path]]:
+    """Return the files of a run and their copies' places, none of which is a link, or behind one.
+
+    Raises:
+        OSError: if the run holds a link, a pipe or the like, or one of the places is not free.
+    """
+    found = [path for path in sorted(source.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    copies = [(path, target / folder / path.relative_to(source)) for path in found]
+    for path, copy in copies:
+        require_file(path, or_link=False)
+        for parent in copy.parents:
+            if parent == target:
+                break
+            if parent.is_symlink() or (parent.exists() and not parent.is_dir()):
+                raise OSError(f"cannot write into {parent}: it is no folder of its own; choose another place")
+        check_target(copy)
+    return copies

@@ -9,7 +9,7 @@ compiles nothing, and progress, cancelling and saving happen between dispatches.
 import functools
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
@@ -20,11 +20,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from flylab.base import runtime
 from flylab.training.groups import grouped, width_of
 from flylab.training.inputs import SplitArrays
+from flylab.training.members import Members
 from flylab.training.step import Member, State
 from flylab.training.train import Trained, TrainingRun
 
 CHUNK_SECONDS = 0.5
-Members = Iterable[tuple[SplitArrays | None, Member]]  # each with its data, None for a `Source`
 
 
 class Progress(Protocol):

@@ -4,11 +4,14 @@ import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from flylab.base.constraints import Seed, check, refusal
-from flylab.data.inputs import trainable
+from flylab.base.types import Key
+from flylab.data.inputs import data_type_error, trainable
 from flylab.data.splits import SETS, Dataset, Splits
 from flylab.models.model import Model
 from flylab.training.objectives import Objective, supervised
@@ -31,8 +34,11 @@ def as_arrays(splits: Splits) -> SplitArrays:
     Arrays that JAX traces stay traced; of these only the sizes are checked.
 
     Raises:
+        TypeError: if they are no `Splits`.
         ValueError: if a set is not what `data.inputs.trainable` allows.
     """
+    if not isinstance(splits, Splits):
+        raise data_type_error(splits)
     sets = tuple(getattr(splits, name) for name in SETS)
     if not any(isinstance(array, Tracer) for part in sets if isinstance(part, Dataset) for array in part):
         sets = trainable(splits)[:3]
@@ -41,13 +47,6 @@ def as_arrays(splits: Splits) -> SplitArrays:
             raise ValueError(f"the {name} set has {len(part.x)} examples and {len(part.y)} labels")
     train, valid, test = (Dataset(part.x.astype("float32"), part.y.astype("int32")) for part in sets)
     return SplitArrays(train, valid if len(valid.y) else None, test)
-
-
-def data_type_error(data: Any) -> TypeError:
-    """Make the error for data of a wrong type."""
-    return TypeError(
-        f"data must be Splits, e.g. published(config), or a Source, e.g. endless(config), not {type(data).__name__}"
-    )
 
 
 def as_objective(thing: Objective | Model) -> Objective:
@@ -78,6 +77,21 @@ def as_seeds(seeds: Any, name: str = "seeds") -> list[int]:
     return listed
 
 
+def as_key(key: Any) -> Key:
+    """Return a key as it is, and the key of an integer, each of which has another.
+
+    Raises:
+        ValueError: for anything else, or an integer of more than 32 bits, of which JAX takes the last 32.
+    """
+    if isinstance(key, jax.Array):
+        is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        if key.shape == () if is_typed else (key.shape, key.dtype) == ((2,), "uint32"):  # the latter of older JAX
+            return key
+        if is_typed:
+            raise refusal("key", key, "one key, not several")
+    return jax.random.key(check("key", key, Seed))
+
+
 def as_axes(grid: Mapping[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
     """Return the axes of a grid, and the hyper-parameters that are one number for all members.
 
@@ -89,27 +103,38 @@ def as_axes(grid: Mapping[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
     axes: dict[str, list] = {}
     fixed: dict[str, Any] = {}
     for name, values in grid.items():
-        is_number = isinstance(values, numbers.Number) or getattr(values, "ndim", None) == 0
-        if is_number and name != "seed":
-            fixed[name] = values
-        elif name == "seed":
+        values = _of_numpy(values)
+        if name == "seed":
             axes[name] = as_seeds(values, "seed")
+        elif isinstance(values, numbers.Number) or getattr(values, "ndim", None) == 0:
+            fixed[name] = _number(name, values)
         elif isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
             raise refusal(name, values, "a number, or a list of numbers")
         else:
-            axes[name] = list(grid[name])
-    for name, values in axes.items():
-        if not values:
+            axes[name] = [_number(f"{name}[{i}]", value) for i, value in enumerate(values)]
+        if name in axes and not axes[name]:
             raise ValueError(f"the grid's axis {name!r} is empty; add at least one value")
-        for i, value in enumerate(values if name != "seed" else ()):
-            _require_number(f"{name}[{i}]", value)
-    for name, value in fixed.items():
-        _require_number(name, value)
     return axes, fixed
 
 
-def _require_number(name: str, value: Any) -> None:
-    is_number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
-    with np.errstate(over="ignore"):
-        if not is_number or not np.isfinite(np.float32(value)):
-            raise refusal(name, value, "a finite number")
+def _of_numpy(values: Any) -> Any:
+    """Return an array of any library as NumPy's; what is no array stays as it is."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()  # a tensor of PyTorch
+    return np.asanyarray(values) if hasattr(values, "dtype") and hasattr(values, "ndim") else values
+
+
+def _number(name: str, value: Any) -> Any:
+    """Return a number, in whose name a member trains, as Python or NumPy has it."""
+    value = _of_numpy(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.is_masked(value):
+        value = value[()]
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, np.timedelta64)
+    is_real |= isinstance(value, np.generic) and jnp.issubdtype(value.dtype, jnp.floating)  # bfloat16, say
+    try:
+        with np.errstate(over="ignore"):
+            if is_real and np.isfinite(np.float32(value)):
+                return value
+    except OverflowError:  # an integer of more digits than any float
+        pass
+    raise refusal(name, value, "a finite number")

@@ -21,9 +21,10 @@ from jax.flatten_util import ravel_pytree
 from flylab.base.constraints import check
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params, Scalar
+from flylab.data.inputs import data_type_error
 from flylab.data.splits import Source, Splits
 from flylab.models.model import Model
-from flylab.training.inputs import SplitArrays, as_arrays, as_objective, data_type_error
+from flylab.training.inputs import SplitArrays, as_arrays, as_objective
 from flylab.training.objectives import Objective
 from flylab.training.step import (
     Member,

@@ -17,10 +17,12 @@ from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params, Scalar
 from flylab.base.units import attach_units
+from flylab.data.inputs import data_type_error
 from flylab.data.splits import Source, Splits
 from flylab.models.model import Model
 from flylab.training.dispatch import Progress, run_members
-from flylab.training.inputs import SplitArrays, as_arrays, as_objective, as_seeds, data_type_error
+from flylab.training.inputs import SplitArrays, as_arrays, as_key, as_objective, as_seeds
+from flylab.training.members import alike
 from flylab.training.metagradient import History, Mode, differentiated, mean_loss, warn_if_exploded
 from flylab.training.objectives import Objective
 from flylab.training.step import (
@@ -112,8 +114,9 @@ def metalearn(
         progress: callback after each dispatch, with the number of inner steps.
 
     Raises:
-        ValueError: for empty `starts`, seeds that are not different integers ≥ 0, a hyper-parameter that is missing or
-            that nothing reads, or a label that the network has no output for.
+        ValueError: for empty `starts`, seeds that are not different integers ≥ 0, a key of more than 32 bits, a
+            hyper-parameter that is missing or that nothing reads, data of another shape for another seed, or a label
+            that the network has no output for.
         TypeError: if `data` is none of the three.
 
     >>> import optax
@@ -133,7 +136,7 @@ def metalearn(
     if not len(starts) or not seeds:
         raise ValueError(f"{len(starts)} starts and {len(seeds)} seeds are too few; pass at least one of each")
     runtime.initialise()  # before JAX starts
-    root = jax.random.key(key) if isinstance(key, int) else key
+    root = as_key(key)
     source = data if isinstance(data, Source) else None
     shared_sets = as_arrays(data) if isinstance(data, Splits) else None
 
@@ -145,10 +148,12 @@ def metalearn(
         hparams = jax.tree.map(np.float32, {"learned": learned, "fixed": fixed or {}})
         return Member(jax.random.fold_in(root, seed), hparams, None if params is None else params(seed))
 
-    first = member(starts[0], seeds[0])
-    inner_member = first._replace(hparams=first.hparams["fixed"] | first.hparams["learned"])
-    check_training(objective, plan.inner, source or sets(seeds[0]), inner_member)  # pyright: ignore[reportArgumentType]
-    members = ((sets(seed), member(start, seed)) for start, seed in itertools.product(starts, seeds))
+    def check(data: SplitArrays | None, member: Member) -> None:
+        inner = member._replace(hparams=member.hparams["fixed"] | member.hparams["learned"])
+        check_training(objective, plan.inner, source or data, inner)  # pyright: ignore[reportArgumentType]
+
+    made = ((sets(seed), member(start, seed)) for start, seed in itertools.product(starts, seeds))
+    members = alike(made, check)
     inner_progress = progress and (lambda n_steps: progress(n_steps * max(plan.inner.n_steps, 1)))
     run = _outer_run(objective, plan, source)
     trained = list(run_members(run, members, one_data_set=shared_sets is not None, progress=inner_progress))

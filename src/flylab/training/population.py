@@ -10,10 +10,12 @@ import xarray as xr
 
 from flylab.base import runtime
 from flylab.base.types import Key, Params
+from flylab.data.inputs import data_type_error
 from flylab.data.splits import SETS, Source, Splits
 from flylab.models.model import Model
-from flylab.training.dispatch import Members, Progress, fetched, program_for, result_of, run_members, started
-from flylab.training.inputs import SplitArrays, as_arrays, as_axes, as_objective, data_type_error
+from flylab.training.dispatch import Progress, fetched, program_for, result_of, run_members, started
+from flylab.training.inputs import SplitArrays, as_arrays, as_axes, as_key, as_objective
+from flylab.training.members import Members, alike
 from flylab.training.objectives import Objective
 from flylab.training.step import Member, Plan
 from flylab.training.train import Trained, TrainingRun, check_training, training_run
@@ -62,8 +64,9 @@ def train_members(
 
     Raises:
         ValueError: for a grid without `seed`, seeds that are not different integers ≥ 0, hyper-parameters that are not
-            finite numbers, that nothing reads or that are missing, sets that do not fit together (see `data.inputs`),
-            or a label that the network has no output for.
+            finite numbers, that nothing reads or that are missing, a key of more than 32 bits, sets that do not fit
+            together (see `data.inputs`) or have another shape for another seed, or a label that the network has no
+            output for. What is made for each seed is checked in turn.
         TypeError: if `data` is none of the three, or `objective` neither an objective nor a model.
 
     >>> from flylab.data import MNIST1D, published
@@ -131,11 +134,11 @@ def _checked_run(
     if not (isinstance(data, Splits | Source) or callable(data)):
         raise data_type_error(data)
     runtime.initialise()  # before JAX starts
-    root = jax.random.key(key) if isinstance(key, int) else key
+    root = as_key(key)
     source = data if isinstance(data, Source) else None
     fixed = as_arrays(data) if isinstance(data, Splits) else None
 
-    def members() -> Iterator[tuple[SplitArrays | None, Member]]:
+    def made() -> Iterator[tuple[SplitArrays | None, Member]]:
         for point in itertools.product(*axes.values()):
             hparams = numbers | dict(zip(axes, point, strict=True))
             seed = hparams.pop("seed")
@@ -143,16 +146,18 @@ def _checked_run(
             hparams = {name: np.float32(value) for name, value in hparams.items()}
             yield sets, Member(jax.random.fold_in(root, seed), hparams, None if params is None else params(seed))
 
-    first_data, member = next(members())
-    checked_data = first_data if source is None else source
-    assert checked_data is not None
+    def check(sets: SplitArrays | None, member: Member) -> None:
+        checked = sets if source is None else source
+        assert checked is not None
+        check_training(objective, plan, checked, member)
+
     if source is not None:
         hparam_axes = {name: values for name, values in axes.items() if name != "seed"}
         for point in itertools.product(*hparam_axes.values()):
             source.check(numbers | dict(zip(hparam_axes, point, strict=True)))
     _check_axes(axes)
-    check_training(objective, plan, checked_data, member)
-    return training_run(objective, plan, source), axes, members()
+    members = alike(made(), check)
+    return training_run(objective, plan, source), axes, members
 
 
 def _check_axes(axes: Mapping[str, Sequence]) -> None:

@@ -17,9 +17,10 @@ from jax.core import Tracer
 from flylab.base import files
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
+from flylab.data.inputs import data_type_error
 from flylab.data.splits import SETS, Source, Splits
 from flylab.models.model import Model
-from flylab.training.inputs import SplitArrays, as_arrays, as_objective, data_type_error
+from flylab.training.inputs import SplitArrays, as_arrays, as_objective
 from flylab.training.objectives import Objective
 from flylab.training.step import (
     Member,

@@ -18,6 +18,7 @@ from flylab.data.splits import Source, Splits
 from flylab.models.flops import training_cost
 from flylab.models.model import Model
 from flylab.training.dispatch import Progress
+from flylab.training.inputs import as_key
 from flylab.training.objectives import Objective, supervised
 from flylab.training.population import Population, train_members
 from flylab.training.step import Plan
@@ -57,7 +58,7 @@ class Training:
     def run(self, seeds: Sequence[int], *, key: Key | int = 0, progress: Progress | None = None) -> Population:
         """Train one network for each seed and each combination of listed hyper-parameters, see `train_members`."""
         runtime.initialise()  # before JAX starts
-        root = jax.random.key(key) if isinstance(key, int) else key
+        root = as_key(key)
         initial = self.params
 
         def params(seed: int) -> Params:
