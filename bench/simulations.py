@@ -83,7 +83,7 @@ def false_decisions(rng: np.random.Generator) -> Iterator[Row]:
         counts = (rng.random((10_000, MOST)) < share).cumsum(1)
         exact = np.zeros((10_000, len(n)), bool)
         valid = np.zeros_like(exact)
-        for i, size in enumerate(n):
+        for i, size in enumerate(map(int, n)):
             k = counts[:, size - 1]
             exact[:, i] = stats.binom.sf(k - 1, size, share) < 0.025
             valid[:, i] = (k > size * share) & (log_ratio(k, size, share) > math.log(20))
