@@ -75,7 +75,7 @@ def false_decisions(rng: np.random.Generator) -> Iterator[Row]:
         sums, squares = values.cumsum(1)[:, 3:], (values**2).cumsum(1)[:, 3:]
         t = sums / n / np.sqrt((squares - sums**2 / n) / (n - 1) / n)
         naive = t > stats.t.ppf(0.975, n - 1)
-        valid = t > np.array([critical(size) for size in n])
+        valid = t > np.array([critical(int(size)) for size in n])
         valid[:, 0] = naive[:, 0]  # the first look is by Student's t
         yield Row(f"false decisions, {name}, Student t at each of {len(n)} looks", "(5)", percent(naive.any(1)))
         yield Row(f"false decisions, {name}, flylab at each of {len(n)} looks", "≤ 5", percent(valid.any(1)))
