@@ -9,6 +9,7 @@ import xarray as xr
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect
 from flylab.results.judging import Standing, judge
+from flylab.results.sequences import mean_sequence
 from flylab.results.verdicts import counted
 
 INF = float("inf")
@@ -89,6 +90,16 @@ def test_seeds_without_a_value_leave_a_claim_undecided(values, effect, note):
 def test_an_arm_that_is_missing_is_not_tested():
     (verdict,) = judge([claim(above=0)], results([np.nan, np.nan]), {})
     assert verdict.verdict == "not tested"
+
+
+def test_more_looks_do_not_narrow_the_interval_of_skewed_values():
+    values = np.append(np.linspace(0, 0.1, 39), 30.0)
+    once, often = (judge([claim(above=-9)], results(values), {}, Standing(looks=looks))[0] for looks in ((), (30,)))
+    assert once.interval == "bootstrap"
+    assert often.interval == "always valid"
+    assert once.high > mean_sequence(values).high
+    assert often.high == once.high
+    assert often.low < once.low
 
 
 def judged(standing, preset="quick", **fields):
