@@ -77,7 +77,8 @@ NOT_ALLOWED = {
     "JAX_DISABLE_JIT": ("1",), "JAX_TRANSFER_GUARD": ("disallow", "disallow_explicit"),
     "JAX_TRANSFER_GUARD_DEVICE_TO_HOST": ("disallow",), "JAX_TRANSFER_GUARD_HOST_TO_DEVICE": ("disallow",),
     "JAX_NUMPY_DTYPE_PROMOTION": ("strict",), "JAX_NUMPY_RANK_PROMOTION": ("raise",), "JAX_NO_TRACING": ("1",),
-    "JAX_NO_EXECUTION": ("1",),
+    "JAX_NO_EXECUTION": ("1",), "XLA_FLAGS": ("--nonsense", "--xla_cpu_enable_fast_math=abc", "nowhere"),
+    "JAX_HLO_SOURCE_FILE_CANONICALIZATION_REGEX": ("(",),
 }  # fmt: skip
 MATPLOTLIBRC = "text.usetex: True\naxes.facecolor: red\nfont.family: No Such Font\nbackend: qtagg\nlines.linewidth: 9\n"
 
@@ -93,8 +94,9 @@ def of_products() -> list[Case]:
     cases += [case(*setting, "has the same bits", SAME) for setting in PINNED.items()]
     cases += [case(*setting, "is part of names and provenance", OTHER) for setting in NAMED.items()]
     for name, values in NOT_ALLOWED.items():
-        is_device = name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES")
-        says = f"flylab: .*{name}=" if is_device else rf"flylab: {name.lower()}\S*=.* must be"
+        at_start = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
+        says = f"flylab: .*{name}=" if name in at_start else rf"flylab: {name.lower()}\S*=.* must be"
+        says = f"flylab: .*{name}.*: missing" if name.endswith("REGEX") else says
         cases += [case(name, value, everywhere, REFUSED, says) for value in values]
     rc = {"matplotlibrc": MATPLOTLIBRC}
     return [*cases, Case(f"matplotlibrc {everywhere}", WELL, "well", files=rc, seconds=600)]
@@ -215,5 +217,9 @@ CASES = [
     Case("a fork after JAX started", FORK, "refused", "spawn"),
     *[Case(f"train_members: width {width}, {grid}", GRID.format(width=width, grid=grid), "refused", says.rstrip(".*"))
       for says, (width, grid) in GRIDS.items()],
+    *[Case(f"SOURCE_DATE_EPOCH={value} {words[0]}", words, "refused", "^\nflylab: SOURCE_DATE_EPOCH=.* must be [^\n]*$",
+           env={"SOURCE_DATE_EPOCH": value}, seconds=60)
+      for value in ("abc", "", "1e9", "99999999999999999999")
+      for words in (["run", "train", "smoke"], ["report"], ["data", "--plot", "x.svg"])],
     *[Case(name, words, "refused", "^\nflylab: [^\n]*\n$", seconds=60) for name, words in EARLY.items()],
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from flylab.cli.terminal import console, print_table
 from flylab.reporting import page, repeat_command
 from flylab.results.tables import Table
 from flylab.runs.database import read_other
+from flylab.runs.store import _SCHEMA
 from flylab.study import get_study, protocol_of
 
 TINY = ["smoke", "--n-steps", "20", "--n-train", "100"]
@@ -323,6 +324,20 @@ def test_bad_input(words, says, capsys, monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("time", ["abc", "", "1e9", "9" * 20])
+def test_a_time_that_is_none_is_named(time, monkeypatch, capsys):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", time)
+    assert main(["report"]) == 2
+    assert f"SOURCE_DATE_EPOCH={time} must be seconds since 1970" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["store"], ["store", "verify"], ["run", "train", "smoke"]])
+def test_a_pipe_as_the_store_is_refused(words, tmp_path, capsys):
+    os.mkfifo(tmp_path / "flylab.sqlite")
+    assert main([*words, "--out", str(tmp_path)]) == 2
+    assert "flylab.sqlite: it is a pipe" in capsys.readouterr().err
+
+
 def test_a_tilde_that_the_shell_leaves_is_the_home(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
@@ -353,4 +368,4 @@ def test_interrupted_it_stops_and_goes_on(tmp_path):
 
 def n_stored(out):
     path = out / "flylab.sqlite"
-    return len(read_other(path, "SELECT name FROM member")) if path.exists() else 0
+    return len(read_other(path, _SCHEMA, "SELECT name FROM member")) if path.exists() else 0

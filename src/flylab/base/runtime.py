@@ -53,6 +53,8 @@ def _started() -> tuple[Any, ...]:
     with contextlib.suppress(RuntimeError):  # the backend is running already
         if _setting("jax_num_cpu_devices") < 0:  # not set by the user
             jax.config.update("jax_num_cpu_devices", n_cores)
+    if not _has_started():
+        settings.check_flags()
     try:
         jax_devices = tuple(jax.devices())
         if len(jax_devices) > MOST_DEVICES:
@@ -61,6 +63,11 @@ def _started() -> tuple[Any, ...]:
         said = " and ".join(f"{name.upper()}={value}" for name, value in asked.items() if value not in (None, "", -1))
         reason = str(error).partition("\n")[0] or "there is no such device"
         raise ValueError(f"JAX cannot start{said and f' with {said}'}: {reason}") from error
+    try:
+        jax.jit(lambda x: x).lower(0.0)
+    except Exception as error:  # by a setting that is read only now, such as a regular expression
+        given = " or ".join(name for name in sorted(os.environ) if name.startswith("JAX_")) or "jax.config"
+        raise ValueError(f"JAX cannot make programs with its settings, see {given}: {error}") from error
     if jax_devices[0].platform == "cpu" and len(jax_devices) < n_cores and _setting("jax_num_cpu_devices") < 0:
         warnings.warn(
             f"JAX started before flylab, with {len(jax_devices)} CPU device for {n_cores} cores: results are the same, "
@@ -70,10 +77,15 @@ def _started() -> tuple[Any, ...]:
     return jax_devices
 
 
+def _has_started() -> bool:
+    """Return whether JAX has started; of its functions that would say so, some would hang in a fork."""
+    return bool(getattr(sys.modules.get("jax._src.xla_bridge"), "_backends", None))
+
+
 def _note_fork() -> None:
-    """Note in a new process whether JAX had started before the fork; of JAX's functions, some would hang here."""
+    """Note in a new process whether JAX had started before the fork."""
     global _forked
-    _forked = _forked or bool(getattr(sys.modules.get("jax._src.xla_bridge"), "_backends", None))
+    _forked = _forked or _has_started()
 
 
 _forked = False

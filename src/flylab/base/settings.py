@@ -2,6 +2,9 @@
 
 import contextlib
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +78,21 @@ def check() -> None:
         if (value := getattr(jax.config, name, allowed[0])) not in allowed:
             words = " or ".join(str(option) for option in allowed if option is not None)
             raise ValueError(f"{name}={value} must be {words}: flylab cannot train otherwise")
+
+
+def check_flags() -> None:
+    """Try XLA's flags in a process of its own, since XLA ends the process that has flags which it cannot read.
+
+    Raises:
+        ValueError: with the flags and XLA's reason.
+    """
+    if not (flags := os.environ.get("XLA_FLAGS")):
+        return
+    code = "from jaxlib import xla_client; xla_client.CompileOptions()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        reason = re.search(r"^[EF]\d{4} .*?\] (.*)", done.stderr, re.MULTILINE)
+        raise ValueError(f"XLA cannot start with XLA_FLAGS={flags}: {reason[1] if reason else 'it ends the process'}")
 
 
 def named() -> dict[str, str]:

@@ -6,9 +6,11 @@ errors in boxes.
 """
 
 import difflib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -78,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = _complain  # one line, without the source's
     words = sys.argv[1:] if argv is None else list(argv)
     try:
+        _require_time()
         _add_file(words)
         return app(words) or 0
     except CycloptsError as error:
@@ -90,6 +93,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"there is not enough memory ({str(error)[:200]}): ask for less")
     except KeyboardInterrupt:
         return interrupts.say()
+
+
+def _require_time() -> None:
+    """Refuse a SOURCE_DATE_EPOCH that is no time: NumPy, when SciPy imports it, and Matplotlib would not name it."""
+    if (time := os.environ.get("SOURCE_DATE_EPOCH")) is not None:
+        try:
+            datetime.fromtimestamp(int(time), UTC)
+        except (ValueError, OverflowError, OSError):
+            raise ValueError(f"SOURCE_DATE_EPOCH={time} must be seconds since 1970, an integer") from None
 
 
 def _add_file(words: Sequence[str]) -> None:
