@@ -11,6 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,11 @@ class Contender:
         self.process.wait()
 
 
-def fastest(contender: str, network: str) -> Contender | None:
-    """Try the numbers of members and threads; return the fastest, or None if the network cannot be trained so."""
+def fastest(contender: str, network: str, settings: Sequence[tuple[int, int]] = ()) -> Contender | None:
+    """Try numbers of members and threads; return the fastest, or None if the network cannot be trained so."""
     best, best_time = None, float("inf")
     threads = (N_CORES,) if contender in CHOOSES_THREADS else sorted({1, N_CORES})
-    for n_members, n_threads in itertools.product(MEMBERS[contender], threads):
+    for n_members, n_threads in settings or itertools.product(MEMBERS[contender], threads):
         command = [str(FOLDER / "contenders.py"), contender, network, str(n_members), str(n_threads)]
         try:
             tried = Contender(command, n_members, n_threads)
@@ -88,9 +89,16 @@ def fastest(contender: str, network: str) -> Contender | None:
     return best
 
 
-def measure(network: str, n_rounds: int) -> dict[str, dict[str, Any]]:
-    """Return each contender's median and all times, and its numbers of members and threads, with the floor's."""
-    contenders = {name: fastest(name, network) for name in MEMBERS}
+def measure(network: str, n_rounds: int, chosen: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """Return each contender's median and all times, and its numbers of members and threads, with the floor's.
+
+    Args:
+        network: the network's name.
+        n_rounds: rounds.
+        chosen: what an earlier call returned, whose numbers of members and threads are taken.
+    """
+    settings = {name: [(one["members"], one["threads"])] for name, one in (chosen or {}).items()}
+    contenders = {name: fastest(name, network, settings.get(name, ())) for name in MEMBERS}
     contenders["floor"] = Contender([str(FOLDER / "floor.py"), network], 1, N_CORES)
     present = {name: contender for name, contender in contenders.items() if contender is not None}
     times: dict[str, list[float]] = {name: [] for name in present}
@@ -138,11 +146,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--chosen", type=Path, help="JSON of run.py, whose numbers of members and threads are taken")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    chosen = json.loads(options.chosen.read_text())["peers"] if options.chosen else {}
     measured = {}
     for network in options.networks:
-        measured[network] = measure(network, options.rounds)
+        measured[network] = measure(network, options.rounds, chosen.get(network))
         print(markdown({network: measured[network]}), flush=True)
     print(f"\n{markdown(measured)}")
     if options.out:
