@@ -138,7 +138,8 @@ def markdown(measured: dict[str, dict[str, dict[str, Any]]]) -> str:
 def _cell(contender: dict[str, Any] | None) -> str:
     if contender is None:
         return "–"
-    return f"{contender['us']:.3g} ({contender['members']}; {contender['threads']})"
+    us = contender["us"]
+    return f"{us:.{0 if us >= 100 else 3}{'f' if us >= 100 else 'g'}} ({contender['members']}; {contender['threads']})"
 
 
 def main() -> None:

@@ -324,6 +324,7 @@ def main() -> None:
     costs = startup.measure(peers.NETWORKS)
     measured = measure(n_rounds, 0.25 if options.quick else 1.0, not options.no_sweeps)
     machine = {name: value for name, value in origin().items() if name != "host"}
+    machine["versions"] |= {"torch": torch.__version__}
     record = {
         "machine": machine, "rounds": n_rounds, "peers": by_network, "startup": costs, "rows": rows_of(measured),
         **measured,
