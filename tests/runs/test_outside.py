@@ -1,10 +1,13 @@
 """Digests of users' code: what it may read beside its source leaves it without one."""
 
+import importlib
 import sys
 
 import pytest
 
 from flylab.runs.loading import load
+from flylab.runs.slots import filled
+from flylab.study import get_study
 
 BEGINNING = "import os, sys\nfrom pathlib import Path\nimport numpy as np\n"
 READS = {
@@ -121,3 +124,36 @@ def test_a_neighbour_that_is_imported_late_counts(tmp_path):
     first, again, other = (loaded(tmp_path, code, f"WIDTH = {width}") for width in (3, 3, 44))
     assert first == again != other
     assert "neighbour" not in sys.modules
+
+
+OUTSIDE = {
+    "a file": "float(np.loadtxt('w.txt'))",
+    "the environment": "float(os.environ['W'])",
+    "a file, in a neighbour": "beside()",
+    "a file, in a neighbour that is imported late": "late()",
+    "nothing": "2.0",
+    "what the file has read": "READ",
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_an_object_that_reads_more_than_its_code_is_not_known(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("W", "2")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    reads = "import numpy as np\ndef beside(): return float(np.loadtxt('w.txt'))\n"
+    (tmp_path / "a_neighbour.py").write_text(reads)
+    code = "import os, sys\nimport numpy as np\nfrom a_neighbour import beside\nREAD = np.loadtxt('w.txt')\n"
+    code += "def late():\n    import a_neighbour\n    return a_neighbour.beside()\n"
+    (tmp_path / "a_reader.py").write_text(f"{code}def thing(left, right): return {OUTSIDE[case]} * right\n")
+    digests = []
+    for number in (2, 3):
+        (tmp_path / "w.txt").write_text(str(number))
+        module = importlib.import_module("a_reader")
+        (found,) = filled(get_study("lottery"), {"criterion": module.thing}).filled["criterion"]
+        digests.append(found.digest)
+        assert found.is_known == (case in ("nothing", "what the file has read"))
+        for name in ("a_reader", "a_neighbour"):
+            del sys.modules[name]
+    assert (len(set(digests)) == 1) == (case == "nothing")

@@ -1,6 +1,5 @@
 """Functions of users in the slots of studies: names, digests, checks, and what is trained of them."""
 
-import importlib
 import json
 import pickle
 import shlex
@@ -162,39 +161,6 @@ def test_an_object_is_known_by_its_code_and_what_it_holds():
     unreadable = power(Unreadable())
     assert not filling(unreadable).is_known
     assert filling(unreadable).digest != filling(unreadable).digest
-
-
-OUTSIDE = {
-    "a file": "float(np.loadtxt('w.txt'))",
-    "the environment": "float(os.environ['W'])",
-    "a file, in a neighbour": "beside()",
-    "a file, in a neighbour that is imported late": "late()",
-    "nothing": "2.0",
-    "what the file has read": "READ",
-}
-
-
-@pytest.mark.parametrize("case", OUTSIDE)
-def test_an_object_that_reads_more_than_its_code_is_not_known(case, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("W", "2")
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    reads = "import numpy as np\ndef beside(): return float(np.loadtxt('w.txt'))\n"
-    (tmp_path / "a_neighbour.py").write_text(reads)
-    code = "import os, sys\nimport numpy as np\nfrom a_neighbour import beside\nREAD = np.loadtxt('w.txt')\n"
-    code += "def late():\n    import a_neighbour\n    return a_neighbour.beside()\n"
-    (tmp_path / "a_reader.py").write_text(f"{code}def thing(left, right): return {OUTSIDE[case]} * right\n")
-    digests = []
-    for number in (2, 3):
-        (tmp_path / "w.txt").write_text(str(number))
-        module = importlib.import_module("a_reader")
-        (found,) = filled(get_study("lottery"), {"criterion": module.thing}).filled["criterion"]
-        digests.append(found.digest)
-        assert found.is_known == (case in ("nothing", "what the file has read"))
-        for name in ("a_reader", "a_neighbour"):
-            del sys.modules[name]
-    assert (len(set(digests)) == 1) == (case == "nothing")
 
 
 def test_what_nobody_can_read_is_trained_and_not_kept(out):
