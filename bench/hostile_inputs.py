@@ -139,10 +139,11 @@ def net():
 """
 EVALUATE = """
 import os, sys, warnings
-import flylab
+import flylab, scipy.io
 def n_params(width):
     open("neighbour.py", "w").write(f"WIDTH = {width}  # \\n" + "#" * width)
     open("width.txt", "w").write(str(width))
+    scipy.io.savemat("w.mat", {"w": width})
     os.environ["WIDTH"] = str(width)
     small = dict(n_seeds=1, n_steps=2, eval_every=1)
     return flylab.evaluate("mine.py:net", name="mine", preset="smoke", **small).row.n_params
@@ -156,10 +157,52 @@ READS = {
     "a data file by NumPy": "import numpy; WIDTH = int(numpy.loadtxt('width.txt'))",
     "an environment variable": "WIDTH = int(os.environ['WIDTH'])",
     "an environment variable by getenv": "from os import getenv as g; WIDTH = int(g('WIDTH'))",
+    "an environment variable by expanding": "WIDTH = int(os.path.expandvars('$WIDTH'))",
+    "an environment variable by an operator": "import operator; "
+    "WIDTH = int(operator.attrgetter('environ')(os)['WIDTH'])",
+    "a raw file": "import io; WIDTH = int(io.FileIO('width.txt').readall())",
+    "a file of MATLAB": "import scipy.io; WIDTH = int(scipy.io.loadmat('w.mat')['w'][0, 0])",
+    "a file's size": "WIDTH = os.path.getsize('neighbour.py') - 15",
 }
 EVALUATIONS = [
     Case(f"evaluate reads {what}", EVALUATE, "well", "current", files={"mine.py": MINE.format(read=read)}, seconds=300)
     for what, read in READS.items()
+]
+SLOT = """
+import functools, os, sys
+import jax.numpy as jnp, numpy as np
+SCALE = [1.0]
+class Scale: value = 1.0
+class Scaler:
+    def __init__(self, f, scale):
+        functools.update_wrapper(self, f)
+        self.f, self.scale = f, scale
+    def __call__(self, left, right): return self.scale * self.f(left, right)
+def base(left, right): return jnp.maximum(left, right)
+def changed(left, right): return SCALE[0] * base(left, right)
+def of_class(left, right): return Scale.value * base(left, right)
+def of_file(left, right): return float(np.loadtxt("w.txt")) * base(left, right)
+def of_environment(left, right): return float(os.environ["W"]) * base(left, right)
+"""
+SLOTS = """
+import os, flylab, mine
+small = dict(n_seeds=1, n_steps=20, eval_every=20, poolings=("none",), train_sizes=(100,), endless=False)
+def loss(w, out):
+    os.environ["W"], mine.SCALE[0], mine.Scale.value = str(w), w, w
+    open("w.txt", "w").write(str(w))
+    results = flylab.run("pooling", "smoke", out=out, pooling={given}, **small)
+    return results.test_loss.sel(pooling=results.pooling.values[-1]).isel(step=-1).item()
+one, other = (loss(w, "runs") for w in (1.0, -3.0))
+assert one != other == loss(-3.0, "fresh"), "stale"
+print("current")
+"""
+GIVEN = {
+    "a decorator with state": "mine.Scaler(mine.base, w)", "a list that has changed": "mine.changed",
+    "a class that has changed": "mine.of_class", "a file": "mine.of_file", "the environment": "mine.of_environment",
+}  # fmt: skip
+FUNCTIONS = [
+    Case(f"a function of {what}", SLOTS.format(given=given), "well", "current", files={"mine.py": SLOT}, seconds=300)
+    for what, given in GIVEN.items()
 ]
 DICTIONARY = "from flylab.compat import mnist1d\nargs = mnist1d.get_dataset_args(as_dict=True) | {'num_samples': 50}\n"
 COMPAT = [
@@ -170,4 +213,4 @@ COMPAT = [
     Case("get_dataset of a path", "from flylab.compat import mnist1d\n"
          "try: mnist1d.get_dataset('mnist1d_data.pkl')\nexcept TypeError as e: refused(e)", says="must be arguments"),
 ]  # fmt: skip
-CASES = [*DATA, *HYPER, *RESULTS, *EVALUATIONS, *COMPAT]
+CASES = [*DATA, *HYPER, *RESULTS, *EVALUATIONS, *FUNCTIONS, *COMPAT]

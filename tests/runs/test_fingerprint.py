@@ -263,6 +263,33 @@ def test_code_that_may_import_what_it_computes_has_none(package, text):
         code_fingerprint(package(("late.py", "TIMES = 3", text)).run)
 
 
+ELSEWHERE = {
+    "a module that is not there": "def late():\n    import nowhere_to_be_found",
+    "a name of one": "def late():\n    from nowhere_to_be_found import name",
+    "by a call": "import importlib\ndef late():\n    importlib.import_module('nowhere_to_be_found')",
+    "in a package": "def late():\n    import small_pkg.nowhere",
+    "a name of one in a package": "def late():\n    from small_pkg.nowhere import name",
+    "another path": "import sys as s\ndef late():\n    s.path.insert(0, 'lib')\n    import small_pkg.late",
+    "another path, by its name": "from sys import path\ndef late():\n    from sys import path as p\n    p.pop()",
+    "another place of a package": "import small_pkg\ndef late():\n    small_pkg.__path__.append('lib')",
+}
+
+
+@pytest.mark.parametrize("text", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_code_that_may_import_from_elsewhere_has_none(package, text):
+    with pytest.raises(UnhashableError, match=r"cannot be found|where modules are found"):
+        code_fingerprint(package(("later.py", "def helper():\n    return 31", f"{text}\nhelper = late")).run)
+
+
+def test_a_module_counts_as_it_is_imported(package, tmp_path, monkeypatch):
+    """Another file of that name comes first on the path by now, but Python has imported this one."""
+    before = code_fingerprint(package().run)
+    (tmp_path / "small_pkg").mkdir()
+    (tmp_path / "small_pkg" / "__init__.py").write_text("OTHER = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert code_fingerprint(sys.modules["small_pkg.study"].run) == before
+
+
 NAMED = {
     "by a call": "import importlib\nimportlib.import_module('small_pkg.deep.unused')\n",
     "all names of a module": "from small_pkg.deep.unused import *\n",
@@ -292,8 +319,11 @@ def test_a_lone_file_and_the_modules_beside_it(tmp_path, monkeypatch):
 
 
 class Callable:
+    def __init__(self):
+        self.waits = iter([1])
+
     def __call__(self, protocol, condition, seeds):
-        return 0
+        return next(self.waits)
 
 
 class Known:
@@ -318,7 +348,7 @@ UNHASHABLE = {
     "builtin function": lambda: len,
     "holds an object": lambda: holding(object()),
     "holds a generator": lambda: holding(i for i in range(3)),
-    "holds a set": lambda: holding({1, 2}),
+    "holds a set of functions": lambda: holding({holding}),
     "holds a function made by exec": lambda: holding([from_text()]),
     "nobody knows what determines it": lambda: holding(Known()),
 }

@@ -5,6 +5,7 @@ import pickle
 import shlex
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -135,6 +136,9 @@ def test_what_the_digest_of_a_file_covers(change, differs, tmp_path):
 
 class Unreadable:
     """An object of which nobody knows what it holds."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
 
     def __rpow__(self, values):
         return values

@@ -4,7 +4,7 @@ The folders always count. Beyond them, import statements at any depth are follow
 of a module that training starts in, and modules that are not installed, such as those beside a user's file. Modules
 count whole, of a study's file the part that `runs/counted.py` finds; of other packages the versions do. Attributes are
 not followed, nor names that flylab's top level imports on first use. Code outside flylab that may import what it
-computes is refused.
+computes, from where it says, or what cannot be found is refused.
 """
 
 import ast
@@ -24,9 +24,11 @@ from flylab.base.loaded import is_current
 from flylab.runs.counted import ALL, counted, is_study, last_name
 
 COMPUTING = ("base", "data", "models", "training")  # folders of flylab
-_LIBRARIES = {"jax", "numpy", "scipy", "sklearn", "optax", "torch", "equinox"}  # are not followed, whoever holds theirs
+LIBRARIES = {"jax", "numpy", "scipy", "sklearn", "optax", "torch", "equinox"}  # are not followed, whoever holds theirs
 _COMPUTED = {"import_module", "__import__", "spec_from_file_location", "SourceFileLoader", "exec_module", "load_module",
              "run_path", "run_module"}  # fmt: skip
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_PLACES = {"__path__", "meta_path", "path_hooks", "addsitedir"}  # by which functions may change where modules are found
 _ROOT = Path(__file__).parents[1]
 _real = functools.cache(os.path.realpath)
 
@@ -75,7 +77,7 @@ class Reached:
     digest: str = ""
 
 
-_known: dict[frozenset[Root], Reached] = {}
+_known: dict[tuple[frozenset[Root], tuple[str, ...]], Reached] = {}
 
 
 def reach(roots: Iterable[Root]) -> Reached:
@@ -84,13 +86,19 @@ def reach(roots: Iterable[Root]) -> Reached:
     Raises:
         UnhashableError: if a module cannot be read, or may import what it computes.
     """
-    key = frozenset(roots)
+    key = frozenset(roots), tuple(sys.path)
     known = _known.get(key)
-    if known is None or any(_state(part.path) != part.state for part in known.parts.values()):
-        known = _known[key] = _Walk(key).result()
+    if known is None or any(_is_another(name, part) for name, part in known.parts.items()):
+        known = _known[key] = _Walk(key[0]).result()
     for name, part in known.parts.items():
         _require_current(name, part.path)
     return known
+
+
+def _is_another(name: str, part: Part) -> bool:
+    """Return whether a module that was read has changed, or is by now imported from another file."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return _state(part.path) != part.state or (file is not None and _real(file) != _real(part.path))
 
 
 def _require_current(name: str, path: str) -> None:
@@ -119,7 +127,7 @@ class _Walk:
             name: importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, path))
             for name, path, _ in self._roots
         }
-        tops = {"flylab", *(root.module.partition(".")[0] for root in self._roots)} - _LIBRARIES
+        tops = {"flylab", *(root.module.partition(".")[0] for root in self._roots)} - LIBRARIES
         self._is_followed = {**dict.fromkeys(sys.stdlib_module_names, False), **dict.fromkeys(tops, True)}
         self._used: dict[str, set[str]] = {}  # names used of each module, which matter for studies
         self._stack: list[str] = []
@@ -167,9 +175,11 @@ class _Walk:
                 if above:
                     places = getattr(self._spec(above), "submodule_search_locations", None)
                     self._specs[name] = PathFinder.find_spec(last, list(places)) if places else None
-                else:
+                elif (spec := getattr(sys.modules.get(name), "__spec__", None)) is None:  # or else an import gives that
                     places = [*self._folders, *sys.path]
                     self._specs[name] = PathFinder.find_spec(name, places) or importlib.util.find_spec(name)
+                else:
+                    self._specs[name] = spec
             except (ImportError, ValueError, AttributeError):
                 self._specs[name] = None
         return self._specs[name]
@@ -185,15 +195,27 @@ class _Walk:
         whole = nodes is body
         self._reached.parts[name] = Part(path, state, digest if whole else _digest(nodes), None if whole else nodes)
         code = [part for node in nodes for part in ast.walk(node)]
-        imports = list(_imports(code, name if _is_package(spec) else name.rpartition(".")[0]))
-        for module, used in imports:
+        imported = list(imports(code, name if _is_package(spec) else name.rpartition(".")[0]))
+        for module, used in imported:
             self._use(module, used)
         if not name.startswith("flylab."):
+            self._require_found(name, imported)
+            if line := _moves(code):
+                raise UnhashableError(f"sys.path ({os.path.basename(path)}, line {line}) says where modules are found")
             constants = (part.value for part in code if isinstance(part, ast.Constant))
             self._reached.texts.update(value for value in constants if isinstance(value, str))
-            starred = {module[:-2] for module, _ in imports if module.endswith(".*")} & self._used.keys() - {"flylab"}
+            starred = {module[:-2] for module, _ in imported if module.endswith(".*")} & self._used.keys() - {"flylab"}
             if any(_is_package(self._specs[module]) for module in starred) or _is_computed(code):
                 raise UnhashableError(f"{name} may import what it computes: import modules and values by their names")
+
+    def _require_found(self, name: str, imported: Sequence[tuple[str, str]]) -> None:
+        """Refuse a module that imports what is nowhere by now: nobody knows where it will be found."""
+        known = set(imported)
+        for module, _ in imported:
+            (above, _, last), top = module.rpartition("."), module.partition(".")[0]
+            is_value = (above, last) in known  # or a module: nobody knows
+            if not is_value and top and self._spec(module if self._follows(top) else top) is None:
+                raise UnhashableError(f"{name} imports {module}, which cannot be found: nobody knows what it will be")
 
 
 def _is_package(spec: ModuleSpec | None) -> bool:
@@ -237,7 +259,7 @@ def _digest(nodes: Iterable[ast.AST]) -> str:
     return hashlib.sha256(text.encode("utf8", "surrogatepass")).hexdigest()
 
 
-def _imports(parts: Iterable[ast.AST], package: str) -> Iterator[tuple[str, str]]:
+def imports(parts: Iterable[ast.AST], package: str) -> Iterator[tuple[str, str]]:
     """Yield each module that some code imports, and the name it uses of it: `ALL` for the module as a value."""
     for part in parts:
         if isinstance(part, ast.Import):
@@ -261,6 +283,19 @@ def _constant_import(call: ast.Call) -> str | None:
     is_import = last_name(call.func) in ("import_module", "__import__")
     name = call.args[0].value if is_import and call.args and isinstance(call.args[0], ast.Constant) else None
     return name if isinstance(name, str) and not name.startswith(".") else None
+
+
+def _moves(code: Iterable[ast.AST]) -> int:
+    """Return the line where a function may change from where modules are imported, or 0."""
+    code = list(code)
+    imported = [alias for node in code if isinstance(node, ast.Import) for alias in node.names]
+    sys_names = {alias.asname or alias.name for alias in imported if alias.name == "sys"}
+    for part in (part for node in code if isinstance(node, _FUNCTIONS) for part in ast.walk(node)):
+        is_path = isinstance(part, ast.Attribute) and part.attr == "path" and last_name(part.value) in sys_names
+        is_from = isinstance(part, ast.ImportFrom) and part.module == "sys" and "path" in {a.name for a in part.names}
+        if is_path or is_from or last_name(part) in _PLACES:
+            return part.lineno  # type: ignore[attr-defined]
+    return 0
 
 
 def _is_computed(code: Iterable[ast.AST]) -> bool:

@@ -10,8 +10,7 @@ from typing import Any
 from flylab.base import runtime
 from flylab.base.config import to_json
 from flylab.base.usercode import RefusedError, user_code
-from flylab.runs.fingerprint import UnhashableError, code_fingerprint
-from flylab.runs.loading import load
+from flylab.runs.loading import digest_of, load
 from flylab.study.study import Condition, Study
 
 
@@ -118,17 +117,9 @@ def _filling(slot: str, given: Any, is_axis: bool) -> Filling:
         place = f"{os.path.abspath(where)}:{name}" if colon and where.endswith(".py") else given
         _, function, digest = load(place)
     else:
-        place, function, digest, name = "", given, _digest(given), getattr(given, "__name__", "")
+        place, function, digest, name = "", given, digest_of(given)[0], getattr(given, "__name__", "")
     if not callable(function) or inspect.isclass(function):
         raise ValueError(f"--{slot} {given} is of type {type(function).__name__}: give a function")
     if not name.isidentifier():
         raise ValueError(f"--{slot} {given} has no name: give a function that is defined by def")
     return Filling(name, place, digest or uuid.uuid4().hex, digest is not None, is_axis, [function])
-
-
-def _digest(function: Any) -> str | None:
-    """Return a digest of a function's code and of all that it holds; None if nobody knows what it is."""
-    try:
-        return code_fingerprint(function)
-    except UnhashableError:
-        return None
