@@ -37,7 +37,7 @@ def checksum(data: xr.Dataset) -> str:
             for part in _json(np.atleast_1d(values)):
                 digest.update(part.encode())
         else:
-            digest.update(np.ascontiguousarray(values).reshape(-1).view("u1"))
+            digest.update(np.ascontiguousarray(values).reshape(-1).view("u1").data)
     attributes = {name: str(value) for name, value in data.attrs.items() if name != "checksum"}
     digest.update(json.dumps(attributes, sort_keys=True).encode())
     return digest.hexdigest()
