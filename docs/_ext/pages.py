@@ -170,7 +170,5 @@ def ledger() -> str:
         f"{table(['study', 'preset', 'seeds', *map(badge, VERDICT_COLOURS)], rows)}\n"
         "## All claims\n\n```{raw} html\n<p class='filter' id='ledger-filter'></p>\n```\n\n"
         f"{claims(runs)}\n## Not in the ledger\n\nNo results of these presets are stored, so none of their numbers is "
-        "above:\n\n"
-        + "\n".join(f"- {command}" for command in lacking)
-        + "\n"
+        "above:\n\n" + "\n".join(f"- {command}" for command in lacking) + "\n"
     )
