@@ -143,3 +143,11 @@ def test_results_make_no_code_run_that_the_user_has_not_run(written):
     assert not (path.parent / "ran").exists()
     get_study("stranger.py")
     assert registry.study_in({"study": "stranger", "place": str(path)}).name == "stranger"
+
+
+@pytest.mark.parametrize("name", list_studies())
+def test_every_study_knows_its_flops_and_memory(name):
+    study = get_study(name)
+    smoke = study.presets["smoke"]
+    flops, n_bytes = zip(*(study.resources(smoke, condition) for condition in study.conditions(smoke)), strict=True)
+    assert min(sum(flops), max(n_bytes)) > 0  # single conditions train nothing, such as scikit-learn's methods

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, published
 from flylab.data.generator import endless
-from flylab.models import activations, dense
+from flylab.models import activations, dense, flops
 from flylab.models.registry import PUBLISHED, get_model
 from flylab.training.metagradient import metagradient
 from flylab.training.metalearning import MetaPlan, metalearn
@@ -255,3 +255,16 @@ def test_bad_input_gets_a_clear_error():
         MetaPlan(inner, 3, optax.sgd(0.1), save_hparams_at=(5,))
     with pytest.raises(ValueError, match="0 starts and 1 seeds"):
         metalearn(objective, splits, MetaPlan(inner, 1, optax.sgd(0.1)), [])
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_what_a_metagradient_costs(mode, tiny):
+    model, plan = dense.shallow(), Plan(40, batch_size=50, eval_every=40, optimizer="sgd")
+
+    def gradient(learning_rate):
+        hparams = {"learning_rate": learning_rate}
+        return metagradient(supervised(model), tiny, plan, hparams, key=jax.random.key(0), mode=mode).gradient
+
+    n_flops = flops.count(gradient, jnp.float32(0.1))
+    steps, _ = flops.training_cost(model, (40,), 40, 50, 0, 0)
+    assert n_flops / steps == pytest.approx(flops.METAGRADIENT, rel=0.15)

@@ -9,6 +9,8 @@ import jax
 
 from flylab.models.model import Model, n_params
 
+METAGRADIENT = 2.5  # what a step costs with its derivative by hyper-parameters, in steps, in either mode: counted
+
 
 @functools.lru_cache(maxsize=1024)
 def forward_flops(model: Model, shape: tuple[int, ...]) -> int:

@@ -18,7 +18,8 @@ from msgspec import Meta
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, fresh, shared
-from flylab.models import dense
+from flylab.models import Model, dense
+from flylab.models.flops import METAGRADIENT, training_cost
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect, contrast, final
 from flylab.results.places import lowest_place
@@ -78,10 +79,21 @@ def n_steps(protocol: Protocol, treatment: str) -> int:
     return protocol.n_steps * (len(protocol.rates) if treatment == "grid" else n_descents)
 
 
+def resources(protocol: Protocol, treatment: str) -> tuple[int, int]:
+    """Return the FLOPs of training one seed, and the bytes of its data and network."""
+    data, n = protocol.data, round(n_steps(protocol, treatment) * (1 if treatment == "grid" else METAGRADIENT))
+    n_examples = data.n_train + data.n_valid + data.n_test
+    return training_cost(_network(protocol), (data.final_seq_length,), n, protocol.batch_size, 0, n_examples)
+
+
+def _network(protocol: Protocol) -> Model:
+    return dense.shallow(protocol.data.final_seq_length, protocol.data.outputs, protocol.width)
+
+
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
     """Return rate and losses along the outer descent from each start, or the losses at each rate of the grid."""
     data = fresh(protocol.data) if protocol.fresh_data else shared(protocol.data)
-    network = dense.shallow(protocol.data.final_seq_length, protocol.data.outputs, protocol.width)
+    network = _network(protocol)
     if condition["treatment"] == "grid":
         grid = Training(network, data, protocol.plan(record_loss=True), {"learning_rate": protocol.rates})
         losses = context.train(grid).results.loss

@@ -91,7 +91,7 @@ class Study:
 
         There may be `CLAIMS`, `MINUTES`, `ARTIFACTS`, `SLOTS` (see `flylab.study.Slot`), `QUESTION` (by default, the
         first line of its docstring), `input_digest(protocol)` and, where they do not follow from `training`,
-        `n_steps(protocol, **condition)`.
+        `n_steps(protocol, **condition)` and `resources(protocol, **condition)`.
 
         Raises:
             ValueError: if a name is missing.
@@ -110,6 +110,10 @@ class Study:
             more["n_steps"] = lambda protocol, condition: given["n_steps"](protocol, **condition)
         elif trainings is not None:
             more["n_steps"] = lambda protocol, condition: sum(one.n_steps for one in trainings(protocol, condition))
+        if "resources" in given:
+            more["resources"] = lambda protocol, condition: given["resources"](protocol, **condition)
+        elif trainings is not None:
+            more["resources"] = functools.partial(_resources, trainings)
         return cls(
             question=given.get("QUESTION") or (given.get("__doc__") or "").partition("\n")[0],
             presets=given["PRESETS"],
@@ -118,7 +122,6 @@ class Study:
             claims=given.get("CLAIMS", ()),
             figure=given["figure"],
             table=given["table"],
-            resources=None if trainings is None else functools.partial(_resources, trainings),
             minutes=given.get("MINUTES", {}),
             artifacts=artifacts,
             slots=given.get("SLOTS", {}),

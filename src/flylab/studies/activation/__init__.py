@@ -19,7 +19,17 @@ from flylab.results.effects import Effect
 from flylab.results.plots import COLOURS, band, curves, panels, style
 from flylab.results.statistics import plus_minus
 from flylab.results.tables import Table
-from flylab.studies.activation.method import UNSEEN, USUAL, Protocol, X, conditions, metalearned, n_steps, run
+from flylab.studies.activation.method import (
+    UNSEEN,
+    USUAL,
+    Protocol,
+    X,
+    conditions,
+    metalearned,
+    n_steps,
+    resources,
+    run,
+)
 from flylab.study import Study
 
 __all__ = [
@@ -35,6 +45,7 @@ __all__ = [
     "metalearned",
     "n_extrema",
     "n_steps",
+    "resources",
     "run",
     "table",
     "weights",

@@ -15,7 +15,8 @@ from msgspec import Meta
 from flylab.base.constraints import NonNegativeFloat, PositiveFloat, PositiveInt
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, fresh, shared
-from flylab.models import activations, dense, layers
+from flylab.models import Model, activations, dense, layers
+from flylab.models.flops import METAGRADIENT, training_cost
 from flylab.study import BaseProtocol, Condition, Context
 from flylab.study.protocol import NSeeds
 from flylab.training.dispatch import run_members
@@ -107,6 +108,15 @@ def n_steps(protocol: Protocol, activation: str) -> int:
     return protocol.n_steps * protocol.n_tests * len(protocol.all_rates)
 
 
+def resources(protocol: Protocol, activation: str) -> tuple[int, int]:
+    """Return the FLOPs of training one seed, and the bytes of its data and network."""
+    data, n = protocol.data, n_steps(protocol, activation)
+    if activation == "learned":
+        n += round((METAGRADIENT - 1) * protocol.n_steps * protocol.n_outer_steps)
+    n_examples = data.n_train + data.n_valid + data.n_test
+    return training_cost(_network(protocol), (data.final_seq_length,), n, protocol.batch_size, 0, n_examples)
+
+
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
     """Metalearn and test the function of each seed, or test a usual one, on data that metalearning never saw."""
     if condition["activation"] != "learned":
@@ -174,9 +184,12 @@ def _outer(protocol: Protocol) -> MetaPlan:
                     save_hparams_at=protocol.stages)  # fmt: skip
 
 
+def _network(protocol: Protocol) -> Model:
+    return dense.shallow(protocol.data.final_seq_length, protocol.data.outputs, protocol.width)
+
+
 def _objective(name: str, protocol: Protocol) -> Objective:
-    model = dense.shallow(protocol.data.final_seq_length, protocol.data.outputs, protocol.width)
-    return _noisy(name, model.init, protocol.width, protocol.n_units, protocol.noise)
+    return _noisy(name, _network(protocol).init, protocol.width, protocol.n_units, protocol.noise)
 
 
 @functools.cache

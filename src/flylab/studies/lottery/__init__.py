@@ -40,14 +40,15 @@ from flylab.studies.lottery.protocol import (
     n_steps,
     network_of,
     objective_of,
+    resources,
 )
 from flylab.studies.lottery.protocol import SLOTS as SLOTS
 from flylab.study import Study
 
 __all__ = [
     "CLAIMS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions", "figure",
-    "gain_in_search", "last", "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "run",
-    "save_ticket", "searched", "table", "users",
+    "gain_in_search", "last", "locality", "mask", "n_steps", "network_of", "objective_of", "protocol_in", "resources",
+    "run", "save_ticket", "searched", "table", "users",
 ]  # fmt: skip
 
 

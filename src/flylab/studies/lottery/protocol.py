@@ -12,6 +12,7 @@ from msgspec import Meta
 from flylab.base.constraints import MOST, NonNegativeInt, PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, exchanged, reversed_, shuffled
 from flylab.models import Model, tickets
+from flylab.models.flops import training_cost
 from flylab.models.masks import masked
 from flylab.study import BaseProtocol, Condition, Slot
 from flylab.study.protocol import Published
@@ -120,6 +121,13 @@ def n_steps(protocol: Protocol, model: str, criterion: Any = None) -> int:
     per_step = protocol.analysis_batch // protocol.batch_size
     analysis = len(analyses(protocol, criterion)) * protocol.analysis_steps * per_step
     return search_steps(protocol, protocol.n_rounds, criterion) + analysis
+
+
+def resources(protocol: Protocol, model: str, criterion: Any = None) -> tuple[int, int]:
+    """Return the FLOPs of training one seed, and the bytes of its data and network; masks save none."""
+    data, n = protocol.data, n_steps(protocol, model, criterion)
+    n_examples = data.n_train + data.n_valid + data.n_test
+    return training_cost(network_of(protocol), (data.final_seq_length,), n, protocol.batch_size, 0, n_examples)
 
 
 def search_steps(protocol: Protocol, n_rounds: int, criterion: Any = None) -> int:
