@@ -14,7 +14,7 @@ from flylab.results.statistics import Interval, count_of
 
 
 def critical(n: int, level: float = 0.95) -> float:
-    """Return the value that t of n seeds exceeds, on either side, with probability 1 − `level` at most, ever as n grows.
+    """Return what t of n seeds exceeds, on either side, ever as n grows, with probability 1 − `level` at most.
 
     The mixture is over the effect's size in standard deviations, with a standard normal density (Lai 1976; Wang &
     Ramdas 2024, "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown variance"). It is exact
