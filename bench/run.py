@@ -301,7 +301,7 @@ def report(record: dict) -> str:
     parts = [
         f"Measured by `python bench/run.py --rounds {record['rounds']}` on {machine['processor']}, {machine['cores']} "
         f"cores, {machine['finished'][:10]}; {versions}.",
-        "## Peers and the floor",
+        "## Peers and the floor: µs per model-step (networks at once; threads)",
         peers.markdown(record["peers"]),
         "## Start-up and evaluations",
         startup.markdown(record["startup"]),
