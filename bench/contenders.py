@@ -7,6 +7,7 @@ train with Adam on batches of 100 from the published training set, in single pre
 """
 
 import copy
+import functools
 import os
 import sys
 import time
@@ -75,7 +76,6 @@ def _torch_step(model, optimizer) -> Callable:
 
 def torch_func(name: str, n_members: int, n_threads: int, *, compiled: bool = False) -> Steps:
     """An ensemble: stacked parameters, vmapped gradients, one Adam for all."""
-
     import torch_loop
 
     return torch_steps(ensemble_step(torch_loop.MODELS[name], n_members, compiled), n_threads)
@@ -162,16 +162,11 @@ def flylab(name: str, n_members: int, n_threads: int) -> Steps:
     return lambda n: train_members(objective, splits, Plan(n, eval_every=n), grid)
 
 
-def torch_func_compiled(name: str, n_members: int, n_threads: int) -> Steps:
-    """The ensemble, compiled."""
-    return torch_func(name, n_members, n_threads, compiled=True)
-
-
 CONTENDERS: dict[str, Callable[[str, int, int], Steps]] = {
     "PyTorch loop": torch_loop,
     "torch.compile": torch_compile,
     "torch.func": torch_func,
-    "torch.func compiled": torch_func_compiled,
+    "torch.func compiled": functools.partial(torch_func, compiled=True),
     "JAX vmap": jax_vmap,
     "flylab": flylab,
 }

@@ -19,7 +19,7 @@ from msgspec import Meta
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, fresh, shared
 from flylab.models import Model, dense
-from flylab.models.flops import METAGRADIENT, training_cost
+from flylab.models.flops import METAGRADIENT
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect, contrast, final
 from flylab.results.places import lowest_place
@@ -81,9 +81,8 @@ def n_steps(protocol: Protocol, treatment: str) -> int:
 
 def resources(protocol: Protocol, treatment: str) -> tuple[int, int]:
     """Return the FLOPs of training one seed, and the bytes of its data and network."""
-    data, n = protocol.data, round(n_steps(protocol, treatment) * (1 if treatment == "grid" else METAGRADIENT))
-    n_examples = data.n_train + data.n_valid + data.n_test
-    return training_cost(_network(protocol), (data.final_seq_length,), n, protocol.batch_size, 0, n_examples)
+    n = round(n_steps(protocol, treatment) * (1 if treatment == "grid" else METAGRADIENT))
+    return Training(_network(protocol), protocol.data, Plan(n, protocol.batch_size, n)).resources
 
 
 def _network(protocol: Protocol) -> Model:

@@ -16,7 +16,7 @@ from flylab.base.constraints import NonNegativeFloat, PositiveFloat, PositiveInt
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, fresh, shared
 from flylab.models import Model, activations, dense, layers
-from flylab.models.flops import METAGRADIENT, training_cost
+from flylab.models.flops import METAGRADIENT
 from flylab.study import BaseProtocol, Condition, Context
 from flylab.study.protocol import NSeeds
 from flylab.training.dispatch import run_members
@@ -25,6 +25,7 @@ from flylab.training.metalearning import MetaPlan, metalearn
 from flylab.training.objectives import Objective, cross_entropy, unchanged
 from flylab.training.step import Member, Plan
 from flylab.training.train import training_run
+from flylab.training.training import Training
 
 USUAL = tuple(activations.ALL)
 RATES = (2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
@@ -110,11 +111,10 @@ def n_steps(protocol: Protocol, activation: str) -> int:
 
 def resources(protocol: Protocol, activation: str) -> tuple[int, int]:
     """Return the FLOPs of training one seed, and the bytes of its data and network."""
-    data, n = protocol.data, n_steps(protocol, activation)
+    n = n_steps(protocol, activation)
     if activation == "learned":
         n += round((METAGRADIENT - 1) * protocol.n_steps * protocol.n_outer_steps)
-    n_examples = data.n_train + data.n_valid + data.n_test
-    return training_cost(_network(protocol), (data.final_seq_length,), n, protocol.batch_size, 0, n_examples)
+    return Training(_network(protocol), protocol.data, Plan(n, protocol.batch_size, n)).resources
 
 
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:

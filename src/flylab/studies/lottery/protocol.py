@@ -12,12 +12,13 @@ from msgspec import Meta
 from flylab.base.constraints import MOST, NonNegativeInt, PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, exchanged, reversed_, shuffled
 from flylab.models import Model, tickets
-from flylab.models.flops import training_cost
 from flylab.models.masks import masked
 from flylab.study import BaseProtocol, Condition, Slot
 from flylab.study.protocol import Published
 from flylab.study.slots import checked
 from flylab.training.objectives import Objective, supervised
+from flylab.training.step import Plan
+from flylab.training.training import Training
 
 TREATMENTS = ("dense", "random", "ticket", "reinitialised")
 CRITERIA = ("ticket", "random")
@@ -125,9 +126,8 @@ def n_steps(protocol: Protocol, model: str, criterion: Any = None) -> int:
 
 def resources(protocol: Protocol, model: str, criterion: Any = None) -> tuple[int, int]:
     """Return the FLOPs of training one seed, and the bytes of its data and network; masks save none."""
-    data, n = protocol.data, n_steps(protocol, model, criterion)
-    n_examples = data.n_train + data.n_valid + data.n_test
-    return training_cost(network_of(protocol), (data.final_seq_length,), n, protocol.batch_size, 0, n_examples)
+    n = n_steps(protocol, model, criterion)
+    return Training(network_of(protocol), protocol.data, Plan(n, protocol.batch_size, n)).resources
 
 
 def search_steps(protocol: Protocol, n_rounds: int, criterion: Any = None) -> int:
