@@ -219,13 +219,17 @@ def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), trained, theirs)
 
 
-def test_cnn_layers_are_those_of_the_network():
-    model, x = convolutional.cnn(hidden=(30, 20)), jnp.linspace(-1, 1, 40)
+@pytest.mark.parametrize(
+    ("model", "head"), [(convolutional.cnn(hidden=(30, 20)), [30, 20, 10]), (convolutional.backbone(), [])]
+)
+def test_cnn_layers_are_those_of_the_network(model, head):
+    x = jnp.linspace(-1, 1, 40)
     params = model.init(key)
     layers = convolutional.cnn_layers(params, x)
-    assert [layer.size for layer in layers] == [40, 25 * 19, 25 * 10, 25 * 5, 30, 20, 10]
+    assert [layer.size for layer in layers] == [40, 25 * 19, 25 * 10, 25 * 5, *head]
     np.testing.assert_array_equal(layers[0], x)
     np.testing.assert_array_equal(layers[-1], model.apply(params, x))
+    np.testing.assert_allclose(model.apply_batch(params, x[:, None])[:, 0], layers[-1], atol=1e-6)
 
 
 # ── convolutions ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,11 +6,13 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from flylab.models import convolutional
 from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import pooling
+from flylab.studies.pooling import drawing, method
 from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
 
@@ -32,7 +34,9 @@ def made_up(accuracies, n_train, n_endless=600_000, n_seeds=4):
         "source": ["published", "endless"], "pooling": names, "n_train": [*n_train, n_endless],
         "seed": range(n_seeds), "step": [0, 6000],
     }  # fmt: skip
-    return xr.Dataset({"test_accuracy": (dims, values)}, coords).assign_attrs(preset="paper", study="pooling", run="r")
+    fit = np.where(np.isnan(values), np.nan, 100 - 0.1 * values)  # those that generalise better fit less well
+    variables = {"test_accuracy": (dims, values), "train_accuracy": (dims, fit)}
+    return xr.Dataset(variables, coords).assign_attrs(preset="paper", study="pooling", run="r")
 
 
 AS_PUBLISHED = {
@@ -52,7 +56,8 @@ def test_effects_and_verdicts_of_known_results():
         "stride-is-not-pooling": "supported",
         "high-data-equal-max": "refuted", "high-data-equal-average": "supported", "high-data-equal-l2": "supported",
         "high-data-hinders-max": "refuted", "high-data-hinders-average": "refuted", "high-data-hinders-l2": "refuted",
-        "max-vs-l2": "refuted",
+        "max-vs-l2": "refuted", "max-vs-l2-slope": "refuted",
+        "restricts-max": "supported", "restricts-average": "supported", "restricts-l2": "supported",
         "endless-equal-max": "supported", "endless-equal-average": "supported", "endless-equal-l2": "refuted",
     }  # fmt: skip
 
@@ -62,8 +67,18 @@ def test_claims_on_missing_conditions_are_not_tested():
     presets = {name: STUDY.conditions(protocol) for name, protocol in STUDY.presets.items()}
     verdicts = {verdict.id: verdict for verdict in judge(STUDY.claims, results, presets)}
     assert verdicts["low-data-max"].verdict == "supported"
-    assert verdicts["high-data-equal-max"].verdict == verdicts["max-vs-l2"].verdict == "not tested"
-    assert verdicts["max-vs-l2"].note == "needs the preset paper"
+    for id_ in ("high-data-equal-max", "max-vs-l2", "max-vs-l2-slope", "restricts-max"):
+        assert (verdicts[id_].verdict, verdicts[id_].note) == ("not tested", "needs the preset paper")
+
+
+def test_endless_data_stand_apart_and_are_joined_to_nothing():
+    results = made_up(AS_PUBLISHED, (1000, 50_000))
+    ax = Figure().subplots()
+    drawing._against_size(ax, results, results.test_accuracy.isel(step=-1), "accuracy")
+    joined = [line.get_xdata() for line in ax.get_lines() if line.get_linestyle() == "-" and len(line.get_xdata()) > 1]
+    assert len(joined) == 5
+    assert max(map(max, joined)) < 60_000
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1k", "50k", "∞"]
 
 
 def test_claims_need_the_network_without_pooling():
@@ -83,8 +98,8 @@ def test_seeds_have_their_own_data_and_poolings_share_them():
 
 def test_endless_data_have_no_training_accuracy_and_many_test_examples(monkeypatch):
     seen = []
-    real = pooling.endless
-    monkeypatch.setattr(pooling, "endless", lambda config: seen.append(config) or real(config))
+    real = method.endless
+    monkeypatch.setattr(method, "endless", lambda config: seen.append(config) or real(config))
     results = STUDY.run(TINY, {"source": "endless", "n_train": 400, "pooling": "l2"}, [0], key=KEY)
     assert [config.n_test for config in seen] == [TINY.endless_n_test]
     assert set(results) == {"test_loss", "test_accuracy"}

@@ -3,19 +3,18 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 
-from flylab.data import published
-from flylab.models import convolutional
+from flylab.data import MNIST1D, published
+from flylab.models import convolutional, n_params
 from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import self_supervised
-from flylab.studies.self_supervised import probes
+from flylab.studies.self_supervised import method, probes
 from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
 
@@ -39,18 +38,19 @@ def made_up(default, none, deep, n_seeds=6):
 
 
 def test_effects_and_verdicts_of_known_results():
-    results = made_up(self_supervised.NB_LAYERS, (33, 80, 70, 60, 50), (33, 60, 70, 60, 50, 50, 50, 71))
+    published = self_supervised.NOTEBOOK
+    results = made_up(published["default"], published["none"], (33, 60, 70, 60, 50, 50, 50, 71))
     assert self_supervised.best_layer(results, "default").values.tolist() == [3] * 6
     np.testing.assert_allclose(self_supervised.lost_at_output(results, "default"), [82.1 - 75.0] * 6)
     np.testing.assert_allclose(self_supervised.lost_at_output(results, "deep"), [-1] * 6)
-    signal = made_up((90, 60, 60, 60, 60, 50), (33, 80, 70, 60, 50), (33,) * 8)  # inner layers gain nothing
+    signal = made_up((90, 60, 60, 60, 60, 50), published["none"], (33,) * 8)  # inner layers gain nothing
     np.testing.assert_allclose(self_supervised.lost_at_output(signal, "default"), [-30] * 6)
     verdict_by_id = {
         verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": STUDY.conditions(TINY)})
     }
     assert {id_ for id_, verdict in verdict_by_id.items() if verdict == "refuted"} == {
         "guillotine-deep", "peak-place-default.paper", "peak-place-none.paper", "peak-place-deep.paper",
-        "peak-place-deep.nb",
+        "peak-place-deep.nb", *(f"layer-deep-{layer}" for layer in range(1, 8)),
     }  # fmt: skip
     assert {id_ for id_, verdict in verdict_by_id.items() if verdict == "not tested"} == {"probe-all", "vicreg"}
 
@@ -58,7 +58,7 @@ def test_effects_and_verdicts_of_known_results():
 def test_the_place_of_the_peak_is_chosen_on_other_seeds():
     """With noise alone, the greatest of several layers is not better than the outputs."""
     rng = np.random.default_rng(0)
-    results = made_up([0.0] * 6, [0.0] * 5, [0.0] * 8)
+    results = made_up([0.0] * 6, [0.0] * 4, [0.0] * 8)
     effects = []
     for _ in range(200):
         results.linear_accuracy.values[0, 0, 0, :, 1:5] = rng.normal(size=(6, 4))
@@ -66,24 +66,45 @@ def test_the_place_of_the_peak_is_chosen_on_other_seeds():
     assert abs(np.mean(effects)) < 0.12  # chosen on the same 4 seeds, it would be 0.5 greater
 
 
-def test_probes_are_those_of_scikit_learn():
-    """On layer 0, the signal, both probes score like scikit-learn's: fitted on training data, scored on test data."""
+def test_probes_of_the_signals_have_the_notebooks_accuracy():
+    """Its 32.8 % needs its scikit-learn's convergence: with `tol=1e-2` today's stops at 33.3 %."""
+    splits = published(MNIST1D())
+    probe = probes.linear_probe(len(splits.train.y)).fit(*splits.train)
+    assert round(100 * probe.score(*splits.test), 1) == self_supervised.NOTEBOOK["default"][0]
+
+
+def test_probes_are_fitted_on_training_data_and_scored_on_test_data():
     splits = published(TINY.data)
     x, x_test = (part.x.astype(np.float32).astype(float) for part in (splits.train, splits.test))
-    scaled = StandardScaler().fit(x)
-    probe = LogisticRegression(tol=1e-2, max_iter=1000).fit(scaled.transform(x), splits.train.y)
     neighbour_probe = KNeighborsClassifier(10, metric="cosine").fit(x, splits.train.y)
     params = convolutional.cnn(n_outputs=16).init(KEY)
     linear, neighbour = probes.probe(splits, params)
     assert len(linear) == len(neighbour) == 5
-    assert linear[0] == 100 * probe.score(scaled.transform(x_test), splits.test.y)
+    assert linear[0] == 100 * probes.linear_probe(len(x)).fit(x, splits.train.y).score(x_test, splits.test.y)
     assert neighbour[0] == 100 * neighbour_probe.score(x_test, splits.test.y)
     shuffled = splits._replace(train=splits.train._replace(y=np.roll(splits.train.y, 1)))
     assert np.mean(probes.probe(shuffled, params)[0]) < np.mean(linear)
 
 
+@pytest.mark.parametrize(
+    ("head", "sizes"),
+    [
+        ("default", [40, 475, 250, 125, 125, 16]),
+        ("none", [40, 475, 250, 125]),  # the third convolution is the output
+        ("deep", [40, 475, 250, 125, 125, 125, 125, 16]),
+    ],
+)
+def test_layers_are_the_notebooks(head, sizes):
+    network = method.network(STUDY.presets["paper"], head)
+    params = network.init(KEY)
+    layers = convolutional.cnn_layers(params, jnp.linspace(-1, 1, 40))
+    assert [layer.size for layer in layers] == sizes
+    assert len(self_supervised.NOTEBOOK[head]) == len(sizes)
+    assert n_params(network) == {"default": 21_716, "none": 3950, "deep": 53_216}[head]  # printed by the notebook
+
+
 def test_all_signals_replace_the_training_set():
-    splits = self_supervised._signals(TINY, "all", 0)
+    splits = method.signals(TINY, "all", 0)
     assert len(splits.train.y) == TINY.data.n_train + TINY.data.n_test
     assert len(splits.test.y) == TINY.data.n_test
 

@@ -32,12 +32,26 @@ def cnn(length: int = 40, n_outputs: int = 10, width: int = 25, hidden: tuple[in
     return _convolutional(_strided(width), length, n_outputs, hidden)
 
 
+@functools.cache
+def backbone(length: int = 40, width: int = 25) -> Model:
+    """Build the convolutions of `cnn` without its linear layer: 3 950 parameters by default.
+
+    The outputs are the last convolution's activations after its ReLU, 125 for a signal of 40 positions.
+
+    >>> import jax
+    >>> from flylab.models import n_params
+    >>> n_params(backbone()), backbone().apply(backbone().init(jax.random.key(0)), jax.numpy.ones(40)).shape
+    (3950, (125,))
+    """
+    return _convolutional(_strided(width), length, None)
+
+
 def _strided(channels: int) -> tuple[Conv, ...]:
     return Conv(channels, 5, 2, 1), Conv(channels, 3, 2, 1), Conv(channels, 3, 2, 1)
 
 
 def cnn_layers(params, x) -> list[jax.Array]:
-    """Return the flat activations of each layer of `cnn` for one signal `(length,)`, from the signal to the outputs."""
+    """Return the flat activations of each layer of `cnn`, or of `backbone`, for one signal, which is the first."""
     return [x, *(layer.ravel() for layer in _layers(params, x, _strided(params["conv1"]["b"].size)))]
 
 
@@ -58,8 +72,11 @@ def pooling_cnn(length: int = 40, n_outputs: int = 10, width: int = 20, pooling:
     return _convolutional((Conv(width, 3, stride, 1, pairwise),) * 2, length, n_outputs)
 
 
-def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int, hidden: tuple[int, ...] = ()) -> Model:
-    """Build a network of convolutions (each with a ReLU and its pooling), hidden ReLU layers and a linear layer."""
+def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int | None, hidden: tuple[int, ...] = ()) -> Model:
+    """Build a network of convolutions (each with a ReLU and its pooling), hidden ReLU layers and a linear layer.
+
+    Without a number of outputs it has no linear layer.
+    """
     widths = (specs[-1].channels * stack_lengths(length, specs)[-1], *hidden)
 
     def init(key):
@@ -71,17 +88,17 @@ def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int, hidden:
         }
         for i, size in enumerate(itertools.pairwise(widths)):
             params[f"hidden{i + 1}"] = layers.linear_init(stream(keys[-1], f"hidden{i + 1}"), *size)
-        return params | {"output": layers.linear_init(keys[-1], widths[-1], n_outputs)}
+        return params if n_outputs is None else params | {"output": layers.linear_init(keys[-1], widths[-1], n_outputs)}
 
     def apply(params, x):
-        return _layers(params, x, specs)[-1]
+        return _layers(params, x, specs)[-1].ravel()
 
     def apply_batch(params, x):
         h = conv_stack([params[f"conv{i + 1}"] for i in range(len(specs))], x[None], specs)
         h = h.reshape(-1, h.shape[-1])
         for i in range(len(hidden)):
             h = jax.nn.relu(layers.linear_batch(params[f"hidden{i + 1}"], h))
-        return layers.linear_batch(params["output"], h)
+        return h if n_outputs is None else layers.linear_batch(params["output"], h)
 
     return Model(init, apply, apply_batch)
 
@@ -97,7 +114,7 @@ def _layers(params, x, specs: tuple[Conv, ...]) -> list[jax.Array]:
     for i in range(sum(name.startswith("hidden") for name in params)):
         h = jax.nn.relu(layers.linear(params[f"hidden{i + 1}"], h))
         activations.append(h)
-    return [*activations, layers.linear(params["output"], h)]
+    return [*activations, layers.linear(params["output"], h)] if "output" in params else activations
 
 
 @functools.cache
