@@ -45,13 +45,14 @@ def verdicts(results):
 def test_claims_on_known_results():
     """A fixed rate flatters: at its own best rate a usual function may catch up."""
     usual = {name: {0.003: 62.0, 0.01: 50.0} for name in study.USUAL}
-    accuracies = {"learned": {0.003: np.nan, 0.01: 60.0}, **usual}
+    accuracies = {"learned": {0.003: np.nan, 0.01: 60.0}, "authors": {0.003: np.nan, 0.01: 66.4}, **usual}
     results = made_up(accuracies, np.array([1.0, 2, -1, -1, 3]))
     assert study.best_rate(results, "relu") == 0.003
     assert study.best_rate(results, "learned") == 0.01
     assert study.n_extrema(results).values.tolist() == [2] * 6
     by_id = verdicts(results)
-    supported = {"beats-relu", "beats-elu", "beats-swish", "train-loss.last", "train-loss.all", "shape"}
+    supported = {"authors-function", "beats-relu", "beats-elu", "beats-swish", "train-loss.last", "train-loss.all",
+                 "shape"}  # fmt: skip
     assert {name for name, verdict in by_id.items() if verdict == "supported"} == supported
     assert {name for name, verdict in by_id.items() if verdict == "refuted"} == set(by_id) - supported
     assert verdicts(made_up(accuracies, np.array([1.0, 2, 3])))["shape"] == "refuted"
@@ -66,6 +67,14 @@ def test_tests_are_paired_and_unseen():
     alone = STUDY.run(protocol, {"activation": "relu"}, [1], key=KEY)
     xr.testing.assert_identical(alone.sel(seed=1), relu.sel(seed=1))
     assert (relu.loss_all != gelu.loss_all).all()
+
+
+def test_the_authors_function_is_tested_at_the_published_rate_only():
+    results = STUDY.run(SMOKE, {"activation": "authors"}, [0], key=KEY)
+    assert results.learning_rate.values.tolist() == [SMOKE.learning_rate]
+    assert results.loss.dims == ("seed", "update")  # of every inner step
+    assert results.loss.sizes["update"] == SMOKE.n_steps
+    np.testing.assert_allclose(results.loss.mean("update"), results.loss_all.squeeze("learning_rate"), rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -100,5 +109,5 @@ def test_bad_values_are_refused(changes, message):
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", SMOKE, tmp_path)
     assert [verdict.verdict for verdict in judge(STUDY.claims, run.results, {})] == [None] * len(STUDY.claims)
-    assert len(STUDY.table(run.results).rows) == 9
+    assert len(STUDY.table(run.results).rows) == 10
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")

@@ -170,17 +170,20 @@ def test_metalearning_is_descent_along_the_metagradient():
     np.testing.assert_array_equal(alone.results.outer_loss[0, 0], learned.results.outer_loss[0, 0])
 
 
-def test_a_new_start_every_outer_step():
-    objective, splits = supervised(SMOOTH), published(DATA)
-    inner = Plan(5, 20, optimizer="sgd")
-    still = MetaPlan(inner, 3, optax.sgd(0.0))
-    fresh = MetaPlan(inner, 3, optax.sgd(0.0), fresh_start=True)
-    losses = [
-        metalearn(objective, splits, plan, [{"learning_rate": 0.1}]).results.outer_loss.values.ravel()
-        for plan in (still, fresh)
-    ]
-    assert len(set(losses[0])) == 1
-    assert len(set(losses[1])) == 3
+@pytest.mark.parametrize(
+    ("changes", "data", "n_different"),
+    [
+        ({}, None, 1),  # without noise nothing is new
+        ({"fresh_start": True}, None, 3),
+        ({}, endless(DATA), 3),
+        ({"fresh_noise": False}, endless(DATA), 1),
+        ({"fresh_noise": False, "fresh_start": True}, endless(DATA), 3),
+    ],
+)
+def test_what_is_new_in_every_outer_step(changes, data, n_different):
+    plan = MetaPlan(Plan(5, 20, optimizer="sgd"), 3, optax.sgd(0.0), **changes)
+    learned = metalearn(supervised(SMOOTH), data or published(DATA), plan, [{"learning_rate": 0.1}])
+    assert len(set(learned.results.outer_loss.values.ravel())) == n_different
 
 
 def test_metalearning_the_data_is_a_few_lines():

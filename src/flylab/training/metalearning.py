@@ -61,8 +61,9 @@ class MetaPlan(Checked):
         optimizer: an optax transformation of the outer gradient.
         outer: history of an inner run (see `Trained`) → outer loss, a scalar to minimise.
         mode: "forward", "reverse", or "auto": forward for up to three hyper-parameters.
-        fresh_start: whether every outer step has new initial parameters. All other randomness of an inner run (noise,
-            shuffled order, a source's data) is always new in every outer step.
+        fresh_start: whether every outer step has new initial parameters.
+        fresh_noise: whether all other randomness of an inner run (noise, shuffled order, a source's data) is new in
+            every outer step; else all have that of the first.
         save_hparams_at: outer steps after which the hyper-parameters are saved, in ascending order; 0 is before the
             first.
 
@@ -76,6 +77,7 @@ class MetaPlan(Checked):
     outer: Callable[[History], Scalar] = mean_loss
     mode: Mode = "auto"
     fresh_start: bool = False
+    fresh_noise: bool = True
     save_hparams_at: tuple[NonNegativeInt, ...] = ()
 
     def __post_init__(self) -> None:
@@ -199,8 +201,10 @@ def _outer_run(objective: Objective, plan: MetaPlan, source: Source | None) -> T
         return save_if_due(State(jnp.int32(0), hparams, plan.optimizer.init(hparams), *unused, slots))
 
     def step(data: Any, member: Member, state: State) -> State:
-        key = jax.random.fold_in(stream(member.key, "outer"), state.step)
-        inner = Member(key, member.hparams["fixed"], member.params)
+        outer_key = stream(member.key, "outer")
+        key = jax.random.fold_in(outer_key, state.step)
+        noise_key = key if plan.fresh_noise else jax.random.fold_in(outer_key, 0)
+        inner = Member(noise_key, member.hparams["fixed"], member.params)
         result = differentiate(data, inner, key if plan.fresh_start else member.key, state.params)
         values = {
             "outer_loss": result.value,
