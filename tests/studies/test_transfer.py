@@ -20,27 +20,33 @@ TINY = replace(STUDY.presets["smoke"], n_epochs=1)
 KEY = jax.random.key(0)
 
 
-def made_up(early, final, n_seeds=6):
+def made_up(early, final, dataset, n_seeds=6):
     """Return results with losses by activation; seeds differ by less than activations do."""
     noise = 0.001 * np.arange(n_seeds)
+    dims = ("dataset", "activation", "seed", "epoch")
     variables = {
-        "first_epoch_loss": (("activation", "seed"), np.array(early)[:, None] + noise),
-        "test_loss": (("activation", "seed", "epoch"), (np.array(final)[:, None] + noise)[..., None]),
+        "first_epoch_loss": (dims[:-1], (np.array(early)[:, None] + noise)[None]),
+        "test_loss": (dims, (np.array(final)[:, None] + noise)[None, ..., None]),
     }
-    coords = {"activation": list(transfer.NAMES), "seed": range(n_seeds), "epoch": [1.0]}
+    coords = {"dataset": [dataset], "activation": list(transfer.NAMES), "seed": range(n_seeds), "epoch": [1.0]}
     return xr.Dataset(variables, coords).assign_attrs(preset="quick", study="transfer", run="r")
 
 
 def verdicts(results):
-    return [verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": []})]
+    return {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": []})}
 
 
-def test_ranks_decide_the_claims():
-    results = made_up(np.arange(9), np.roll(np.arange(9), -4))
-    assert transfer.ranks(results, "first_epoch_loss").sel(activation="learned").values.tolist() == [1] * 6
-    assert transfer.ranks(results, "test_loss").sel(activation="learned").values.tolist() == [5] * 6
-    assert verdicts(results) == ["supported", "supported"]
-    assert verdicts(made_up(-np.arange(9), np.arange(9))) == ["refuted", "refuted"]
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10"])
+def test_ranks_decide_the_claims_on_their_own_data_set_alone(dataset):
+    results = made_up(np.arange(9), np.roll(np.arange(9), -4), dataset)
+    place = {"activation": "learned", "dataset": dataset}
+    assert transfer.ranks(results, "first_epoch_loss").sel(place).values.tolist() == [1] * 6
+    assert transfer.ranks(results, "test_loss").sel(place).values.tolist() == [5] * 6
+    ids = [f"transfer-early.{dataset}", f"transfer-final.{dataset}"]
+    for shown, word in ((results, "supported"), (made_up(-np.arange(9), np.arange(9), dataset), "refuted")):
+        by_id = verdicts(shown)
+        assert [by_id.pop(id_) for id_ in ids] == [word] * 2
+        assert set(by_id.values()) == {"not tested"}
 
 
 @pytest.mark.slow
@@ -50,7 +56,7 @@ def test_the_learned_function_is_an_artifact(tmp_path):
     path = activations.save_weights(tmp_path / "other.json", other, {})
     runs = [
         [
-            STUDY.run(TINY, {"activation": name}, [0], key=KEY, artifacts={"activation": file})
+            STUDY.run(TINY, {"dataset": "digits", "activation": name}, [0], key=KEY, artifacts={"activation": file})
             for name in ("learned", "elu")
         ]
         for file in (activations.ARTIFACT, path)
@@ -70,7 +76,13 @@ def test_the_learned_function_is_an_artifact(tmp_path):
 
 def test_a_seed_is_the_same_alone():
     both, alone = (
-        STUDY.run(TINY, {"activation": "relu"}, seeds, key=KEY, artifacts={"activation": activations.ARTIFACT})
+        STUDY.run(
+            TINY,
+            {"dataset": "digits", "activation": "relu"},
+            seeds,
+            key=KEY,
+            artifacts={"activation": activations.ARTIFACT},
+        )
         for seeds in ([0, 1], [1])
     )
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
@@ -80,7 +92,7 @@ def test_a_seed_is_the_same_alone():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset": "mnits"}, "dataset='mnits' must be one of digits"),
+        ({"dataset": ("mnits",)}, r"dataset\[0\]='mnits' must be one of digits"),
         ({"n_epochs": 0}, "n_epochs=0"),
         ({"learning_rate": 0.0}, "learning_rate=0"),
     ],
@@ -93,6 +105,10 @@ def test_bad_values_are_refused(changes, message):
 @pytest.mark.slow
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", TINY, tmp_path)
-    assert [verdict.verdict for verdict in judge(STUDY.claims, run.results, {})] == [None, None]
+    by_id = {verdict.id: verdict for verdict in judge(STUDY.claims, run.results, {})}
+    assert {verdict.verdict for verdict in by_id.values()} == {None}
+    assert {id_ for id_, verdict in by_id.items() if verdict.effect is not None} == {
+        "transfer-early.digits", "transfer-final.digits"
+    }  # fmt: skip
     assert len(STUDY.table(run.results).rows) == 9
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")
