@@ -51,10 +51,22 @@ def test_effects_and_verdicts_of_known_results():
     words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})}
     words.pop("noise-white-mlp")  # undecided: the slope is 0 to rounding
     assert words == {
-        "gap-grows": "supported", "gap-without": "supported", "noise-smooth-mlp": "supported",
-        "noise-smooth-cnn": "supported", "noise-white-cnn": "refuted", "resolution-mlp": "supported",
+        "gap-grows": "supported", "gap-grows.log-odds": "supported", "gap-without": "supported",
+        "noise-smooth-mlp": "supported", "noise-smooth-cnn": "supported", "noise-white-cnn": "refuted", "resolution-mlp": "supported",
         "resolution-cnn": "refuted",
     }  # fmt: skip
+
+
+def test_a_gap_that_only_a_ceiling_hides_does_not_grow_in_log_odds():
+    """Both networks' odds are divided by 20: the gap grows by 14 points, and not at all in log-odds."""
+    odds = {1.0: (99, 399), 48.0: (99 / 20, 399 / 20)}
+    mlp, cnn = ({"max_translation": {at: 100 * o[i] / (1 + o[i]) for at, o in odds.items()}} for i in (0, 1))
+    results = made_up(mlp, cnn).isel(seed=[0])
+    assert float(np.diff(data_params.gap(results, "max_translation"))[0, 0]) > 10
+    np.testing.assert_allclose(data_params.gap_in_log_odds(results, "max_translation"), [[np.log(399 / 99)] * 2])
+    full = made_up({"max_translation": {1.0: 100}}, {"max_translation": {1.0: 100}}).isel(seed=[0])
+    full = full.assign_attrs(protocol='{"data": {"n_test": 10000}}')
+    assert float(data_params.gap_in_log_odds(full, "max_translation").item()) == 0
 
 
 def test_claims_without_conditions_are_not_tested():
@@ -68,7 +80,7 @@ def test_claims_without_conditions_are_not_tested():
 def test_one_network_alone_has_no_gap():
     results = made_up(MLP, CNN).sel(model=["cnn"])
     words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})}
-    assert words["gap-grows"] == words["gap-without"] == "not tested"
+    assert {words[id_] for id_ in ("gap-grows", "gap-grows.log-odds", "gap-without")} == {"not tested"}
 
 
 def test_the_values_of_a_data_parameter_include_the_usual_one():

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import linear_sum_assignment
 
 from flylab.results.plots import COLOURS, bar_lengths, panels, plain_ticks, style
 from flylab.studies.continuum.measures import Row
@@ -52,10 +53,23 @@ def _draw_names(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str], x: flo
         heights[:-1] -= overlap
         heights[1:] += overlap
         heights = heights.clip(low + step / 2, high - step / 2)
-    for row, y in zip(ordered, heights, strict=True):
+    dots = np.array([(row.shuffled.mean, row.plain.mean) for row in ordered])
+    for row, y in zip(ordered, heights[uncrossed(dots, x, heights)], strict=True):
         ax.annotate(row.title, (row.shuffled.mean, row.plain.mean), (x, y), color=colour[row.model], fontsize=8,
                     va="center", arrowprops={"arrowstyle": "-", "color": "0.85", "linewidth": 0.7, "shrinkB": 3,
                                              "relpos": (0, 0.5)})  # fmt: skip
+
+
+def uncrossed(dots: np.ndarray, x: float, heights: np.ndarray) -> np.ndarray:
+    """Return for each of the `dots (n, 2)` which height to join it to, at `x`, so that no two lines cross.
+
+    The lines of least total length cross nowhere: exchanging the ends of two that cross would shorten them.
+
+    >>> uncrossed(np.array([[0.0, 1.0], [9.0, 2.0]]), 10.0, np.array([5.0, 6.0])).tolist()
+    [1, 0]
+    """
+    lengths = np.hypot(x - dots[:, :1], heights - dots[:, 1:])
+    return linear_sum_assignment(lengths)[1]
 
 
 def _draw_scores(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str]) -> None:

@@ -1,0 +1,130 @@
+"""How does accuracy depend on the data's parameters: translation, noise, shear, resolution?
+
+The essay suggests to "smoothly vary parameters such as background noise, translation, and resolution" (Greydanus 2020).
+Networks learn MNIST-1D at each value of one data parameter at a time; those trained at its usual value are also tested
+at all others. The generator in JAX traces the data parameters, so that all values share one program.
+"""
+
+import xarray as xr
+
+from flylab.data import MNIST1D
+from flylab.models import model_title
+from flylab.results.claims import Claim, independent
+from flylab.results.effects import Effect, slope
+from flylab.results.statistics import plus_minus
+from flylab.results.tables import Table, over_seeds
+from flylab.studies.data_params.drawing import figure
+from flylab.studies.data_params.measures import curve, gap, gap_in_log_odds, has_gap, log_odds
+from flylab.studies.data_params.method import (
+    DATA_PARAMS,
+    NETWORKS,
+    DataParamName,
+    Protocol,
+    conditions,
+    run,
+    training,
+)
+from flylab.study import Study
+
+__all__ = [
+    "CLAIMS", "DATA_PARAMS", "NETWORKS", "STUDY", "DataParamName", "Protocol", "conditions", "curve", "figure", "gap",
+    "gap_in_log_odds", "log_odds", "resolution", "run", "table", "training",
+]  # fmt: skip
+
+
+def _curve(data_param: str, model: str) -> Effect:
+    return Effect(lambda results: curve(results, data_param, model), {"data_param": data_param, "model": model})
+
+
+def _but(data_param: str) -> tuple[str, ...]:
+    """Return the fields with the values of all other data parameters."""
+    return tuple(other.values for name, other in DATA_PARAMS.items() if name != data_param)
+
+
+def _noise_claim(kind: str, model: str) -> Claim:
+    data_param = {"smooth": "corr_noise_scale", "white": "iid_noise_scale"}[kind]
+    effect = _curve(data_param, model).then(slope, "setting", per=0.1)
+    statement = f"{model_title(model)}: accuracy falls with {kind} noise"
+    return Claim(
+        f"noise-{kind}-{model}",
+        statement,
+        "here",
+        "–",
+        "points per 0.1",
+        effect,
+        below=0,
+        independent_of=_but(data_param),
+        is_sanity_check=True,
+    )
+
+
+def resolution(model: str) -> Effect:
+    """Return the points of accuracy gained per doubling of the resolution, up to 40 points."""
+    low = _curve("final_seq_length", model).then(lambda accuracy: accuracy.sel(setting=slice(0, 40)))
+    return low.then(slope, "setting", base=2)
+
+
+def _resolution_claim(model: str) -> Claim:
+    statement = f"{model_title(model)}: accuracy rises with resolution up to 40 points"
+    return Claim(
+        f"resolution-{model}",
+        statement,
+        "here",
+        "–",
+        "points per doubling",
+        resolution(model),
+        above=0,
+        independent_of=_but("final_seq_length"),
+    )
+
+
+def _translated() -> Effect:
+    return _curve("max_translation", "cnn") - _curve("max_translation", "mlp")
+
+
+def _in_log_odds() -> Effect:
+    return Effect(lambda results: gap_in_log_odds(results, "max_translation"), _translated().requires)
+
+
+_CLAIMS = (
+    Claim("gap-grows", "the CNN − MLP gap grows with translation", "here", "–", "points per 10 positions",
+          _translated().then(slope, "setting", per=10), above=0, independent_of=_but("max_translation")),
+    Claim("gap-grows.log-odds", "the gap grows with translation in log-odds, too, which have no ceiling", "here", "–",
+          "log-odds per 10 positions", _in_log_odds().then(slope, "setting", per=10), above=0,
+          independent_of=_but("max_translation")),
+    Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
+          _translated().then(lambda gaps: gaps.reindex(setting=[1.0]).squeeze("setting")), below=5,
+          independent_of=_but("max_translation")),
+    *(_noise_claim(kind, model) for kind in ("smooth", "white") for model in ("mlp", "cnn")),
+    *map(_resolution_claim, ("mlp", "cnn")),
+)  # fmt: skip
+CLAIMS = independent(["data_params", "models"], _CLAIMS)
+
+
+def table(results: xr.Dataset) -> Table:
+    """Tabulate accuracy and gap at the lowest, the usual and the highest setting of each data parameter."""
+    rows, gaps = [], (gap, gap_in_log_odds) if has_gap(results) else ()
+    for data_param in results.data_param.values:
+        usual = float(results.usual.sel(data_param=data_param).max())
+        curves = [curve(results, data_param, model) for model in results.model.values]
+        settings = curves[0].setting.values.tolist()
+        for setting in dict.fromkeys((settings[0], usual, settings[-1])):
+            accuracies = [plus_minus(accuracy.sel(setting=setting)) for accuracy in curves]
+            differences = [plus_minus(measure(results, data_param).sel(setting=setting)) for measure in gaps]
+            rows.append((data_param, f"{setting:g}", *accuracies, *differences))
+    names = ("CNN − MLP", "in log-odds")[: len(gaps)]
+    columns = ("data parameter", "setting", *map(model_title, results.model.values), *names)
+    return Table(over_seeds(results, "Test accuracy (%)"), columns, rows)
+
+
+PRESETS = {
+    "smoke": Protocol(n_seeds=2, n_steps=10, max_translations=(1, 60), corr_noise_scales=(0.0,),
+                      iid_noise_scales=(0.0,), shear_scales=(0.0,), scale_coeffs=(0.0,), final_seq_lengths=(10, 40),
+                      train_sizes=(100, 200), data=MNIST1D(n_train=200, n_valid=0, n_test=100)),
+    "quick": Protocol(n_seeds=4, n_steps=3000, data_params=("max_translation", "corr_noise_scale", "iid_noise_scale"),
+                      max_translations=(1, 16, 48), corr_noise_scales=(0.0, 0.25, 0.5),
+                      iid_noise_scales=(0.0, 0.02, 0.1)),
+    "paper": Protocol(n_seeds=10, models=tuple(NETWORKS)),
+}  # fmt: skip
+MINUTES = {"smoke": 0.5, "quick": 0.9, "paper": 60}
+STUDY = Study.of_module(__name__)
