@@ -10,9 +10,10 @@ import xarray as xr
 
 from flylab.base import netcdf
 from flylab.cli.main import main
-from flylab.data import Images, MissingImagesError, load_images
+from flylab.data import Images, MissingImagesError, load_images, shared, shuffled
 from flylab.data.images.downloads import SITES
 from flylab.results.judging import judge
+from flylab.results.sampling import components
 from flylab.runs.plan import plan_of_study
 from flylab.runs.runner import execute
 from flylab.studies import architectures
@@ -45,11 +46,12 @@ def write_mnist(folder, name="mnist", seed=0):
 
 
 def results_of(**accuracy_by_place):
-    """Return results with these test accuracies (one per seed) by `dataset__model` or `dataset__model__source`."""
+    """Return results with these test accuracies (one per seed) by `dataset__model[__source[__arrangement]]`."""
     conditions, values = [], []
     for place, accuracy in accuracy_by_place.items():
-        dataset, model, source = (*place.split("__"), "published")[:3]
-        conditions.append({"dataset": dataset, "model": model, "arrangement": "plain", "source": source})
+        words = place.split("__")
+        dataset, model, source, arrangement = (*words, *("published", "plain")[len(words) - 2 :])
+        conditions.append({"dataset": dataset, "model": model, "arrangement": arrangement, "source": source})
         values.append(accuracy)
     coords = {name: list(dict.fromkeys(condition[name] for condition in conditions)) for name in conditions[0]}
     accuracies = xr.DataArray(
@@ -120,6 +122,42 @@ def test_results_made_when_there_was_one_data_set_are_still_read():
     assert architectures.compared(old) == ["mnist1d"]
 
 
+@pytest.mark.parametrize(
+    ("place", "accuracies", "claim", "word"),
+    [
+        ("mnist1d__gru__published__shuffled", [51, 52, 51.5], "gru-shuffled.paper", "refuted"),  # 57 ± 2
+        ("mnist1d__gru__published__shuffled", [53, 52.5, 53.5], "gru-shuffled.nb", "supported"),
+        ("mnist1d__cnn__published__shuffled", [56, 56.5, 56.2], "cnn-shuffled.paper", "supported"),
+        ("mnist1d__cnn__published__reshuffled", [60, 56, 54], "reshuffle-cnn", "supported"),
+        ("mnist1d__neighbours__published", [59.6, 59.6, 59.6], "neighbours-knn", "supported"),
+        ("mnist1d__neighbours__fresh", [59.6, 59.6, 59.6], "neighbours-knn.fresh", "supported"),
+        ("mnist1d__sklearn_logistic__published", [33.3, 33.3, 33.3], "neighbours-logistic", "refuted"),
+    ],
+)
+def test_levels_stand_beside_differences(place, accuracies, claim, word):
+    by_id = verdicts(results_of(**SIGNALS, **{place: accuracies}))
+    assert by_id[claim].verdict == word
+    assert by_id[claim].effect == pytest.approx(
+        np.mean(np.subtract(SIGNALS["mnist1d__cnn"], accuracies) if claim.startswith("reshuffle") else accuracies)
+    )
+
+
+def test_the_table_divides_the_spread_into_that_of_initialisation_and_of_data():
+    fresh = {"mnist1d__cnn__fresh": [90, 94, 98], "mnist1d__mlp__fresh": [60, 65, 70]}
+    table = STUDY.table(results_of(**SIGNALS, **fresh, mnist1d__cnn__published__shuffled=[57, 58, 57],
+                                   mnist1d__cnn__published__reshuffled=[52, 60, 56]))  # fmt: skip
+    by_name = {row[0]: row[-3:] for row in table.rows}
+    assert table.columns[-3:] == (
+        "sd of initialisation", "sd of data or permutation", "its share of the variance (95 % interval)"
+    )  # fmt: skip
+    assert by_name["CNN, plain"] == ("–", "–", "–")
+    expected = components(SIGNALS["mnist1d__cnn"], fresh["mnist1d__cnn__fresh"])
+    assert by_name["CNN, plain, fresh data"][:2] == (f"{expected.initialisation:.1f}", f"{expected.data:.1f}")
+    assert by_name["CNN, shuffled in its own way by each seed"][0] == "0.6"
+    assert by_name["CNN − MLP, plain, fresh data"][0] == "0.6"  # the spread of 29, 29, 28 … paired by seed
+    assert len(STUDY.table(results_of(**SIGNALS)).columns) == 5
+
+
 # ── protocol and conditions ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -154,6 +192,19 @@ def test_digits_references_are_in_every_run():
     assert models == ["neighbours", "sklearn_logistic", "svm"]
     models = [condition["model"] for condition in conditions_of(dataset="digits") if condition["dataset"] == "digits"]
     assert models == ["cnn", "mlp", "logistic"] * 2 + ["neighbours", "sklearn_logistic", "svm"]
+
+
+def test_every_seed_has_its_own_permutation_of_the_published_data():
+    protocol = protocol_of(STUDY, "smoke", own_permutations=True, **TINY)
+    assert {"dataset": "mnist1d", "model": "cnn", "arrangement": "reshuffled", "source": "published"} in (
+        STUDY.conditions(protocol)
+    )
+    training = architectures.training(protocol, "mnist1d", "mlp", "reshuffled", "published")
+    plain, *parts = shared(protocol.data).test, training.data(0).test, training.data(1).test
+    assert not np.array_equal(parts[0].x, parts[1].x)
+    for seed, part in enumerate(parts):
+        np.testing.assert_array_equal(part.x, plain.x[:, shuffled(40, seed)])
+        np.testing.assert_array_equal(part.y, plain.y)
 
 
 def test_no_gru_on_images():
@@ -214,8 +265,8 @@ def test_table_and_figure_show_every_data_set(done):
             "MNIST: RBF-SVM, plain, divided anew"} <= set(rows)  # fmt: skip
     assert [row.partition(":")[0] for row in rows if "spread" in row] == ["MNIST-1D", "scikit-learn's digits", "MNIST"]
     panels = STUDY.figure(done.results).axes
-    assert len(panels) == 3
-    assert [label.get_text() for label in panels[2].get_yticklabels()] == ["MNIST-1D", "scikit-learn's digits", "MNIST"]
+    assert len(panels) == 4
+    assert [label.get_text() for label in panels[3].get_yticklabels()] == ["MNIST-1D", "scikit-learn's digits", "MNIST"]
 
 
 @pytest.mark.slow
@@ -223,7 +274,7 @@ def test_without_images_table_and_figure_are_as_before(done):
     alone = results_of(**SIGNALS, mnist1d__gru=[90, 91, 90], **DIGITS)
     shuffled = alone.assign_coords(arrangement=["shuffled"])
     results = xr.concat([alone, shuffled], "arrangement").assign_attrs(alone.attrs)
-    assert len(STUDY.figure(results).axes) == 2
+    assert len(STUDY.figure(results).axes) == 3
     assert not [row for row in STUDY.table(results).rows if "spread" in row[0]]
 
 

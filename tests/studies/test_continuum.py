@@ -12,6 +12,7 @@ from flylab.data import MNIST1D, published
 from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import continuum
+from flylab.studies.continuum.drawing import uncrossed
 from flylab.study.context import Context
 from flylab.study.registry import get_study
 from flylab.training.learners import of_classifier, seeded
@@ -53,6 +54,24 @@ def test_the_score_is_0_at_the_mlp_and_1_at_the_cnn():
     for model, expected in {"mlp": 0, "cnn": 1, "local": 17 / 36, "resnet": 37 / 36, "svm": -1 / 36}.items():
         np.testing.assert_allclose(continuum.score(results, model), [expected] * 4)
     np.testing.assert_allclose(continuum.place(results, "local"), [20 / 29] * 4)
+
+
+def test_leader_lines_do_not_cross():
+    rng, heights = np.random.default_rng(0), 0.8 * np.arange(12)
+    for _ in range(50):
+        dots = rng.uniform(0, 9, (12, 2))
+        ends = np.column_stack([np.full(12, 10.0), heights[uncrossed(dots, 10.0, heights)]])
+        assert sorted(ends[:, 1]) == heights.tolist()
+        assert not any(crosses(*dots[[i, j]], *ends[[i, j]]) for i in range(12) for j in range(i))
+
+
+def crosses(a, b, end_a, end_b):
+    """Return whether two segments cross, as the ends of each lie on different sides of the other."""
+
+    def side(start, end, point):
+        return np.sign(np.cross(np.append(end - start, 0), np.append(point - start, 0))[2])
+
+    return side(a, end_a, b) != side(a, end_a, end_b) and side(b, end_b, a) != side(b, end_b, end_a)
 
 
 def test_the_score_is_paired_by_seed():

@@ -52,8 +52,8 @@ def test_effects_and_verdicts_of_known_results():
     words.pop("noise-white-mlp")  # undecided: the slope is 0 to rounding
     assert words == {
         "gap-grows": "supported", "gap-grows.log-odds": "supported", "gap-without": "supported",
-        "noise-smooth-mlp": "supported", "noise-smooth-cnn": "supported", "noise-white-cnn": "refuted", "resolution-mlp": "supported",
-        "resolution-cnn": "refuted",
+        "noise-smooth-mlp": "supported", "noise-smooth-cnn": "supported", "noise-white-cnn": "refuted",
+        "resolution-mlp": "supported", "resolution-cnn": "refuted",
     }  # fmt: skip
 
 

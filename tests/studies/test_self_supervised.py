@@ -17,6 +17,7 @@ from flylab.studies import self_supervised
 from flylab.studies.self_supervised import method, probes
 from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
+from flylab.training.learners import published_logistic
 
 STUDY = get_study("self_supervised")
 TINY = replace(STUDY.presets["smoke"], n_epochs=1)
@@ -69,7 +70,7 @@ def test_the_place_of_the_peak_is_chosen_on_other_seeds():
 def test_probes_of_the_signals_have_the_notebooks_accuracy():
     """Its 32.8 % needs its scikit-learn's convergence: with `tol=1e-2` today's stops at 33.3 %."""
     splits = published(MNIST1D())
-    probe = probes.linear_probe(len(splits.train.y)).fit(*splits.train)
+    probe = published_logistic(len(splits.train.y)).fit(*splits.train)
     assert round(100 * probe.score(*splits.test), 1) == self_supervised.NOTEBOOK["default"][0]
 
 
@@ -80,7 +81,7 @@ def test_probes_are_fitted_on_training_data_and_scored_on_test_data():
     params = convolutional.cnn(n_outputs=16).init(KEY)
     linear, neighbour = probes.probe(splits, params)
     assert len(linear) == len(neighbour) == 5
-    assert linear[0] == 100 * probes.linear_probe(len(x)).fit(x, splits.train.y).score(x_test, splits.test.y)
+    assert linear[0] == 100 * published_logistic(len(x)).fit(x, splits.train.y).score(x_test, splits.test.y)
     assert neighbour[0] == 100 * neighbour_probe.score(x_test, splits.test.y)
     shuffled = splits._replace(train=splits.train._replace(y=np.roll(splits.train.y, 1)))
     assert np.mean(probes.probe(shuffled, params)[0]) < np.mean(linear)

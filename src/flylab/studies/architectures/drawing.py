@@ -17,18 +17,18 @@ def figure(results: xr.Dataset) -> Figure:
     colours: dict[str, str] = dict(zip(shown, COLOURS, strict=False))
     datasets = compared(results)
     more = ["Data sets, after the last step"] if len(datasets) > 1 else []
-    titles = ("Learning curves (mean and 95 % interval over seeds)", "After the last step", *more)
-    drawn, (left, right, *rest) = panels(
-        *titles, size=(14.5 if more else 10, 4.4), width_ratios=(1.25, 1, *[1] * len(more))
-    )
-    for model in shown:
-        for arrangement, line in (("plain", "-"), ("shuffled", "--")):
-            curve = curves(results, "test_accuracy", model, arrangement)
-            label = learner_title(model) + ("" if arrangement == "plain" else ", shuffled")
-            band(left, curve, label=label, color=colours[model], linestyle=line, linewidth=1.5)
-    left.set(ylim=(0, 100))
-    left.legend(fontsize=8, ncols=2, loc="lower right")
-    _by_model(right, results, shown, colours)
+    titles = ("Training accuracy", "Test accuracy", "Test accuracy after the last step", *more)
+    drawn, (train, test, ends, *rest) = panels(*titles, size=(18 if more else 13.5, 4.4))
+    for ax, quantity in ((train, "train_accuracy"), (test, "test_accuracy")):
+        for model in shown:
+            for arrangement, line in (("plain", "-"), ("shuffled", "--")):
+                curve = curves(results, quantity, model, arrangement)
+                label = learner_title(model) + ("" if arrangement == "plain" else ", shuffled")
+                band(ax, curve, label=label, color=colours[model], linestyle=line, linewidth=1.5)
+        ax.set(ylim=(0, 102))
+    test.axhline(HUMAN, color="0.7", linestyle=":", linewidth=1)
+    train.legend(fontsize=8, ncols=2, loc="lower right")
+    _by_model(ends, results, shown, colours)
     for ax in rest:
         _by_dataset(ax, results, datasets, colours)
     return drawn

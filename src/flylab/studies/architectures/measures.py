@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from flylab.results import sampling
 from flylab.results.places import cross_fitted
 from flylab.studies.architectures.method import NAMES
 
@@ -48,9 +49,38 @@ def best(
     return cross_fitted(curve.dropna("step"), "step")  # not all data sets are evaluated at all steps
 
 
-def gap(results: xr.Dataset, better: str, worse: str, dataset: str = "mnist1d") -> xr.DataArray:
+def gap(
+    results: xr.Dataset, better: str, worse: str, dataset: str = "mnist1d", source: str = "published"
+) -> xr.DataArray:
     """Return the points of test accuracy between two networks, paired by seed."""
-    return last(results, better, dataset=dataset) - last(results, worse, dataset=dataset)
+    ours, theirs = (last(results, model, source=source, dataset=dataset) for model in (better, worse))
+    return ours - theirs
+
+
+def components_of(
+    results: xr.Dataset, models: tuple[str, ...], arrangement: str, source: str
+) -> sampling.Components | None:
+    """Return what initialisation, and data or permutation, contribute to the spread of an accuracy over seeds.
+
+    Args:
+        results: the results.
+        models: a network, or two for the difference of their accuracies.
+        arrangement: "reshuffled" for the permutation's part.
+        source: "fresh" for the data's part.
+
+    Returns:
+        None where neither varies, or with a single seed.
+    """
+    varied = {"arrangement": arrangement, "source": source}
+    fixed = varied | ({"arrangement": "shuffled"} if arrangement == "reshuffled" else {"source": "published"})
+
+    def values(place: dict[str, str]) -> np.ndarray:
+        first, *others = (last(results, model, **place).values for model in models)
+        return first - sum(others)
+
+    both = values(fixed), values(varied)
+    is_known = fixed != varied and results.sizes["seed"] > 1 and not np.isnan(both).any()
+    return sampling.components(*both) if is_known else None
 
 
 def compared(results: xr.Dataset) -> list[str]:

@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
-from flylab.data import MNIST1D, Dataset, Fresh, Images, Splits, fresh, load_images, shared, shuffled
+from flylab.data import MNIST1D, Dataset, Images, Splits, fresh, load_images, shared, shuffled
 from flylab.data.images.load import digest
 from flylab.data.inputs import stacked_classes
 from flylab.models import convolutional, get_model
 from flylab.models.registry import PUBLISHED
 from flylab.study import Condition, Context, SupervisedProtocol
-from flylab.training.learners import CLASSIFIERS
+from flylab.training.learners import CLASSIFIERS, published_logistic
 from flylab.training.training import Training
 
 NETWORKS = PUBLISHED
@@ -24,6 +24,8 @@ IMAGE_NETWORKS = ("logistic", "mlp", "cnn")
 REFERENCES = ("neighbours", "sklearn_logistic", "svm")  # untuned classifiers of scikit-learn
 DatasetName = Literal["mnist1d", "digits", "mnist", "fashion_mnist", "cifar10"]
 TITLES = ("MNIST-1D", "scikit-learn's digits", "MNIST", "Fashion-MNIST", "CIFAR-10")
+# "shuffled" by the published permutation, "reshuffled" by one of its own for each seed
+ARRANGEMENTS = {"plain": "plain", "shuffled": "shuffled", "reshuffled": "shuffled in its own way by each seed"}
 NAMES = dict(zip(get_args(DatasetName), TITLES, strict=True))
 N_REFERENCE = 2000  # training images for scikit-learn's classifiers: with all images some would take hours
 
@@ -34,6 +36,8 @@ class Protocol(SupervisedProtocol):
 
     fresh_data: bool = False
     """Also train every network on a new data set per seed (generator seed 1000 + 2·seed)."""
+    own_permutations: bool = False
+    """Also shuffle the positions by another permutation for each seed, `RandomState(seed)`."""
     dataset: tuple[DatasetName, ...] = ("mnist1d",)
     """Data sets to train on. MNIST-1D is always included, for comparison."""
     data_dir: str | None = None
@@ -61,17 +65,23 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
         for model in NETWORKS[::-1]
         for arrangement in ("plain", "shuffled")
     ]
+    if protocol.own_permutations:
+        signals += [
+            {"dataset": "mnist1d", "model": model, "arrangement": "reshuffled", "source": "published"}
+            for model in NETWORKS[::-1]
+        ]
     images = [
         {"dataset": name, "model": model, "arrangement": arrangement, "source": "published"}
         for name in protocol.dataset[1:]
         for arrangement in ("plain", "shuffled")
         for model in IMAGE_NETWORKS[::-1]
     ]
+    references = [(name, model, "fresh") for name in dict.fromkeys((*protocol.dataset, "digits"))
+                  for model in REFERENCES if model != "svm" or name != "mnist1d"]  # fmt: skip
+    references += [("mnist1d", model, "published") for model in REFERENCES[:2]]
     return [*signals, *images] + [
-        {"dataset": name, "model": model, "arrangement": "plain", "source": "fresh"}
-        for name in dict.fromkeys((*protocol.dataset, "digits"))
-        for model in REFERENCES
-        if model != "svm" or name != "mnist1d"
+        {"dataset": name, "model": model, "arrangement": "plain", "source": source}
+        for name, model, source in references
     ]
 
 
@@ -109,23 +119,32 @@ def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Datase
 
     def data(seed: int) -> Splits:
         if dataset == "mnist1d":
-            return signals(seed) if isinstance(signals, Fresh) else shared(signals)
+            return shared(signals) if isinstance(signals, MNIST1D) else signals(seed)
         config = _config(protocol, dataset)
         return _flat(replace(config, seed=1 + seed) if source == "fresh" else config, arrangement)
 
     if model in REFERENCES:
-        n_train = None if dataset == "mnist1d" else N_REFERENCE
-        return _references(protocol, CLASSIFIERS[model].build, data, n_train, context.seeds)
+        n_train, build = None if dataset == "mnist1d" else N_REFERENCE, CLASSIFIERS[model].build
+        if (dataset, model) == ("mnist1d", "sklearn_logistic"):
+            build = functools.partial(published_logistic, protocol.data.n_train)
+        return _references(protocol, build, data, n_train, context.seeds)
     labels = stacked_classes([data(seed).test.y for seed in context.seeds])
     described = training(protocol, **condition)
     assert isinstance(described, Training)
     return context.train(described).results.assign(label=(("seed", "example"), labels))
 
 
-def _signals(protocol: Protocol, arrangement: str, source: str) -> MNIST1D | Fresh:
+def _signals(protocol: Protocol, arrangement: str, source: str) -> MNIST1D | Callable[[int], Splits]:
+    if arrangement == "reshuffled":
+        return functools.partial(_reshuffled, protocol.data)
     order = shuffled(protocol.data.final_seq_length) if arrangement == "shuffled" else protocol.data.permutation
     config = replace(protocol.data, permutation=order)
     return fresh(config) if source == "fresh" else config
+
+
+def _reshuffled(config: MNIST1D, seed: int) -> Splits:
+    order = list(shuffled(config.final_seq_length, seed))
+    return _reshaped(shared(config), lambda x: x[:, order])
 
 
 def _config(protocol: Protocol, name: Any) -> Images:

@@ -5,32 +5,19 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 import xarray as xr
-from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from flylab.base.rng import stream
 from flylab.data import Splits
 from flylab.data.inputs import stacked_classes
 from flylab.models import Model, convolutional
+from flylab.training.learners import published_logistic
 
 REPRESENTATIONS = ("raw", "before", "after")
 BEFORE_HEAD = 3  # the layer: the last convolution
-# the notebook's tol, of the gradient of a sum over examples; since scikit-learn 1.4 it is that of their mean
-TOLERANCE = 1e-2
 
 _features: Callable = jax.jit(jax.vmap(convolutional.cnn_layers, (None, 0)))
-
-
-def linear_probe(n_train: int) -> Pipeline:
-    """Make the notebook's probe: standardised features, and logistic regression as far converged as it was there.
-
-    >>> float(linear_probe(4000)[-1].tol)
-    2.5e-06
-    """
-    return make_pipeline(StandardScaler(), LogisticRegression(tol=TOLERANCE / n_train, max_iter=1000))
 
 
 def probe(splits: Splits, params) -> tuple[list[float], list[float]]:
@@ -40,7 +27,7 @@ def probe(splits: Splits, params) -> tuple[list[float], list[float]]:
     for x, x_test in zip(train, test, strict=True):
         x, x_test = np.asarray(x, np.float64), np.asarray(x_test, np.float64)
         methods = (
-            linear_probe(len(x)),
+            published_logistic(len(x)),
             KNeighborsClassifier(n_neighbors=min(10, len(x)), metric="cosine"),
         )
         for method, accuracies in zip(methods, (linear, neighbour), strict=True):

@@ -1,0 +1,144 @@
+"""What was published about the four networks, on signals and on images."""
+
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from flylab.results.claims import Claim, independent
+from flylab.results.effects import Effect, n_test_of
+from flylab.studies.architectures.measures import curves, last
+from flylab.studies.architectures.method import NETWORKS
+from flylab.training.learners import learner_title
+
+ARMS = ("dataset", "fresh_data", "own_permutations")
+IMAGES = ("image_n_train", "image_learning_rate", "image_eval_every")
+FITTED = ("n_steps", "batch_size", "learning_rate", "eval_every")  # scikit-learn's methods have none of these
+LAST = ("eval_every",)  # the accuracy after the last step is evaluated in any case
+HERE = "on the published data set"  # all seeds share it, as the published permutation
+SHUFFLED = "shuffling by the published permutation"
+
+
+def accuracy(model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d") -> Effect:
+    """Return the effect `last`; results from before there were several data sets need not name theirs."""
+    requires = {"model": model, "arrangement": arrangement, "source": source}
+    requires |= {} if dataset == "mnist1d" else {"dataset": dataset}
+    return Effect(lambda results: last(results, model, arrangement, source, dataset), requires)
+
+
+def _fitted(model: str) -> Effect:
+    def best_fit(results: xr.Dataset) -> xr.DataArray:
+        return curves(results, "train_accuracy", model, "plain").max("step")
+
+    return Effect(best_fit, accuracy(model).requires)
+
+
+def _gap(better: str, worse: str, dataset: str = "mnist1d") -> Effect:
+    return accuracy(better, dataset=dataset) - accuracy(worse, dataset=dataset)
+
+
+def _level(id_: str, source: str, published: str, within: tuple[float, float]) -> Claim:
+    model, _, arrangement = id_.partition(".")[0].partition("-")
+    level = replace(accuracy(model, arrangement or "plain"), n_test=n_test_of)
+    how = ", shuffled by the published permutation" if arrangement else ""
+    statement = f"the {learner_title(model)} reaches {published} % test accuracy {HERE}{how}"
+    return Claim(id_, statement, source, published, "%", level, within=within, independent_of=LAST)
+
+
+def _shuffling(model: str, region: tuple[float, float], published: str) -> Claim:
+    effect = "costs 30 to 45 points" if region[0] > 0 else "changes the accuracy by less than 2 points"
+    return Claim(f"shuffle-{model}", f"{SHUFFLED} {effect} for the {learner_title(model)} {HERE}", "paper", published,
+                 "points", accuracy(model) - accuracy(model, "shuffled"), within=region, independent_of=LAST,
+                 is_sanity_check=model in ("mlp", "logistic"))  # fmt: skip
+
+
+def _reshuffling(model: str) -> Claim:
+    statement = (
+        f"shuffling by a permutation of its own for each seed costs 30 to 45 points for the {learner_title(model)}"
+    )
+    return Claim(f"reshuffle-{model}", statement, "here", "–", "points",
+                 accuracy(model) - accuracy(model, "reshuffled"), within=(30, 45), independent_of=LAST)  # fmt: skip
+
+
+def _interpolates(model: str) -> Claim:
+    if model == "logistic":
+        return Claim("interpolates-logistic", f"logistic regression does not fit the training set (below 45 %) {HERE}",
+                     "paper", "no", "%", _fitted("logistic"), below=45)  # fmt: skip
+    return Claim(f"interpolates-{model}", f"the {learner_title(model)} fits the training set (best ≥ 99.5 %) {HERE}",
+                 "paper", "yes", "%", _fitted(model), above=99.5)  # fmt: skip
+
+
+def _reference(id_: str, statement: str, model: str, source: str, published: str, **region: Any) -> Claim:
+    effect = accuracy(model, source="published" if published != "–" else "fresh")
+    return Claim(id_, statement, source, published, "%", effect, **region)
+
+
+_SIGNALS = (
+    _level("logistic", "paper", "32 ± 1", (31, 33)),
+    _level("mlp.paper", "paper", "68 ± 2", (66, 70)),
+    _level("mlp.nb", "nb", "63–65", (63, 65)),
+    _level("cnn.paper", "paper", "94 ± 2", (92, 96)),
+    _level("cnn.nb", "nb", "92.3–94.2", (92.3, 94.2)),
+    _level("gru.paper", "paper", "91 ± 2", (89, 93)),
+    _level("gru.nb", "nb", "89–91", (89, 91)),
+    _level("mlp-shuffled.paper", "paper", "68 ± 2", (66, 70)),
+    _level("cnn-shuffled.paper", "paper", "56 ± 2", (54, 58)),
+    _level("gru-shuffled.paper", "paper", "57 ± 2", (55, 59)),
+    # of one run each; ± 2 as in the paper
+    _level("mlp-shuffled.nb", "nb", "66.0", (64, 68)),
+    _level("cnn-shuffled.nb", "nb", "58.7", (56.7, 60.7)),
+    _level("gru-shuffled.nb", "nb", "53.3", (51.3, 55.3)),
+    Claim("nonlinear-gap", f"the MLP beats logistic regression by at least 25 points {HERE}", "paper", "36", "points",
+          _gap("mlp", "logistic"), above=25, independent_of=LAST),
+    Claim("spatial-gap", f"the CNN beats the MLP by at least 20 points {HERE}", "paper", "26", "points",
+          _gap("cnn", "mlp"), above=20, independent_of=LAST),
+    _shuffling("cnn", (30, 45), "94 → 56 ± 2"),
+    _shuffling("gru", (30, 45), "91 → 57 ± 2"),
+    _shuffling("mlp", (-2, 2), "0"),
+    _shuffling("logistic", (-2, 2), "0"),
+    Claim("shuffle-order", f"after {SHUFFLED} the CNN is worse than the MLP {HERE}", "paper", "56 < 68", "points",
+          accuracy("cnn", "shuffled") - accuracy("mlp", "shuffled"), below=0, independent_of=LAST),
+    *(_interpolates(model) for model in NETWORKS[::-1]),
+)  # fmt: skip
+_IMAGES = (
+    Claim("discriminates", "accuracies spread at least 5 × as widely as on 28×28 MNIST (spread − 5 × MNIST's ≥ 0)",
+          "blog", "62 vs 5", "points",
+          _gap("cnn", "logistic") - _gap("cnn", "logistic", "mnist").then(lambda points: 5 * points), above=0,
+          needs="needs --dataset mnist"),
+    Claim("fashion-harder", "Fashion-MNIST is a bit harder than MNIST for the CNN", "blog", "yes", "points",
+          accuracy("cnn", dataset="mnist") - accuracy("cnn", dataset="fashion_mnist"), above=0,
+          needs="needs --dataset mnist fashion_mnist"),
+    Claim("cifar-discriminates", "CIFAR-10 separates the MLP from the CNN better than MNIST", "blog", "yes", "points",
+          _gap("cnn", "mlp", "cifar10") - _gap("cnn", "mlp", "mnist"), above=0,
+          needs="needs --dataset mnist cifar10"),
+)  # fmt: skip
+_REFERENCES = (
+    Claim("sklearn-easy", "a linear or kernel method (here an SVM) reaches 95 % on scikit-learn's digits", "blog",
+          "very well", "%", accuracy("svm", source="fresh", dataset="digits"), above=95, is_sanity_check=True),
+    _reference("neighbours-knn", f"10 nearest neighbours on raw signals reach 59.6 ± 0.2 % {HERE}", "neighbours", "nb",
+               "59.6", within=(59.4, 59.8)),
+    _reference("neighbours-logistic", f"scikit-learn's logistic regression reaches 32.8 ± 0.2 % {HERE}",
+               "sklearn_logistic", "nb", "32.8", within=(32.6, 33.0)),
+    _reference("neighbours-knn.fresh", "with fresh data per seed, 10 nearest neighbours reach 59.6 ± 2 %",
+               "neighbours", "here", "–", within=(57.6, 61.6)),
+    _reference("neighbours-logistic.fresh", "with fresh data per seed, logistic regression reaches 32.8 ± 2 %",
+               "sklearn_logistic", "here", "–", within=(30.8, 34.8)),
+)  # fmt: skip
+_ANEW = (
+    Claim("fresh-spatial-gap", "with fresh data per seed, too, the CNN beats the MLP by at least 20 points", "here",
+          "–", "points", accuracy("cnn", source="fresh") - accuracy("mlp", source="fresh"), above=20,
+          independent_of=LAST),
+    *map(_reshuffling, ("cnn", "gru")),
+    Claim("reshuffle-order", "after shuffling by another permutation for each seed the CNN is worse than the MLP",
+          "here", "–", "points", accuracy("cnn", "reshuffled") - accuracy("mlp", "reshuffled"), below=0,
+          independent_of=LAST),
+)  # fmt: skip
+CLAIMS = independent(
+    ARMS,
+    (
+        *independent(IMAGES, _SIGNALS),
+        *independent(["eval_every"], _IMAGES),
+        *independent([*FITTED, *IMAGES], _REFERENCES),
+        *independent(IMAGES, _ANEW),
+    ),
+)
