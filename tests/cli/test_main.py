@@ -61,7 +61,7 @@ def test_claims_json(out, capsys):
     claims = json.loads(capsys.readouterr().out)
     fields = "study preset run id statement source published unit region effect low high n_seeds verdict"
     more = "verdict_adjusted seeds_needed note results kind changed reduced is_sanity_check interval looks "
-    more += "low_elsewhere high_elsewhere"
+    more += "low_elsewhere high_elsewhere on"
     assert set(f"{fields} {more}".split()) == set(claims[0])
     assert all(claim["verdict"] is None for claim in claims)  # smoke decides nothing
     assert len({claim["id"] for claim in claims}) == len(claims)

@@ -36,6 +36,16 @@ def test_an_effect_has_the_digits_that_its_size_needs(effect, low, high, text):
     assert verdict(effect=effect, low=low, high=high).measured == text
 
 
-def test_notes_name_what_is_missing():
-    assert verdict().notes == []
-    assert verdict(note="a", seeds_needed=3).notes == ["a", "about 3 more seeds would settle it with 90 % power"]
+@pytest.mark.parametrize(
+    ("fields", "notes"),
+    [
+        ({}, []),
+        ({"note": "a", "seeds_needed": 3}, ["a", "about 3 more seeds would settle it with 90 % power"]),
+        ({"on": "this data set"}, ["on this data set"]),
+        ({"on": "this data set", "effect": None}, []),
+        ({"on": "this data set and permutation", "low_elsewhere": 0.0, "high_elsewhere": 4.0},
+         ["on this data set and permutation; with the sampling error of the test examples 0.0 … 4.0"]),
+    ],
+)  # fmt: skip
+def test_notes_name_what_is_missing_and_what_all_seeds_share(fields, notes):
+    assert verdict(**fields).notes == notes

@@ -31,6 +31,7 @@ class Claim:
             only add arms; if any other one is changed, a run gives no verdict. The number of seeds need not be named.
         is_sanity_check: whether it is true by symmetry, convexity or construction, so that it tests the protocol and
             counts for nothing else.
+        on: what all seeds share, such as "this data set and permutation", so that the verdict holds on it alone.
 
     Raises:
         ValueError: if there is not exactly one region.
@@ -49,6 +50,7 @@ class Claim:
     needs: str = ""
     independent_of: tuple[str, ...] = ()
     is_sanity_check: bool = False
+    on: str = ""
 
     def __post_init__(self) -> None:
         if sum(region is not None for region in (self.above, self.below, self.within)) != 1:
@@ -87,3 +89,13 @@ def independent(of: Sequence[str], claims: Iterable[Claim]) -> tuple[Claim, ...]
     ('width', 'models')
     """
     return tuple(replace(claim, independent_of=(*claim.independent_of, *of)) for claim in claims)
+
+
+def sharing(what: str, claims: Iterable[Claim]) -> tuple[Claim, ...]:
+    """Return claims whose seeds all share something, where they do not say what.
+
+    >>> claim = Claim("a", "a", "here", "–", "%", above=0)
+    >>> sharing("this data set", [claim])[0].on
+    'this data set'
+    """
+    return tuple(replace(claim, on=claim.on or what) for claim in claims)

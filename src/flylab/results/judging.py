@@ -96,7 +96,7 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     blank = Verdict(
         attrs["study"], attrs["preset"], attrs["run"], claim.id, claim.statement, claim.source, claim.published,
         claim.unit, claim.region, None, None, None, 0, None, None, None, results=attrs["checksum"],
-        is_sanity_check=claim.is_sanity_check,
+        is_sanity_check=claim.is_sanity_check, on=claim.on,
     )  # fmt: skip
     if values is None:
         able = [name for name, conditions in presets.items() if name != "smoke" and _has(conditions, claim.requires)]

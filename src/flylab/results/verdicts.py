@@ -36,6 +36,7 @@ class Verdict(NamedTuple):
     looks: tuple[int, ...] = ()  # other numbers of seeds with which the run was finished
     low_elsewhere: float | None = None  # of a level on one test set: bounds that include the test set's sampling error
     high_elsewhere: float | None = None
+    on: str = ""  # what all seeds share, "this data set and permutation"
 
     @property
     def word(self) -> str | None:
@@ -74,7 +75,10 @@ class Verdict(NamedTuple):
             notes.append(f"also judged with {others} seeds: the interval is valid at every look")
         if self.low_elsewhere is not None:
             bounds = f"{self.low_elsewhere:.1f} … {self.high_elsewhere:.1f}"
-            notes.append(f"on this data set; with the sampling error of its test examples {bounds}")
+            on = self.on or "this data set"
+            notes.append(f"on {on}; with the sampling error of the test examples {bounds}")
+        elif self.on and self.effect is not None:
+            notes.append(f"on {self.on}")
         if self.seeds_needed is not None:
             notes.append(f"about {self.seeds_needed} more seeds would settle it with 90 % power")
         return notes

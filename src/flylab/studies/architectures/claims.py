@@ -5,7 +5,7 @@ from typing import Any
 
 import xarray as xr
 
-from flylab.results.claims import Claim, independent
+from flylab.results.claims import Claim, independent, sharing
 from flylab.results.effects import Effect, n_test_of
 from flylab.studies.architectures.measures import curves, last
 from flylab.studies.architectures.method import NETWORKS
@@ -15,8 +15,7 @@ ARMS = ("dataset", "fresh_data", "own_permutations")
 IMAGES = ("image_n_train", "image_learning_rate", "image_eval_every")
 FITTED = ("n_steps", "batch_size", "learning_rate", "eval_every")  # scikit-learn's methods have none of these
 LAST = ("eval_every",)  # the accuracy after the last step is evaluated in any case
-HERE = "on the published data set"  # all seeds share it, as the published permutation
-SHUFFLED = "shuffling by the published permutation"
+DATA, BOTH = "this data set", "this data set and permutation"  # which all seeds share
 
 
 def accuracy(model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d") -> Effect:
@@ -40,37 +39,38 @@ def _gap(better: str, worse: str, dataset: str = "mnist1d") -> Effect:
 def _level(id_: str, source: str, published: str, within: tuple[float, float]) -> Claim:
     model, _, arrangement = id_.partition(".")[0].partition("-")
     level = replace(accuracy(model, arrangement or "plain"), n_test=n_test_of)
-    how = ", shuffled by the published permutation" if arrangement else ""
-    statement = f"the {learner_title(model)} reaches {published} % test accuracy {HERE}{how}"
-    return Claim(id_, statement, source, published, "%", level, within=within, independent_of=LAST)
+    how = " with shuffled positions" if arrangement else ""
+    statement = f"{learner_title(model)} reaches {published} % test accuracy{how}"
+    return Claim(id_, statement, source, published, "%", level, within=within, independent_of=LAST,
+                 on=BOTH if arrangement else DATA)  # fmt: skip
 
 
 def _shuffling(model: str, region: tuple[float, float], published: str) -> Claim:
-    effect = "costs 30 to 45 points" if region[0] > 0 else "changes the accuracy by less than 2 points"
-    return Claim(f"shuffle-{model}", f"{SHUFFLED} {effect} for the {learner_title(model)} {HERE}", "paper", published,
-                 "points", accuracy(model) - accuracy(model, "shuffled"), within=region, independent_of=LAST,
-                 is_sanity_check=model in ("mlp", "logistic"))  # fmt: skip
+    what = "costs 30 to 45 points" if region[0] > 0 else "changes the accuracy by less than 2 points"
+    statement = f"shuffling the positions {what} for the {learner_title(model)}"
+    effect = accuracy(model) - accuracy(model, "shuffled")
+    return Claim(f"shuffle-{model}", statement, "paper", published, "points", effect, within=region,
+                 independent_of=LAST, on=BOTH, is_sanity_check=model in ("mlp", "logistic"))  # fmt: skip
 
 
 def _reshuffling(model: str) -> Claim:
-    statement = (
-        f"shuffling by a permutation of its own for each seed costs 30 to 45 points for the {learner_title(model)}"
-    )
+    statement = f"shuffling by another permutation for each seed costs 30 to 45 points for the {learner_title(model)}"
     return Claim(f"reshuffle-{model}", statement, "here", "–", "points",
-                 accuracy(model) - accuracy(model, "reshuffled"), within=(30, 45), independent_of=LAST)  # fmt: skip
+                 accuracy(model) - accuracy(model, "reshuffled"), within=(30, 45), independent_of=LAST,
+                 on=DATA)  # fmt: skip
 
 
 def _interpolates(model: str) -> Claim:
     if model == "logistic":
-        return Claim("interpolates-logistic", f"logistic regression does not fit the training set (below 45 %) {HERE}",
+        return Claim("interpolates-logistic", "logistic regression does not fit the training set (below 45 %)",
                      "paper", "no", "%", _fitted("logistic"), below=45)  # fmt: skip
-    return Claim(f"interpolates-{model}", f"the {learner_title(model)} fits the training set (best ≥ 99.5 %) {HERE}",
+    return Claim(f"interpolates-{model}", f"the {learner_title(model)} fits the training set (best ≥ 99.5 %)",
                  "paper", "yes", "%", _fitted(model), above=99.5)  # fmt: skip
 
 
 def _reference(id_: str, statement: str, model: str, source: str, published: str, **region: Any) -> Claim:
     effect = accuracy(model, source="published" if published != "–" else "fresh")
-    return Claim(id_, statement, source, published, "%", effect, **region)
+    return Claim(id_, statement, source, published, "%", effect, on=DATA if published != "–" else "", **region)
 
 
 _SIGNALS = (
@@ -88,16 +88,16 @@ _SIGNALS = (
     _level("mlp-shuffled.nb", "nb", "66.0", (64, 68)),
     _level("cnn-shuffled.nb", "nb", "58.7", (56.7, 60.7)),
     _level("gru-shuffled.nb", "nb", "53.3", (51.3, 55.3)),
-    Claim("nonlinear-gap", f"the MLP beats logistic regression by at least 25 points {HERE}", "paper", "36", "points",
+    Claim("nonlinear-gap", "the MLP beats logistic regression by at least 25 points", "paper", "36", "points",
           _gap("mlp", "logistic"), above=25, independent_of=LAST),
-    Claim("spatial-gap", f"the CNN beats the MLP by at least 20 points {HERE}", "paper", "26", "points",
+    Claim("spatial-gap", "the CNN beats the MLP by at least 20 points", "paper", "26", "points",
           _gap("cnn", "mlp"), above=20, independent_of=LAST),
     _shuffling("cnn", (30, 45), "94 → 56 ± 2"),
     _shuffling("gru", (30, 45), "91 → 57 ± 2"),
     _shuffling("mlp", (-2, 2), "0"),
     _shuffling("logistic", (-2, 2), "0"),
-    Claim("shuffle-order", f"after {SHUFFLED} the CNN is worse than the MLP {HERE}", "paper", "56 < 68", "points",
-          accuracy("cnn", "shuffled") - accuracy("mlp", "shuffled"), below=0, independent_of=LAST),
+    Claim("shuffle-order", "with shuffled positions the CNN is worse than the MLP", "paper", "56 < 68", "points",
+          accuracy("cnn", "shuffled") - accuracy("mlp", "shuffled"), below=0, independent_of=LAST, on=BOTH),
     *(_interpolates(model) for model in NETWORKS[::-1]),
 )  # fmt: skip
 _IMAGES = (
@@ -115,9 +115,9 @@ _IMAGES = (
 _REFERENCES = (
     Claim("sklearn-easy", "a linear or kernel method (here an SVM) reaches 95 % on scikit-learn's digits", "blog",
           "very well", "%", accuracy("svm", source="fresh", dataset="digits"), above=95, is_sanity_check=True),
-    _reference("neighbours-knn", f"10 nearest neighbours on raw signals reach 59.6 ± 0.2 % {HERE}", "neighbours", "nb",
+    _reference("neighbours-knn", "10 nearest neighbours on raw signals reach 59.6 ± 0.2 %", "neighbours", "nb",
                "59.6", within=(59.4, 59.8)),
-    _reference("neighbours-logistic", f"scikit-learn's logistic regression reaches 32.8 ± 0.2 % {HERE}",
+    _reference("neighbours-logistic", "scikit-learn's logistic regression reaches 32.8 ± 0.2 %",
                "sklearn_logistic", "nb", "32.8", within=(32.6, 33.0)),
     _reference("neighbours-knn.fresh", "with fresh data per seed, 10 nearest neighbours reach 59.6 ± 2 %",
                "neighbours", "here", "–", within=(57.6, 61.6)),
@@ -131,12 +131,12 @@ _ANEW = (
     *map(_reshuffling, ("cnn", "gru")),
     Claim("reshuffle-order", "after shuffling by another permutation for each seed the CNN is worse than the MLP",
           "here", "–", "points", accuracy("cnn", "reshuffled") - accuracy("mlp", "reshuffled"), below=0,
-          independent_of=LAST),
+          independent_of=LAST, on=DATA),
 )  # fmt: skip
 CLAIMS = independent(
     ARMS,
     (
-        *independent(IMAGES, _SIGNALS),
+        *independent(IMAGES, sharing(DATA, _SIGNALS)),
         *independent(["eval_every"], _IMAGES),
         *independent([*FITTED, *IMAGES], _REFERENCES),
         *independent(IMAGES, _ANEW),

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from flylab.data import MNIST1D
 from flylab.models.tickets import TICKET
-from flylab.results.claims import Claim, independent
+from flylab.results.claims import Claim, independent, sharing
 from flylab.results.effects import Effect
 from flylab.results.tables import Table, over_seeds
 from flylab.studies.continuum.drawing import figure_of
@@ -62,6 +62,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+DATA = "this data set"
+
+
 def _claim(id_: str, statement: str, source: str, unit: str, effect: Callable, *models: str, **region: Any) -> Claim:
     return Claim(id_, statement, source, "–", unit, Effect(effect, {"model": (*ENDS, *models)}), **region)
 
@@ -69,7 +72,7 @@ def _claim(id_: str, statement: str, source: str, unit: str, effect: Callable, *
 def _between(model: str) -> Claim:
     statement = f"{learner_title(model)}: its accuracy lies between the MLP's and the CNN's"
     return _claim(f"between-{model}", statement, "blog", "of MLP … CNN", lambda r: place(r, model), model,
-                  within=(0, 1))  # fmt: skip
+                  within=(0, 1), on=DATA)  # fmt: skip
 
 
 def _score(id_: str, model: str, statement: str, **region: Any) -> Claim:
@@ -87,11 +90,11 @@ _CLAIMS = (
              is_sanity_check=True)
       for model in ("logistic", "neighbours", "svm", "forest", "boosting")),
     _claim("deeper", "the ResNet reaches more than the CNN", "here", "points",
-           lambda r: last(r, "resnet") - last(r, "cnn"), "resnet", above=0),
+           lambda r: last(r, "resnet") - last(r, "cnn"), "resnet", above=0, on=DATA),
     _claim("sharing", "sharing weights over positions is worth more than 5 points: CNN − locally connected", "here",
-           "points", lambda r: last(r, "cnn") - last(r, "local"), "local", above=5),
+           "points", lambda r: last(r, "cnn") - last(r, "local"), "local", above=5, on=DATA),
 )  # fmt: skip
-CLAIMS = independent(["models", "train_sizes", "eval_every"], _CLAIMS)
+CLAIMS = independent(["models", "train_sizes", "eval_every"], sharing("this data set and permutation", _CLAIMS))
 
 
 def table(results: xr.Dataset) -> Table:

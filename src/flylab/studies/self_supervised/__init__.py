@@ -13,7 +13,7 @@ from typing import Any
 import xarray as xr
 
 from flylab.data import MNIST1D
-from flylab.results.claims import Claim, independent
+from flylab.results.claims import Claim, independent, sharing
 from flylab.results.effects import Effect, n_test_of, pick
 from flylab.results.tables import Table, over_seeds, pivot
 from flylab.studies.self_supervised.drawing import figure
@@ -85,7 +85,7 @@ _CLAIMS = (
     Claim("vicreg", "VICReg in SimCLR's place: linear accuracy before the default head within ± 5 points", "here", "–",
           "points", _before_head(objective="vicreg") - _before_head(), within=(-5, 5)),
 )  # fmt: skip
-CLAIMS = independent(["objectives", "heads", "on"], _CLAIMS)
+CLAIMS = independent(["objectives", "heads", "on"], sharing("this data set", _CLAIMS))
 
 
 def table(results: xr.Dataset) -> Table:
