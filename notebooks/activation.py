@@ -180,7 +180,8 @@ def _():
       `jax.nn.relu(x)`.
     - `flylab.run("activation", preset.value, out, noise=0.0)`: the published networks add noise to their hidden
       units. Is the noise what makes the function useful?
-    - `fresh_start=True` draws new initial weights for every outer step. That is the fairer test.
+    - `fresh_start=True` draws new initial weights for every outer step. That is the fairer test. `fresh_noise=False`
+      is the opposite: like the authors' notebook, it reuses the noise of the first inner run in all others.
     - Does the function help on other data than MNIST-1D? The next notebook, `transfer`, finds out. Predict first.
 
     ## Further reading
