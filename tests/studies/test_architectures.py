@@ -128,7 +128,7 @@ def test_results_made_when_there_was_one_data_set_are_still_read():
         ("mnist1d__gru__published__shuffled", [51, 52, 51.5], "gru-shuffled.paper", "refuted"),  # 57 ± 2
         ("mnist1d__gru__published__shuffled", [53, 52.5, 53.5], "gru-shuffled.nb", "supported"),
         ("mnist1d__cnn__published__shuffled", [56, 56.5, 56.2], "cnn-shuffled.paper", "supported"),
-        ("mnist1d__cnn__published__reshuffled", [60, 56, 54], "reshuffle-cnn", "supported"),
+        ("mnist1d__cnn__published__reshuffled", [57, 56, 57.5], "reshuffle-cnn", "supported"),
         ("mnist1d__neighbours__published", [59.6, 59.6, 59.6], "neighbours-knn", "supported"),
         ("mnist1d__neighbours__fresh", [59.6, 59.6, 59.6], "neighbours-knn.fresh", "supported"),
         ("mnist1d__sklearn_logistic__published", [33.3, 33.3, 33.3], "neighbours-logistic", "refuted"),

@@ -49,6 +49,8 @@ def test_effects_and_verdicts_of_known_results():
     verdict_by_id = {
         verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": STUDY.conditions(TINY)})
     }
+    assert verdict_by_id["deep-learns"] == "refuted"  # 60 % before the head
+    verdict_by_id.pop("deep-learns")
     assert {id_ for id_, verdict in verdict_by_id.items() if verdict == "refuted"} == {
         "guillotine-deep", "peak-place-default.paper", "peak-place-none.paper", "peak-place-deep.paper",
         "peak-place-deep.nb", *(f"layer-deep-{layer}" for layer in range(1, 8)),

@@ -112,7 +112,7 @@ PRESETS = {
     "smoke": Protocol(n_seeds=2, n_steps=10, eval_every=5, data=_TINY, train_sizes=(100,),
                       models=("logistic", "local", "ticket", "forest")),
     "quick": Protocol(n_seeds=4, n_steps=2000),
-    "paper": Protocol(n_seeds=10, train_sizes=(500, 1000, 2000)),
+    "paper": Protocol(n_seeds=10, train_sizes=(1000,)),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 4.1, "paper": 60}
 ARTIFACTS = {"ticket": TICKET}

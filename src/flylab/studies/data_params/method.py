@@ -65,13 +65,13 @@ class Protocol(BaseProtocol):
     """Values of corr_noise_scale."""
     iid_noise_scales: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
     """Values of iid_noise_scale."""
-    shear_scales: tuple[float, ...] = (0.0, 0.375, 0.75, 1.5, 3.0)
+    shear_scales: tuple[float, ...] = (0.0, 0.75, 1.5, 3.0)
     """Values of shear_scale."""
-    scale_coeffs: tuple[float, ...] = (0.0, 0.2, 0.4, 0.8, 1.6)
+    scale_coeffs: tuple[float, ...] = (0.0, 0.4, 0.8, 1.6)
     """Values of scale_coeff."""
-    final_seq_lengths: tuple[PositiveInt, ...] = (10, 20, 40, 80, 160)
+    final_seq_lengths: tuple[PositiveInt, ...] = (10, 20, 40, 160)
     """Values of final_seq_length."""
-    train_sizes: tuple[PositiveInt, ...] = (250, 500, 1000, 2000, 4000, 8000, 16_000)
+    train_sizes: tuple[PositiveInt, ...] = (250, 1000, 4000, 16_000)
     """Values of n_train."""
     n_steps: PositiveInt = 6000
     """Optimiser steps."""

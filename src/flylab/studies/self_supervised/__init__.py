@@ -59,9 +59,13 @@ def _guillotine(head: str) -> Claim:
 
 
 def _layer(head: str, layer: int, value: float) -> Claim:
-    effect = replace(_effect(at_layer, layer, head, head=head), n_test=_n_test)
-    statement = f"{TITLES[head]}: linear accuracy after layer {layer} is {value} ± 3 %"
-    return Claim(f"layer-{head}-{layer}", statement, "nb", f"{value}", "%", effect, within=(value - 3, value + 3))
+    effect = _effect(at_layer, layer, head, head=head)
+    id_, statement = f"layer-{head}-{layer}", f"linear accuracy after layer {layer} is {value} ± 3 %"
+    if head == "deep":  # of two kinds of seeds, whose mean is that of neither
+        near = effect.holds(lambda accuracy: abs(accuracy - value) <= 3)
+        return Claim(id_, f"{TITLES[head]}: in most seeds {statement}", "nb", f"{value}", "% of seeds", near, above=50)
+    level = replace(effect, n_test=_n_test)
+    return Claim(id_, f"{TITLES[head]}: {statement}", "nb", f"{value}", "%", level, within=(value - 3, value + 3))
 
 
 def _peak(head: str, layer: int, source: str) -> Claim:
@@ -78,6 +82,9 @@ _CLAIMS = (
     Claim("layer-0", "linear accuracy on the signals themselves is 32.8 ± 3 %", "nb", "32.8", "%",
           replace(_effect(at_layer, 0, "default"), n_test=_n_test), within=(29.8, 35.8), is_sanity_check=True),
     *(_layer(head, layer, value) for head in HEADS for layer, value in enumerate(NOTEBOOK[head]) if layer),
+    Claim("deep-learns", "deep head: in most seeds linear accuracy before the head is ≥ 70 %", "here", "nb: 79.5",
+          "% of seeds", _effect(at_layer, BEFORE_HEAD, "deep", head="deep").holds(lambda accuracy: accuracy >= 70),
+          above=50),
     *(_peak(head, PAPER_PEAK, "paper") for head in HEADS),
     *(_peak(head, values.index(max(values)), "nb") for head, values in NOTEBOOK.items()),
     Claim("probe-all", "trained on all 5000 signals: linear accuracy before the default head is ≥ 80 %", "paper", "82",
