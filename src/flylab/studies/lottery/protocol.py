@@ -22,15 +22,16 @@ TREATMENTS = ("dense", "random", "ticket", "reinitialised")  # the published one
 Control = Literal[
     "dense-reinitialised", "random-unit", "random-unit-input", "moved", "small", "tuned", "shuffled-ticket"
 ]
-"""flylab's own controls in the analysis.
+"""Controls in the analysis.
 
-- dense-reinitialised: the dense network with the fresh weights of "reinitialised";
+- dense-reinitialised: the dense network with the fresh weights of "reinitialised", as in the notebook;
 - random-unit, random-unit-input: random masks with the ticket's survivors of every unit, or of every unit and input;
 - moved: the ticket, with the survivors of each first-layer unit and their weights at random positions;
 - small: a narrower dense network of as many parameters as survive;
 - tuned: the dense network at the learning rate with the best validation accuracy;
 - shuffled-ticket: a ticket searched on shuffled data.
 """
+OWN = {*get_args(Control)} - {"dense-reinitialised"}  # which no source has
 CRITERIA = ("ticket", "random", "one-shot", "shuffled")
 Arrangement = Literal["plain", "shuffled", "reshuffled", "reversed", "exchanged"]
 ARRANGEMENTS: dict[str, Callable[[int, int], Sequence[int]]] = {  # (length, seed) → the order of the positions
@@ -77,7 +78,7 @@ class Protocol(BaseProtocol):
     analysis_steps: PositiveInt = 6000
     """Optimiser steps of the published treatments on plain and shuffled data."""
     control_steps: PositiveInt = 1500
-    """Optimiser steps of all else in the analysis, which is compared with the published treatments at that step."""
+    """Optimiser steps of flylab's own controls and of other arrangements, which are compared with the rest there."""
     analysis_batch: PositiveInt = 500
     """Examples per step of the analysis."""
     analysis_every: PositiveInt = 250
@@ -114,8 +115,8 @@ class Protocol(BaseProtocol):
 
     def plan(self, treatment: str, arrangement: str) -> Plan:
         """Return the plan of a treatment in the analysis."""
-        is_short = treatment in self.controls or arrangement not in ("plain", "shuffled")
-        n_steps = min(self.control_steps, self.analysis_steps) if is_short else self.analysis_steps
+        is_long = treatment not in OWN and arrangement in ("plain", "shuffled")
+        n_steps = self.analysis_steps if is_long else min(self.control_steps, self.analysis_steps)
         steps = {*range(self.analysis_every, n_steps, self.analysis_every), min(self.control_steps, n_steps)}
         return Plan(n_steps, self.analysis_batch, tuple(sorted(steps)))
 
