@@ -74,9 +74,9 @@ PRESETS = {
     "smoke": Protocol(n_seeds=2, n_rounds=3, schedule="geometric", prune_rate=0.6, n_steps=30, score_at=20,
                       controls_every=1, width=20, analysis_steps=20, analysis_batch=200, analysis_every=10, data=_TINY),
     "quick": Protocol(n_seeds=4, n_rounds=7, schedule="geometric", prune_rate=0.3966, n_steps=800, score_at=800,
-                      controls_every=2, analysis_steps=400, analysis_every=100, arrangements=("plain", "shuffled"),
+                      controls_every=2, analysis_steps=300, analysis_every=100, arrangements=("plain", "shuffled"),
                       controls=("dense-reinitialised", "random-unit-input")),
     "paper": Protocol(n_seeds=10),
 }  # fmt: skip
-MINUTES = {"smoke": 0.6, "quick": 2.4, "paper": 120}
+MINUTES = {"smoke": 0.6, "quick": 2.1, "paper": 105}
 STUDY = Study.of_module(__name__)

@@ -42,10 +42,10 @@ N_UNITS = 40  # of the first layer that are drawn
 @style()
 def figure(results: xr.Dataset) -> Figure:
     """Plot the search over sparsity, the analysis of its ticket, and the ticket's first layer."""
-    drawn = Figure(figsize=(10.5, 10.5))
+    drawn = Figure(figsize=(9, 9.6))
     rows: Any = drawn.subfigures(3, 1)
     _draw_search(rows[0].subplots(1, 2), results)
-    curves, arrangements, rivals = rows[1].subplots(1, 3, width_ratios=(1.1, 1, 1))
+    curves, arrangements, rivals = rows[1].subplots(1, 3, width_ratios=(1.05, 1, 1))
     _draw_curves(curves, results)
     _draw_arrangements(arrangements, results)
     _draw_rivals(rivals, results)
@@ -78,7 +78,7 @@ def _draw_search(axes, results: xr.Dataset) -> None:
         ax.set(title=f"Search: {label.partition(' (')[0]}", ylabel=label)
     axes[1].axhspan(*SEARCHED_DENSE, color="0.5", alpha=0.12, linewidth=0, label="dense network, nb")
     axes[1].plot(92, SEARCHED_TICKET, MARKS["nb"], color="black", label="ticket, nb")
-    axes[1].legend(fontsize=8)
+    axes[1].legend(fontsize=8, loc="lower left")
 
 
 def _draw_curves(ax, results: xr.Dataset) -> None:
@@ -148,7 +148,7 @@ def _draw_runs(ax, results: xr.Dataset) -> None:
     ax.axhline(1, color="0.5", linewidth=1)
     ax.set(title="Runs of survivors", xticks=range(len(RUN_LENGTHS)), xticklabels=RUN_LENGTHS,
            xlabel="adjacent survivors", ylabel="× chance", xlim=(-0.5, len(RUN_LENGTHS) - 0.5))  # fmt: skip
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=7.5, loc="upper left")
 
 
 def _draw_pairs(ax, results: xr.Dataset) -> None:
