@@ -136,8 +136,8 @@ def _():
     opposite. `flylab claims` says how many more seeds would settle it, and `n_seeds=` trains only the new ones.
 
     Note how the study asks "why". Each hypothesis has its own control: a random mask (is it sparsity?), new initial
-    weights (is it the initialisation?), shuffled data (is it the neighbourhood?). The single number ticket − dense
-    would have supported all three explanations.
+    weights (is it the initialisation?), shuffled data (is it the neighbourhood?); the preset `paper` has more. The
+    single number ticket − dense would have supported all three explanations.
 
     ## An experiment: look at the ticket
 
@@ -177,11 +177,14 @@ def _(results):
 def _():
     mo.md(r"""
     Black is a connection. Do you see runs of neighbours? Your eyes find runs in noise, too. That is why the claim
-    counts runs of 2, 3 and 4, and compares them with random masks that have the *same number of connections per unit*.
+    counts runs of 2, 3 and 4, and compares them with random masks that have the *same number of connections per unit
+    and per input position*. Without the second condition, a unit's connections would be neighbours just because the
+    edges of the signal have few.
 
     ## More to try
 
-    - `flylab.run("lottery", preset.value, out, one_shot=True)` prunes once instead of in rounds.
+    - `flylab.run("lottery", preset.value, out, controls=("moved",))` moves each unit's connections, with their weights,
+      to random positions. Is it the positions?
     - `data=flylab.MNIST1D(permutation=flylab.data.shuffled(40))` searches on shuffled data. What will happen to
       adjacency?
     - `scope="global"` and `rewind_to=100` follow later work. Which claims change?

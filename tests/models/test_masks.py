@@ -1,6 +1,4 @@
-"""Masks: pruning, random controls, packing and locality; a masked network is the network with zeros."""
-
-import itertools
+"""Masks: pruning, random controls, packing; a masked network is the network with zeros."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +8,6 @@ import pytest
 from flylab.data import MNIST1D, published
 from flylab.models import dense, outputs
 from flylab.models.masks import (  # fmt: skip
-    adjacency,
     applied,
     first_layer,
     full,
@@ -18,6 +15,7 @@ from flylab.models.masks import (  # fmt: skip
     pack,
     prune,
     random_mask,
+    rewired_mask,
     unpack,
 )
 from flylab.models.registry import PUBLISHED, get_model
@@ -108,29 +106,18 @@ def test_pack_and_unpack(name, rng):
         unpack(pack(mask)[:-1], params)
 
 
-# ── locality ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("n", [2, 3, 4])
-def test_the_null_is_the_mean_over_permutations(n):
-    """Compare with all permutations of small units, by brute force."""
-    mask = np.array([[1, 1, 0, 1, 0, 1], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1]], bool)
-
-    def runs(row):
-        return sum(all(row[i : i + n]) for i in range(len(row) - n + 1))
-
-    expected = sum(np.mean([runs(p) for p in itertools.permutations(row)]) for row in mask.tolist())
-    assert adjacency(mask, n) == pytest.approx(sum(runs(row) for row in mask.tolist()) / expected)
-
-
-def test_locality_is_found_and_chance_is_one(rng):
-    mask = np.arange(40) < rng.integers(3, 12, size=(500, 1))  # one run per unit
-    assert adjacency(np.array([np.roll(row, rng.integers(40)) for row in mask]), 3) > 5
-    by_chance = np.array([rng.permutation(row) for row in mask])
-    assert abs(adjacency(by_chance, 2) - 1) < 0.1
-    assert np.isnan(adjacency(np.zeros((3, 40), bool), 2))
-    assert np.isnan(adjacency(np.ones((3, 3), bool), 4))
-    assert adjacency(np.ones((3, 40), bool), 4) == pytest.approx(1)
+@EACH_MODEL
+@pytest.mark.parametrize("keep", ["unit", "unit-input"])
+def test_rewired_masks_keep_units_and_inputs(name, keep, rng):
+    mask = random_mask(params_of(name), 0.8, rng)
+    leaves = zip(*(map(np.asarray, jax.tree.leaves(one)) for one in (mask, rewired_mask(mask, rng, keep))), strict=True)
+    for before, after in leaves:
+        if before.ndim == 1:
+            np.testing.assert_array_equal(after, before)
+            continue
+        before, after = (leaf.reshape(len(leaf), -1) for leaf in (before, after))
+        np.testing.assert_array_equal(after.sum(1), before.sum(1))
+        assert (after.sum(0) == before.sum(0)).all() == (keep == "unit-input")
 
 
 def test_first_layer():

@@ -63,7 +63,7 @@ def test_lottery_trains_only_the_new_arm_which_equals_its_own_where_the_criterio
     done = run("lottery", out, **TINY, criterion=[f"{mine}:size", f"{mine}:growth"])
     assert done.n_trained == 4  # two seeds of each function
     results = done.results
-    assert results.criterion.values.tolist() == ["ticket", "random", "size", "growth"]
+    assert results.criterion.values.tolist() == ["ticket", "random", "one-shot", "shuffled", "size", "growth"]
     own = flylab.run("lottery", "smoke", out, **TINY)
     assert results.sel(own.coords).drop_attrs().identical(own.drop_attrs())
     for name in ("search_accuracy", "search_loss", "adjacency"):

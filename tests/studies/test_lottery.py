@@ -9,10 +9,11 @@ import xarray as xr
 
 from flylab.base.config import to_json
 from flylab.base.rng import stream
-from flylab.data import shared
+from flylab.data import MNIST1D, shared
 from flylab.models.tickets import load_ticket
 from flylab.studies import lottery
 from flylab.studies.lottery import TREATMENTS, Protocol
+from flylab.studies.lottery.protocol import searched_in
 
 TINY = replace(lottery.STUDY.presets["smoke"], arrangements=("plain", "reversed"))
 KEY = jax.random.key(0)
@@ -97,8 +98,9 @@ def test_the_search_ranks_the_weights_at_step_score_at(results):
 
 SLOW = pytest.mark.slow
 OPTIONS = [
-    {"one_shot": True}, {"scope": "global"}, {"rewind_to": 10}, {"prune_biases": False}, {"model": "logistic"},
-    {"schedule": "linear"}, {"random_every": 2}, pytest.param({"model": "cnn", "width": 5}, marks=SLOW),
+    {"scope": "global"}, {"rewind_to": 10}, {"prune_biases": False}, {"model": "logistic", "controls": ()},
+    {"schedule": "linear"}, {"controls_every": 5}, {"controls": ("tuned",), "dense_rates": (0.5,)},
+    pytest.param({"model": "cnn", "width": 5}, marks=SLOW),
     pytest.param({"model": "gru", "width": 2}, marks=SLOW),
 ]  # fmt: skip
 
@@ -108,17 +110,93 @@ def test_every_option_runs(changes, results):
     other = run(replace(TINY, n_steps=20, analysis_steps=2, **changes), seeds=[0])
     accuracy = other.search_accuracy.isel(model=0)
     assert np.isfinite(accuracy.sel(criterion="ticket")).all()
-    assert int(np.isfinite(accuracy.sel(criterion="random")).sum()) == (2 if "random_every" in changes else 3)
+    n_controls = 2 if "controls_every" in changes else 3  # the first round and the analysed one
+    finite = np.isfinite(accuracy.sel(criterion=["random", "one-shot"])).sum("sparsity")
+    assert finite.values.tolist() == [[n_controls] * 2]
     if "prune_biases" in changes:
         assert all(layer["b"].all() for layer in lottery.mask(other).values())
 
 
-def test_one_shot_masks_come_from_the_dense_network():
-    runs = [run(replace(TINY, one_shot=one_shot, analysis_steps=1), seeds=[0]) for one_shot in (True, False)]
-    second = [lottery.mask(results, sparsity=100 * TINY.sparsities[2]) for results in runs]
-    assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, second), strict=True))
-    first = [lottery.mask(results, sparsity=100 * TINY.sparsities[1]) for results in runs]
-    assert all((a == b).all() for a, b in zip(*map(jax.tree.leaves, first), strict=True))
+def test_searches_on_arrangements_alone_differ(results):
+    """The ticket, one-shot pruning and the search on shuffled data have the accuracy that each has by itself."""
+    accuracy = results.search_accuracy.isel(model=0, seed=0)
+    of = {name: accuracy.sel(criterion=name).values for name in results.criterion.values}
+    assert of["ticket"][0] == of["random"][0] == of["one-shot"][0] != of["shuffled"][0]
+    assert of["ticket"][1] == of["one-shot"][1] != of["random"][1]  # pruned once
+    assert of["ticket"][2] != of["one-shot"][2]
+    order = lottery.ARRANGEMENTS["shuffled"](40, 5)
+    other = run(replace(TINY, data=replace(TINY.data, permutation=order), controls=()), seeds=[0])
+    np.testing.assert_array_equal(other.search_accuracy.isel(model=0, seed=0).sel(criterion="ticket"), of["shuffled"])
+
+
+@pytest.mark.parametrize(
+    ("number", "trained"),
+    [
+        (0, ("ticket", "shuffled")), (1, ("ticket",)), (10, ("ticket", "random", "one-shot", "shuffled")),
+        (91, ("ticket", "random", "one-shot", "shuffled")), (92, ("ticket",)), (99, ("ticket",)),
+    ],
+)  # fmt: skip
+def test_controls_are_searched_in_some_rounds(number, trained):
+    assert searched_in(Protocol(), number) == trained
+    assert searched_in(replace(Protocol(), controls=()), number) == trained[: len(trained) - ("shuffled" in trained)]
+
+
+def test_controls_have_as_many_parameters_as_the_ticket(results):
+    """All start from the weights that they are said to, and have as many survivors."""
+    from flylab.studies.lottery import analysis
+    from flylab.studies.lottery.search import Pruned, Search
+
+    params = lottery.network_of(TINY).init(stream(jax.random.fold_in(KEY, 0), "init"))
+    params = jax.device_get(params)
+    ticket, bits = lottery.mask(results, seed=0), results["mask"].isel(model=0).sel(seed=0).values
+    search = Search(3, {"ticket": Pruned(ticket, params, params)}, {"mask": bits})
+
+    def built(treatment):
+        return analysis._network(TINY, lottery.network_of(TINY), search, 0, jax.random.fold_in(KEY, 0), treatment)
+
+    def sums(mask, axis):
+        return [leaf.sum(axis).tolist() for leaf in jax.tree.leaves(mask) if leaf.ndim > 1]
+
+    (first, *others), firsts = jax.tree.leaves(ticket["hidden1"]["w"]), []
+    assert not others
+    for treatment, keeps in (("random-unit", (1,)), ("random-unit-input", (0, 1)), ("moved", (1,))):
+        weights, mask = built(treatment)
+        assert all(sums(mask, axis) == sums(ticket, axis) for axis in keeps)
+        firsts.append(mask["hidden1"]["w"])
+        assert (firsts[-1] != first).any()
+        if treatment == "moved":  # weights move with their survivors, in the first layer alone
+            jax.tree.map(np.testing.assert_array_equal, mask["hidden2"], ticket["hidden2"])
+            kept, moved = (np.sort(np.where(m, w, 0), 1) for m, w in
+                           ((first, params["hidden1"]["w"]), (firsts[-1], weights["hidden1"]["w"])))  # fmt: skip
+            np.testing.assert_array_equal(kept, moved)
+    n_survivors = sum(leaf.sum() for leaf in jax.tree.leaves(ticket))
+    small = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(analysis.small_network(TINY).init, KEY)))
+    assert 0.7 * n_survivors < small <= 1.1 * n_survivors
+    fresh_weights, _ = built("reinitialised")
+    jax.tree.map(np.testing.assert_array_equal, fresh_weights, built("dense-reinitialised")[0])
+
+
+def test_tuned_is_the_best_rate_by_validation(results):
+    rates, valid = results.tuned_rate.isel(model=0), results.dense_valid_accuracy.isel(model=0)
+    assert {*valid.dense_rate.values} == {TINY.learning_rate, *TINY.dense_rates}
+    np.testing.assert_array_equal(valid.sel(dense_rate=rates), valid.max("dense_rate"))
+    alone = run(replace(TINY, controls=("tuned",), dense_rates=()))
+    accuracy = alone.test_accuracy.isel(model=0).sel(arrangement="plain")
+    np.testing.assert_array_equal(accuracy.sel(treatment="tuned"), accuracy.sel(treatment="dense"))
+
+
+def test_short_controls_are_compared_where_both_end():
+    protocol = replace(Protocol(), analysis_steps=100, control_steps=40, analysis_every=30)
+    assert protocol.plan("dense", "plain").evaluated == (0, 30, 40, 60, 90, 100)
+    assert protocol.plan("small", "plain").evaluated == protocol.plan("dense", "reversed").evaluated == (0, 30, 40)
+    assert replace(protocol, control_steps=200).plan("small", "plain").n_steps == 100
+    curves = {"ticket": [10, 50, 70.0, 80], "dense": [10, 40, 55, 75], "small": [10, 45, np.nan, np.nan]}
+    values = np.array([*curves.values()])[None, None, :, None]
+    dims = ("model", "seed", "treatment", "arrangement", "step")
+    results = xr.Dataset({"test_accuracy": (dims, values)}, {"treatment": [*curves], "arrangement": ["plain"]})
+    for over, expected in (("small", 5), ("dense", 5), ("ticket", 0)):
+        assert lottery.advantage(over=over)(results).values.tolist() == [expected]
+    assert lottery.last(results, "small").values.tolist() == [45]
 
 
 def test_published_protocol():
@@ -134,27 +212,29 @@ def test_published_protocol():
     ("field", "value"),
     [
         ("n_rounds", 1), ("schedule", "sudden"), ("scope", "unit"), ("score_at", 1501), ("rewind_to", -1),
-        ("model", "resnet"), ("arrangements", ("shuffled",)), ("arrangements", ("plain", "sorted")), ("analysed", 92.0),
+        ("model", "resnet"), ("model", "logistic"), ("controls", ("none",)), ("data", MNIST1D(n_valid=0)),
+        ("arrangements", ("shuffled",)), ("arrangements", ("plain", "sorted")), ("analysed", 92.0),
         ("batch_size", 0), ("prune_rate", 1.0),
     ],
 )  # fmt: skip
 def test_refuses(field, value):
-    with pytest.raises(ValueError, match=rf"{field}(\[1\])?="):
+    name = {"data": "controls"}.get(field, "controls|model" if value == "logistic" else field)
+    with pytest.raises(ValueError, match=rf"({name})(\[\d\])?="):
         Protocol(**{field: value})
 
 
 def made_up(**accuracies):
     """Return results with an accuracy for each `treatment_arrangement`, the same for all seeds."""
     protocol = Protocol(n_seeds=2, analysis_steps=10)
-    arrangements = list(protocol.arrangements)
-    values = np.zeros((1, 2, len(TREATMENTS), 4, 2))
+    arrangements, treatments = list(protocol.arrangements), [*TREATMENTS, *protocol.controls]
+    values = np.zeros((1, 2, len(treatments), len(arrangements), 2))
     for name, value in accuracies.items():
-        treatment, arrangement = name.split("_")
-        values[0, :, TREATMENTS.index(treatment), arrangements.index(arrangement)] = value
+        treatment, arrangement = name.replace("fresh", "dense-reinitialised").split("_")
+        values[0, :, treatments.index(treatment), arrangements.index(arrangement)] = value
     coords = {
         "model": ["mlp"],
         "seed": [0, 1],
-        "treatment": list(TREATMENTS),
+        "treatment": treatments,
         "arrangement": arrangements,
         "step": [0, 10],
     }
@@ -169,10 +249,11 @@ def effect(id_, results):
 def test_effects():
     results = made_up(ticket_plain=70, dense_plain=64, reinitialised_plain=67, random_plain=60, ticket_reversed=68,
                       dense_reversed=64, ticket_shuffled=62, dense_shuffled=64, ticket_exchanged=66,
-                      dense_exchanged=65)  # fmt: skip
+                      dense_exchanged=65, fresh_plain=66, small_plain=61, tuned_plain=65, moved_plain=68)  # fmt: skip
     for id_, value in {
-        "beats-dense-fresh": 6, "beats-random": 10, "rewind-matters": 3, "reinit": 3, "shuffled": -2, "flipped": 1,
-        "chunks-above-shuffled": 3, "chunks-below-plain": 5,
+        "beats-dense-fresh": 6, "beats-random": 10, "rewind-matters": 3, "reinit": 1, "shuffled": -2, "flipped": 1,
+        "chunks-above-shuffled": 3, "chunks-below-plain": 5, "advantage-is-spatial": 8, "random-below-dense": -4,
+        "beats-small": 9, "beats-tuned": 5, "positions-matter": 2, "level-ticket-plain.nb": 70,
     }.items():  # fmt: skip
         np.testing.assert_allclose(effect(id_, results), value)
 

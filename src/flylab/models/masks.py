@@ -1,15 +1,14 @@
 """Pruning: masks as trees of booleans in the shape of the parameters, and models under a mask."""
 
-import math
 from collections.abc import Callable
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import gammaln
 
 from flylab.base.types import Key, Params
+from flylab.models.locality import rewired
 from flylab.models.model import Model
 
 Mask = Params  # a tree of booleans, like the parameters
@@ -94,6 +93,15 @@ def random_mask(
     return keep_highest(scores, full(params), sparsity, scope=scope, prune_biases=prune_biases)
 
 
+def rewired_mask(mask: Mask, rng: np.random.Generator, keep: Literal["unit", "unit-input"]) -> Mask:
+    """Return a mask whose weights are `locality.rewired` in every layer, and whose biases are those of the mask."""
+
+    def of(leaf: np.ndarray) -> np.ndarray:
+        return rewired(leaf.reshape(len(leaf), -1), rng, keep).reshape(leaf.shape) if leaf.ndim > 1 else leaf
+
+    return jax.tree.map(of, mask)
+
+
 def pack(mask: Mask) -> np.ndarray:
     """Pack a mask into bytes, leaf after leaf, one bit per weight."""
     return np.packbits(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(mask)]))
@@ -122,24 +130,6 @@ def first_layer(mask: Mask) -> np.ndarray:
     first = next(iter(mask.values())) if "w" not in mask else mask
     weights = np.asarray(first["w"] if "w" in first else next(iter(first.values())))
     return weights.reshape(len(weights), -1)
-
-
-def adjacency(mask: np.ndarray, n: int) -> float:
-    """Return the number of runs of `n` adjacent survivors in `mask (n_units, length)`, relative to chance.
-
-    Chance is the exact expectation over all permutations of each unit's positions. The ratio is NaN where that
-    expectation is 0.
-    """
-    mask = np.asarray(mask, bool)
-    length, survivors = mask.shape[1], mask.sum(1)
-    if n > length:
-        return math.nan
-    runs = np.lib.stride_tricks.sliding_window_view(mask, n, axis=1).all(-1).sum()
-    possible = survivors[survivors >= n]
-    # n particular positions all survive with probability C(length − n, m − n) / C(length, m)
-    log_p = gammaln(length - n + 1) - gammaln(possible - n + 1) - (gammaln(length + 1) - gammaln(possible + 1))
-    expected = (length - n + 1) * np.exp(log_p).sum()
-    return float(runs / expected) if expected > 0 else math.nan
 
 
 def _is_bias(path: tuple) -> bool:

@@ -1,4 +1,4 @@
-"""The search over sparsity, the analysis, and first layers."""
+"""The search over sparsity, the analysis on fresh data, and the locality of first layers, beside published values."""
 
 import itertools
 from typing import Any
@@ -7,28 +7,57 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from flylab.models.locality import NULLS, RUN_LENGTHS, rewired
 from flylab.models.masks import first_layer
 from flylab.results.plots import COLOURS, band, dots, style
-from flylab.studies.lottery.measures import analysed, last, locality, mask, protocol_in, searched, shapes_of, users
-from flylab.studies.lottery.method import control_mask
-from flylab.studies.lottery.protocol import CRITERIA, RUN_LENGTHS, TREATMENTS
+from flylab.studies.lottery.measures import (
+    advantage,
+    analysed,
+    co_survival,
+    last,
+    learning_curve,
+    locality,
+    mask,
+    searched,
+    users,
+)
+from flylab.studies.lottery.protocol import CRITERIA, TREATMENTS
+from flylab.studies.lottery.published import LEVELS, SEARCHED_DENSE, SEARCHED_TICKET
 
-COLOUR = {"ticket": COLOURS[1], "random": COLOURS[0], "dense": "0.35", "reinitialised": COLOURS[2]}
+COLOUR = {
+    "ticket": COLOURS[1], "random": COLOURS[0], "dense": "0.35", "reinitialised": COLOURS[2], "one-shot": COLOURS[4],
+    "shuffled": COLOURS[3],
+}  # fmt: skip
+SEARCHES = {"shuffled": "ticket, shuffled data"}
+RIVALS = {
+    "dense": "dense network", "tuned": "dense, best rate", "small": "dense, as few weights", "random": "random mask",
+    "random-unit": "random, same units", "random-unit-input": "random, same units\nand inputs",
+    "moved": "ticket, inputs of\nunits shuffled", "shuffled-ticket": "ticket of\nshuffled data",
+    "reinitialised": "ticket,\nfresh weights",
+}  # fmt: skip
+MARKS = {"nb-old": "D", "nb": "x"}  # of published values
+N_UNITS = 40  # of the first layer that are drawn
 
 
 @style()
 def figure(results: xr.Dataset) -> Figure:
     """Plot the search over sparsity, the analysis of its ticket, and the ticket's first layer."""
-    drawn = Figure(figsize=(13, 11))
-    rows: Any = drawn.subfigures(3, 1, height_ratios=(1, 1, 1.05))
-    _draw_search(rows[0].subplots(1, 3), results)
-    _draw_analysis(rows[1].subplots(1, 2, width_ratios=(1.2, 1)), results)
-    _draw_masks(rows[2].subplots(1, 4, width_ratios=(1, 1, 0.8, 1.2)), results)
+    drawn = Figure(figsize=(9, 9.6))
+    rows: Any = drawn.subfigures(3, 1)
+    _draw_search(rows[0].subplots(1, 2), results)
+    curves, arrangements, rivals = rows[1].subplots(1, 3, width_ratios=(1.05, 1, 1))
+    _draw_curves(curves, results)
+    _draw_arrangements(arrangements, results)
+    _draw_rivals(rivals, results)
+    *masks, runs, pairs = rows[2].subplots(1, 4, width_ratios=(0.8, 0.8, 1, 1.2))
+    _draw_masks(masks, results)
+    _draw_runs(runs, results)
+    _draw_pairs(pairs, results)
     return drawn
 
 
 def _colours(results: xr.Dataset) -> dict[str, str]:
-    return COLOUR | dict(zip(users(results), itertools.cycle(COLOURS[3:]), strict=False))
+    return COLOUR | dict(zip(users(results), itertools.cycle((*COLOURS[5:], *COLOURS[3:5])), strict=False))
 
 
 def _offsets(n: int, step: float) -> list[float]:
@@ -38,63 +67,97 @@ def _offsets(n: int, step: float) -> list[float]:
 
 def _draw_search(axes, results: xr.Dataset) -> None:
     colours = _colours(results)
-    panels = (
-        ("accuracy", "after the last step", "test accuracy (%)"),
-        ("best_accuracy", "best evaluation of a round", "test accuracy (%)"),
-        ("loss", "after the last step", "test loss (nats)"),
-    )
-    for ax, (name, title, label) in zip(axes, panels, strict=True):
+    for ax, name, label in zip(axes, ("loss", "accuracy"), ("test loss (nats)", "test accuracy (%)"), strict=True):
         for criterion in (*CRITERIA, *users(results)):
             curve = results[f"search_{name}"].isel(model=0).sel(criterion=criterion).dropna("sparsity", how="all")
-            band(ax, curve.sel(sparsity=curve.sparsity < 99.9), label=criterion, color=colours[criterion], marker=".")
+            if curve.sizes["sparsity"]:
+                band(ax, curve.sel(sparsity=curve.sparsity < 99.9), label=SEARCHES.get(criterion, criterion),
+                     color=colours[criterion], marker=".")  # fmt: skip
         dense = float(searched(results, name, "ticket", 0).mean())
-        ax.axhline(dense, color=COLOUR["dense"], linestyle="--", linewidth=1, label="dense")
-        ax.axvline(analysed(results), color="0.7", linestyle=":", linewidth=1)
-        ax.set(title=f"Search: {title}", ylabel=label)
-    axes[0].legend(fontsize=8)
+        ax.axhline(dense, color=COLOUR["dense"], linestyle="--", linewidth=1, label="dense network")
+        ax.set(title=f"Search: {label.partition(' (')[0]}", ylabel=label)
+    axes[1].axhspan(*SEARCHED_DENSE, color="0.5", alpha=0.12, linewidth=0, label="dense network, nb")
+    axes[1].plot(92, SEARCHED_TICKET, MARKS["nb"], color="black", label="ticket, nb")
+    axes[1].legend(fontsize=8, loc="lower left")
 
 
-def _draw_analysis(axes, results: xr.Dataset) -> None:
-    left, right = axes
-    colours, shown = _colours(results), ("dense", "ticket", *users(results))
+def _draw_curves(ax, results: xr.Dataset) -> None:
+    colours = _colours(results)
     for treatment in (*TREATMENTS, *users(results)):
-        curve = results.test_accuracy.isel(model=0).sel(treatment=treatment, arrangement="plain")
-        band(left, curve, label=treatment, color=colours[treatment])
-    left.set(title="Fresh data: learning curves (mean and 95 % interval)")
-    left.legend(fontsize=8, loc="lower right", ncols=2)
-    arrangements = results.arrangement.values.tolist()
+        band(ax, learning_curve(treatment)(results), label=treatment, color=colours[treatment])
+    ax.set(title="Fresh data: learning curves", xlabel="optimiser steps", ylabel="test accuracy (%)")
+    ax.legend(fontsize=8, loc="lower right")
+
+
+def _draw_arrangements(ax, results: xr.Dataset) -> None:
+    arrangements, shown = results.arrangement.values.tolist(), ("dense", "ticket", *users(results))
+    colours, published = _colours(results), {level[:2]: level.by_source for level in LEVELS}
     for row, arrangement in enumerate(arrangements):
-        for offset, treatment in zip(_offsets(len(shown), 0.3), shown, strict=True):
+        for offset, treatment in zip(_offsets(len(shown), 0.36), shown, strict=True):
             values, label = last(results, treatment, arrangement), "" if row else treatment
-            dots(right, values, row + offset, horizontal=True, color=colours[treatment], label=label)
-    right.set(yticks=range(len(arrangements)), yticklabels=arrangements, ylim=(len(arrangements) - 0.4, -0.6),
-              xlabel="test accuracy (%)", title="Fresh data: after the last step, by arrangement")  # fmt: skip
-    right.legend(fontsize=8)
+            dots(ax, values, row + offset, horizontal=True, color=colours[treatment], label=label)
+            for source, value in published.get((treatment, arrangement), {}).items():
+                _mark(ax, source, value, row + offset + 0.12, colours[treatment])
+    ax.set(yticks=range(len(arrangements)), yticklabels=arrangements, ylim=(len(arrangements) - 0.4, -0.6),
+           xlabel="test accuracy (%)", title="… by arrangement of inputs")  # fmt: skip
+    ax.legend(fontsize=8)
+
+
+def _mark(ax, source: str, value: float, at: float, colour: str) -> None:
+    ax.plot(value, at, MARKS[source], color=colour, markerfacecolor="none", markersize=5)
+
+
+def _draw_rivals(ax, results: xr.Dataset) -> None:
+    rivals = [name for name in RIVALS if name in results.treatment.values]
+    published = {level.treatment: level.by_source for level in LEVELS if level.arrangement == "plain"}
+    for row, name in enumerate(rivals):
+        dots(ax, advantage(over=name)(results), row, horizontal=True, color=COLOUR["ticket"])
+        for source in MARKS.keys() & published.get(name, {}).keys():
+            _mark(ax, source, published["ticket"][source] - published[name][source], row + 0.2, "black")
+    for source, mark in MARKS.items():
+        ax.plot([], [], mark, color="black", markerfacecolor="none", markersize=5, label=source)
+    ax.axvline(0, color="0.5", linewidth=1)
+    ax.set(yticks=range(len(rivals)), yticklabels=[RIVALS[name] for name in rivals], ylim=(len(rivals) - 0.4, -0.6),
+           xlabel="points of test accuracy", title="Ticket less …")  # fmt: skip
+    ax.tick_params("y", labelsize=8)
+    ax.legend(fontsize=8)
 
 
 def _draw_masks(axes, results: xr.Dataset) -> None:
-    protocol, seed = protocol_in(results), int(results.seed[0])
-    control = control_mask(protocol, shapes_of(protocol), seed, protocol.analysed_round)
-    for ax, name, shown in zip(axes, CRITERIA, (mask(results, seed=seed), control), strict=False):
-        layer = first_layer(shown)
-        order = np.argsort(-layer.sum(1), kind="stable")
-        ax.imshow(layer[order], aspect="auto", cmap="gray_r", interpolation="nearest")
-        ax.set(title=f"First layer: {name} mask (seed {seed})", xlabel="input position", ylabel="unit, by survivors")
-        ax.yaxis.get_major_locator().set_params(integer=True)
+    ticket = first_layer(mask(results))
+    by_chance = rewired(ticket, np.random.default_rng(0), "unit-input")
+    for ax, title, layer in zip(axes, ("Ticket", "By chance"), (ticket, by_chance), strict=True):
+        most = layer[np.argsort(-layer.sum(1), kind="stable")[:N_UNITS]]
+        most = most[most.any(1)]
+        centre = (most * np.arange(most.shape[1])).sum(1) / most.sum(1)
+        ax.imshow(most[np.argsort(centre, kind="stable")], aspect="auto", cmap="gray_r", interpolation="nearest")
+        ax.set(title=title, xlabel="input position", yticks=[])
         ax.grid(False)
-    bars, curves = axes[2:]
-    colours, criteria = _colours(results), (*CRITERIA, *users(results))
-    for offset, criterion in zip(_offsets(len(criteria), 0.24), criteria, strict=True):
+    axes[0].set_ylabel(f"{N_UNITS} units of most survivors, by centre", fontsize=8)
+
+
+def _draw_runs(ax, results: xr.Dataset) -> None:
+    names = {"unit": "same units", "unit-input": "same units and inputs"}
+    series = [("ticket", null, f"ticket, {names[null]}") for null in NULLS]
+    series += [(name, "unit-input", name) for name in ("random", *users(results))]
+    colours = _colours(results)
+    for offset, (criterion, null, label) in zip(_offsets(len(series), 0.24), series, strict=True):
+        look: Any = {"color": colours[criterion], "markerfacecolor": "white" if null == "unit" else colours[criterion]}
         for i, n in enumerate(RUN_LENGTHS):
-            values, label = locality(results, n, criterion), "" if i else criterion
-            dots(bars, values, i + offset, color=colours[criterion], label=label)
-    for n, line in zip(RUN_LENGTHS, ("-", "--", ":"), strict=True):
-        curve = results.adjacency.isel(model=0).sel(criterion="ticket", run_length=n).dropna("sparsity", how="any")
-        band(curves, curve, label=f"{n} adjacent", color=COLOUR["ticket"], linestyle=line)
-    for ax in (bars, curves):
-        ax.axhline(1, color="0.5", linewidth=1)
-        ax.set(ylabel="runs of adjacent survivors (× chance)")
-        ax.legend(fontsize=8)
-    bars.set(title="Locality", xticks=range(len(RUN_LENGTHS)), xticklabels=RUN_LENGTHS, xlabel="adjacent survivors",
-             xlim=(-0.5, len(RUN_LENGTHS) - 0.5))  # fmt: skip
-    curves.set(title="… over the search")
+            dots(ax, locality(results, n, criterion, null), i + offset, label="" if i else label, **look)
+    ax.axhline(1, color="0.5", linewidth=1)
+    ax.set(title="Runs of survivors", xticks=range(len(RUN_LENGTHS)), xticklabels=RUN_LENGTHS,
+           xlabel="adjacent survivors", ylabel="× chance", xlim=(-0.5, len(RUN_LENGTHS) - 0.5))  # fmt: skip
+    ax.legend(fontsize=7.5, loc="upper left")
+
+
+def _draw_pairs(ax, results: xr.Dataset) -> None:
+    colours = _colours(results)
+    for criterion in ("ticket", "shuffled"):
+        profile = co_survival(results, criterion).sel(distance=slice(1, 20))
+        if profile.notnull().any():
+            band(ax, profile, label=SEARCHES.get(criterion, criterion), color=colours[criterion], marker=".")
+    ax.axhline(1, color="0.5", linewidth=1)
+    ax.set(title=f"Pairs of survivors, {analysed(results):.0f} % pruned", xlabel="distance between their inputs",
+           ylabel="× chance (same units and inputs)")  # fmt: skip
+    ax.legend(fontsize=8)

@@ -1,11 +1,10 @@
-"""What is searched and analysed: protocol, network and objective."""
+"""What is searched and analysed: protocol, conditions and what they cost."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-import jax
 import numpy as np
 from msgspec import Meta
 
@@ -13,23 +12,34 @@ from flylab.base.constraints import MOST, NonNegativeInt, PositiveFloat, Positiv
 from flylab.data import MNIST1D, exchanged, reversed_, shuffled
 from flylab.models import Model, tickets
 from flylab.models.masks import masked
-from flylab.study import BaseProtocol, Condition, Slot
+from flylab.study import BaseProtocol, Condition
 from flylab.study.protocol import Published
-from flylab.study.slots import checked
 from flylab.training.objectives import Objective, supervised
 from flylab.training.step import Plan
 from flylab.training.training import Training
 
-TREATMENTS = ("dense", "random", "ticket", "reinitialised")
-CRITERIA = ("ticket", "random")
-METRICS = ("loss", "accuracy", "best_accuracy", "train_accuracy")
-RUN_LENGTHS = (2, 3, 4)
-Arrangement = Literal["plain", "shuffled", "reversed", "exchanged"]
-ARRANGEMENTS = {
-    "plain": lambda length: None,
-    "shuffled": functools.partial(shuffled, seed=0),
-    "reversed": reversed_,
-    "exchanged": exchanged,
+TREATMENTS = ("dense", "random", "ticket", "reinitialised")  # the published ones
+Control = Literal[
+    "dense-reinitialised", "random-unit", "random-unit-input", "moved", "small", "tuned", "shuffled-ticket"
+]
+"""Controls in the analysis.
+
+- dense-reinitialised: the dense network with the fresh weights of "reinitialised", as in the notebook;
+- random-unit, random-unit-input: random masks with the ticket's survivors of every unit, or of every unit and input;
+- moved: the ticket, with the survivors of each first-layer unit and their weights at random positions;
+- small: a narrower dense network of as many parameters as survive;
+- tuned: the dense network at the learning rate with the best validation accuracy;
+- shuffled-ticket: a ticket searched on shuffled data.
+"""
+OWN = {*get_args(Control)} - {"dense-reinitialised"}  # which no source has
+CRITERIA = ("ticket", "random", "one-shot", "shuffled")
+Arrangement = Literal["plain", "shuffled", "reshuffled", "reversed", "exchanged"]
+ARRANGEMENTS: dict[str, Callable[[int, int], Sequence[int]]] = {  # (length, seed) → the order of the positions
+    "plain": lambda length, seed: range(length),
+    "shuffled": lambda length, seed: shuffled(length, 0),  # the published order
+    "reshuffled": lambda length, seed: shuffled(length, 1000 + seed),  # one of the seed's own
+    "reversed": lambda length, seed: reversed_(length),
+    "exchanged": lambda length, seed: exchanged(length),
 }
 
 
@@ -43,8 +53,6 @@ class Protocol(BaseProtocol):
     """Sparsity over rounds: linear from 0 to 1, as published, or geometric, where each round prunes the same share."""
     prune_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.2
     """Share of the surviving weights that a round of the geometric schedule prunes."""
-    one_shot: bool = False
-    """Prune the dense network to each sparsity at once instead of round by round."""
     scope: Literal["layer", "global"] = "layer"
     """Rank the weights within each layer, its biases included, or over the whole network."""
     prune_biases: bool = True
@@ -55,8 +63,8 @@ class Protocol(BaseProtocol):
     """Optimiser steps of a round."""
     score_at: NonNegativeInt = 1000
     """Step at which the weights are ranked."""
-    random_every: PositiveInt = 1
-    """Rounds between random controls."""
+    controls_every: PositiveInt = 10
+    """Rounds between controls in the search: random masks, one-shot pruning, and pruning on shuffled data."""
     batch_size: PositiveInt = 100
     """Examples per step of the search, in fixed order."""
     learning_rate: PositiveFloat = 2e-2
@@ -68,13 +76,19 @@ class Protocol(BaseProtocol):
     analysed: Annotated[float, Meta(gt=0, lt=1)] = 0.92
     """Sparsity of the ticket to analyse; the round with the nearest sparsity is taken."""
     analysis_steps: PositiveInt = 6000
-    """Optimiser steps of the analysis."""
+    """Optimiser steps of the published treatments on plain and shuffled data."""
+    control_steps: PositiveInt = 1500
+    """Optimiser steps of flylab's own controls and of other arrangements, which are compared with the rest there."""
     analysis_batch: PositiveInt = 500
     """Examples per step of the analysis."""
     analysis_every: PositiveInt = 250
     """Steps between evaluations in the analysis."""
     arrangements: tuple[Arrangement, ...] = get_args(Arrangement)
     """Arrangements of the fresh data. All treatments train on plain data; only dense network and ticket on others."""
+    controls: tuple[Control, ...] = get_args(Control)
+    """Controls to train besides the published treatments."""
+    dense_rates: tuple[PositiveFloat, ...] = (1e-3, 3e-3, 1e-2)
+    """Learning rates of the dense network, besides `learning_rate`, among which "tuned" chooses."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """The data set of the search. The analysis uses new data for each seed (generator seed 1000 + 2·seed)."""
 
@@ -83,6 +97,9 @@ class Protocol(BaseProtocol):
         for name in ("score_at", "rewind_to"):
             self._require(getattr(self, name) <= self.n_steps, name, f"an integer ≤ n_steps={self.n_steps}")
         self._require("plain" in self.arrangements, "arrangements", "a list that contains plain")
+        refused = {"tuned"} if not self.data.n_valid else set()  # which nothing could choose
+        refused |= {"small"} if self.model == "logistic" else set()  # which has one width
+        self._require(not refused & {*self.controls}, "controls", f"a list without {' or '.join(sorted(refused))}")
 
     @property
     def sparsities(self) -> tuple[float, ...]:
@@ -96,74 +113,73 @@ class Protocol(BaseProtocol):
         """The round whose ticket is analysed."""
         return int(np.argmin(np.abs(np.array(self.sparsities) - self.analysed)))
 
+    def plan(self, treatment: str, arrangement: str) -> Plan:
+        """Return the plan of a treatment in the analysis."""
+        is_long = treatment not in OWN and arrangement in ("plain", "shuffled")
+        n_steps = self.analysis_steps if is_long else min(self.control_steps, self.analysis_steps)
+        steps = {*range(self.analysis_every, n_steps, self.analysis_every), min(self.control_steps, n_steps)}
+        return Plan(n_steps, self.analysis_batch, tuple(sorted(steps)))
+
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Return the only condition: each seed runs a search with both criteria, and the analysis of its ticket."""
+    """Return the only condition: each seed runs a search with all criteria, and the analysis of its ticket."""
     return [{"model": protocol.model}]
+
+
+def searched_in(protocol: Protocol, number: int, criterion: Any = None) -> tuple[str, ...]:
+    """Return the criteria that a round trains: the controls in some rounds only.
+
+    In the first round, random and one-shot pruning leave the dense network as it is. The search on shuffled data ends
+    with the analysed round.
+    """
+    if criterion is not None:
+        return (criterion.name,)
+    if number % protocol.controls_every and number != protocol.analysed_round:
+        return ("ticket",)
+    on_shuffled = "shuffled-ticket" in protocol.controls and number <= protocol.analysed_round
+    return ("ticket", *(("random", "one-shot") if number else ()), *(("shuffled",) if on_shuffled else ()))
 
 
 def analyses(protocol: Protocol, criterion: Any = None) -> list[tuple[str, str]]:
     """Return the pairs of treatment and arrangement to train: all treatments on plain data, two of them on others.
 
-    Of a user's criterion its ticket is trained on all.
+    Of a user's criterion its ticket is trained on all, and a ticket searched on shuffled data on these as well.
     """
     if criterion is not None:
         return [(criterion.name, arrangement) for arrangement in protocol.arrangements]
     return [
         (treatment, arrangement)
         for arrangement in protocol.arrangements
-        for treatment in TREATMENTS
-        if arrangement == "plain" or treatment in ("dense", "ticket")
+        for treatment in (*TREATMENTS, *protocol.controls)
+        if arrangement == "plain"
+        or treatment in ("dense", "ticket")
+        or (treatment, arrangement) == ("shuffled-ticket", "shuffled")
     ]
 
 
 def n_steps(protocol: Protocol, model: str, criterion: Any = None) -> int:
     """Return the optimiser steps of one seed; those of the analysis count by their examples."""
-    per_step = protocol.analysis_batch // protocol.batch_size
-    analysis = len(analyses(protocol, criterion)) * protocol.analysis_steps * per_step
-    return search_steps(protocol, protocol.n_rounds, criterion) + analysis
+    analysis = sum(
+        protocol.plan(*place).n_steps * (len(protocol.dense_rates) if place[0] == "tuned" else 1)
+        for place in analyses(protocol, criterion)
+    )
+    return search_steps(protocol, protocol.n_rounds, criterion) + analysed_steps(protocol, analysis)
+
+
+def search_steps(protocol: Protocol, n_rounds: int, criterion: Any = None) -> int:
+    """Return the optimiser steps of the first `n_rounds` rounds of one seed."""
+    return protocol.n_steps * sum(len(searched_in(protocol, number, criterion)) for number in range(n_rounds))
+
+
+def analysed_steps(protocol: Protocol, n_steps: int) -> int:
+    """Return steps of the analysis as steps of the search with as many examples."""
+    return n_steps * protocol.analysis_batch // protocol.batch_size
 
 
 def resources(protocol: Protocol, model: str, criterion: Any = None) -> tuple[int, int]:
     """Return the FLOPs of training one seed, and the bytes of its data and network; masks save none."""
     n = n_steps(protocol, model, criterion)
     return Training(network_of(protocol), protocol.data, Plan(n, protocol.batch_size, n)).resources
-
-
-def search_steps(protocol: Protocol, n_rounds: int, criterion: Any = None) -> int:
-    """Return the optimiser steps of the first `n_rounds` rounds of one seed."""
-    n_random = 0 if criterion is not None else len(range(0, n_rounds, protocol.random_every))
-    return protocol.n_steps * (n_rounds + n_random)
-
-
-def scored(criterion: Any, initial: Any, trained: Any) -> Any:
-    """Return the scores that a user's criterion gives to all weights, layer by layer.
-
-    Raises:
-        RefusedError: if it does not give a finite score for each weight.
-    """
-
-    def of(initial: np.ndarray, trained: np.ndarray) -> np.ndarray:
-        return checked(criterion.name, criterion(initial, trained), trained.shape)
-
-    return jax.tree.map(of, initial, trained)
-
-
-def try_criterion(criterion: Any) -> None:
-    """Score a small layer, and raise ValueError if that does not work."""
-    rng = np.random.default_rng(0)
-    layers = [{"w": rng.standard_normal((3, 4), np.float32), "b": rng.standard_normal(3, np.float32)} for _ in range(2)]
-    scored(criterion, *layers)
-
-
-SLOTS = {
-    "criterion": Slot(
-        "given the initial and the trained weights of a layer (or its biases), both arrays of one shape, it returns a "
-        "score for each; the highest survive pruning",
-        try_criterion,
-        taken=(*TREATMENTS, *CRITERIA),
-    )
-}
 
 
 @functools.cache
@@ -173,6 +189,7 @@ def objective_of(model: Model) -> Objective:
     return on_masked._replace(options=supervised(model).options)  # what is fast for the model is so under a mask
 
 
-def network_of(protocol: Protocol) -> Model:
-    """Return the dense network."""
-    return tickets.model_of(protocol.model, protocol.width, protocol.data.final_seq_length, protocol.data.outputs)
+def network_of(protocol: Protocol, width: int = 0) -> Model:
+    """Return the dense network, or one of another width."""
+    config = protocol.data
+    return tickets.model_of(protocol.model, width or protocol.width, config.final_seq_length, config.outputs)
