@@ -18,6 +18,7 @@ from flylab.studies.double_descent.thresholds import LAWS, threshold
 
 PUBLISHED = ("mlp-clean", "mlp-noise", "cnn-noise")
 _NOTE = {"fontsize": 8}
+_WIDTH_TICKS = (2, 5, 20, 50, 200)
 
 
 @style()
@@ -30,17 +31,14 @@ def figure(results: xr.Dataset) -> Figure:
         parts["More noise"] = _against_dose
     if len(present(results, ("mlp-noise", "mlp-mse"))) == 2:
         parts["Two losses, label noise"] = _two_losses
-    for treatment in present(results, ("mlp-noise", "mlp-noise-30")):
-        if len(sizes(results, treatment)) > 1:
-            parts[f"{TREATMENTS[treatment].title}: more data"] = functools.partial(
-                _against_examples, treatment=treatment
-            )
+    if _sampled(results):
+        parts["MLP, label noise: more data"] = _against_examples
     if "mlp-noise" in results.treatment:
         parts["MLP, label noise: more steps"] = _against_steps
     if present(results, THRESHOLDS):
         parts |= {"Threshold and classes": _against_classes, "Threshold and examples": _threshold_against_examples}
     n_rows = -(-len(parts) // 3)
-    drawn, axes = panels(*parts, size=(9.6, 3.2 * n_rows), n_rows=n_rows)
+    drawn, axes = panels(*parts, size=(8.6, 2.9 * n_rows), n_rows=n_rows)
     for ax, part in zip(axes, parts.values(), strict=True):
         part(ax, results)
     return drawn
@@ -69,7 +67,7 @@ def _test_errors(ax: Axes, curves: dict[str, xr.DataArray]) -> None:
     for (name, errors), colour in zip(curves.items(), itertools.cycle(COLOURS), strict=False):
         band(ax, errors, label=name, color=colour, linewidth=1.4)
     ax.set(xscale="log", ylabel="test error (%)")
-    plain_ticks(ax)
+    plain_ticks(ax, _WIDTH_TICKS)
     ax.legend(**_NOTE)
 
 
@@ -85,28 +83,42 @@ def _two_losses(ax: Axes, results: xr.Dataset) -> None:
     ax.set(xlabel="width (hidden units)")
 
 
-def _against_examples(ax: Axes, results: xr.Dataset, treatment: str) -> None:
-    errors = by_examples(results, treatment)
-    _test_errors(ax, {f"{width} hidden units": errors.sel(width=width, drop=True) for width in errors.width.values})
-    plain_ticks(ax, errors.n_train.values.tolist())
+def _sampled(results: xr.Dataset) -> list[str]:
+    return [name for name in present(results, ("mlp-noise", "mlp-noise-30")) if len(sizes(results, name)) > 1]
+
+
+def _against_examples(ax: Axes, results: xr.Dataset) -> None:
+    n_trains: list[int] = []
+    for treatment, dashes in zip(_sampled(results), ("-", "--"), strict=False):
+        errors = by_examples(results, treatment)
+        n_trains = errors.n_train.values.tolist()
+        for width, colour in zip(errors.width.values, itertools.cycle(COLOURS)):
+            label = f"{width} hidden units" if dashes == "-" else ""
+            band(ax, errors.sel(width=width, drop=True), label=label, color=colour, linestyle=dashes, linewidth=1.4)
+    if len(_sampled(results)) > 1:
+        ax.plot([], [], color="0.4", linestyle="--", label="30 % label noise")
+    ax.set(xscale="log", ylabel="test error (%)")
+    plain_ticks(ax, n_trains)
+    ax.legend(**_NOTE)
 
 
 def _against_steps(ax: Axes, results: xr.Dataset) -> None:
     """Plot test errors at the width of the peak, and at the least and the greatest one."""
     history = networks(results, "mlp-noise").test_error.isel(step=slice(1, None))
     peak = float(peak_width(results, "mlp-noise").median()) if history.sizes["width"] > 1 else 0
-    widths = {
-        int(history.width[0]),
-        int(history.width[abs(history.width - peak).argmin("width")]),
-        int(history.width[-1]),
-    }
-    _test_errors(ax, {f"{width} hidden units": history.sel(width=width, drop=True) for width in sorted(widths)})
+    places = (0, int(abs(history.width - peak).argmin("width")), -1)
+    widths = sorted({int(history.width[place]) for place in places})
+    _test_errors(ax, {f"{width} hidden units": history.sel(width=width, drop=True) for width in widths})
+    plain_ticks(ax, [10**power for power in range(1, 6) if history.step[0] <= 10**power <= history.step[-1]])
 
 
 def _arms(results: xr.Dataset) -> list[tuple[str, str, dict]]:
     """Return treatment, title and look of the arms whose thresholds are measured: colour by loss, marker by labels."""
     looks = {"nll": {"color": COLOURS[0]}, "mse": {"color": COLOURS[1]}}
-    ways = {"random": {"marker": "o", "linestyle": "-"}, "merged": {"marker": "s", "linestyle": "--"}}
+    ways = {
+        "random": {"marker": "o", "linestyle": "-"},
+        "merged": {"marker": "s", "linestyle": "--", "markerfacecolor": "white"},
+    }
     arms = [(treatment, *treatment.split("-")) for treatment in present(results, THRESHOLDS)]
     return [(treatment, TREATMENTS[treatment].title, looks[loss] | ways[way]) for treatment, way, loss in arms]
 
@@ -138,7 +150,8 @@ def _against_classes(ax: Axes, results: xr.Dataset) -> None:
         _law(ax, n_outputs, [float(law(1, n)) for n in n_outputs], name)
     ax.set(xscale="log", yscale="log", xlabel="classes K", ylabel="threshold (parameters / n)")
     plain_ticks(ax, n_outputs)
-    ax.legend(fontsize=7)
+    ax.set_ylim(top=8 * ax.get_ylim()[1])  # room for the legend
+    ax.legend(fontsize=7, loc="upper left")
 
 
 def _threshold_against_examples(ax: Axes, results: xr.Dataset) -> None:
