@@ -205,10 +205,12 @@ def test_conditions_and_labels_of_the_treatments():
     paper, smoke = STUDY.presets["paper"], STUDY.presets["smoke"]
     conditions = dd.conditions(smoke)
     assert (
-        len({tuple(condition.items()) for condition in conditions}) == len(conditions) == 8 * 3 + 2 * 2 + 4 * 6 + 2 * 2
+        len({tuple(condition.items()) for condition in conditions})
+        == len(conditions)
+        == 7 * 3 + 2 + 2 * 2 + 4 * 6 + 2 * 2
     )
     assert {(c["n_train"], c["n_outputs"]) for c in dd.conditions(paper) if c["treatment"] == "random-mse"} == {
-        (500, 10), (1000, 10), (2000, 10), (1000, 2), (1000, 5)}  # fmt: skip
+        (250, 10), (500, 10), (1000, 10), (500, 2), (500, 5)}  # fmt: skip
     assert paper.n_steps == 20000
     random, merged = (published(dd.with_labels(smoke.data, labels, 5)) for labels in ("random", "merged"))
     assert set(random.train.y) == set(random.test.y) == set(range(5))

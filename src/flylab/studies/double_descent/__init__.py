@@ -78,14 +78,23 @@ def _threshold(results: xr.Dataset, treatment: str, measure: str) -> tuple[str, 
     return (*(text(value, 2) for value in values), fall, f"{int(is_reached.sum())}/{is_reached.size}")
 
 
+_QUICK = ("mlp-noise", "mlp-clean", "cnn-noise", "mlp-mse", "mlp-noise-5", "mlp-noise-10", "mlp-noise-30", "random-nll",
+          "random-mse")  # fmt: skip
 PRESETS = {
     "smoke": Protocol(
-        n_seeds=2, widths=(2, 4, 8), channels=(2, 4, 8), sample_sizes=(100,), sample_widths=(2, 8),
-        threshold_sizes=(100, 200), threshold_outputs=(2, 5), threshold_widths=(2, 8), n_epochs=10, n_evaluations=4,
-        data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
+        n_seeds=2, widths=(2, 4, 8), channels=(2, 4), sample_sizes=(100,), sample_widths=(2, 8),
+        threshold_sizes=(100, 200), threshold_outputs=(2, 5), threshold_ratios=(0.3, 2.0), n_epochs=10,
+        n_evaluations=4, data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
     ),
-    "quick": Protocol(n_seeds=4, treatments=("mlp-noise",), widths=(7, 12, 16, 27, 36, 47, 61, 80, 200)),
-    "paper": Protocol(),
+    "quick": Protocol(
+        n_seeds=4, treatments=_QUICK, widths=(7, 16, 36, 47, 61, 135), channels=(4, 10, 18, 35), n_epochs=250,
+        sample_sizes=(1000, 2000), sample_widths=(16, 27), threshold_sizes=(250, 500), threshold_outputs=(2, 10),
+        threshold_ratios=(0.3, 0.5, 0.85, 1.4, 2.4, 4.1),
+    ),
+    "paper": Protocol(
+        treatments=tuple(name for name in TREATMENTS if name != "mlp-strict"),
+        widths=(4, 7, 12, 16, 21, 27, 36, 47, 61, 80, 104, 177, 300), channels=(4, 10, 14, 18, 24, 35, 50),
+    ),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 1, "paper": 70}
+MINUTES = {"smoke": 0.5, "quick": 3, "paper": 45}
 STUDY = Study.of_module(__name__)

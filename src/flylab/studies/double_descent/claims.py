@@ -1,5 +1,6 @@
 """What was published on double descent, as claims."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -104,21 +105,34 @@ _IN_CLASSES = {
 
 
 def _threshold_claims(loss: str, way: str) -> Iterable[Claim]:
-    """Yield the claims on the threshold of one arm: the essay's law and, with random labels, the other two."""
+    """Yield the claims on the threshold of one arm: the essay's law and, with random labels, the other two.
+
+    With random labels, the essay's law is also tested on the threshold of a vanishing loss: its n·K counts the targets
+    that squared error has to meet exactly.
+    """
     treatment, id_ = f"{way}-{loss}", f"{loss}-threshold.{way}"
     published = "n·K" if loss == "mse" else "n"
-    subject = f"{TREATMENTS[treatment].title}: the threshold"
-    yield _claim(f"{id_}.n", f"{subject} grows with the number of examples n to the power of 0.75–1.25", published,
-                 treatment, lambda r: power(r, treatment, "error", "n_train"), "power", "blog",
-                 within=(0.75, 1.25))  # fmt: skip
-    for law, (name, grows) in _IN_CLASSES.items():
-        if law == published or way == "random":
-            source = "blog" if law == published else "here"
-            yield _claim(f"{id_}.k-{name}", f"{subject} {grows}, to within a power of {APART}", published, treatment,
-                         lambda r, law=law: power(r, treatment, "error", "n_outputs", law), "power of K more", source,
-                         within=(-APART, APART))  # fmt: skip
-    yield _claim(f"{id_}.level", f"{subject} lies within a factor of 2 of {published} parameters", published, treatment,
-                 lambda r: level(r, treatment, "error", published), "log₂", "blog", within=(-1, 1))  # fmt: skip
+    for measure in ("error", "loss") if way == "random" else ("error",):
+        of, end = (" (by the loss)", ".loss") if measure == "loss" else ("", "")
+        arm = functools.partial(_claim, published_value=published, treatment=treatment)
+        subject = f"{TREATMENTS[treatment].title}: the threshold{of}"
+        yield arm(f"{id_}.n{end}", f"{subject} grows with the number of examples n to the power of 0.75–1.25",
+                  effect=_power(treatment, measure, "n_train"), unit="power", source="blog", within=(0.75, 1.25))  # fmt: skip
+        for law, (name, grows) in _IN_CLASSES.items():
+            if law == published or (way == "random" and not end):
+                yield arm(f"{id_}.k-{name}{end}", f"{subject} {grows}, to within a power of {APART}",
+                          effect=_power(treatment, measure, "n_outputs", law), unit="power of K more",
+                          source="blog" if law == published else "here", within=(-APART, APART))  # fmt: skip
+        yield arm(f"{id_}.level{end}", f"{subject} lies within a factor of 2 of {published} parameters",
+                  effect=_level(treatment, measure, published), unit="log₂", source="blog", within=(-1, 1))  # fmt: skip
+
+
+def _power(*which: str) -> Callable[[xr.Dataset], xr.DataArray]:
+    return lambda results: power(results, *which)
+
+
+def _level(*which: str) -> Callable[[xr.Dataset], xr.DataArray]:
+    return lambda results: level(results, *which)
 
 
 def _converged(treatment: str) -> Claim:
@@ -140,7 +154,7 @@ _RATES = tuple(_same_at_rate(loss) for loss in ("nll", "mse"))
 _BUDGETS = tuple(_converged(f"{way}-{loss}") for loss, way in _ARMS)
 
 SAMPLES = ("sample_sizes", "sample_widths")
-DESIGN = ("threshold_sizes", "threshold_outputs", "threshold_widths")
+DESIGN = ("threshold_sizes", "threshold_outputs", "threshold_ratios")
 CLAIMS = independent(["treatments"], (
     *independent(["n_evaluations", "channels", *SAMPLES, *DESIGN], _MLP),
     *independent(["n_evaluations", "widths", *SAMPLES, *DESIGN], _CNN),

@@ -4,12 +4,13 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
+from msgspec import Meta
 
-from flylab.base.constraints import PositiveFloat, PositiveInt
+from flylab.base.constraints import MOST, PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, fresh
 from flylab.models import Model, convolutional, dense, n_params
 from flylab.models.padding import padded
@@ -112,12 +113,12 @@ class Protocol(BaseProtocol):
     """Further training-set sizes for mlp-noise and mlp-noise-30."""
     sample_widths: tuple[PositiveInt, ...] = (16, 27, 47)
     """Hidden units of the MLPs at those sizes."""
-    threshold_sizes: tuple[PositiveInt, ...] = (500, 1000, 2000)
+    threshold_sizes: tuple[PositiveInt, ...] = (250, 500, 1000)
     """Training-set sizes for random-* and merged-*, with the largest number of outputs."""
-    threshold_outputs: tuple[PositiveInt, ...] = (2, 5, 10)
+    threshold_outputs: tuple[Annotated[int, Meta(ge=2, le=MOST)], ...] = (2, 5, 10)
     """Numbers of outputs for random-* and merged-*, with the middle training-set size."""
-    threshold_widths: tuple[PositiveInt, ...] = (3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
-    """Hidden units of the MLPs for random-* and merged-*."""
+    threshold_ratios: tuple[PositiveFloat, ...] = tuple(round(0.3 * 1.3**i, 2) for i in range(11))
+    """Parameters of the MLPs for random-* and merged-*, in units of the n·log₂K bits of random labels."""
     n_epochs: PositiveInt = 500
     """Epochs of `n_train` examples; networks on other training-set sizes train for as many steps."""
     batch_size: PositiveInt = 100
@@ -126,7 +127,7 @@ class Protocol(BaseProtocol):
     """SGD's learning rate."""
     momentum: float = 0.9
     """SGD's momentum."""
-    n_evaluations: PositiveInt = 28
+    n_evaluations: PositiveInt = 18
     """Evaluations, at steps in a geometric series from the end of the first epoch."""
     fresh_data: bool = True
     """Use a new data set per seed (generator seed 1000 + 2·seed); else all seeds share one data set and label noise."""
@@ -157,9 +158,8 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
                 designs += itertools.product([treatment], others, protocol.sample_widths)
         else:
             centre, sizes = _threshold_sizes(protocol)
-            designs += itertools.product(
-                [treatment], [centre] if treatment in FAST else sizes, protocol.threshold_widths
-            )
+            for size in [centre] if treatment in FAST else sizes:
+                designs += itertools.product([treatment], [size], _threshold_widths(protocol, *size))
     return [{"treatment": treatment, "n_train": n_train, "n_outputs": n_outputs, "width": width}
             for treatment, (n_train, n_outputs), width in designs]  # fmt: skip
 
@@ -169,6 +169,14 @@ def _threshold_sizes(protocol: Protocol) -> tuple[tuple[int, int], list[tuple[in
     centre = sorted(protocol.threshold_sizes)[len(protocol.threshold_sizes) // 2], max(protocol.threshold_outputs)
     pairs = itertools.product(protocol.threshold_sizes, protocol.threshold_outputs)
     return centre, [pair for pair in pairs if pair[0] == centre[0] or pair[1] == centre[1]]
+
+
+def _threshold_widths(protocol: Protocol, n_train: int, n_outputs: int) -> list[int]:
+    """Return the widths at which the MLP has nearest to each ratio's number of parameters, without repeats."""
+    n_params = n_train * np.log2(n_outputs) * np.array(protocol.threshold_ratios)
+    half = (protocol.data.final_seq_length + 2 + n_outputs) / 2  # it has w² + 2·half·w + n_outputs parameters
+    widths = np.sqrt(half**2 + np.maximum(n_params - n_outputs, 0)) - half
+    return np.unique(np.maximum(widths.round().astype(int), 1)).tolist()
 
 
 def _network(protocol: Protocol, treatment: str, n_outputs: int, width: int) -> Model:
