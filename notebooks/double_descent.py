@@ -175,11 +175,10 @@ def _():
 
     - `flylab.run("double_descent", preset.value, out, treatments=("mlp-clean",))` trains without label noise. Is there
       a peak? If not, why does noise make one?
-    - `sample_sizes=(1000, 8000)`: where is the peak with fewer examples? Can *more* data make a network worse?
+    - Can *more* data make a network worse? Look at the panel *more data*, and add sizes by `sample_sizes=(700, 1000, 1400)`.
     - Test error against *steps* (right panel) may also descend twice. If you stop training early, does the peak over
       widths vanish?
-    - The preset `paper` includes CNNs. In a terminal, `flylab run double-descent threshold` tests whether the
-      interpolation threshold follows a power law.
+    - The preset `paper` includes CNNs with more channels, and more numbers of examples and classes for the threshold.
 
     ## Further reading
 

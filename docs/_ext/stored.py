@@ -25,8 +25,7 @@ def of(study: str) -> dict[str, Stored]:
     for path in sorted((RESULTS / study).glob("*/run.json")):
         verdicts = [Verdict(**fields) for fields in json.loads((path.parent / "claims.json").read_text())]
         runs.append(Stored(json.loads(path.read_text()), verdicts, path.parent / "figure.png"))
-    order = {"quick": 0, "threshold": 2}
-    return {run.info["preset"]: run for run in sorted(runs, key=lambda run: order.get(run.info["preset"], 1))}
+    return {run.info["preset"]: run for run in sorted(runs, key=lambda run: run.info["preset"] != "quick")}
 
 
 def verdict_of(study: str, claim: str) -> Verdict | None:

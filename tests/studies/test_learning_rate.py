@@ -55,10 +55,20 @@ def test_a_run_that_diverges_is_counted_and_left_out():
     rows = {row[0]: row for row in STUDY.table(results).rows}
     assert rows["start 3"][4] == "1/6"
     assert rows["start 3"][1].startswith("0.6")
-    (verdict,) = (
-        verdict for verdict in judge(STUDY.claims, results, {"quick": []}) if verdict.id == "converges-everywhere"
-    )
-    assert verdict.effect < 100
+    by_id = {verdict.id: verdict for verdict in judge(STUDY.claims, results, {"quick": []})}
+    assert by_id["converges-everywhere"].effect == pytest.approx(500 / 6)
+    assert (by_id["converges"].effect, by_id["value"].verdict) == (100, "supported")
+    assert not np.isinf(study.distance(results, study.PUBLISHED_STARTS)).any()
+
+
+def test_a_start_from_which_most_runs_diverge_is_not_drawn():
+    results = made_up({1.5: 0.63, 0.15: 0.61, 0.5: 0.62, 0.7: 0.62, 3.0: 0.65}, 0.62)
+    results = results.assign(last_loss=results.outer_loss)
+    results.outer_loss[{"treatment": 0, "seed": slice(4), "start": 4, "outer_step": -1}] = 1e20
+    ax = STUDY.figure(results).axes[2]
+    assert len(ax.collections) == len(study.PUBLISHED_STARTS)  # bands
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "from 0.5 … 0.7", "from 1.5 (published)", "from 0.15 (published)", "from 3 most diverge"]  # fmt: skip
 
 
 def test_descent_and_grid_share_a_landscape():

@@ -26,11 +26,19 @@ def cross_fitted(curve: xr.DataArray, along: str, better: str = "max") -> xr.Dat
         place = chosen_on.argmax(along) if better == "max" else chosen_on.argmin(along)
         return read_on.isel({along: place}).drop_vars(along, errors="ignore")
 
-    return _both_ways(curve, measure)
+    return cross_fit(curve, measure)
 
 
-def _both_ways(curve: xr.DataArray, measure: Callable) -> Any:
-    """Return `measure(mean over one half of the seeds, the other half)`, both ways."""
+def cross_fit(curve: xr.DataArray, measure: Callable) -> Any:
+    """Return `measure(mean over one half of the seeds, the other half)`, both ways.
+
+    Args:
+        curve: has the dimension `seed`.
+        measure: (means to choose by, values to read) → values over `seed`.
+
+    Raises:
+        ValueError: with fewer than two seeds.
+    """
     if curve.sizes["seed"] < 2:
         raise ValueError("a cross-fitted peak needs at least two seeds")
     halves = [curve.isel(seed=slice(start, None, 2)) for start in (0, 1)]
@@ -80,7 +88,7 @@ def cross_fitted_rise(curve: xr.DataArray, along: str) -> xr.Dataset:
         places = {"dip": rise.dip, "peak": rise.peak, "end": -1}
         return xr.Dataset({name: read_on.isel({along: i}, drop=True) for name, i in places.items()})
 
-    return _both_ways(curve, measure)
+    return cross_fit(curve, measure)
 
 
 def peak_place(x, values, least: float = 0.0) -> float:

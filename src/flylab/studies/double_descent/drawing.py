@@ -1,114 +1,168 @@
-"""Error against width, steps and examples, and thresholds."""
+"""Error against width as the paper draws it, then noise, losses, examples, steps, and thresholds."""
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flylab.results.plots import COLOURS, band, bar_lengths, plain_ticks, style
-from flylab.results.statistics import (
-    Interval,
-    interval,
-)
-from flylab.studies.double_descent.measures import (
-    curve,
-    networks,
-    power,
-    present,
-    sizes,
-    text,
-    threshold,
-    zero_width,
-)
-from flylab.studies.double_descent.method import (
-    CNN,
-    CURVES,
-    THRESHOLDS,
-    TREATMENTS,
-)
+from flylab.results.plots import COLOURS, band, bar_lengths, panels, plain_ticks, style
+from flylab.results.statistics import Interval, interval
+from flylab.studies.double_descent import published
+from flylab.studies.double_descent.measures import by_examples, curve, networks, peak_width, present, sizes
+from flylab.studies.double_descent.method import CHANNELS, CNN, DOSES, THRESHOLDS, TREATMENTS, WIDTHS
+from flylab.studies.double_descent.thresholds import LAWS, threshold
+
+PUBLISHED = ("mlp-clean", "mlp-noise", "cnn-noise")
+_NOTE = {"fontsize": 8}
+_WIDTH_TICKS = (2, 5, 20, 50, 200)
 
 
 @style()
 def figure(results: xr.Dataset) -> Figure:
-    """Plot error against width, steps and examples, and the thresholds, as far as the results have them."""
-    mlps, cnns = (present(results, CURVES[:3]), present(results, CURVES[3:]))
-    parts = [functools.partial(_against_width, treatments=treatments) for treatments in (mlps, cnns) if treatments]
-    if "mlp-noise" in mlps:
-        parts.append(functools.partial(_against_steps, treatments=present(results, CURVES[:2])))
-        parts += [_against_examples] if len(sizes(results, "mlp-noise")) > 1 else []
-    parts += [functools.partial(_thresholds, treatment=treatment) for treatment in present(results, THRESHOLDS)]
-    n_columns = 2 if len(parts) <= 4 else 3
-    n_rows = -(-len(parts) // n_columns)
-    drawn = Figure(figsize=(5.2 * n_columns, 4.1 * n_rows))
-    axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for part, ax in itertools.zip_longest(parts, axes):
-        ax.set_axis_off() if part is None else part(ax, results)
+    """Plot the paper's panels and those of the other arms, as far as the results have them."""
+    parts: dict[str, Callable[[Axes, xr.Dataset], None]] = {}
+    for treatment in present(results, PUBLISHED):
+        parts[TREATMENTS[treatment].title] = functools.partial(_as_published, treatment=treatment)
+    if len(present(results, [*DOSES.values()])) > 1:
+        parts["More noise"] = _against_dose
+    if len(present(results, ("mlp-noise", "mlp-mse"))) == 2:
+        parts["Two losses, label noise"] = _two_losses
+    if _sampled(results):
+        parts["MLP, label noise: more data"] = _against_examples
+    if "mlp-noise" in results.treatment:
+        parts["MLP, label noise: more steps"] = _against_steps
+    if present(results, THRESHOLDS):
+        parts |= {"Threshold and classes": _against_classes, "Threshold and examples": _threshold_against_examples}
+    n_rows = -(-len(parts) // 3)
+    drawn, axes = panels(*parts, size=(8.6, 2.9 * n_rows), n_rows=n_rows)
+    for ax, part in zip(axes, parts.values(), strict=True):
+        part(ax, results)
     return drawn
 
 
-def _against_width(ax: Axes, results: xr.Dataset, treatments: Sequence[str]) -> None:
-    for treatment, colour in zip(treatments, COLOURS, strict=False):
-        band(ax, curve(results, treatment), label=TREATMENTS[treatment].title, color=colour, linewidth=1.6)
-        band(ax, curve(results, treatment, "train_error"), color=colour, linestyle="--", linewidth=1.1)
-        zero = zero_width(results, treatment)
-        if zero.notnull().all():
-            ax.axvline(float(np.exp(np.log(zero).mean())), color=colour, linestyle=":", linewidth=1.2)
-    ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
-    ax.axvline(np.nan, color="0.4", linestyle=":", label="training error < 1 %")
-    unit = "channels" if TREATMENTS[treatments[0]].network is CNN else "hidden units"
-    name = TREATMENTS[treatments[0]].title.partition(",")[0]
-    ax.set(xscale="log", ylim=(0, None), xlabel=f"width ({unit})", ylabel="error (%)")
-    ax.set_title(f"{name}: error against width")
-    plain_ticks(ax)
-    ax.legend(fontsize=8)
+def _as_published(ax: Axes, results: xr.Dataset, treatment: str) -> None:
+    """Plot errors on the paper's linear axes, over the values that the notebook prints, and its line of label noise."""
+    is_cnn = TREATMENTS[treatment].network is CNN
+    for part, colour, errors in (
+        ("test", COLOURS[0], published.TEST_ERRORS),
+        ("train", COLOURS[1], published.TRAIN_ERRORS),
+    ):
+        band(ax, curve(results, treatment, f"{part}_error"), label=f"{part} set", color=colour, linewidth=1.4)
+        ax.plot(
+            CHANNELS if is_cnn else WIDTHS, errors[treatment], ".", color=colour, markersize=5, markerfacecolor="none"
+        )
+    ax.plot([], [], ".", color="0.4", markersize=5, markerfacecolor="none", label="published")
+    if treatment != "mlp-clean":
+        ax.axhline(15, color="0.4", linestyle=":", linewidth=1.2, label="15 % label noise")
+    unit, most = ("channels", 100) if is_cnn else ("hidden units", 300)
+    ax.set(xlim=(0, most), ylim=(0, 70), xlabel=f"width ({unit})", ylabel="error (%)")
+    ax.legend(**_NOTE)
 
 
-def _against_steps(ax: Axes, results: xr.Dataset, treatments: Sequence[str]) -> None:
-    """Plot errors at the least width whose mean training error with label noise is below 1 %, or else the greatest."""
-    errors = curve(results, treatments[0], "train_error").mean("seed")
-    fits = errors.width.values[errors.values < 1]
-    width = fits[0] if fits.size else errors.width.values[-1]
-    for treatment, colour in zip(treatments, COLOURS, strict=False):
-        history = networks(results, treatment).isel(step=slice(1, None))
-        if width in history.width:
-            history = history.sel(width=width)
-            band(ax, history.test_error, label=TREATMENTS[treatment].title, color=colour, linewidth=1.6)
-            band(ax, history.train_error, color=colour, linestyle="--", linewidth=1.1)
-    ax.plot([], [], color="0.4", linestyle="--", linewidth=1.1, label="training error")
-    ax.set(xscale="log", ylim=(0, None), ylabel="error (%)", title=f"MLP of {width} hidden units: error against steps")
-    ax.legend(fontsize=8)
+def _test_errors(ax: Axes, curves: dict[str, xr.DataArray]) -> None:
+    for (name, errors), colour in zip(curves.items(), itertools.cycle(COLOURS), strict=False):
+        band(ax, errors, label=name, color=colour, linewidth=1.4)
+    ax.set(xscale="log", ylabel="test error (%)")
+    plain_ticks(ax, _WIDTH_TICKS)
+    ax.legend(**_NOTE)
+
+
+def _against_dose(ax: Axes, results: xr.Dataset) -> None:
+    doses = {dose: treatment for dose, treatment in DOSES.items() if treatment in results.treatment}
+    _test_errors(ax, {f"{dose} %": curve(results, treatment) for dose, treatment in doses.items()})
+    ax.set(xlabel="width (hidden units)")
+
+
+def _two_losses(ax: Axes, results: xr.Dataset) -> None:
+    names = {"cross-entropy": "mlp-noise", "squared error": "mlp-mse"}
+    _test_errors(ax, {name: curve(results, treatment) for name, treatment in names.items()})
+    ax.set(xlabel="width (hidden units)")
+
+
+def _sampled(results: xr.Dataset) -> list[str]:
+    return [name for name in present(results, ("mlp-noise", "mlp-noise-30")) if len(sizes(results, name)) > 1]
 
 
 def _against_examples(ax: Axes, results: xr.Dataset) -> None:
-    n_trains = sizes(results, "mlp-noise")
-    curves = xr.concat([curve(results, "mlp-noise", n_train=n) for n in n_trains], "n_train", join="inner")
-    curves = curves.assign_coords(n_train=("n_train", n_trains, results.n_train.attrs))
-    for width, colour in zip(curves.width.values, itertools.cycle(COLOURS)):
-        band(ax, curves.sel(width=width), label=str(width), color=colour, linewidth=1.6)
-    ax.set(xscale="log", title="MLP, label noise: error against examples")
+    n_trains: list[int] = []
+    for treatment, dashes in zip(_sampled(results), ("-", "--"), strict=False):
+        errors = by_examples(results, treatment)
+        n_trains = errors.n_train.values.tolist()
+        for width, colour in zip(errors.width.values, itertools.cycle(COLOURS)):
+            label = f"{width} hidden units" if dashes == "-" else ""
+            band(ax, errors.sel(width=width, drop=True), label=label, color=colour, linestyle=dashes, linewidth=1.4)
+    if len(_sampled(results)) > 1:
+        ax.plot([], [], color="0.4", linestyle="--", label="30 % label noise")
+    ax.set(xscale="log", ylabel="test error (%)")
     plain_ticks(ax, n_trains)
-    ax.legend(fontsize=8, title="hidden units", title_fontsize=8, ncols=2)
+    ax.legend(**_NOTE)
 
 
-def _thresholds(ax: Axes, results: xr.Dataset, treatment: str) -> None:
-    """Plot geometric means of the thresholds by the peak, where each seed has one, and the essay's law (dashed)."""
-    places, law = threshold(results, treatment, "peak"), "n·K" if treatment.endswith("mse") else "n"
-    for n_outputs, colour in zip(places.n_outputs.values, COLOURS, strict=False):
-        reached = places.sel(n_outputs=n_outputs).transpose("n_train", "seed").dropna("n_train")
-        logs = [interval(np.log(row)) for row in reached.values]
-        means = [Interval(np.exp(log.mean), np.exp(log.low), np.exp(log.high), log.n) for log in logs]
-        ax.errorbar(reached.n_train, [value.mean for value in means], bar_lengths(means), fmt="o-", color=colour,
-                    capsize=3, label=f"{n_outputs} outputs")  # fmt: skip
-        expected = places.n_train * (n_outputs if law == "n·K" else 1)
-        ax.plot(places.n_train, expected, color=colour if law == "n·K" else "0.4", linestyle="--", linewidth=1)
-    ax.plot([], [], color="0.4", linestyle="--", linewidth=1, label=f"{law} parameters")
-    powers = [text(power(results, treatment, "peak", of), 2) for of in ("n_train", "n_outputs")]
-    title = TREATMENTS[treatment].title[0].upper() + TREATMENTS[treatment].title[1:]
-    ax.set(xscale="log", yscale="log", title=f"{title}\npower of n {powers[0]}, of K {powers[1]}")
-    ax.set(xlabel="training examples n", ylabel="threshold (parameters)")
-    plain_ticks(ax, places.n_train.values.tolist())
-    ax.legend(fontsize=8)
+def _against_steps(ax: Axes, results: xr.Dataset) -> None:
+    """Plot test errors at the width of the peak, and at the least and the greatest one."""
+    history = networks(results, "mlp-noise").test_error.isel(step=slice(1, None))
+    peak = float(peak_width(results, "mlp-noise").median()) if history.sizes["width"] > 1 else 0
+    places = (0, int(abs(history.width - peak).argmin("width")), -1)
+    widths = sorted({int(history.width[place]) for place in places})
+    _test_errors(ax, {f"{width} hidden units": history.sel(width=width, drop=True) for width in widths})
+    plain_ticks(ax, [10**power for power in range(1, 6) if history.step[0] <= 10**power <= history.step[-1]])
+
+
+def _arms(results: xr.Dataset) -> list[tuple[str, str, dict]]:
+    """Return treatment, title and look of the arms whose thresholds are measured: colour by loss, marker by labels."""
+    looks = {"nll": {"color": COLOURS[0]}, "mse": {"color": COLOURS[1]}}
+    ways = {
+        "random": {"marker": "o", "linestyle": "-"},
+        "merged": {"marker": "s", "linestyle": "--", "markerfacecolor": "white"},
+    }
+    arms = [(treatment, *treatment.split("-")) for treatment in present(results, THRESHOLDS)]
+    return [(treatment, TREATMENTS[treatment].title, looks[loss] | ways[way]) for treatment, way, loss in arms]
+
+
+def _geometric(ax: Axes, x: Sequence[float], values: np.ndarray, **look) -> None:
+    """Plot geometric means over the first axis with their intervals, where each seed has a value."""
+    kept = ~np.isnan(values).any(0)
+    logs = [interval(np.log(column)) for column in values[:, kept].T]
+    means = [Interval(np.exp(log.mean), np.exp(log.low), np.exp(log.high), log.n) for log in logs]
+    ax.errorbar(
+        np.asarray(x)[kept], [value.mean for value in means], bar_lengths(means), capsize=3, markersize=4, **look
+    )
+
+
+def _law(ax: Axes, x: Sequence[float], y: Sequence[float], name: str) -> None:
+    ax.plot(x, y, color="0.5", linestyle=":", linewidth=1.2)
+    ax.annotate(name, (x[-1], y[-1]), xytext=(2, 0), textcoords="offset points", color="0.35", va="center", **_NOTE)
+
+
+def _against_classes(ax: Axes, results: xr.Dataset) -> None:
+    n_outputs: list[int] = []
+    for treatment, title, look in _arms(results):
+        places = threshold(results, treatment)
+        n_train = places.n_train.to_series().mode().iloc[0]  # where the number of classes varies
+        places = places.isel(setting=(places.n_train == n_train).values).sortby("n_outputs")
+        n_outputs = places.n_outputs.values.tolist()
+        _geometric(ax, n_outputs, places.values / n_train, label=title, **look)
+    for name, law in LAWS.items():
+        _law(ax, n_outputs, [float(law(1, n)) for n in n_outputs], name)
+    ax.set(xscale="log", yscale="log", xlabel="classes K", ylabel="threshold (parameters / n)")
+    plain_ticks(ax, n_outputs)
+    ax.set_ylim(top=8 * ax.get_ylim()[1])  # room for the legend
+    ax.legend(fontsize=7, loc="upper left")
+
+
+def _threshold_against_examples(ax: Axes, results: xr.Dataset) -> None:
+    n_trains, most = [], 1
+    for treatment, title, look in _arms(results):
+        places = threshold(results, treatment)
+        most = int(places.n_outputs.max())
+        places = places.isel(setting=(places.n_outputs == most).values).sortby("n_train")
+        n_trains = places.n_train.values.tolist()
+        _geometric(ax, n_trains, places.values, label=title, **look)
+    for name, law in LAWS.items():
+        _law(ax, n_trains, [float(law(n, most)) for n in n_trains], name)
+    ax.set(xscale="log", yscale="log", xlabel="training examples n", ylabel=f"threshold (parameters), K = {most}")
+    plain_ticks(ax, n_trains)

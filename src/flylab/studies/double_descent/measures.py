@@ -1,4 +1,4 @@
-"""Heights and places of peaks, and interpolation thresholds."""
+"""Heights and places of peaks along widths, training steps and numbers of examples."""
 
 import functools
 from collections.abc import Sequence
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from flylab.results.places import cross_fitted_rise, crossing, exponents, greatest_rise, peak_place
+from flylab.results.effects import slope
+from flylab.results.places import cross_fit, cross_fitted_rise, greatest_rise
 from flylab.results.statistics import plus_minus
+from flylab.studies.double_descent.method import DOSES
 
 
 def networks(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:
@@ -28,10 +30,13 @@ def curve(
 
 def rise(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:
     """Return the test error at dip, peak and greatest width over `seed`, cross-fitted; NaN with one seed."""
-    errors = curve(results, treatment, n_train=n_train)
-    if errors.sizes["seed"] < 2 or errors.sizes["width"] < 2:
+    return _heights(curve(results, treatment, n_train=n_train), "width")
+
+
+def _heights(errors: xr.DataArray, along: str) -> xr.Dataset:
+    if errors.sizes["seed"] < 2 or errors.sizes[along] < 2:
         return xr.Dataset(dict.fromkeys(("dip", "peak", "end"), xr.full_like(errors.seed, np.nan, float)))
-    return cross_fitted_rise(errors, "width")
+    return cross_fitted_rise(errors, along)
 
 
 def peak_width(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.DataArray:
@@ -51,52 +56,93 @@ def zero_width(results: xr.Dataset, treatment: str, n_train: int | None = None) 
     return is_zero.width.where(is_zero).min("width")
 
 
-MEASURES = {
-    "peak": "peak of the test error",
-    "error": "training error < 1 %",
-    "loss": "training loss < 1 % of its start",
-}
+def by_dose(results: xr.Dataset, measure) -> xr.DataArray:
+    """Return `measure(results, treatment)` over `seed` and `label_noise` in percent, for the doses that there are."""
+    doses = {dose: measure(results, treatment) for dose, treatment in DOSES.items() if treatment in results.treatment}
+    attrs = {"long_name": "label noise", "units": "%"}
+    return xr.concat(doses.values(), xr.Variable("label_noise", [*doses], attrs), coords="minimal", compat="override")
 
 
-def threshold(results: xr.Dataset, treatment: str, measure: str) -> xr.DataArray:
-    """Return the interpolation threshold in parameters over `seed, n_train, n_outputs`; NaN outside the widths.
+def dose_height(results: xr.Dataset) -> xr.DataArray:
+    """Return by how many points the peak's height above the dip grows with 10 points of label noise, over `seed`."""
 
-    `measure` is one of `MEASURES`. A peak is that of the test error, or of the test loss with random labels, where the
-    error is at chance; it must rise above the dip and fall again by at least a twentieth of the dip's value.
+    def height(results: xr.Dataset, treatment: str) -> xr.DataArray:
+        heights = rise(results, treatment)
+        return heights.peak - heights.dip
+
+    return slope(by_dose(results, height), "label_noise", per=10)
+
+
+def dose_place(results: xr.Dataset) -> xr.DataArray:
+    """Return by how many doublings the peak's width grows with 10 points of label noise, over `seed`.
+
+    Without label noise there may be no peak, so that arm is left out.
     """
-    results = results.sel(treatment=treatment).sortby("width")
-    if measure == "peak":
-        values = results.test_loss if treatment.startswith("random") else results.test_error
-    else:
-        relative_loss = 100 * results.train_loss / results.train_loss.isel(step=0)
-        values = results.train_error if measure == "error" else relative_loss
-
-    def place(sizes, values):
-        is_designed = ~np.isnan(sizes)
-        sizes, values = sizes[is_designed], values[is_designed]
-        return peak_place(sizes, values, 0.05) if measure == "peak" else crossing(sizes, values, 1.0)
-
-    widths = (("width",), ("width",))
-    places = xr.apply_ufunc(place, results.n_params, values.isel(step=-1), input_core_dims=widths, vectorize=True)
-    designed = results.n_params.notnull().any(("seed", "width"))
-    return places.isel(n_train=designed.any("n_outputs").values, n_outputs=designed.any("n_train").values)
+    places = by_dose(results, peak_width)
+    return slope(np.log2(places.sel(label_noise=places.label_noise > 0)), "label_noise", per=10)
 
 
-def power(results: xr.Dataset, treatment: str, measure: str, of: str) -> xr.DataArray:
-    """Return the power of `of` (n_train or n_outputs) by which the threshold grows, over `seed`.
+def by_examples(results: xr.Dataset, treatment: str) -> xr.DataArray:
+    """Return the last test error over `seed`, `width` and `n_train`, at the widths that all training-set sizes have."""
+    n_trains = sizes(results, treatment)
+    curves = [curve(results, treatment, n_train=n_train) for n_train in n_trains]
+    joined = xr.concat(curves, "n_train", join="inner", coords="minimal", compat="override")
+    return joined.assign_coords(n_train=("n_train", n_trains, results.n_train.attrs))
 
-    Returns NaN for a seed without all thresholds.
+
+def greatest_harm(curves: xr.DataArray, along: str) -> xr.DataArray:
+    """Return the greatest rise along a dimension on any of the curves by `width`, over `seed`, cross-fitted.
+
+    The width and both ends of the rise are chosen on one half of the seeds and read from the other, so that curves that
+    do not rise have no upward bias. NaN with one seed, or fewer than two places.
     """
-    places = threshold(results, treatment, measure).stack(setting=("n_train", "n_outputs"))
-    factors = {name: places[name].values for name in ("n_train", "n_outputs") if len(set(places[name].values)) > 1}
-    return places.seed.copy(data=[exponents(row, **factors).get(of, np.nan) for row in places.values])
+    if curves.sizes["seed"] < 2 or curves.sizes[along] < 2:
+        return xr.full_like(curves.seed, np.nan, float)
+
+    def measure(chosen_on: xr.DataArray, read_on: xr.DataArray) -> xr.DataArray:
+        def ends(values: xr.DataArray, by: xr.DataArray) -> xr.DataArray:
+            dip, peak = greatest_rise(by)
+            return values.isel({along: peak}, drop=True) - values.isel({along: dip}, drop=True)
+
+        by_width = [chosen_on.isel(width=i, drop=True) for i in range(chosen_on.sizes["width"])]
+        harmed = int(np.argmax([float(ends(one, one)) for one in by_width]))
+        return ends(read_on.isel(width=harmed, drop=True), by_width[harmed])
+
+    return cross_fit(curves, measure)
 
 
-def level(results: xr.Dataset, treatment: str, measure: str, outputs_count: bool) -> xr.DataArray:
-    """Return the mean over the design of log₂ of the threshold over n (or n·K), over `seed`; NaN as in `power`."""
-    places = threshold(results, treatment, measure)
-    expected = places.n_train * (places.n_outputs if outputs_count else 1)
-    return np.log2(places / expected).mean(("n_train", "n_outputs"), skipna=False)
+def more_examples(results: xr.Dataset, treatment: str) -> xr.DataArray:
+    """Return the greatest rise of the test error with the number of examples at any one width, over `seed`."""
+    return greatest_harm(by_examples(results, treatment), "n_train")
+
+
+def more_steps(results: xr.Dataset, treatment: str) -> xr.DataArray:
+    """Return the greatest rise of the test error with the training steps at any one width, over `seed`."""
+    return greatest_harm(networks(results, treatment).test_error, "step")
+
+
+def second_descent(results: xr.Dataset, treatment: str) -> xr.DataArray:
+    """Return how far the widest network's test error rises along the steps or, if less, falls again, over `seed`."""
+    heights = _heights(networks(results, treatment).test_error.isel(width=-1), "step")
+    return np.minimum(heights.peak - heights.dip, heights.peak - heights.end)
+
+
+def advantage(results: xr.Dataset, near: str) -> xr.DataArray:
+    """Return the test error of cross-entropy less that of squared error at the width where `near` peaks, over `seed`.
+
+    The width is chosen on one half of the seeds and read from the other. NaN with one seed.
+    """
+    losses = xr.Variable("treatment", ["mlp-noise", "mlp-mse"])
+    both = [curve(results, treatment).drop_vars("treatment") for treatment in losses.values]
+    errors = xr.concat(both, losses, join="inner", coords="minimal", compat="override")
+    if errors.sizes["seed"] < 2 or errors.sizes["width"] < 2:
+        return xr.full_like(errors.seed, np.nan, float)
+
+    def measure(chosen_on: xr.DataArray, read_on: xr.DataArray) -> xr.DataArray:
+        nll, mse = read_on.isel(width=greatest_rise(chosen_on.sel(treatment=near)).peak, drop=True)
+        return (nll - mse).drop_vars("treatment", errors="ignore")
+
+    return cross_fit(errors.transpose("treatment", "seed", "width"), measure)
 
 
 def present(results: xr.Dataset, treatments: Sequence[str]) -> list[str]:

@@ -4,12 +4,13 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
+from msgspec import Meta
 
-from flylab.base.constraints import PositiveFloat, PositiveInt
+from flylab.base.constraints import MOST, PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, fresh
 from flylab.models import Model, convolutional, dense, n_params
 from flylab.models.padding import padded
@@ -47,34 +48,53 @@ class Treatment(NamedTuple):
 
     title: str
     network: Network
-    labels: Literal["noisy", "clean", "strict", "random", "two-class"]
+    labels: Literal["noisy", "strict", "random", "merged"]
     per_example_loss: Callable | None = None
+    label_noise: float | None = None
+    """The share of training labels that are redrawn, if it is not the data's."""
+    rate: float = 1.0
+    """The learning rate, in units of the protocol's."""
 
 
-TreatmentName = Literal["mlp-noise", "mlp-clean", "mlp-strict", "cnn-noise", "random-nll", "two-class-nll",
-                        "random-mse", "two-class-mse"]  # fmt: skip
+TreatmentName = Literal["mlp-noise", "mlp-clean", "cnn-noise", "mlp-mse", "mlp-noise-5", "mlp-noise-10", "mlp-noise-30",
+                        "mlp-strict", "random-nll", "random-mse", "merged-nll", "merged-mse", "random-nll-fast",
+                        "random-mse-fast"]  # fmt: skip
 TREATMENTS = {
     "mlp-noise": Treatment("MLP, label noise", MLP, "noisy"),
-    "mlp-clean": Treatment("MLP, no label noise", MLP, "clean"),
-    "mlp-strict": Treatment("MLP, label noise without repeats", MLP, "strict"),
+    "mlp-clean": Treatment("MLP, no label noise", MLP, "noisy", label_noise=0.0),
     "cnn-noise": Treatment("CNN, label noise", CNN, "noisy"),
+    "mlp-mse": Treatment("MLP, label noise, squared error", MLP, "noisy", squared_error),
+    "mlp-noise-5": Treatment("MLP, 5 % label noise", MLP, "noisy", label_noise=0.05),
+    "mlp-noise-10": Treatment("MLP, 10 % label noise", MLP, "noisy", label_noise=0.1),
+    "mlp-noise-30": Treatment("MLP, 30 % label noise", MLP, "noisy", label_noise=0.3),
+    "mlp-strict": Treatment("MLP, label noise without repeats", MLP, "strict"),
     "random-nll": Treatment("cross-entropy, random labels", MLP, "random"),
-    "two-class-nll": Treatment("cross-entropy, two classes", MLP, "two-class"),
     "random-mse": Treatment("squared error, random labels", MLP, "random", squared_error),
-    "two-class-mse": Treatment("squared error, two classes", MLP, "two-class", squared_error),
+    "merged-nll": Treatment("cross-entropy, merged classes", MLP, "merged"),
+    "merged-mse": Treatment("squared error, merged classes", MLP, "merged", squared_error),
+    "random-nll-fast": Treatment("cross-entropy, random labels, 3 × the rate", MLP, "random", rate=3.0),
+    "random-mse-fast": Treatment("squared error, random labels, 3 × the rate", MLP, "random", squared_error, rate=3.0),
 }
-CURVES, THRESHOLDS = get_args(TreatmentName)[:4], get_args(TreatmentName)[4:]
+CURVES, THRESHOLDS, FAST = (get_args(TreatmentName)[part] for part in (slice(8), slice(8, 12), slice(12, None)))
+DOSES = {0: "mlp-clean", 5: "mlp-noise-5", 10: "mlp-noise-10", 15: "mlp-noise", 30: "mlp-noise-30"}  # in percent
 
 
-def with_labels(data: MNIST1D, labels: str, n_outputs: int) -> MNIST1D:
-    """Return the data's config with labels of one kind."""
-    changes = {
-        "noisy": {}, "clean": {"label_noise": 0.0}, "strict": {"label_noise_repeats": False},
-        "random": {"label_noise": 0.0, "random_labels": n_outputs},
-        # redrawing with repeats would halve the noise on two labels
-        "two-class": {"classes": (0, 1), "n_outputs": n_outputs, "label_noise_repeats": False},
-    }  # fmt: skip
-    return replace(data, **changes[labels])
+def with_labels(data: MNIST1D, labels: str, n_outputs: int, label_noise: float | None = None) -> MNIST1D:
+    """Return the data's config with labels of one kind.
+
+    "merged" classes are the ten templates with the labels 0 … n_outputs − 1 in turn: signals and the number of wrong
+    labels do not depend on the number of classes. (To read two classes by more outputs would not do: all outputs but
+    two then learn a constant, which takes no parameters, so that a threshold at n·K is ruled out by construction.)
+    """
+    if label_noise is not None:
+        data = replace(data, label_noise=label_noise)
+    if labels == "random":
+        return replace(data, label_noise=0.0, random_labels=n_outputs)
+    if labels == "merged":
+        labels_of = tuple(row % n_outputs for row in range(data.n_classes))
+        # redrawing with repeats would make fewer labels wrong, the fewer classes there are
+        return replace(data, templates=replace(data.patterns, y=labels_of), classes=None, label_noise_repeats=False)
+    return replace(data, label_noise_repeats=False) if labels == "strict" else data
 
 
 @dataclass(frozen=True)
@@ -83,20 +103,22 @@ class Protocol(BaseProtocol):
 
     n_seeds: NSeeds = 6
     """Seeds: independent repetitions."""
-    treatments: tuple[TreatmentName, ...] = CURVES
+    treatments: tuple[TreatmentName, ...] = get_args(TreatmentName)
     """Networks, labels and losses to compare."""
     widths: tuple[PositiveInt, ...] = WIDTHS
     """Hidden units of the MLPs."""
     channels: tuple[PositiveInt, ...] = CHANNELS
     """Channels of the CNNs."""
-    sample_sizes: tuple[PositiveInt, ...] = ()
-    """Further training-set sizes for mlp-noise."""
-    sample_widths: tuple[PositiveInt, ...] = (21, 27, 36, 47, 61, 80)
+    sample_sizes: tuple[PositiveInt, ...] = (500, 1000, 2000, 8000)
+    """Further training-set sizes for mlp-noise and mlp-noise-30."""
+    sample_widths: tuple[PositiveInt, ...] = (16, 27, 47)
     """Hidden units of the MLPs at those sizes."""
-    threshold_sizes: tuple[PositiveInt, ...] = (500, 1000, 2000, 4000)
-    """Training-set sizes for random-* and two-class-*."""
-    threshold_outputs: tuple[PositiveInt, ...] = (2, 5, 10)
-    """Numbers of outputs for random-* and two-class-*."""
+    threshold_sizes: tuple[PositiveInt, ...] = (250, 500, 1000)
+    """Training-set sizes for random-* and merged-*, with the largest number of outputs."""
+    threshold_outputs: tuple[Annotated[int, Meta(ge=2, le=MOST)], ...] = (2, 5, 10)
+    """Numbers of outputs for random-* and merged-*, with the middle training-set size."""
+    threshold_ratios: tuple[PositiveFloat, ...] = tuple(round(0.3 * 1.3**i, 2) for i in range(11))
+    """Parameters of the MLPs for random-* and merged-*, in units of the n·log₂K bits of random labels."""
     n_epochs: PositiveInt = 500
     """Epochs of `n_train` examples; networks on other training-set sizes train for as many steps."""
     batch_size: PositiveInt = 100
@@ -105,7 +127,7 @@ class Protocol(BaseProtocol):
     """SGD's learning rate."""
     momentum: float = 0.9
     """SGD's momentum."""
-    n_evaluations: PositiveInt = 24
+    n_evaluations: PositiveInt = 18
     """Evaluations, at steps in a geometric series from the end of the first epoch."""
     fresh_data: bool = True
     """Use a new data set per seed (generator seed 1000 + 2·seed); else all seeds share one data set and label noise."""
@@ -124,17 +146,37 @@ class Protocol(BaseProtocol):
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Return treatments × training-set sizes × outputs × widths."""
-    n_train, n_outputs = protocol.data.n_train, protocol.data.outputs
+    """Return treatments × widths, at each treatment's training-set sizes and numbers of outputs."""
+    usual = (protocol.data.n_train, protocol.data.outputs)
     designs = []
     for treatment in protocol.treatments:
-        is_threshold, is_cnn = treatment in THRESHOLDS, TREATMENTS[treatment].network is CNN
-        sizes = (protocol.threshold_sizes, protocol.threshold_outputs) if is_threshold else ([n_train], [n_outputs])
-        designs += itertools.product([treatment], *sizes, protocol.channels if is_cnn else protocol.widths)
-        if treatment == "mlp-noise":
-            other_sizes = [n for n in protocol.sample_sizes if n != n_train]
-            designs += itertools.product([treatment], other_sizes, [n_outputs], protocol.sample_widths)
-    return [dict(zip(("treatment", "n_train", "n_outputs", "width"), design, strict=True)) for design in designs]
+        if treatment in CURVES:
+            is_cnn = TREATMENTS[treatment].network is CNN
+            designs += itertools.product([treatment], [usual], protocol.channels if is_cnn else protocol.widths)
+            if treatment in ("mlp-noise", "mlp-noise-30"):
+                others = [(n, usual[1]) for n in protocol.sample_sizes if n != usual[0]]
+                designs += itertools.product([treatment], others, protocol.sample_widths)
+        else:
+            centre, sizes = _threshold_sizes(protocol)
+            for size in [centre] if treatment in FAST else sizes:
+                designs += itertools.product([treatment], [size], _threshold_widths(protocol, *size))
+    return [{"treatment": treatment, "n_train": n_train, "n_outputs": n_outputs, "width": width}
+            for treatment, (n_train, n_outputs), width in designs]  # fmt: skip
+
+
+def _threshold_sizes(protocol: Protocol) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """Return the central pair of examples and outputs, and all pairs in which one of them is the central one."""
+    centre = sorted(protocol.threshold_sizes)[len(protocol.threshold_sizes) // 2], max(protocol.threshold_outputs)
+    pairs = itertools.product(protocol.threshold_sizes, protocol.threshold_outputs)
+    return centre, [pair for pair in pairs if pair[0] == centre[0] or pair[1] == centre[1]]
+
+
+def _threshold_widths(protocol: Protocol, n_train: int, n_outputs: int) -> list[int]:
+    """Return the widths at which the MLP has nearest to each ratio's number of parameters, without repeats."""
+    n_params = n_train * np.log2(n_outputs) * np.array(protocol.threshold_ratios)
+    half = (protocol.data.final_seq_length + 2 + n_outputs) / 2  # it has w² + 2·half·w + n_outputs parameters
+    widths = np.sqrt(half**2 + np.maximum(n_params - n_outputs, 0)) - half
+    return np.unique(np.maximum(widths.round().astype(int), 1)).tolist()
 
 
 def _network(protocol: Protocol, treatment: str, n_outputs: int, width: int) -> Model:
@@ -143,16 +185,16 @@ def _network(protocol: Protocol, treatment: str, n_outputs: int, width: int) -> 
 
 def training(protocol: Protocol, treatment: str, n_train: int, n_outputs: int, width: int) -> Training:
     """Train one network per seed by its bucket's program."""
-    labels, buckets = TREATMENTS[treatment].labels, TREATMENTS[treatment].network.buckets
-    config = replace(with_labels(protocol.data, labels, n_outputs), n_train=n_train)
-    bucket = next((bucket for bucket in buckets if width <= bucket), width)
+    trained = TREATMENTS[treatment]
+    config = replace(with_labels(protocol.data, trained.labels, n_outputs, trained.label_noise), n_train=n_train)
+    bucket = next((bucket for bucket in trained.network.buckets if width <= bucket), width)
     network, wide = (_network(protocol, treatment, n_outputs, n) for n in (width, bucket))
     steps = np.geomspace(protocol.epoch, protocol.n_steps, protocol.n_evaluations).round().astype(int)
     plan = Plan(protocol.n_steps, protocol.batch_size, tuple(steps.tolist()), shuffle=True, optimizer="sgd")
     return Training(
         wide, fresh(config) if protocol.fresh_data else config, plan,
-        {"learning_rate": protocol.learning_rate, "momentum": protocol.momentum},
-        functools.partial(supervised, per_example_loss=TREATMENTS[treatment].per_example_loss),
+        {"learning_rate": protocol.learning_rate * trained.rate, "momentum": protocol.momentum},
+        functools.partial(supervised, per_example_loss=trained.per_example_loss),
         padded(network, wide).init,
     )  # fmt: skip
 
