@@ -1,11 +1,13 @@
 """Store finished runs, small enough to commit: `python docs/make_results.py FOLDER`, the folder of `flylab run --out`.
 
-Every run of an unchanged preset gets `claims.json` (the verdicts), `run.json` (command, seeds, protocol, table,
-provenance) and `figure.png` in `docs/results/<study>/<preset>/`. Other runs, and smoke presets, are left out.
+Every run of an unchanged preset gets `claims.json` (the verdicts), `run.json` (command, seeds, minutes, protocol,
+table, provenance), `figure.png`, `figure.svg` and, up to 2 MB, `results.nc` in `docs/results/<study>/<preset>/`, which
+`flylab.load` opens. Members, other runs and smoke presets are left out.
 """
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,14 @@ from PIL import Image
 
 from flylab import reporting
 from flylab.base.config import plain
-from flylab.results.plots import style
+from flylab.reporting.figures import figure
 from flylab.study.registry import get_study, list_studies
 
 RESULTS = Path(__file__).parent / "results"
 KEPT = ("finished", "commit", "platform", "processor", "cores", "parity", "python", "versions", "seconds", "trained")
 DOTS = 110  # per inch
-MOST = 300_000  # bytes of a figure
+MOST = 300_000  # bytes of a PNG
+MOST_RESULTS = 2_000_000  # bytes of results
 
 
 def store(folder: Path) -> str:
@@ -43,21 +46,32 @@ def store(folder: Path) -> str:
         "run": results.attrs["run"],
         "command": command,
         "n_seeds": results.sizes["seed"],
+        "minutes": round(provenance["seconds"] / 60, 2),
         "protocol": json.loads(results.attrs["protocol"]),
         "table": study.table(results)._asdict(),
         "provenance": {key: provenance[key] for key in KEPT if key in provenance},
     }
     (place / "run.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
     (place / "claims.json").write_text(reporting.claims_json(reporting.verdicts(results)))
-    (place / "figure.png").write_bytes(picture(study.figure(results)))
-    return f"is stored in {place}"
+    drawn = figure(results, "web")
+    (place / "figure.png").write_bytes(picture(drawn))
+    (place / "figure.svg").write_bytes(reporting.image(drawn, "svg", results.checksum))
+    return f"is stored in {place}{_keep_results(folder, place)}"
 
 
-def picture(figure: Any) -> bytes:
+def _keep_results(folder: Path, place: Path) -> str:
+    """Copy results unless they are too large; those of an earlier run must not stay in their place."""
+    (place / "results.nc").unlink(missing_ok=True)
+    if (size := (folder / "results.nc").stat().st_size) > MOST_RESULTS:
+        return f", without results.nc, which has {size / 1e6:.1f} MB"
+    shutil.copyfile(folder / "results.nc", place / "results.nc")
+    return ""
+
+
+def picture(drawn: Any) -> bytes:
     """Return a figure as a PNG of 256 colours, which is a third of the size and looks the same."""
     buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, dpi=DOTS)
+    drawn.savefig(buffer, dpi=DOTS)
     small = io.BytesIO()
     Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     if len(small.getvalue()) > MOST:
