@@ -2,7 +2,7 @@
 
 Every run of an unchanged preset gets `claims.json` (the verdicts), `run.json` (command, seeds, minutes, protocol,
 table, provenance), `figure.png`, `figure.svg` and, up to 2 MB, `results.nc` in `docs/results/<study>/<preset>/`, which
-`flylab.load` opens. Members, other runs and smoke presets are left out.
+`flylab.load` opens. Members, other runs and smoke presets are left out. Then the table in README is written anew.
 """
 
 import io
@@ -17,9 +17,12 @@ from PIL import Image
 from flylab import reporting
 from flylab.base.config import plain
 from flylab.reporting.figures import figure
+from flylab.results.verdicts import Verdict
 from flylab.study.registry import get_study, list_studies
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- begin: written by docs/make_results.py -->", "<!-- end -->"
 KEPT = ("finished", "commit", "platform", "processor", "cores", "parity", "python", "versions", "seconds", "trained")
 DOTS = 110  # per inch
 MOST = 300_000  # bytes of a PNG
@@ -79,8 +82,29 @@ def picture(drawn: Any) -> bytes:
     return small.getvalue()
 
 
+def with_table(text: str) -> str:
+    """Return README with the accuracies of the stored run `architectures quick` between its two marks."""
+    info, claims = (json.loads((RESULTS / "architectures" / "quick" / f"{name}.json").read_text())
+                    for name in ("run", "claims"))  # fmt: skip
+    columns = info["table"]["columns"]
+    rows = {row[0]: dict(zip(columns, row, strict=True)) for row in info["table"]["rows"]}
+    lines = ["| | plain | positions shuffled | paper: plain | paper: shuffled |", "|---|---|---|---|---|"]
+    for name in rows:
+        network, _, arrangement = name.rpartition(", ")
+        if arrangement == "plain" and (shuffled := rows.get(f"{network}, shuffled")):
+            plain_, paper = rows[name]["last step"], rows[name]["paper"]
+            lines.append(f"| {network} | {plain_} | {shuffled['last step']} | {paper} | {shuffled['paper']} |")
+    said = [Verdict(**claim) for claim in claims if claim["id"] in ("mlp.paper", "shuffle-cnn", "shuffle-order")]
+    minutes, cores = info["provenance"]["seconds"] / 60, info["provenance"]["cores"]
+    about = f"{info['table']['title']} ({minutes:.0f} minutes on {cores} cores):"
+    found = [f"- {one.statement}: {one.measured} {one.unit}, **{one.word}**" for one in said]
+    parts = (BEGIN, about, "\n".join(lines), "\n".join(found), END)
+    return text.partition(BEGIN)[0] + "\n\n".join(parts) + text.partition(END)[2]
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python docs/make_results.py FOLDER")
     for run in reporting.runs_in(Path(sys.argv[1])):
         print(run, store(run))
+    README.write_text(with_table(README.read_text()))

@@ -62,9 +62,8 @@ def letters(drawn):
     return [text.get_text() for ax in panels_of(drawn) for text in ax.texts]
 
 
-@pytest.mark.parametrize("name", ["paper", "slide"])
-@pytest.mark.parametrize("width", ["full", "column"])
-@pytest.mark.parametrize("made", [study(1), study(3), study(5), study(4, n_rows=2, sharey="row"), nested()])
+@pytest.mark.parametrize(("name", "width"), [("paper", "full"), ("paper", "column"), ("slide", "full")])
+@pytest.mark.parametrize("made", [study(1), study(5), study(4, sharey="row"), nested()])
 def test_a_figure_fits_its_width_and_can_be_read(name, width, made):
     chosen = STYLES[name]
     inches = chosen.widths[width]

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
+GREYS = {"gray": "gray_r", "gray_r": "gray"}
 PAGE = 0.09  # brightness of the dark page
 
 
@@ -36,8 +37,8 @@ def darken(drawn: Figure) -> None:
         elif isinstance(artist, Line2D):
             for name in ("color", "markerfacecolor", "markeredgecolor"):
                 artist.set(**{name: _turned(getattr(artist, f"get_{name}")())})
-        elif isinstance(artist, AxesImage) and artist.get_cmap().name in ("gray", "gray_r"):
-            artist.set_cmap(artist.get_cmap().reversed())
+        elif isinstance(artist, AxesImage) and artist.get_cmap().name in GREYS:
+            artist.set_cmap(GREYS[artist.get_cmap().name])
         elif isinstance(artist, Patch):
             face, edge = artist.get_facecolor(), artist.get_edgecolor()
             artist.set(facecolor=_turned(face), edgecolor=_turned(edge))

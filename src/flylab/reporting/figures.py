@@ -7,6 +7,8 @@ import functools
 import textwrap
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -80,16 +82,20 @@ def finish(drawn: Figure, chosen: Style, text: str = "", width: float | None = N
     """
     with styles.style(chosen):
         lines = textwrap.wrap(text, int(72 * (width or drawn.get_figwidth()) / (0.52 * chosen.least)))
+        titles = {layout.title_of(ax) for ax in layout.panels_of(drawn)}
+        for written in drawn.findobj(Text):  # a study may have chosen sizes for another width
+            most = mpl.rcParams["font.size"] * (1.2 if written in titles else 1) if width else 99
+            written.set_fontsize(np.clip(written.get_fontsize(), chosen.least, most))  # pyright: ignore[reportAttributeAccessIssue]
         if width is not None:
             layout.lay_out(drawn, chosen, width, len(lines))
         panels = layout.panels_of(drawn)
         for letter, ax in zip(LETTERS, panels if len(panels) > 1 else [], strict=False):
-            ax.annotate(letter, (0, 1), (-5, 6), xycoords="axes fraction", textcoords="offset points", ha="right",
-                        weight="bold", annotation_clip=False)  # fmt: skip
+            title = layout.title_of(ax)
+            place: Any = {"xycoords": title, "va": "top"} if title else {"xycoords": "axes fraction", "va": "bottom"}
+            ax.annotate(letter, (0, 1), (-4, 0 if title else 4), textcoords="offset points", ha="right", weight="bold",
+                        annotation_clip=False, **place)  # fmt: skip
         if lines:
             drawn.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=chosen.least, color=_FAINT)
-        for written in drawn.findobj(Text):
-            written.set_fontsize(max(written.get_fontsize(), chosen.least))  # pyright: ignore[reportAttributeAccessIssue]
     drawn.savefig = functools.partial(_save, drawn, chosen)  # type: ignore[method-assign]
 
 

@@ -1,4 +1,4 @@
-"""Fit a figure to a width: break rows of panels that do not fit, and wrap their titles."""
+"""Fit a figure to a width: break rows of panels that do not fit, wrap long titles, keep legends off the data."""
 
 import itertools
 import math
@@ -9,16 +9,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
 
+from flylab.reporting import legends
 from flylab.results.styles import Style
 
-LOW, HIGH = 1.6, 3.4  # inches of a panel
+LOW, HIGH = 1.75, 3.4  # inches of a row of panels
+SHARED = 0.7  # panels that share their y axis may be narrower by this
 
 
 def panels_of(drawn: Any) -> list[Axes]:
     """Return the panels of a figure or a part of it: axes in a grid, but for empty ones."""
     return [ax for ax in drawn.axes if ax.get_subplotspec() and (ax.axison or ax.has_data())]
+
+
+def title_of(ax: Axes) -> Text | None:
+    """Return the title of a panel, if it has one."""
+    written = ax.get_title(loc="left")
+    found = (text for text in ax.get_children() if isinstance(text, Text) and text.get_text() == written)
+    return next(found) if written else None
 
 
 def lay_out(drawn: Figure, chosen: Style, width: float, n_lines: int = 0) -> None:
@@ -31,60 +41,74 @@ def lay_out(drawn: Figure, chosen: Style, width: float, n_lines: int = 0) -> Non
         n_lines: lines of text below the panels.
     """
     parts: list[Any] = list(drawn.subfigs) or [drawn]
-    heights = [_reflow(part, chosen, width) for part in parts]
-    low = sum(LOW for row in heights for _ in row)
-    wanted = sum(map(sum, heights))
-    height = max(low, min(wanted, chosen.tallest)) + 1.4 * n_lines * chosen.least / 72
-    drawn.set_size_inches(width, height)
+    rows = [_rows(part, chosen, width) for part in parts]
+    heights = [[_height(row, part, chosen, width) for row in rows] for rows, part in zip(rows, parts, strict=True)]
+    wanted = np.concatenate(heights)
+    spare = max(chosen.tallest - LOW * len(wanted), 0)
+    share = min(1.0, spare / max((wanted - LOW).sum(), 1e-9))
+    heights = [[LOW + share * (height - LOW) for height in part] for part in heights]
+    drawn.set_size_inches(width, sum(map(sum, heights)) + 1.4 * n_lines * chosen.least / 72)
+    for part, part_rows, part_heights in zip(parts, rows, heights, strict=True):
+        _arrange(part, part_rows, part_heights)
     if drawn.subfigs:
         grid = drawn.subfigs[0]._subplotspec.get_gridspec()  # type: ignore[attr-defined]
         if grid.nrows == len(parts):
-            grid.set_height_ratios([sum(row) for row in heights])
+            grid.set_height_ratios([sum(part) for part in heights])
+    panels = panels_of(drawn)
+    drawn.draw_without_rendering()
+    if taken := legends.take(panels, chosen):
+        drawn.draw_without_rendering()
+    if sum(map(_wrap, panels)) and taken:
+        drawn.draw_without_rendering()
+    legends.put_below(drawn, taken, chosen)
 
 
-def _reflow(part: Any, chosen: Style, width: float) -> list[float]:
-    """Put the panels of a part into a new grid, and return the heights of its rows in inches."""
-    fitting = max(1, int(width // chosen.panel))
+def _rows(part: Any, chosen: Style, width: float) -> list[list[Axes]]:
+    """Return the panels of a part in rows that fit."""
     for ax in [ax for ax in part.axes if ax.get_subplotspec() and not (ax.axison or ax.has_data())]:
         ax.remove()
-    before = part.bbox.size / part.get_figure(root=True).dpi
     placed = sorted(panels_of(part), key=lambda ax: (_spec(ax).rowspan.start, _spec(ax).colspan.start))
-    if not placed:
-        return []
-    n_rows = _spec(placed[0]).get_gridspec().nrows
-    rows: list[list[Axes]] = []
-    heights = []
+    rows = []
     for _, group in itertools.groupby(placed, key=lambda ax: _spec(ax).rowspan.start):
         row = list(group)
-        aspect = (before[1] / n_rows) / (before[0] / len(row))
+        fitting = max(1, int(width // (chosen.panel * (SHARED if _is_shared(row) else 1))))
         n_parts = math.ceil(len(row) / fitting)
-        for i in range(n_parts):  # as equal as can be
-            chunk = row[i * len(row) // n_parts : (i + 1) * len(row) // n_parts]
-            rows.append(chunk)
-            needed = max(1.5 * chosen.font / 72 * _n_names(ax) + 0.7 for ax in chunk)
-            heights.append(max(needed, float(np.clip(aspect * width / max(len(chunk), fitting), LOW, HIGH))))
+        rows += [row[i * len(row) // n_parts : (i + 1) * len(row) // n_parts] for i in range(n_parts)]
         if n_parts > 1:
             _label_again(row)
+    return rows
+
+
+def _height(row: list[Axes], part: Any, chosen: Style, width: float) -> float:
+    """Return a row's height in inches: its panels keep their shape, and names on the y axis have their height."""
+    before, grid = part.bbox.size, _spec(row[0]).get_gridspec()
+    aspect = (before[1] / grid.nrows) / (before[0] / grid.ncols)
+    names = max(1.5 * chosen.font / 72 * _n_names(ax) + 0.7 for ax in row)
+    return max(names, float(np.clip(aspect * min(width / len(row), 1.2 * chosen.panel), LOW, HIGH)))
+
+
+def _arrange(part: Any, rows: list[list[Axes]], heights: list[float]) -> None:
+    """Put panels into rows, unless they are in such rows already."""
+    if not rows or len(rows) == _spec(rows[0][0]).get_gridspec().nrows:
+        return
     n_columns = math.lcm(*map(len, rows))
-    is_same = len(rows) == n_rows
-    if not is_same:
-        grid = GridSpec(len(rows), n_columns, figure=part, height_ratios=heights)
-        for i, row in enumerate(rows):
-            each = n_columns // len(row)
-            for j, ax in enumerate(row):
-                ax.set_subplotspec(grid[i, j * each : (j + 1) * each])
-    for row in rows:
-        for ax in row:
-            _wrap(ax, chosen, width / len(row))
-    return heights
+    grid = GridSpec(len(rows), n_columns, figure=part, height_ratios=heights)
+    for i, row in enumerate(rows):
+        each = n_columns // len(row)
+        for j, ax in enumerate(row):
+            ax.set_subplotspec(grid[i, j * each : (j + 1) * each])
 
 
 def _spec(ax: Axes) -> Any:
     return ax.get_subplotspec()
 
 
+def _is_shared(row: list[Axes]) -> bool:
+    return len(row) > 1 and all(ax.get_shared_y_axes().joined(ax, row[0]) for ax in row)
+
+
 def _n_names(ax: Axes) -> int:
-    """Return how many names are on the y axis, which need their height."""
+    """Return how many names are on the y axis."""
     return len(ax.get_yticks()) if isinstance(ax.yaxis.get_major_formatter(), FixedFormatter) else 0
 
 
@@ -96,11 +120,17 @@ def _label_again(row: list[Axes]) -> None:
             ax.set_ylabel(row[0].get_ylabel())
 
 
-def _wrap(ax: Axes, chosen: Style, width: float) -> None:
-    """Break titles and labels that are longer than the panel."""
-    title = ax.get_title(loc="left")
-    if title:
-        fitting = int(72 * (width - 0.5) / (0.6 * chosen.font))
-        ax.set_title("\n".join(textwrap.fill(line, fitting) for line in title.splitlines()), loc="left")
-    label = ax.xaxis.label
-    label.set_text(textwrap.fill(label.get_text(), int(72 * (width - 0.6) / (0.52 * chosen.font))))
+def _wrap(ax: Axes) -> bool:
+    """Break a title and labels that are longer than the panel, and return whether there were any."""
+    box, is_broken = ax.get_window_extent(), False
+    for text, room in ((title_of(ax), box.width), (ax.xaxis.label, box.width), (ax.yaxis.label, box.height)):
+        if text is None or not text.get_text():
+            continue
+        extent = text.get_window_extent()
+        needed = extent.height if text is ax.yaxis.label else extent.width
+        if needed > room:
+            longest = max(map(len, text.get_text().splitlines()))
+            fitting = max(int(longest * room / needed), 8)
+            text.set_text("\n".join(textwrap.fill(line, fitting) for line in text.get_text().splitlines()))
+            is_broken = True
+    return is_broken

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -45,7 +46,8 @@ def _marked(line: dict[str, Any], n: int) -> dict[str, Any]:
         return line
     every = max(1, n // 6)
     start = list(MARKERS).index(line["color"]) * every // len(MARKERS)  # lines that meet do not hide others' markers
-    return {"marker": MARKERS[line["color"]], "markersize": 4.5, "markevery": (start, every)} | line
+    look = {"marker": MARKERS[line["color"]], "markersize": 0.8 * mpl.rcParams["lines.markersize"]}
+    return look | {"markevery": (start, every)} | line
 
 
 def dots(ax: Axes, values: Any, at: Any, *, horizontal: bool = False, **line: Any) -> list[Interval]:

@@ -24,6 +24,7 @@ _COMMON: Any = {
     "figure.dpi": 120,
     "grid.alpha": 0.25,
     "legend.frameon": False,
+    "legend.labelspacing": 0.35,
     "pdf.fonttype": 42,  # TrueType, as journals ask for: text stays text
     "svg.hashsalt": "flylab",  # equal results give equal files
 }
@@ -55,7 +56,8 @@ class Style:
 STYLES = {
     "web": Style(10, 7, {"full": None, "column": 4.5}, 3.4, 20, 160, {"svg.fonttype": "path", "axes.titlesize": 11}),
     # the widths of ICML's columns and pages; its captions are of 9 points
-    "paper": Style(8, 7, {"full": 6.75, "column": 3.25}, 2.9, 8.75, 300, {"svg.fonttype": "none"}),
+    "paper": Style(8, 7, {"full": 6.75, "column": 3.25}, 2.9, 8.75, 300,
+                   {"svg.fonttype": "none", "lines.linewidth": 1.2, "lines.markersize": 4.5}),
     # half of a slide's size, 13.3 × 7.5 inches, so that all that fills one is twice as large
     "slide": Style(11, 9, {"full": 6.67, "column": 3.33}, 3.3, 3.75, 288,
                    {"svg.fonttype": "path", "axes.titlesize": 12}),
