@@ -154,6 +154,8 @@ def test_dark():
     assert min(contrast(text.get_color(), page) for text in shown) > 4.5
     lines = [line.get_color() for ax in panels_of(drawn) for line in ax.get_lines()]
     np.testing.assert_allclose(lines, [inverted(colour) for colour in COLOURS[:3]])
+    markers = [line.get_markerfacecolor() for ax in panels_of(drawn) for line in ax.get_lines()]
+    np.testing.assert_allclose(markers, lines)
 
 
 @pytest.mark.parametrize("colour", COLOURS)

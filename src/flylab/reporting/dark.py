@@ -35,8 +35,9 @@ def darken(drawn: Figure) -> None:
         if isinstance(artist, Text):
             artist.set_color(_turned(artist.get_color()))
         elif isinstance(artist, Line2D):
-            for name in ("color", "markerfacecolor", "markeredgecolor"):
-                artist.set(**{name: _turned(getattr(artist, f"get_{name}")())})
+            names = ("color", "markerfacecolor", "markeredgecolor")
+            before = {name: getattr(artist, f"get_{name}")() for name in names}  # a marker may follow the line
+            artist.set(**{name: _turned(colour) for name, colour in before.items()})
         elif isinstance(artist, AxesImage) and artist.get_cmap().name in GREYS:
             artist.set_cmap(GREYS[artist.get_cmap().name])
         elif isinstance(artist, Patch):

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedFormatter
 from flylab.reporting import legends
 from flylab.results.styles import Style
 
-LOW, HIGH = 1.75, 3.4  # inches of a row of panels
+LOW, HIGH = 0.22, 0.43  # inches of a row of panels for each point of text
 SHARED = 0.7  # panels that share their y axis may be narrower by this
 
 
@@ -44,9 +44,10 @@ def lay_out(drawn: Figure, chosen: Style, width: float, n_lines: int = 0) -> Non
     rows = [_rows(part, chosen, width) for part in parts]
     heights = [[_height(row, part, chosen, width) for row in rows] for rows, part in zip(rows, parts, strict=True)]
     wanted = np.concatenate(heights)
-    spare = max(chosen.tallest - LOW * len(wanted), 0)
-    share = min(1.0, spare / max((wanted - LOW).sum(), 1e-9))
-    heights = [[LOW + share * (height - LOW) for height in part] for part in heights]
+    low = LOW * chosen.font
+    spare = max(chosen.tallest - low * len(wanted), 0)
+    share = min(1.0, spare / max((wanted - low).sum(), 1e-9))
+    heights = [[low + share * (height - low) for height in part] for part in heights]
     drawn.set_size_inches(width, sum(map(sum, heights)) + 1.4 * n_lines * chosen.least / 72)
     for part, part_rows, part_heights in zip(parts, rows, heights, strict=True):
         _arrange(part, part_rows, part_heights)
@@ -84,7 +85,8 @@ def _height(row: list[Axes], part: Any, chosen: Style, width: float) -> float:
     before, grid = part.bbox.size, _spec(row[0]).get_gridspec()
     aspect = (before[1] / grid.nrows) / (before[0] / grid.ncols)
     names = max(1.5 * chosen.font / 72 * _n_names(ax) + 0.7 for ax in row)
-    return max(names, float(np.clip(aspect * min(width / len(row), 1.2 * chosen.panel), LOW, HIGH)))
+    shaped = aspect * min(width / len(row), 1.2 * chosen.panel)
+    return max(names, min(max(shaped, LOW * chosen.font), HIGH * chosen.font))
 
 
 def _arrange(part: Any, rows: list[list[Axes]], heights: list[float]) -> None:
@@ -130,7 +132,7 @@ def _wrap(ax: Axes) -> bool:
         needed = extent.height if text is ax.yaxis.label else extent.width
         if needed > room:
             longest = max(map(len, text.get_text().splitlines()))
-            fitting = max(int(longest * room / needed), 8)
+            fitting = max(int(0.97 * longest * room / needed), 8)
             text.set_text("\n".join(textwrap.fill(line, fitting) for line in text.get_text().splitlines()))
             is_broken = True
     return is_broken
