@@ -50,6 +50,9 @@ def study_page(name: str) -> str:
         )
     for preset, run in runs.items():
         text += _run(study, preset, run)
+    for preset in study.presets:
+        if runs and preset not in ("smoke", *runs):
+            text += f"## Preset `{preset}`\n\nNo run is stored yet: `flylab run {slug(name)} {preset}`.\n\n"
     if runs and study.claims:
         text += f"\n{LEGEND.format(to='../../')}\n"
     code = f"flylab.studies.{name}"
@@ -62,6 +65,7 @@ def _run(study: Study, preset: str, run: Stored) -> str:
     rows = [[plain(cell) for cell in row] for row in info["table"]["rows"]]
     text = f"## Preset `{preset}`, {info['n_seeds']} seeds\n\n```sh\n{info['command']}\n```\n\n"
     text += f"![Figure of the study {name}, preset {preset}](../../results/{name}/{preset}/figure.png)\n\n"
+    text += f"{_files(run)}\n\n"
     columns = [plain(column) for column in info["table"]["columns"]]
     text += f"{plain(info['table']['title'])}:\n\n{table(columns, rows, 'numbers')}\n"
     if run.verdicts:
@@ -73,6 +77,16 @@ def _run(study: Study, preset: str, run: Stored) -> str:
         f"at commit {plain(provenance['commit'])}, with Python {provenance['python']}, {versions}. Devices "
         f"according to `flylab doctor`: {provenance['parity']}.\n\n"
     )
+
+
+def _files(run: Stored) -> str:
+    """Return links to what is stored of a run, and how its results are opened again."""
+    place = f"docs/results/{run.info['study']}/{run.info['preset']}"
+    texts = {"figure.svg": "the figure as SVG", "claims.json": "the verdicts", "results.nc": "the results"}
+    links = [f"{{download}}`{text} <../../../{place}/{name}>`" for name, text in texts.items()
+             if (run.figure.parent / name).exists()]  # fmt: skip
+    opened = f'; `flylab.load("{place}")` opens them' if (run.figure.parent / "results.nc").exists() else ""
+    return f"Stored: {', '.join(links)}{opened}."
 
 
 def claims(runs: Iterable[Stored], per_study: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Run studies and sweeps, load their results and judge their claims, from Python."""
+"""Run studies and sweeps, load their results, judge their claims and draw their figures, from Python."""
 
 import contextlib
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 import xarray as xr
 
 from flylab.base.files import user_path
-from flylab.reporting import load, run_and_publish, verdicts
+from flylab.reporting import figure, load, run_and_publish, verdicts
 from flylab.runs.plan import plan_of_study
 from flylab.runs.progress import Bar
 from flylab.runs.slots import split
 from flylab.runs.sweeps import Sweep, plan_of_sweep
 from flylab.study import Study, get_study, protocol_of
 
-__all__ = ["load", "run", "verdicts"]
+__all__ = ["figure", "load", "run", "verdicts"]
 
 
 def run(

@@ -80,6 +80,29 @@ def test_report_is_rebuilt_from_results_alone(out):
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "start"),
+    [
+        ([], "figure-paper.pdf", b"%PDF"),
+        (["--format", "svg", "--width", "column"], "figure-paper.svg", b"<?xml"),
+        (["--format", "png", "--style", "slide", "--dark", "--width", "5.5"], "figure-slide-dark.png", b"\x89PNG"),
+    ],
+)
+def test_figures(words, name, start, out, capsys):
+    (folder,) = (out / "architectures").iterdir()
+    before = (folder / "figure.png").read_bytes()
+    assert main(["figures", "--out", str(out), *words]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / name)
+    assert (folder / name).read_bytes().startswith(start)
+    assert (folder / "figure.png").read_bytes() == before
+    (folder / name).unlink()
+
+
+def test_figures_of_a_width_that_is_none(out, capsys):
+    assert main(["figures", str(out), "--width", "wide"]) == 2
+    assert "width='wide' must be full, column, or 2 to 40 inches" in capsys.readouterr().err
+
+
 def test_fewer_seeds_renew_claims_and_report(out):
     """They train nothing, but what is shown must be of the results that stand there."""
     (folder,) = (out / "architectures").iterdir()
@@ -123,7 +146,7 @@ def test_data_plot(tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("command", ["claims", "report"])
+@pytest.mark.parametrize("command", ["claims", "figures", "report"])
 def test_a_foreign_run_does_not_stop_the_others(command, out, tmp_path, capsys):
     runs = tmp_path / "runs"
     shutil.copytree(out, runs)
@@ -302,6 +325,9 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["run", "architectures", "--out", "/proc/no"], "cannot write to /proc/no"),
         (["claims", "/nowhere"], "there are no runs in /nowhere; run one: flylab run"),
         (["report", "/nowhere"], "there are no runs in /nowhere"),
+        (["figures", "--out", "/nowhere"], "there are no runs in /nowhere"),
+        (["figures", "--format", "gif"], "Choose from"),
+        (["figures", "--style", "poster"], "Choose from"),
         (["data", "--plot", "picture"], "no ending"),
         (["data"], "nothing to do"),
         (["data", "-o", "a.xls"], "must be one of npz, parquet"),

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from flylab.reporting import image
-from flylab.results.plots import COLOURS, curves, forest, panels, points, style
+from flylab.results.plots import COLOURS, MARKERS, band, curves, dots, forest, panels, points, published_values, style
 from flylab.results.tables import over_seeds, pivot
 
 
@@ -35,6 +35,49 @@ def test_curves_and_points_show_every_label(values):
     first, second = (container.lines[0] for container in right.containers)
     np.testing.assert_allclose(second.get_ydata().astype(float), [6.5, 8.5, 10.5])
     assert (first.get_xdata() < second.get_xdata()).all()
+
+
+def test_a_colour_has_its_marker_in_every_kind_of_plot(values):
+    with style():
+        _, axes = panels("", "", "", "", size=(6, 4))
+        curves(axes[0], values, "model")
+        points(axes[1], values, "n_train", "model")
+        dots(axes[2], values.sel(model="mlp"), [1, 2, 3], color=COLOURS[4])
+        band(axes[3], values.sel(model="mlp"), color=COLOURS[4], marker=".")
+    assert [line.get_marker() for line in axes[0].get_lines()] == [MARKERS[colour] for colour in COLOURS[:2]]
+    drawn = [container.lines[0].get_marker() for container in axes[1].containers]
+    assert drawn == [MARKERS[colour] for colour in COLOURS[:2]]
+    assert axes[2].containers[0].lines[0].get_marker() == MARKERS[COLOURS[4]]
+    assert axes[3].get_lines()[0].get_marker() == "."
+
+
+@pytest.mark.parametrize("n", [1, 5, 40, 500])
+def test_long_curves_have_about_six_markers(n):
+    curve = xr.DataArray(np.zeros((2, n)), {"seed": [0, 1], "step": range(n)})
+    for colour in COLOURS:
+        with style():
+            _, (ax,) = panels("", size=(6, 4))
+            band(ax, curve, color=colour)
+        start, every = ax.get_lines()[0].get_markevery()
+        assert 1 <= len(range(n)[start::every]) <= max(7, min(n, 11))
+
+
+@pytest.mark.parametrize("horizontal", [False, True])
+def test_published_values_look_alike(horizontal):
+    with style():
+        _, (ax, lines) = panels("", "", size=(6, 4))
+        for _ in range(2):
+            published_values(ax, [94, 68], [0, 1], spread=[2, 3], horizontal=horizontal)
+            published_values(lines, [0.62], spread=0.06, horizontal=horizontal)
+    assert ax.get_legend_handles_labels()[1] == lines.get_legend_handles_labels()[1] == ["published"]
+    marks, _, (bars,) = ax.containers[0].lines
+    at = marks.get_xydata()
+    np.testing.assert_allclose(at[:, ::-1] if horizontal else at, [[0, 94], [1, 68]])
+    reach = [np.ptp(segment, axis=0).max() for segment in bars.get_segments()]
+    np.testing.assert_allclose(reach, [4, 6])
+    across = lines.get_lines()[0].get_xydata()
+    assert set(across[:, 0 if horizontal else 1]) == {0.62}
+    assert lines.patches
 
 
 def test_the_users_settings_of_matplotlib_change_nothing(values):

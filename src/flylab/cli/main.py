@@ -62,6 +62,7 @@ def _add(group: Group, command: Any, name: str | None = None, **options: Any) ->
 _add(STUDIES, studies.list_)
 _add(STUDIES, "flylab.cli.run:run", "run", help=RUN)
 _add(STUDIES, studies.claims, usage="Usage: flylab claims [PATH] [OPTIONS]")
+_add(STUDIES, studies.figures, usage="Usage: flylab figures [PATH] [OPTIONS]")
 _add(STUDIES, studies.report, usage="Usage: flylab report [PATH]")
 _add(STUDIES, "flylab.cli.new:new", "new", help="Write the file of a study of your own, to begin with.")
 _add(STUDIES, studies.reproduce, usage="Usage: flylab reproduce [PRESET] [OPTIONS]")

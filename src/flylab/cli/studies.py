@@ -1,10 +1,10 @@
-"""Commands for studies and their runs: `flylab list | claims | report`."""
+"""Commands for studies and their runs: `flylab list | claims | figures | report | reproduce`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flylab.base.text import one_line, visible
-from flylab.cli.options import RUNS, Force, Json, Out, Runs
+from flylab.cli.options import RUNS, Force, Json, Out, Runs, Switch
 from flylab.cli.terminal import console, print_json, print_studies, print_verdicts, say
 
 if TYPE_CHECKING:
@@ -69,6 +69,30 @@ def report(path: Runs = RUNS, /) -> None:
         say(folder / "report.html")
 
     _of_each(runs_in(path), written)
+
+
+def figures(
+    out: Runs = RUNS, *, format: Literal["pdf", "svg", "png"] = "pdf",  # noqa: A002
+    style: Literal["paper", "slide", "web"] = "paper", width: str = "full", dark: Switch = False,
+) -> None:  # fmt: skip
+    """Draw the figure of every run for a paper, for slides or for the web, from saved results.
+
+    Args:
+        format: Format of the files, which are written into the runs' folders.
+        style: paper has text of 7 points and more at its width, and fonts that stay text; slide has large text.
+        width: full or column (6.75 or 3.25 inches on paper), or inches.
+        dark: Draw light on dark.
+    """
+    from flylab.base.files import write_atomic
+    from flylab.reporting import figure, image, load, runs_in
+
+    def drawn(folder: Path) -> None:
+        results = load(folder)
+        target = folder / f"figure-{style}{'-dark' if dark else ''}.{format}"
+        write_atomic(target, image(figure(results, style, width, dark), format, results.attrs.get("checksum", "")))
+        say(target)
+
+    _of_each(runs_in(out), drawn)
 
 
 def _of_each(folders: "Sequence[Path]", act: "Callable[[Path], Any]") -> dict[Path, Any]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flylab.reporting.charts import chart
+    from flylab.reporting.figures import figure
     from flylab.reporting.finished import load, runs_in, warning_of
     from flylab.reporting.judging import claims_json, study_of, verdicts
     from flylab.reporting.page import image, publish, run_and_publish
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _MODULES = {  # imported on first use, since they import matplotlib and JAX
     "charts": ("chart",),
+    "figures": ("figure",),
     "finished": ("load", "runs_in", "warning_of"),
     "judging": ("claims_json", "study_of", "verdicts"),
     "page": ("image", "publish", "run_and_publish"),
@@ -20,8 +22,8 @@ _MODULES = {  # imported on first use, since they import matplotlib and JAX
     "reproduction": ("reproduce",),
 }
 __all__ = [
-    "chart", "claims_json", "image", "load", "publish", "repeat_command", "reproduce", "run_and_publish", "runs_in",
-    "study_of", "verdicts", "warning_of",
+    "chart", "claims_json", "figure", "image", "load", "publish", "repeat_command", "reproduce", "run_and_publish",
+    "runs_in", "study_of", "verdicts", "warning_of",
 ]  # fmt: skip
 
 

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab.reporting import judging
+from flylab.reporting import figures, judging
 from flylab.reporting.page import image
-from flylab.results import plots
 from flylab.results.tables import LEGEND, Table, html_table, html_verdicts, text_table, text_verdicts
 from flylab.results.verdicts import Verdict
 from flylab.study.registry import study_in
@@ -48,9 +47,7 @@ def figure(source: xr.Dataset | Figure, alt: str = "") -> Shown:
         alt: text for readers who cannot see the figure; by default the study's name.
     """
     if isinstance(source, xr.Dataset):
-        name = source.attrs["study"]
-        with plots.style():
-            alt, drawn = alt or f"figure of the study {name}", study_in(source.attrs).figure(source)
+        alt, drawn = alt or f"figure of the study {source.attrs['study']}", figures.figure(source, "web")
     else:
         alt, drawn = alt or "figure", source
     data = base64.b64encode(image(drawn, "png")).decode()

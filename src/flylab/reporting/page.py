@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from flylab.base.files import read_bytes, read_json, write_atomic
+from flylab.reporting.figures import draw
 from flylab.reporting.finished import load, warning_of
 from flylab.reporting.judging import claims_json, study_of, understood, verdicts
 from flylab.reporting.repeating import repeat_command
@@ -25,6 +26,11 @@ from flylab.runs.plan import RunPlan
 from flylab.runs.runner import Run, Watcher, run
 from flylab.study.study import Study
 
+# what would differ between equal figures is left out; and where the checksum stands
+_METADATA: dict[str, tuple[dict[str, None], str]] = {
+    "png": ({"Software": None}, "Description"), "svg": ({"Date": None}, "Description"),
+    "pdf": ({"CreationDate": None}, "Subject"),
+}  # fmt: skip
 FILES = ("figure.png", "figure.svg", "claims.json", "report.html")
 
 
@@ -58,9 +64,8 @@ def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
 def _images(study: Study, results: xr.Dataset) -> dict[str, bytes]:
     """Return the figure of results as the content of files; nothing, with a warning, if it cannot be drawn."""
     try:
-        with style():
-            figure = study.figure(results)
-        return {kind: image(figure, kind, results.attrs.get("checksum", "")) for kind in ("png", "svg")}
+        drawn = draw(study, results)
+        return {kind: image(drawn, kind, results.attrs.get("checksum", "")) for kind in ("png", "svg")}
     except Exception as error:  # matplotlib's, and those of users' studies, may be any
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         warnings.warn(f"the figure of {study.name} cannot be drawn ({said}); all else is written", stacklevel=3)
@@ -98,13 +103,13 @@ def image(figure: Figure, kind: str, stamp: str = "") -> bytes:
 
     Args:
         figure: the figure.
-        kind: "png" or "svg".
+        kind: "png", "svg" or "pdf".
         stamp: the checksum of the results it shows, for the file's metadata.
     """
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    metadata, place = _METADATA[kind]
     buffer = io.BytesIO()
     with style():  # some of it counts when the file is written
-        figure.savefig(buffer, format=kind, metadata=metadata | ({"Description": stamp} if stamp else {}))
+        figure.savefig(buffer, format=kind, metadata=metadata | ({place: stamp} if stamp else {}))
     return buffer.getvalue()
 
 

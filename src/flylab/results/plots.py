@@ -1,14 +1,12 @@
-"""The style of figures, means over seeds with their intervals, and figures of the data."""
+"""Means over seeds with their intervals, published values, and figures of the data."""
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
@@ -17,34 +15,7 @@ from flylab.base.units import axis
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
 from flylab.results.statistics import Interval, interval
-
-# Okabe & Ito (2008): distinct to colour-blind readers
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STYLE: Any = {
-    "axes.grid": True,
-    "axes.prop_cycle": cycler(color=COLOURS),
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 120,
-    "font.size": 10,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "savefig.dpi": 160,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "flylab",  # equal results give equal files
-}
-
-
-@contextlib.contextmanager
-def style() -> Iterator[None]:
-    """Use flylab's style within a `with` block, whatever the user's matplotlibrc or `rcParams` say."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
-        yield
+from flylab.results.styles import COLOURS, MARKERS, style
 
 
 def band(ax: Axes, curve: xr.DataArray, *, dim: str = "seed", label: str = "", **line: Any) -> None:
@@ -62,11 +33,21 @@ def band(ax: Axes, curve: xr.DataArray, *, dim: str = "seed", label: str = "", *
     columns = columns[~np.isnan(columns).all(1)]
     intervals = [interval(column) for column in columns.T]
     x = curve[along].values
-    (drawn,) = ax.plot(x, [value.mean for value in intervals], label=label, **line)
+    (drawn,) = ax.plot(x, [value.mean for value in intervals], label=label, **_marked(line, len(x)))
     low, high = ([getattr(value, side) for value in intervals] for side in ("low", "high"))
     ax.fill_between(x, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
     ax.set_xlabel(axis(curve[along]))
     ax.set_ylabel(axis(curve))
+
+
+def _marked(line: dict[str, Any], n: int) -> dict[str, Any]:
+    """Return a line's look with the marker of its colour at about six of its `n` points, if it has no marker."""
+    if line.get("color") not in MARKERS:
+        return line
+    every = max(1, n // 6)
+    start = list(MARKERS).index(line["color"]) * every // len(MARKERS)  # lines that meet do not hide others' markers
+    look = {"marker": MARKERS[line["color"]], "markersize": 0.8 * mpl.rcParams["lines.markersize"]}
+    return look | {"markevery": (start, every)} | line
 
 
 def dots(ax: Axes, values: Any, at: Any, *, horizontal: bool = False, **line: Any) -> list[Interval]:
@@ -83,7 +64,7 @@ def dots(ax: Axes, values: Any, at: Any, *, horizontal: bool = False, **line: An
     means, positions = [value.mean for value in intervals], np.atleast_1d(at)
     x, y = (means, positions) if horizontal else (positions, means)
     lengths = {"xerr" if horizontal else "yerr": bar_lengths(intervals)}
-    ax.errorbar(x, y, **lengths, **{"fmt": "o", "capsize": 3} | line)
+    ax.errorbar(x, y, **lengths, **{"fmt": MARKERS.get(line.get("color"), "o"), "capsize": 3} | line)
     return intervals
 
 
@@ -91,6 +72,43 @@ def bar_lengths(intervals: Sequence[Interval]) -> np.ndarray | None:
     """Return the lengths of error bars below and above each mean, `(2, n)`; None if there is a single seed."""
     lengths = np.array([(value.mean - value.low, value.high - value.mean) for value in intervals]).reshape(-1, 2).T
     return None if np.isnan(lengths).any() else lengths
+
+
+def published_values(ax: Axes, values: Any, at: Any = None, *, spread: Any = None, horizontal: bool = False,
+                     joined: bool = False, label: str = "published") -> None:  # fmt: skip
+    """Plot published values the same way in every figure: open black diamonds, or a line across the panel.
+
+    Args:
+        ax: the axes.
+        values: the values, in the unit of the axis.
+        at: each value's position on the other axis; None for lines across the panel.
+        spread: what the source prints after ±; it becomes a bar, or a band around a line.
+        horizontal: whether values lie along the x axis.
+        joined: whether a line joins the diamonds.
+        label: text in the legend, which has it once.
+
+    >>> _, (ax,) = panels("", size=(3, 2))
+    >>> published_values(ax, [94, 68], [0, 1], spread=[2, 2], horizontal=True)
+    >>> published_values(ax, 0.62, label="paper, figure 6")
+    >>> ax.get_legend_handles_labels()[1]
+    ['paper, figure 6', 'published']
+    """
+    if label in ax.get_legend_handles_labels()[1]:
+        label = ""
+    values = np.atleast_1d(values)
+    look: dict[str, Any] = {"color": "black", "linewidth": 1, "zorder": 4}
+    if at is None:
+        across, around = (ax.axvline, ax.axvspan) if horizontal else (ax.axhline, ax.axhspan)
+        for i, value in enumerate(values):
+            across(value, linestyle=(0, (6, 2, 1, 2)), label="" if i else label, **look)
+        for value, reach in zip(values, np.broadcast_to(0 if spread is None else spread, values.shape), strict=True):
+            if reach:
+                around(value - reach, value + reach, color="black", alpha=0.08, linewidth=0)
+        return
+    x, y = (values, np.atleast_1d(at)) if horizontal else (np.atleast_1d(at), values)
+    bars = {"xerr" if horizontal else "yerr": spread}
+    ax.errorbar(x, y, **bars, label=label, fmt="D:" if joined else "D", markersize=4.5, markerfacecolor="none",
+                capsize=2, **look)  # fmt: skip
 
 
 def plain_ticks(ax: Axes, at: Sequence[float] | None = None) -> None:
@@ -154,7 +172,8 @@ def points(ax: Axes, values: xr.DataArray, x: str, hue: str, colours: Mapping[An
     for i, label in enumerate(labels):
         series = values.sel({hue: label}, drop=True).dropna(x, how="all").transpose(x, "seed").sortby(x)
         places = series[x].values * 1.03 ** (i - len(labels) / 2)
-        look = {"color": colours[label], "label": name(label), "fmt": "o-", "capsize": 2, "markersize": 4} | line
+        look = {"color": colours[label], "label": name(label), "capsize": 2, "markersize": 4} | line
+        look = {"fmt": MARKERS.get(look["color"], "o") + "-"} | look
         dots(ax, series.values, places, **look)
     ax.set(xscale="log", xlabel=axis(values[x]), ylabel=axis(values))
 

@@ -1,0 +1,87 @@
+"""`docs/make_results.py` stores what pages are generated from, small enough to commit, and it opens again."""
+
+import importlib.util
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import flylab
+from flylab.study import get_study
+
+DOCS = Path(__file__).parents[1] / "docs"
+sys.path.insert(0, str(DOCS / "_ext"))
+
+import pages  # noqa: E402
+import stored  # noqa: E402
+
+REGISTERED = get_study("learning_rate")
+STUDY = replace(REGISTERED, presets={**REGISTERED.presets, "quick": REGISTERED.presets["smoke"]})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of `quick`, which is as small as `smoke` here."""
+    out = tmp_path_factory.mktemp("runs")
+    flylab.run(STUDY, preset="quick", out=out)
+    (folder,) = out.glob("learning_rate/*")
+    return folder
+
+
+@pytest.fixture
+def unchanged():
+    spec = importlib.util.spec_from_file_location("make_results", DOCS / "make_results.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture
+def script(unchanged, tmp_path, monkeypatch):
+    script = unchanged
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    monkeypatch.setattr(script, "get_study", lambda name: STUDY)
+    monkeypatch.setattr(stored, "RESULTS", tmp_path)
+    return script
+
+
+def test_what_is_stored_opens_again(folder, script, tmp_path):
+    place = tmp_path / "learning_rate" / "quick"
+    assert script.store(folder) == f"is stored in {place}"
+    names = {"claims.json", "figure.png", "figure.svg", "results.nc", "run.json"}
+    assert {path.name for path in place.iterdir()} == names
+    assert flylab.load(place).identical(flylab.load(folder))
+    info = json.loads((place / "run.json").read_text())
+    assert info["minutes"] == pytest.approx(info["provenance"]["seconds"] / 60, abs=0.01)
+    page = pages.study_page("learning_rate")
+    assert 'flylab.load("docs/results/learning_rate/quick")' in page
+    assert "No run is stored yet: `flylab run learning-rate paper`" in page
+
+
+def test_large_results_are_left_out(folder, script, tmp_path, monkeypatch):
+    script.store(folder)
+    monkeypatch.setattr(script, "MOST_RESULTS", 1000)
+    assert "without results.nc, which has 0." in script.store(folder)
+    assert not (tmp_path / "learning_rate" / "quick" / "results.nc").exists()  # nor that of the run before
+    assert "flylab.load" not in pages.study_page("learning_rate")
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "says"), [("smoke", {}, "a smoke preset"), ("quick", {"n_seeds": 1}, "is not its preset's")]
+)
+def test_other_runs_are_left_out(preset, changes, says, script, tmp_path):
+    flylab.run(STUDY, preset=preset, out=tmp_path / "runs", **changes)
+    (run,) = (tmp_path / "runs").glob("learning_rate/*")
+    assert says in script.store(run)
+    shutil.rmtree(tmp_path / "runs")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_numbers_of_readme_are_those_that_are_stored(unchanged):
+    """Where this fails: run `python docs/make_results.py runs`."""
+    text = unchanged.README.read_text()
+    assert unchanged.with_table(text) == text
+    assert "| CNN | " in text
