@@ -25,6 +25,7 @@ WALKED = (
     "getting-started.md",
     "your-model.md",
     "your-study.md",
+    "your-optimizer.md",
 )  # `test_walk` writes their files and runs their commands
 # README's programs stand alone; those of a page follow one another
 PROGRAMS = {f"README {i}": text for i, text in enumerate(programs(ROOT / "README.md"))} | {

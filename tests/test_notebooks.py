@@ -17,8 +17,7 @@ import flylab
 from flylab.base.config import flat_fields
 from flylab.reporting.notebook import Shown
 from flylab.results.statistics import interval
-from flylab.study import list_studies
-from flylab.study.registry import get_study
+from flylab.study import get_study, list_studies
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -34,7 +33,7 @@ def imported(name: str) -> ModuleType:
 
 
 export = imported("export")
-STUDIES = sorted({*list_studies()} - {"train"})  # quickstart runs train
+STUDIES = sorted(name for name in list_studies() if get_study(name).claims)
 OTHERS = ("building_mnist1d", "from_pytorch", "metalearning_the_data", "own_model", "own_study", "quickstart")
 FAST = ("building_mnist1d", "quickstart")
 

@@ -1,6 +1,8 @@
 """Commands for the user's own models: `flylab evaluate | leaderboard`."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from flylab.base.config import override_flat
 from flylab.cli.options import RUNS, Force, Json, Out, with_options
@@ -11,10 +13,14 @@ from flylab.evaluation.leaderboard import leaderboard_table
 from flylab.runs.progress import Bar
 from flylab.studies import continuum
 
+Kind = Annotated[  # main.py makes other kinds than models a run of their study
+    Literal["model", "optimizer", "loss", "regulariser", "activation"], Parameter(name="--as")
+]
+
 
 def evaluate(
     model: str, preset: Literal["smoke", "quick", "paper"] = "quick", /, *,
-    name: str | None = None, out: Out = RUNS, force: Force = False, **changes: Any,
+    name: str | None = None, kind: Kind = "model", out: Out = RUNS, force: Force = False, **changes: Any,
 ) -> int:  # fmt: skip
     """Run `flylab evaluate`; return exit code 2 if the model is flagged.
 
@@ -22,6 +28,7 @@ def evaluate(
         model: Place of the model: FILE.py:NAME or package.module:NAME.
         preset: Protocol to start from.
         name: Name to show; by default the model's own.
+        kind: What is brought.
     """
     protocol = override_flat(protocol_of(preset), changes)
     evaluation = run(model, name, preset, protocol, out, force=force, watcher=Bar)

@@ -33,7 +33,9 @@ flylab list prints the question of every study, flylab run STUDY PRESET --help t
 EVALUATE = """Train your model as flylab trains its own; compare them.
 
 The model may be a flylab.Model or a pair (init, apply), a torch.nn.Module or Equinox class, a scikit-learn classifier,
-or a function that makes one. Its code runs with your rights.
+or a function that makes one. With --as optimizer, loss, regulariser or activation, what you bring competes with
+flylab's own instead, each tuned by equally many trials; flylab run optimizers --help lists the options of that.
+Your code runs with your rights.
 """
 
 app = App(
@@ -82,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         _require_time()
+        words = _of_contest(words)
         _add_file(words)
         return app(words) or 0
     except CycloptsError as error:
@@ -103,6 +106,27 @@ def _require_time() -> None:
             datetime.fromtimestamp(int(time), UTC)
         except (ValueError, OverflowError, OSError):
             raise ValueError(f"SOURCE_DATE_EPOCH={time} must be seconds since 1970, an integer") from None
+
+
+def _of_contest(words: list[str]) -> list[str]:
+    """Return `flylab evaluate PLACE --as KIND …` as what it means, `flylab run STUDY … --KIND PLACE`, with its options.
+
+    Raises:
+        ValueError: for an unknown kind.
+    """
+    if words[:1] != ["evaluate"] or not (given := [word for word in words if word.partition("=")[0] == "--as"]):
+        return words
+    from flylab.evaluation import CONTESTS
+
+    i = words.index(given[0])
+    kind, n = (given[0][5:], 1) if "=" in given[0] else ("".join(words[i + 1 : i + 2]), 2)
+    if kind not in ("model", *CONTESTS):
+        raise ValueError(f"--as {kind} must be one of model, {', '.join(CONTESTS)}")
+    rest = [*words[1:i], *words[i + n :]]
+    place = next((j for j, word in enumerate(rest) if ":" in word), None)
+    if kind == "model" or place is None:
+        return ["evaluate", *rest]  # which says what is missing
+    return ["run", CONTESTS[kind], *rest[:place], *rest[place + 1 :], f"--{kind}", rest[place]]
 
 
 def _add_file(words: Sequence[str]) -> None:

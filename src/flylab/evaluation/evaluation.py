@@ -19,7 +19,7 @@ from flylab.base.loaded import note_beside
 from flylab.data import published
 from flylab.evaluation.load import user_model
 from flylab.evaluation.study import study_of
-from flylab.reporting import image
+from flylab.reporting import image, run_and_publish
 from flylab.results.statistics import Interval
 from flylab.runs.assembly import missing
 from flylab.runs.loading import load
@@ -27,6 +27,7 @@ from flylab.runs.plan import plan_of_study
 from flylab.runs.provenance import origin
 from flylab.runs.runner import Watcher, execute
 from flylab.runs.runner import run as run_plan
+from flylab.runs.slots import filled
 from flylab.studies import continuum
 from flylab.studies.continuum import Protocol, Row
 from flylab.study.registry import finding_neighbours, get_study
@@ -35,6 +36,7 @@ from flylab.study.study import protocol_of as study_protocol
 FOLDER = "evaluations"
 SAME = ("n_steps", "batch_size", "learning_rate", "fresh_data", "data")  # fields that make two rows comparable
 WEAK = 2.0  # times chance
+CONTESTS = {"optimizer": "optimizers", "loss": "losses", "regulariser": "regularisers", "activation": "activations"}
 FLAGS = {
     "diverged": "its loss or outputs were not finite at the end: try a lower --learning-rate",
     "constant": "it predicts one class for every example: it ignores its input, or has not learned",
@@ -84,21 +86,28 @@ def evaluate(
     preset: str = "quick",
     out: str | Path = "runs",
     force: bool = False,
+    kind: str = "model",
     **changes: Any,
-) -> Evaluation:
+) -> Any:
     """Train a model under the protocol of `architectures`, and place it between the MLP and the CNN.
 
-    The model's code runs in this process.
+    What is of another kind competes with flylab's own of its kind, each tuned by equally many trials; see the studies
+    `optimizers`, `losses`, `regularisers` and `activations`. The user's code runs in this process.
 
     Args:
         model: a `flylab.Model` or a pair `(init, apply)`; a `torch.nn.Module` class; an Equinox module class whose
             `__init__` takes `key`; a scikit-learn classifier or pipeline; a function that returns one of these; or the
             place of any of them as text, such as `"my_model.py:Net"`. Results of a model given by its place are reused.
-        name: the model's name in the results; by default its own name.
+        name: the model's name in the results; by default its own name, as it always is of other kinds.
         preset: "smoke", "quick" or "paper".
         out: the folder of all runs.
         force: train the references again, too; a model that is not given by its place is always trained.
+        kind: what is given: "model", "optimizer", "loss", "regulariser" or "activation". The studies' `SLOTS` say
+            which functions these are.
         **changes: fields of the protocol, e.g. `n_seeds=3`.
+
+    Returns:
+        An `Evaluation`; of another kind than a model, the results of its study.
 
     Raises:
         ValueError: if the model has none of these forms or does not fit, or an argument is invalid.
@@ -107,7 +116,15 @@ def evaluate(
     >>> from sklearn.naive_bayes import GaussianNB
     >>> evaluate(GaussianNB(), preset="quick", n_seeds=3).row.score  # doctest: +SKIP
     """
-    return run(model, name, preset, protocol_of(preset, **changes), user_path(out), force=force)
+    if kind == "model":
+        return run(model, name, preset, protocol_of(preset, **changes), user_path(out), force=force)
+    if kind not in CONTESTS:
+        raise refusal("kind", kind, f"one of model, {', '.join(CONTESTS)}")
+    if name is not None:
+        raise refusal("name", name, f"None: {kind}s are named as they are defined")
+    study = filled(get_study(CONTESTS[kind]), {kind: model})
+    plan = plan_of_study(study, preset, study_protocol(study, preset, **changes))
+    return run_and_publish(plan, user_path(out), force=force).results
 
 
 @runtime.pinned()

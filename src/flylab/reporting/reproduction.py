@@ -44,8 +44,8 @@ class Reproduction(NamedTuple):
 
 
 def plans(preset: str) -> list[RunPlan]:
-    """Return the plan of every study that has a preset, the cheapest first."""
-    studies = [study for study in map(get_study, list_studies()) if preset in study.presets]
+    """Return the plan of every study that has a preset and claims to test, the cheapest first."""
+    studies = [study for study in map(get_study, list_studies()) if preset in study.presets and study.claims]
     studies.sort(key=lambda study: study.minutes.get(preset, float("inf")))
     return [plan_of_study(study, preset, study.presets[preset]) for study in studies]
 

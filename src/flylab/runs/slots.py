@@ -36,13 +36,18 @@ class Filling:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function; an exception becomes one line that names the function."""
+        with user_code(self.name):
+            return self.function(*args, **kwargs)
+
+    @property
+    def function(self) -> Callable:
+        """The function itself."""
         if not self._loaded:
             _, function, digest = load(self.place)
             if digest != self.digest and self.is_known:
                 raise RefusedError(f"{self.place} has changed since the run began: run the same command again")
             self._loaded.append(function)
-        with user_code(self.name):
-            return self._loaded[0](*args, **kwargs)
+        return self._loaded[0]
 
     def __reduce__(self) -> tuple:
         given = [] if self.place else self._loaded
@@ -86,7 +91,8 @@ def filled(study: Study, given: Mapping[str, Any]) -> Study:
             raise ValueError(f"{study.name} has no slot {slot!r}; it has {', '.join(study.slots) or 'none'}")
         several = functions if isinstance(functions, Sequence) and not isinstance(functions, str) else [functions]
         first = study.conditions(next(iter(study.presets.values())))[0]
-        found[slot] = tuple(_filling(slot, function, slot in first) for function in several)
+        may_be_class = study.slots[slot].may_be_class
+        found[slot] = tuple(_filling(slot, function, slot in first, may_be_class) for function in several)
     found = {slot: functions for slot, functions in found.items() if functions}
     if not found:
         return study
@@ -111,14 +117,14 @@ def filled(study: Study, given: Mapping[str, Any]) -> Study:
     return replace(study, conditions=conditions, filled={slot: tuple(functions) for slot, functions in found.items()})
 
 
-def _filling(slot: str, given: Any, is_axis: bool) -> Filling:
+def _filling(slot: str, given: Any, is_axis: bool, may_be_class: bool) -> Filling:
     if isinstance(given, str):
         where, colon, name = given.rpartition(":")
         place = f"{os.path.abspath(where)}:{name}" if colon and where.endswith(".py") else given
         _, function, digest = load(place)
     else:
         place, function, digest, name = "", given, digest_of(given)[0], getattr(given, "__name__", "")
-    if not callable(function) or inspect.isclass(function):
+    if not callable(function) or (inspect.isclass(function) and not may_be_class):
         raise ValueError(f"--{slot} {given} is of type {type(function).__name__}: give a function")
     if not name.isidentifier():
         raise ValueError(f"--{slot} {given} has no name: give a function that is defined by def")

@@ -20,11 +20,13 @@ class Slot:
         help: what the function is given and returns, in one line, for the help of the command line.
         check: tries a function on a small input, and raises ValueError if it does not fit.
         taken: names that a function must not have: the study's own labels.
+        may_be_class: whether a class will do, too.
     """
 
     help: str
     check: Callable[[Any], object]
     taken: tuple[str, ...] = ()
+    may_be_class: bool = False
 
 
 def checked(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,7 +21,7 @@ from flylab.base import runtime
 from flylab.training.groups import grouped, width_of
 from flylab.training.inputs import SplitArrays
 from flylab.training.members import Members
-from flylab.training.step import Member, State
+from flylab.training.step import Member, State, trained_params
 from flylab.training.train import Trained, TrainingRun
 
 CHUNK_SECONDS = 0.5
@@ -109,8 +109,8 @@ def _same_objects(new: Sequence[Any], old: Sequence[Any]) -> bool:
 
 
 def result_of(state: State) -> Trained:
-    """Return what a state holds of the trained network."""
-    return Trained(state.params, state.history, state.prediction, state.saved_params)
+    """Return what the states of a group hold of their trained networks."""
+    return Trained(jax.vmap(trained_params)(state), state.history, state.prediction, state.saved_params)
 
 
 def fetched(finished: list[tuple[int, Trained]]) -> Iterator[Trained]:

@@ -1,5 +1,6 @@
 """One optimiser step and one evaluation of one network, as pure functions that all ways of training share."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -43,7 +44,9 @@ class Plan(Checked):
         shuffle: whether to draw a new order of the examples for each epoch, dropping a last incomplete batch. By
             default examples are taken cyclically in order, as in the published notebooks. Batches of a `Source` are
             always fresh.
-        optimizer: "adam", "sgd", an optax transformation, or a function from the hyper-parameters to one.
+        optimizer: "adam", "sgd", an optax transformation, or a function from the hyper-parameters to one. Its update is
+            given the batch's loss as `value`, its gradient as `grad`, and both as functions of the parameters,
+            `value_fn(params)` and `grad_fn(params, i)`, as line searches, plateaus and SAM need.
         save_params_at: steps after which the parameters are saved and the network is evaluated, in ascending order.
         record_loss: whether a population records the loss of every step's batch (`train` always does). Metrics that
             the objective's loss returns are always recorded.
@@ -141,9 +144,41 @@ class TrainingFunctions(NamedTuple):
     evaluate: Callable[[PreparedData, Member, Params], tuple[dict[str, jax.Array], jax.Array]]
 
 
+def updated(
+    optimizer: optax.GradientTransformation, gradient: Params, state: Any, params: Params, value: jax.Array,
+    loss_of: Callable[[Params], tuple[jax.Array, dict]],
+) -> tuple[Params, Any]:  # fmt: skip
+    """Return an optimiser's updates and its next state; it is given what its `update` takes of a batch's loss."""
+
+    def value_fn(params: Params, grad_fn: Any = None) -> jax.Array:  # line searches pass on what they do not take
+        return loss_of(params)[0]
+
+    def grad_fn(params: Params, i: Any) -> Params:
+        return jax.grad(loss_of, has_aux=True)(params)[0]
+
+    given = {"value": value, "grad": gradient, "value_fn": value_fn, "grad_fn": grad_fn}
+    takes = inspect.signature(optimizer.update).parameters
+    if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes.values()):
+        given = {name: part for name, part in given.items() if name in takes}
+    return optimizer.update(gradient, state, params, **given)
+
+
+def trained_params(state: State) -> Params:
+    """Return the parameters that a state has learned: those of an optimiser's average, where it keeps one.
+
+    Schedule-free optimisers evaluate another point than that at which they take gradients (Defazio et al. 2024).
+    """
+    kept = [part for part in jax.tree.leaves(state.optimizer, is_leaf=_is_average) if _is_average(part)]
+    return optax.contrib.schedule_free_eval_params(kept[0], state.params) if kept else state.params
+
+
+def _is_average(part: Any) -> bool:
+    return isinstance(part, optax.contrib.ScheduleFreeState)
+
+
 def training_functions(objective: Objective, plan: Plan, source: Source | None = None) -> TrainingFunctions:
     """Build the functions of a training run."""
-    make_optimizer = _optimizer_of(plan)
+    make_optimizer = optimizer_of(plan.optimizer)
     shuffled = plan.shuffle and source is None
 
     def prepare_member(member: Member) -> Member:
@@ -177,10 +212,11 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
     def draw_order(data: PreparedData, member: Member, state: State) -> State:
         if not shuffled:
             return state
-        n = _n_batches(data.train, plan)
-        key = jax.random.fold_in(stream(member.key, "order"), state.step // n)
-        begins, n_train = state.step % n == 0, len(data.train.y)
-        return state._replace(order=jax.lax.cond(begins, lambda: _shuffled(key, n_train), lambda: state.order))
+        n, n_train = _n_batches(data.train, plan), len(data.train.y)
+        drawn = jax.lax.cond(
+            state.step % n == 0, lambda: epoch_order(member.key, state.step // n, n_train), lambda: state.order
+        )
+        return state._replace(order=drawn)
 
     def epoch_end(data: PreparedData, state: State):
         n = _n_batches(data.train, plan)
@@ -192,9 +228,13 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
         else:
             batch = _fresh(source, data.train, plan, state.step, member)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
-        value_and_grad = jax.value_and_grad(objective.loss, has_aux=True)
-        (loss, metrics), gradient = value_and_grad(state.params, batch, member.hparams, key)
-        updates, optimizer = make_optimizer(member.hparams).update(gradient, state.optimizer, state.params)
+
+        def loss_of(params: Params) -> tuple[jax.Array, dict]:
+            return objective.loss(params, batch, member.hparams, key)
+
+        (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        optimizer = make_optimizer(member.hparams)
+        updates, optimizer = updated(optimizer, gradient, state.optimizer, state.params, loss, loss_of)
         params = optax.apply_updates(state.params, updates)
         return state._replace(step=state.step + 1, params=params, optimizer=optimizer), _recorded(loss, metrics, member)
 
@@ -216,8 +256,12 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
     )
 
 
-def _optimizer_of(plan: Plan) -> Callable[[Hparams], optax.GradientTransformation]:
-    given: Any = plan.optimizer
+def optimizer_of(given: Any) -> Callable[[Hparams], optax.GradientTransformation]:
+    """Return the function from hyper-parameters to an optax transformation that a `Plan.optimizer` stands for.
+
+    Raises:
+        TypeError: from that function, if what is given makes none.
+    """
     if isinstance(given, str):
         return OPTIMIZERS[given]
 
@@ -271,6 +315,11 @@ def _batch(train: Dataset, plan: Plan, step, order) -> Batch:
         rows = (step * size + jnp.arange(size)) % n
     x = jax.lax.optimization_barrier(train.x[rows])  # otherwise XLA gathers in the order in which the network reads
     return Batch(jnp.moveaxis(x, 0, -1), train.y[rows])
+
+
+def epoch_order(key: Key, epoch: int | jax.Array, n: int) -> jax.Array:
+    """Return the order of the examples in an epoch of the member with a key, if the plan shuffles: `(n,)`."""
+    return _shuffled(jax.random.fold_in(stream(key, "order"), epoch), n)
 
 
 def _shuffled(key: Key, n: int) -> jax.Array:

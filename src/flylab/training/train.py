@@ -28,6 +28,7 @@ from flylab.training.step import (
     PreparedData,
     State,
     TrainingFunctions,
+    trained_params,
     training_functions,
 )
 
@@ -221,15 +222,17 @@ def train_to_end(
 
     records, evaluations, saved_params = [], [], []
     for begin, end in zip(plan.evaluated[:-1], plan.evaluated[1:], strict=True):
-        evaluations.append(evaluate(data, member, state.params)[0])
-        saved_params += [state.params] * (begin in plan.save_params_at)
+        params = trained_params(state)
+        evaluations.append(evaluate(data, member, params)[0])
+        saved_params += [params] * (begin in plan.save_params_at)
         state, record = _repeated(step, state, end - begin, remat)
         records.append(record)
-    last, prediction = evaluate(data, member, state.params)
-    saved_params += [state.params] * (plan.n_steps in plan.save_params_at)
+    params = trained_params(state)
+    last, prediction = evaluate(data, member, params)
+    saved_params += [params] * (plan.n_steps in plan.save_params_at)
     history = jax.tree.map(lambda *values: jnp.stack(values), *evaluations, last)
     history |= jax.tree.map(lambda *parts: jnp.concatenate(parts), *records) if records else {"loss": jnp.zeros(0)}
-    return Trained(state.params, history, prediction, tuple(saved_params))
+    return Trained(params, history, prediction, tuple(saved_params))
 
 
 def _repeated(step: Callable, state: State, n: int, remat: bool) -> tuple[State, dict[str, jax.Array]]:
@@ -254,10 +257,11 @@ def training_run(objective: Objective, plan: Plan, source: Source | None = None)
     evaluated = np.array(plan.evaluated, np.int32)
 
     def record(data: PreparedData, member: Member, state: State) -> State:
-        values, prediction = functions.evaluate(data, member, state.params)
+        params = trained_params(state)
+        values, prediction = functions.evaluate(data, member, params)
         history = {name: state.history[name].at[state.n_evaluated].set(value) for name, value in values.items()}
         saved_params = tuple(
-            jax.lax.cond(state.step == step, lambda: state.params, lambda saved=saved: saved)
+            jax.lax.cond(state.step == step, lambda: params, lambda saved=saved: saved)
             for step, saved in zip(plan.save_params_at, state.saved_params, strict=True)
         )
         return state._replace(
