@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import found
+
 from flylab.study.registry import list_studies
 
 import pages
@@ -19,6 +21,7 @@ def everything() -> None:
     texts = {
         "studies/index.md": pages.studies_index(),
         "ledger.md": pages.ledger(),
+        "found.md": found.lists(),
         "reference/index.md": reference.index(),
         "gallery.md": gallery(),
         "static/verdicts.css": stored.style_sheet(),
