@@ -168,7 +168,7 @@ def figure(results: xr.Dataset) -> Figure:
             band(left, one.test_loss.sel(activation=name), label=activations.title(name), **LOOK[name])
         left.set(yscale="log")
         handles, labels = left.get_legend_handles_labels()
-        left.legend(handles[::-1], labels[::-1], fontsize=7, loc="lower left")  # the best one first
+        left.legend(handles[::-1], labels[::-1], fontsize=7, loc="center right")  # the best one first
         _draw_order(early, one, "first_epoch_loss")
         _draw_order(late, one, "test_loss")
     return drawn

@@ -1,6 +1,7 @@
 """The outer descent, training and tests on unseen data, and the function."""
 
 import itertools
+from typing import Any
 
 import xarray as xr
 from matplotlib.axes import Axes
@@ -13,7 +14,9 @@ from flylab.studies.activation.protocol import USUAL
 
 AUTHORS_ACCURACY = 66.4  # one network (the authors' notebook)
 DASHES = ("-", "--")  # usual functions come in pairs of one colour
-LOOK = {name: {"color": COLOURS[1 + i // 2], "linestyle": DASHES[i % 2]} for i, name in enumerate(USUAL)}
+LOOK: dict[str, dict[str, Any]] = {
+    name: {"color": COLOURS[1 + i // 2], "linestyle": DASHES[i % 2]} for i, name in enumerate(USUAL)
+}
 LOOK |= {"learned": {"color": COLOURS[0], "linewidth": 2}, "authors": {"color": COLOURS[6], "linewidth": 2}}
 
 
@@ -28,10 +31,10 @@ def figure(results: xr.Dataset) -> Figure:
     )  # fmt: skip
     band(outer, learned.outer_loss, color=COLOURS[0])
     for name in tested(results):
-        look = {"linewidth": 1.0} | LOOK[name]
+        look: dict[str, Any] = {"linewidth": 1.0} | LOOK[name]
         band(training, results.loss.sel(activation=name), label=title(name), **look)
-        marker = {"marker": "o", "markersize": 3}
-        band(testing, at_rate(results, "test_accuracy", name), label=title(name), **look, **marker)
+        look |= {"marker": "o", "markersize": 3}
+        band(testing, at_rate(results, "test_accuracy", name), label=title(name), **look)
     training.set_xlabel("inner steps")
     testing.set_xlabel("inner steps")
     training.legend(fontsize=7, ncols=2)

@@ -126,5 +126,5 @@ PRESETS = {
                       iid_noise_scales=(0.0, 0.02, 0.1)),
     "paper": Protocol(n_seeds=10, models=tuple(NETWORKS)),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 0.9, "paper": 60}
+MINUTES = {"smoke": 0.5, "quick": 0.9, "paper": 43}
 STUDY = Study.of_module(__name__)

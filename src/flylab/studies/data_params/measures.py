@@ -29,7 +29,8 @@ def log_odds(accuracy: xr.DataArray, n_test: int = 0) -> xr.DataArray:
     [0.0, 7.6]
     """
     share, half = accuracy / 100, 0.5 / n_test if n_test else 0.0
-    return np.log((share + half) / (1 - share + half))
+    odds = (share + half) / (1 - share + half)
+    return odds.copy(data=np.log(odds.values))
 
 
 def gap_in_log_odds(results: xr.Dataset, data_param: str, variable: str = "test_accuracy") -> xr.DataArray:

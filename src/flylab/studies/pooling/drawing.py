@@ -106,6 +106,7 @@ def _against_size(ax: Axes, results: xr.Dataset, values: xr.DataArray, label: st
         ticks[apart] = "∞"
     ax.set(xlabel=axis(results.n_train), ylabel=label)
     ax.set_xticks(list(ticks), list(ticks.values()))
+    ax.set_xlim(min(ticks) / 1.7, max(ticks) * 1.7)
     ax.minorticks_off()
 
 

@@ -114,5 +114,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=4, n_epochs=100),
     "paper": Protocol(n_seeds=10, objectives=("simclr", "vicreg"), on=("train", "all")),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 1.3, "paper": 14}
+MINUTES = {"smoke": 0.5, "quick": 2.2, "paper": 24}
 STUDY = Study.of_module(__name__)
