@@ -78,7 +78,7 @@ def _draw_search(axes, results: xr.Dataset) -> None:
         ax.set(title=f"Search: {label.partition(' (')[0]}", ylabel=label)
     axes[1].axhspan(*SEARCHED_DENSE, color="0.5", alpha=0.12, linewidth=0, label="dense network, nb")
     axes[1].plot(92, SEARCHED_TICKET, MARKS["nb"], color="black", label="ticket, nb")
-    axes[1].legend(fontsize=8, loc="lower left")
+    axes[1].legend(fontsize=8, loc="lower left", ncols=2)
 
 
 def _draw_curves(ax, results: xr.Dataset) -> None:
@@ -137,8 +137,8 @@ def _draw_masks(axes, results: xr.Dataset) -> None:
 
 
 def _draw_runs(ax, results: xr.Dataset) -> None:
-    names = {"unit": "same units", "unit-input": "same units and inputs"}
-    series = [("ticket", null, f"ticket, {names[null]}") for null in NULLS]
+    kept = {"unit": "units", "unit-input": "units, inputs"}  # of which chance keeps the survivors
+    series = [("ticket", null, f"ticket ({kept[null]} kept)") for null in NULLS]
     series += [(name, "unit-input", name) for name in ("random", *users(results))]
     colours = _colours(results)
     for offset, (criterion, null, label) in zip(_offsets(len(series), 0.24), series, strict=True):
@@ -148,7 +148,8 @@ def _draw_runs(ax, results: xr.Dataset) -> None:
     ax.axhline(1, color="0.5", linewidth=1)
     ax.set(title="Runs of survivors", xticks=range(len(RUN_LENGTHS)), xticklabels=RUN_LENGTHS,
            xlabel="adjacent survivors", ylabel="× chance", xlim=(-0.5, len(RUN_LENGTHS) - 0.5))  # fmt: skip
-    ax.legend(fontsize=7.5, loc="upper left")
+    ax.set_ylim(top=ax.get_ylim()[1] + 0.3 * np.ptp(ax.get_ylim()))  # room for the legend
+    ax.legend(fontsize=8, loc="upper left")
 
 
 def _draw_pairs(ax, results: xr.Dataset) -> None:
