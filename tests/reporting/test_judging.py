@@ -54,7 +54,7 @@ def test_a_preset_states_what_it_lacks_of_paper():
     of_quick = xr.Dataset(attrs={"preset": "quick", "protocol": to_json(study.presets["quick"])})
     standing = standing_of(study, of_quick)
     assert not standing.changed
-    assert {"n_rounds 9 of 100", "schedule geometric, not linear"} <= {*standing.reduced.values()}
+    assert {"n_rounds 7 of 100", "schedule geometric, not linear"} <= {*standing.reduced.values()}
     of_paper = xr.Dataset(
         coords={"seed": [1000]}, attrs={"preset": "paper", "protocol": to_json(study.presets["paper"])}
     )

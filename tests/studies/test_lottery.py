@@ -99,7 +99,7 @@ def test_the_search_ranks_the_weights_at_step_score_at(results):
 SLOW = pytest.mark.slow
 OPTIONS = [
     {"scope": "global"}, {"rewind_to": 10}, {"prune_biases": False}, {"model": "logistic", "controls": ()},
-    {"schedule": "linear"}, {"controls_every": 5}, {"controls": ("tuned",), "dense_rates": (0.5,)},
+    {"schedule": "linear"}, {"controls_every": 5}, {"controls": ("tuned-ticket",), "tuned_rates": (0.5,)},
     pytest.param({"model": "cnn", "width": 5}, marks=SLOW),
     pytest.param({"model": "gru", "width": 2}, marks=SLOW),
 ]  # fmt: skip
@@ -176,13 +176,19 @@ def test_controls_have_as_many_parameters_as_the_ticket(results):
     jax.tree.map(np.testing.assert_array_equal, fresh_weights, built("dense-reinitialised")[0])
 
 
-def test_tuned_is_the_best_rate_by_validation(results):
-    rates, valid = results.tuned_rate.isel(model=0), results.dense_valid_accuracy.isel(model=0)
-    assert {*valid.dense_rate.values} == {TINY.learning_rate, *TINY.dense_rates}
-    np.testing.assert_array_equal(valid.sel(dense_rate=rates), valid.max("dense_rate"))
-    alone = run(replace(TINY, controls=("tuned",), dense_rates=()))
-    accuracy = alone.test_accuracy.isel(model=0).sel(arrangement="plain")
-    np.testing.assert_array_equal(accuracy.sel(treatment="tuned"), accuracy.sel(treatment="dense"))
+@pytest.mark.parametrize("base", ["dense", "ticket"])
+def test_tuned_is_the_best_rate_by_validation(base, results):
+    valid = results.tuned_valid_accuracy.isel(model=0).sel(treatment=f"tuned-{base}")
+    assert valid.tuned_rate.values.tolist() == sorted({TINY.learning_rate, *TINY.tuned_rates})
+    plain = results.test_accuracy.isel(model=0).sel(arrangement="plain")
+    of = {name: plain.sel(treatment=name) for name in (base, f"tuned-{base}")}
+    if base == "dense":  # a ticket would be another one at this rate
+        at_best = replace(TINY, learning_rate=float(valid.isel(seed=0).idxmax()), tuned_rates=(), controls=())
+        alone = run(at_best, seeds=[0])
+        best = alone.test_accuracy.isel(model=0, seed=0).sel(arrangement="plain", treatment="dense")
+        np.testing.assert_array_equal(of["tuned-dense"].isel(seed=0), best)
+    few = run(replace(TINY, controls=(f"tuned-{base}",), tuned_rates=())).test_accuracy.isel(model=0)
+    np.testing.assert_array_equal(few.sel(arrangement="plain", treatment=f"tuned-{base}"), of[base])
 
 
 def test_short_controls_are_compared_where_both_end():
@@ -229,7 +235,7 @@ def made_up(**accuracies):
     arrangements, treatments = list(protocol.arrangements), [*TREATMENTS, *protocol.controls]
     values = np.zeros((1, 2, len(treatments), len(arrangements), 2))
     for name, value in accuracies.items():
-        treatment, arrangement = name.replace("fresh", "dense-reinitialised").split("_")
+        treatment, arrangement = name.replace("fresh", "dense-reinitialised").replace("tuned", "tuned-dense").split("_")
         values[0, :, treatments.index(treatment), arrangements.index(arrangement)] = value
     coords = {
         "model": ["mlp"],

@@ -13,7 +13,15 @@ from flylab.base.rng import stream
 from flylab.data import fresh
 from flylab.models import Model
 from flylab.models.masks import Mask, full, rewired_mask, unpack
-from flylab.studies.lottery.protocol import TREATMENTS, Protocol, analysed_steps, analyses, network_of, objective_of
+from flylab.studies.lottery.protocol import (
+    TREATMENTS,
+    TUNED,
+    Protocol,
+    analysed_steps,
+    analyses,
+    network_of,
+    objective_of,
+)
 from flylab.studies.lottery.search import Search, arranged, control_mask, key_of, member
 from flylab.study import Context
 from flylab.training.dispatch import run_members
@@ -43,7 +51,7 @@ def analysis(
         for treatment, arrangement in analyses(protocol, users):
             network = small_network(protocol) if treatment == "small" else model
             run = training_run(objective_of(network), protocol.plan(treatment, arrangement))
-            rates = protocol.dense_rates if treatment == "tuned" else (protocol.learning_rate,)
+            rates = protocol.tuned_rates if treatment in TUNED else (protocol.learning_rate,)
             groups.setdefault((run, network), []).extend(Arm(seed, arrangement, treatment, rate) for rate in rates)
 
     @functools.lru_cache(maxsize=2)
@@ -77,7 +85,7 @@ def _network(protocol: Protocol, network: Model, search: Search, seed: int, key,
     params = jax.device_get(network.init(stream(key, "reinitialised"))) if fresh_weights else initial
     rng = np.random.default_rng([seed, number, 2])
     match treatment:
-        case "dense" | "tuned" | "dense-reinitialised":
+        case "dense" | "tuned-dense" | "dense-reinitialised":
             return params, full(params)
         case "random":
             return params, control_mask(protocol, params, seed, number)
@@ -92,7 +100,7 @@ def _network(protocol: Protocol, network: Model, search: Search, seed: int, key,
             return params, full(params)
         case "shuffled-ticket":
             return search.pruned["shuffled"].rewound, search.pruned["shuffled"].mask
-    assert treatment in ("ticket", "reinitialised", own)
+    assert treatment in ("ticket", "tuned-ticket", "reinitialised", own)
     return params, ticket
 
 
@@ -128,37 +136,38 @@ def small_network(protocol: Protocol) -> Model:
 
 
 def _to_dataset(protocol: Protocol, users: Any, seed: int, histories: Mapping[Arm, History]) -> xr.Dataset:
-    more = {}
     arrangements: list[str] = list(protocol.arrangements)
-    treatments = [*TREATMENTS, *protocol.controls] if users is None else [users.name]
+    treatments: list[str] = [*TREATMENTS, *protocol.controls] if users is None else [users.name]
     steps = protocol.plan(treatments[0], "plain").evaluated
-    values = {name: np.full((1, len(treatments), len(arrangements), len(steps)), np.nan, np.float32)
-              for name in VARIABLES}  # fmt: skip
-    if "tuned" in treatments:
-        histories, rate, by_rate = _tuned(protocol, histories)
-        more = {"tuned_rate": xr.DataArray([rate], dims="seed"),
-                "dense_valid_accuracy": by_rate.expand_dims("seed")}  # fmt: skip
-    for arm, history in histories.items():
-        at = [steps.index(step) for step in protocol.plan(arm.treatment, arm.arrangement).evaluated]
+    rates = sorted({*protocol.tuned_rates, protocol.learning_rate})
+    sizes = {"treatment": len(treatments), "arrangement": len(arrangements), "step": len(steps)}
+    values = {name: np.full((1, *sizes.values()), np.nan, np.float32) for name in VARIABLES}
+    valid = np.full((1, len(treatments), len(rates)), np.nan, np.float32)
+    chosen = {(arm.treatment, arm.arrangement): one for arm, one in histories.items() if arm.treatment not in TUNED}
+    for treatment in TUNED.keys() & {*treatments}:
+        by_rate = _by_rate(protocol, histories, treatment)
+        accuracies = valid[0, treatments.index(treatment)]
+        accuracies[:] = [by_rate[rate]["valid_accuracy"][-1] for rate in rates]
+        chosen[treatment, "plain"] = by_rate[rates[int(np.argmax(accuracies))]]
+    for (treatment, arrangement), history in chosen.items():
+        at = [steps.index(step) for step in protocol.plan(treatment, arrangement).evaluated]
         for name, array in values.items():
-            array[0, treatments.index(arm.treatment), arrangements.index(arm.arrangement), at] = history[name]
-    dims = ("seed", "treatment", "arrangement", "step")
+            array[0, treatments.index(treatment), arrangements.index(arrangement), at] = history[name]
+    variables = {name: (("seed", *sizes), array) for name, array in values.items()}
     coords = {"seed": [seed], "treatment": treatments, "arrangement": arrangements, "step": list(steps)}
-    return xr.Dataset({name: (dims, array) for name, array in values.items()} | more, coords)
+    if TUNED.keys() & {*treatments}:
+        variables["tuned_valid_accuracy"] = ("seed", "treatment", "tuned_rate"), valid
+        coords["tuned_rate"] = rates
+    return xr.Dataset(variables, coords)
 
 
-def _tuned(protocol: Protocol, histories: Mapping[Arm, History]) -> tuple[Mapping[Arm, History], float, xr.DataArray]:
-    """Return the histories with that of the best rate as "tuned", this rate, and the validation accuracy of all."""
-    plan = protocol.plan("tuned", "plain")
-    by_rate: dict[float, History] = {}
-    for arm, history in histories.items():
-        if arm.treatment in ("tuned", "dense") and arm.arrangement == "plain":
-            steps = protocol.plan(arm.treatment, "plain").evaluated
-            at = [steps.index(step) for step in plan.evaluated]
-            by_rate[arm.learning_rate] = {name: history[name][at] for name in (*VARIABLES, "valid_accuracy")}
-    rates = sorted(by_rate)
-    accuracy = xr.DataArray([by_rate[rate]["valid_accuracy"][-1] for rate in rates], {"dense_rate": rates})
-    best = rates[int(np.argmax(accuracy.values))]
-    (seed,) = {arm.seed for arm in histories}
-    others = {arm: one for arm, one in histories.items() if arm.treatment != "tuned"}
-    return others | {Arm(seed, "plain", "tuned", best): by_rate[best]}, best, accuracy
+def _by_rate(protocol: Protocol, histories: Mapping[Arm, History], treatment: str) -> dict[float, History]:
+    """Return the histories of a tuned network at each learning rate, among them the one that all have."""
+    evaluated = protocol.plan(treatment, "plain").evaluated
+    by_rate = {}
+    for (_, arrangement, name, rate), history in histories.items():
+        if name in (treatment, TUNED[treatment]) and arrangement == "plain":
+            steps = protocol.plan(name, "plain").evaluated
+            at = [steps.index(step) for step in evaluated]
+            by_rate[rate] = {key: history[key][at] for key in (*VARIABLES, "valid_accuracy")}
+    return by_rate

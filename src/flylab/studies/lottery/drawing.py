@@ -30,10 +30,10 @@ COLOUR = {
 }  # fmt: skip
 SEARCHES = {"shuffled": "ticket, shuffled data"}
 RIVALS = {
-    "dense": "dense network", "tuned": "dense, best rate", "small": "dense, as few weights", "random": "random mask",
-    "random-unit": "random, same units", "random-unit-input": "random, same units\nand inputs",
-    "moved": "ticket, inputs of\nunits shuffled", "shuffled-ticket": "ticket of\nshuffled data",
-    "reinitialised": "ticket,\nfresh weights",
+    "dense": "dense", "tuned-dense": "dense, best rate", "small": "dense, as small", "random": "random",
+    "random-unit": "random, units kept", "random-unit-input": "random, units, inputs kept",
+    "moved": "inputs of units shuffled", "shuffled-ticket": "ticket of shuffled data",
+    "reinitialised": "ticket, fresh weights",
 }  # fmt: skip
 MARKS = {"nb-old": "D", "nb": "x"}  # of published values
 N_UNITS = 40  # of the first layer that are drawn
@@ -78,7 +78,7 @@ def _draw_search(axes, results: xr.Dataset) -> None:
         ax.set(title=f"Search: {label.partition(' (')[0]}", ylabel=label)
     axes[1].axhspan(*SEARCHED_DENSE, color="0.5", alpha=0.12, linewidth=0, label="dense network, nb")
     axes[1].plot(92, SEARCHED_TICKET, MARKS["nb"], color="black", label="ticket, nb")
-    axes[1].legend(fontsize=8, loc="lower left")
+    axes[1].legend(fontsize=8, loc="lower left", ncols=2)
 
 
 def _draw_curves(ax, results: xr.Dataset) -> None:
@@ -119,7 +119,7 @@ def _draw_rivals(ax, results: xr.Dataset) -> None:
     ax.axvline(0, color="0.5", linewidth=1)
     ax.set(yticks=range(len(rivals)), yticklabels=[RIVALS[name] for name in rivals], ylim=(len(rivals) - 0.4, -0.6),
            xlabel="points of test accuracy", title="Ticket less …")  # fmt: skip
-    ax.tick_params("y", labelsize=8)
+    ax.tick_params("y", labelsize=7.5)
     ax.legend(fontsize=8)
 
 
@@ -137,8 +137,8 @@ def _draw_masks(axes, results: xr.Dataset) -> None:
 
 
 def _draw_runs(ax, results: xr.Dataset) -> None:
-    names = {"unit": "same units", "unit-input": "same units and inputs"}
-    series = [("ticket", null, f"ticket, {names[null]}") for null in NULLS]
+    kept = {"unit": "units", "unit-input": "units, inputs"}  # of which chance keeps the survivors
+    series = [("ticket", null, f"ticket ({kept[null]} kept)") for null in NULLS]
     series += [(name, "unit-input", name) for name in ("random", *users(results))]
     colours = _colours(results)
     for offset, (criterion, null, label) in zip(_offsets(len(series), 0.24), series, strict=True):
@@ -146,9 +146,10 @@ def _draw_runs(ax, results: xr.Dataset) -> None:
         for i, n in enumerate(RUN_LENGTHS):
             dots(ax, locality(results, n, criterion, null), i + offset, label="" if i else label, **look)
     ax.axhline(1, color="0.5", linewidth=1)
-    ax.set(title="Runs of survivors", xticks=range(len(RUN_LENGTHS)), xticklabels=RUN_LENGTHS,
+    ax.set(title=f"Runs ({analysed(results):.0f} % pruned)", xticks=range(len(RUN_LENGTHS)), xticklabels=RUN_LENGTHS,
            xlabel="adjacent survivors", ylabel="× chance", xlim=(-0.5, len(RUN_LENGTHS) - 0.5))  # fmt: skip
-    ax.legend(fontsize=7.5, loc="upper left")
+    ax.set_ylim(top=ax.get_ylim()[1] + 0.3 * np.ptp(ax.get_ylim()))  # room for the legend
+    ax.legend(fontsize=8, loc="upper left")
 
 
 def _draw_pairs(ax, results: xr.Dataset) -> None:
@@ -158,6 +159,6 @@ def _draw_pairs(ax, results: xr.Dataset) -> None:
         if profile.notnull().any():
             band(ax, profile, label=SEARCHES.get(criterion, criterion), color=colours[criterion], marker=".")
     ax.axhline(1, color="0.5", linewidth=1)
-    ax.set(title=f"Pairs of survivors, {analysed(results):.0f} % pruned", xlabel="distance between their inputs",
+    ax.set(title="Pairs of survivors", xlabel="distance between their inputs",
            ylabel="× chance (same units and inputs)")  # fmt: skip
     ax.legend(fontsize=8)

@@ -20,7 +20,14 @@ from flylab.training.training import Training
 
 TREATMENTS = ("dense", "random", "ticket", "reinitialised")  # the published ones
 Control = Literal[
-    "dense-reinitialised", "random-unit", "random-unit-input", "moved", "small", "tuned", "shuffled-ticket"
+    "dense-reinitialised",
+    "random-unit",
+    "random-unit-input",
+    "moved",
+    "small",
+    "tuned-dense",
+    "tuned-ticket",
+    "shuffled-ticket",
 ]
 """Controls in the analysis.
 
@@ -28,10 +35,11 @@ Control = Literal[
 - random-unit, random-unit-input: random masks with the ticket's survivors of every unit, or of every unit and input;
 - moved: the ticket, with the survivors of each first-layer unit and their weights at random positions;
 - small: a narrower dense network of as many parameters as survive;
-- tuned: the dense network at the learning rate with the best validation accuracy;
+- tuned-dense, tuned-ticket: either at its learning rate of the best validation accuracy;
 - shuffled-ticket: a ticket searched on shuffled data.
 """
 OWN = {*get_args(Control)} - {"dense-reinitialised"}  # which no source has
+TUNED = {"tuned-dense": "dense", "tuned-ticket": "ticket"}
 CRITERIA = ("ticket", "random", "one-shot", "shuffled")
 Arrangement = Literal["plain", "shuffled", "reshuffled", "reversed", "exchanged"]
 ARRANGEMENTS: dict[str, Callable[[int, int], Sequence[int]]] = {  # (length, seed) → the order of the positions
@@ -87,8 +95,8 @@ class Protocol(BaseProtocol):
     """Arrangements of the fresh data. All treatments train on plain data; only dense network and ticket on others."""
     controls: tuple[Control, ...] = get_args(Control)
     """Controls to train besides the published treatments."""
-    dense_rates: tuple[PositiveFloat, ...] = (1e-3, 3e-3, 1e-2)
-    """Learning rates of the dense network, besides `learning_rate`, among which "tuned" chooses."""
+    tuned_rates: tuple[PositiveFloat, ...] = (1e-3, 3e-3, 1e-2)
+    """Learning rates, besides `learning_rate`, among which the tuned networks choose."""
     data: MNIST1D = field(default_factory=MNIST1D)
     """The data set of the search. The analysis uses new data for each seed (generator seed 1000 + 2·seed)."""
 
@@ -97,7 +105,7 @@ class Protocol(BaseProtocol):
         for name in ("score_at", "rewind_to"):
             self._require(getattr(self, name) <= self.n_steps, name, f"an integer ≤ n_steps={self.n_steps}")
         self._require("plain" in self.arrangements, "arrangements", "a list that contains plain")
-        refused = {"tuned"} if not self.data.n_valid else set()  # which nothing could choose
+        refused = {*TUNED} if not self.data.n_valid else set()  # whose rates nothing could choose
         refused |= {"small"} if self.model == "logistic" else set()  # which has one width
         self._require(not refused & {*self.controls}, "controls", f"a list without {' or '.join(sorted(refused))}")
 
@@ -160,7 +168,7 @@ def analyses(protocol: Protocol, criterion: Any = None) -> list[tuple[str, str]]
 def n_steps(protocol: Protocol, model: str, criterion: Any = None) -> int:
     """Return the optimiser steps of one seed; those of the analysis count by their examples."""
     analysis = sum(
-        protocol.plan(*place).n_steps * (len(protocol.dense_rates) if place[0] == "tuned" else 1)
+        protocol.plan(*place).n_steps * (len(protocol.tuned_rates) if place[0] in TUNED else 1)
         for place in analyses(protocol, criterion)
     )
     return search_steps(protocol, protocol.n_rounds, criterion) + analysed_steps(protocol, analysis)

@@ -25,7 +25,7 @@ from flylab.study import Context
 from flylab.training.dispatch import run_members
 from flylab.training.inputs import SplitArrays, as_arrays
 from flylab.training.step import Member, Plan
-from flylab.training.train import Trained, training_run
+from flylab.training.train import Trained, TrainingRun, training_run
 
 METRICS = ("loss", "accuracy", "best_accuracy", "train_accuracy")
 
@@ -102,21 +102,11 @@ def _round(
     """Prune, train and score every seed once."""
     rewinds = number == 0 and protocol.rewind_to > 0
     saved_at = tuple(sorted({protocol.score_at, protocol.rewind_to} if rewinds else {protocol.score_at}))
-    run = training_run(objective_of(model), Plan(protocol.n_steps, protocol.batch_size, save_params_at=saved_at))
+    plan = Plan(protocol.n_steps, protocol.batch_size, save_params_at=saved_at)
     names, ticket = searched_in(protocol, number, users), criteria(users)[0]
     places = [(seed, name) for seed in searches for name in names]
     masks = {(seed, name): _mask(protocol, searches[seed], name, seed, number, users) for seed, name in places}
-    trained: dict[tuple[int, str], Trained] = {}
-    for arrangement in ("plain", "shuffled"):
-        some = [place for place in places if (place[1] == "shuffled") == (arrangement == "shuffled")]
-        if some:
-            data = arranged(as_arrays(shared(protocol.data)), arrangement)
-            members = (
-                (data, member(protocol, key_of(context, seed), _state(searches[seed], name).rewound, masks[seed, name]))
-                for seed, name in some
-            )
-            of_some = run_members(run, members, one_data_set=True, progress=context.progress)
-            trained |= dict(zip(some, of_some, strict=True))
+    trained = _trained(protocol, training_run(objective_of(model), plan), searches, masks, context)
     for seed, search in searches.items():
         measured = {
             name: locality(first_layer(masks[seed, name]), np.random.default_rng([seed, number, 1])) for name in names
@@ -126,14 +116,37 @@ def _round(
             if same in names:
                 _record(search.results, (i, number), trained[seed, same], *measured[same])
         search.results["mask"][number] = pack(masks[seed, ticket])
+        ranked = {name: name for name in names if name not in ("random", "one-shot")}
+        if number == 0 and users is None:
+            ranked["one-shot"] = ticket  # the dense network's weights, once and for all
         pruned = dict(search.pruned)
-        for name in pruned.keys() & {*names, *(("one-shot",) if number == 0 else ())}:
-            if name != "one-shot" or number == 0:  # whose weights are ranked once
-                source = ticket if name == "one-shot" else name
-                saved = dict(zip(saved_at, trained[seed, source].saved_params, strict=True))
-                rewound = saved[protocol.rewind_to] if rewinds else pruned[name].rewound
-                pruned[name] = Pruned(masks[seed, source], rewound, saved[protocol.score_at])
+        for name, source in ranked.items():
+            saved = dict(zip(saved_at, trained[seed, source].saved_params, strict=True))
+            rewound = saved[protocol.rewind_to] if rewinds else pruned[name].rewound
+            pruned[name] = Pruned(masks[seed, source], rewound, saved[protocol.score_at])
         yield seed, Search(number + 1, pruned, search.results)
+
+
+def _trained(
+    protocol: Protocol,
+    run: TrainingRun,
+    searches: Mapping[int, Search],
+    masks: Mapping[tuple[int, str], Mask],
+    context: Context,
+) -> dict[tuple[int, str], Trained]:
+    """Train every seed under the mask of every criterion, "shuffled" on shuffled data."""
+    trained = {}
+    for arrangement in ("plain", "shuffled"):
+        places = [place for place in masks if (place[1] == "shuffled") == (arrangement == "shuffled")]
+        if places:
+            data = arranged(as_arrays(shared(protocol.data)), arrangement)
+            members = (
+                (data, member(protocol, key_of(context, seed), _state(searches[seed], name).rewound, masks[seed, name]))
+                for seed, name in places
+            )
+            networks = run_members(run, members, one_data_set=True, progress=context.progress)
+            trained |= dict(zip(places, networks, strict=True))
+    return trained
 
 
 def _state(search: Search, name: str) -> Pruned:
