@@ -3,6 +3,7 @@
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,7 +18,7 @@ from flylab.studies.double_descent.method import CHANNELS, CNN, DOSES, THRESHOLD
 from flylab.studies.double_descent.thresholds import LAWS, threshold
 
 PUBLISHED = ("mlp-clean", "mlp-noise", "cnn-noise")
-_NOTE = {"fontsize": 8}
+_NOTE: Any = {"fontsize": 8}
 _WIDTH_TICKS = (2, 5, 20, 50, 200)
 
 
