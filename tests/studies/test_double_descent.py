@@ -208,7 +208,7 @@ def test_conditions_and_labels_of_the_treatments():
     assert (
         len({tuple(condition.items()) for condition in conditions})
         == len(conditions)
-        == 7 * 3 + 2 + 2 * 2 + 4 * 6 + 2 * 2
+        == 6 * 3 + 2 + 2 * 2 + 4 * 6 + 2 * 2
     )
     assert {(c["n_train"], c["n_outputs"]) for c in dd.conditions(paper) if c["treatment"] == "random-mse"} == {
         (250, 10), (500, 10), (1000, 10), (500, 2), (500, 5)}  # fmt: skip

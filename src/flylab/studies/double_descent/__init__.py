@@ -92,7 +92,6 @@ PRESETS = {
         threshold_ratios=(0.3, 0.5, 0.85, 1.4, 2.4, 4.1),
     ),
     "paper": Protocol(
-        treatments=tuple(name for name in TREATMENTS if name != "mlp-strict"),
         widths=(4, 7, 12, 16, 21, 27, 36, 47, 61, 80, 104, 177, 300), channels=(4, 10, 14, 18, 24, 35, 50),
     ),
 }  # fmt: skip

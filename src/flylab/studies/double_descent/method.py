@@ -103,8 +103,8 @@ class Protocol(BaseProtocol):
 
     n_seeds: NSeeds = 6
     """Seeds: independent repetitions."""
-    treatments: tuple[TreatmentName, ...] = get_args(TreatmentName)
-    """Networks, labels and losses to compare."""
+    treatments: tuple[TreatmentName, ...] = tuple(name for name in get_args(TreatmentName) if name != "mlp-strict")
+    """Networks, labels and losses to compare; mlp-strict, where a noisy label is never the true one, is left out."""
     widths: tuple[PositiveInt, ...] = WIDTHS
     """Hidden units of the MLPs."""
     channels: tuple[PositiveInt, ...] = CHANNELS
