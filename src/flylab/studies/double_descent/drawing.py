@@ -70,15 +70,14 @@ def _test_errors(ax: Axes, curves: dict[str, xr.DataArray]) -> None:
         band(ax, errors, label=name, color=colour, linewidth=1.4)
     ax.set(xscale="log", ylabel="test error (%)")
     plain_ticks(ax, _WIDTH_TICKS)
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
-    ax.legend(loc="upper right", ncols=1 + (len(curves) > 3), **_NOTE)
+    ax.legend(ncols=1 + (len(curves) > 3), **_NOTE)
 
 
 def _against_dose(ax: Axes, results: xr.Dataset) -> None:
     doses = {dose: treatment for dose, treatment in DOSES.items() if treatment in results.treatment}
     _test_errors(ax, {f"{dose} %": curve(results, treatment) for dose, treatment in doses.items()})
-    ax.set(xlabel="width (hidden units)")
+    low, high = ax.get_ylim()
+    ax.set(xlabel="width (hidden units)", ylim=(low, high + 0.3 * (high - low)))  # room for the legend
 
 
 def _two_losses(ax: Axes, results: xr.Dataset) -> None:
