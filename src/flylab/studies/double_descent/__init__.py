@@ -86,7 +86,7 @@ PRESETS = {
         threshold_sizes=(250, 500), threshold_outputs=(2, 10), threshold_ratios=(0.3, 0.5, 0.85, 1.4, 2.4, 4.1),
     ),
     "paper": Protocol(
-        widths=(4, 7, 12, 16, 21, 27, 36, 47, 61, 80, 104, 177, 300), channels=(4, 10, 14, 18, 24, 35, 70),
+        widths=(4, 7, 12, 16, 27, 36, 47, 61, 80, 135, 300), channels=(4, 10, 14, 18, 24, 35, 60),
     ),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 3, "paper": 45}

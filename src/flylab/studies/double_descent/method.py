@@ -117,7 +117,7 @@ class Protocol(BaseProtocol):
     """Training-set sizes for random-* and merged-*, with the largest number of outputs."""
     threshold_outputs: tuple[Annotated[int, Meta(ge=2, le=MOST)], ...] = (2, 5, 10)
     """Numbers of outputs for random-* and merged-*, with the middle training-set size."""
-    threshold_ratios: tuple[PositiveFloat, ...] = tuple(round(0.3 * 1.3**i, 2) for i in range(11))
+    threshold_ratios: tuple[PositiveFloat, ...] = tuple(round(0.3 * 1.35**i, 2) for i in range(10))
     """Parameters of the MLPs for random-* and merged-*, in units of the n·log₂K bits of random labels."""
     n_epochs: PositiveInt = 500
     """Epochs of `n_train` examples; networks on other training-set sizes train for as many steps."""
