@@ -15,10 +15,11 @@ from dataclasses import replace
 import jax
 
 from flylab.base import runtime
+from flylab.studies import double_descent
 from flylab.studies.double_descent import CHANNELS, STUDY, Protocol
 
 TREATMENTS = {"mlp": "mlp-noise", "cnn": "cnn-noise"}
-WIDTHS = {"mlp": STUDY.presets["paper"].widths, "cnn": tuple(n for n in CHANNELS if n <= 50)}
+WIDTHS = {"mlp": double_descent.WIDTHS, "cnn": tuple(n for n in CHANNELS if n <= 50)}
 PROTOCOL: Protocol = replace(STUDY.presets["paper"], fresh_data=False)
 N_SEEDS = PROTOCOL.n_seeds
 EVERY = PROTOCOL.n_steps // (PROTOCOL.n_evaluations + 1)  # mean number of steps between evaluations

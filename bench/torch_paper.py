@@ -1,4 +1,4 @@
-"""Estimate the time of the plain PyTorch loop for all of `flylab run double-descent paper`, from short runs.
+"""Estimate the time of the plain PyTorch loop for the curves of `flylab run double-descent paper`, from short runs.
 
     python bench/torch_paper.py
 
@@ -10,6 +10,7 @@ import sweep
 import torch_loop
 from flylab.data import published
 from flylab.studies.double_descent import CHANNELS, STUDY, WIDTHS
+from flylab.studies.double_descent.method import CURVES
 
 N_STEPS = 600
 PROTOCOL = STUDY.presets["paper"]
@@ -29,7 +30,7 @@ def main() -> None:
         ]
         per_step[name] = min(by_threads, key=lambda by_width: sum(by_width.values()))
         print(f"a sweep of {name}s: {sum(per_step[name].values()) * PROTOCOL.n_steps * PROTOCOL.n_seeds / 60:.1f} min")
-    conditions = STUDY.conditions(PROTOCOL)
+    conditions = [one for one in STUDY.conditions(PROTOCOL) if one["treatment"] in CURVES]
     total = sum(per_step[str(condition["treatment"])[:3]][condition["width"]] for condition in conditions)
     print(
         f"all {len(conditions) * PROTOCOL.n_seeds} networks: {total * PROTOCOL.n_steps * PROTOCOL.n_seeds / 60:.0f} min"

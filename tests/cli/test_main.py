@@ -198,7 +198,7 @@ def test_list(capsys):
     assert "double_descent" not in said
     assert main(["list", "--json"]) == 0
     studies = {study["study"]: study for study in json.loads(capsys.readouterr().out)}
-    assert studies["double-descent"]["presets"]["smoke"] == {"n_seeds": 2, "n_members": 112, "minutes": 0.5}
+    assert studies["double-descent"]["presets"]["smoke"] == {"n_seeds": 2, "n_members": 104, "minutes": 0.5}
 
 
 @pytest.mark.parametrize(

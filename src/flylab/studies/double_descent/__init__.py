@@ -19,7 +19,7 @@ from flylab.data import MNIST1D
 from flylab.results.tables import Table, over_seeds
 from flylab.studies.double_descent.claims import CLAIMS
 from flylab.studies.double_descent.drawing import figure
-from flylab.studies.double_descent.measures import curve, peak_width, present, rise, sizes, text, zero_width
+from flylab.studies.double_descent.measures import curve, peak_width, present, rise, text, zero_width
 from flylab.studies.double_descent.method import (
     CHANNELS,
     CURVES,
@@ -47,11 +47,7 @@ __all__ = [
 def table(results: xr.Dataset) -> Table:
     """Tabulate dips, peaks and ends of the curves, then the thresholds by each definition."""
     heads = ("test error (%)", "dip", "peak", "widest", "peak's width", "training error < 1 % from width", "")
-    rows = [
-        (f"{TREATMENTS[treatment].title}, {n_train} examples", *_heights(results, treatment, n_train), "")
-        for treatment in present(results, CURVES)
-        for n_train in sizes(results, treatment)
-    ]
+    rows = [(TREATMENTS[treatment].title, *_heights(results, treatment), "") for treatment in present(results, CURVES)]
     thresholds = [
         (f"{TREATMENTS[treatment].title}: {MEASURES[measure]}", *_threshold(results, treatment, measure))
         for treatment, measure in itertools.product(present(results, (*THRESHOLDS, *FAST)), MEASURES)
@@ -64,10 +60,10 @@ def table(results: xr.Dataset) -> Table:
     return Table(f"{over_seeds(results)}; heights cross-fitted", heads, [*rows, *thresholds])
 
 
-def _heights(results: xr.Dataset, treatment: str, n_train: int) -> tuple[str, ...]:
-    place = results, treatment, n_train
-    heights = rise(*place)
-    return (*map(text, (heights.dip, heights.peak, heights.end, peak_width(*place), zero_width(*place))),)
+def _heights(results: xr.Dataset, treatment: str) -> tuple[str, ...]:
+    heights = rise(results, treatment)
+    places = peak_width(results, treatment), zero_width(results, treatment)
+    return (*map(text, (heights.dip, heights.peak, heights.end, *places)),)
 
 
 def _threshold(results: xr.Dataset, treatment: str, measure: str) -> tuple[str, ...]:
@@ -78,8 +74,6 @@ def _threshold(results: xr.Dataset, treatment: str, measure: str) -> tuple[str, 
     return (*(text(value, 2) for value in values), fall, f"{int(is_reached.sum())}/{is_reached.size}")
 
 
-_QUICK = ("mlp-noise", "mlp-clean", "cnn-noise", "mlp-mse", "mlp-noise-5", "mlp-noise-10", "mlp-noise-30", "random-nll",
-          "random-mse")  # fmt: skip
 PRESETS = {
     "smoke": Protocol(
         n_seeds=2, widths=(2, 4, 8), channels=(2, 4), sample_sizes=(100,), sample_widths=(2, 8),
@@ -87,13 +81,12 @@ PRESETS = {
         n_evaluations=4, data=MNIST1D(n_train=200, n_valid=0, n_test=200, label_noise=0.15),
     ),
     "quick": Protocol(
-        n_seeds=4, treatments=_QUICK, widths=(7, 16, 36, 47, 61, 135), channels=(4, 10, 18, 35), n_epochs=250,
-        sample_sizes=(1000, 2000), sample_widths=(16, 27), threshold_sizes=(250, 500), threshold_outputs=(2, 10),
-        threshold_ratios=(0.3, 0.5, 0.85, 1.4, 2.4, 4.1),
+        n_seeds=4, treatments=("mlp-noise", "mlp-clean", "mlp-mse", "random-nll", "random-mse"),
+        widths=(7, 16, 36, 47, 61, 200), sample_sizes=(500, 2000), sample_widths=(16, 36),
+        threshold_sizes=(250, 500), threshold_outputs=(2, 10), threshold_ratios=(0.3, 0.5, 0.85, 1.4, 2.4, 4.1),
     ),
     "paper": Protocol(
-        treatments=tuple(name for name in TREATMENTS if name != "mlp-strict"),
-        widths=(4, 7, 12, 16, 21, 27, 36, 47, 61, 80, 104, 177, 300), channels=(4, 10, 14, 18, 24, 35, 50),
+        widths=(4, 7, 12, 16, 27, 36, 47, 61, 80, 135, 300), channels=(4, 10, 14, 18, 24, 35, 60),
     ),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 3, "paper": 45}

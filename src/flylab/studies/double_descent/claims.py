@@ -117,7 +117,8 @@ def _threshold_claims(loss: str, way: str) -> Iterable[Claim]:
         arm = functools.partial(_claim, published_value=published, treatment=treatment)
         subject = f"{TREATMENTS[treatment].title}: the threshold{of}"
         yield arm(f"{id_}.n{end}", f"{subject} grows with the number of examples n to the power of 0.75–1.25",
-                  effect=_power(treatment, measure, "n_train"), unit="power", source="blog", within=(0.75, 1.25))  # fmt: skip
+                  effect=_power(treatment, measure, "n_train"), unit="power", source="blog",
+                  within=(0.75, 1.25))  # fmt: skip
         for law, (name, grows) in _IN_CLASSES.items():
             if law == published or (way == "random" and not end):
                 yield arm(f"{id_}.k-{name}{end}", f"{subject} {grows}, to within a power of {APART}",

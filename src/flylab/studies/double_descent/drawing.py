@@ -3,11 +3,13 @@
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from flylab.results.plots import COLOURS, band, bar_lengths, panels, plain_ticks, style
 from flylab.results.statistics import Interval, interval
@@ -17,8 +19,8 @@ from flylab.studies.double_descent.method import CHANNELS, CNN, DOSES, THRESHOLD
 from flylab.studies.double_descent.thresholds import LAWS, threshold
 
 PUBLISHED = ("mlp-clean", "mlp-noise", "cnn-noise")
-_NOTE = {"fontsize": 8}
-_WIDTH_TICKS = (2, 5, 20, 50, 200)
+_NOTE: Any = {"fontsize": 8}
+_WIDTH_TICKS = (5, 10, 20, 50, 100, 200)
 
 
 @style()
@@ -68,13 +70,14 @@ def _test_errors(ax: Axes, curves: dict[str, xr.DataArray]) -> None:
         band(ax, errors, label=name, color=colour, linewidth=1.4)
     ax.set(xscale="log", ylabel="test error (%)")
     plain_ticks(ax, _WIDTH_TICKS)
-    ax.legend(**_NOTE)
+    ax.legend(ncols=1 + (len(curves) > 3), **_NOTE)
 
 
 def _against_dose(ax: Axes, results: xr.Dataset) -> None:
     doses = {dose: treatment for dose, treatment in DOSES.items() if treatment in results.treatment}
     _test_errors(ax, {f"{dose} %": curve(results, treatment) for dose, treatment in doses.items()})
-    ax.set(xlabel="width (hidden units)")
+    low, high = ax.get_ylim()
+    ax.set(xlabel="width (hidden units)", ylim=(low, high + 0.3 * (high - low)))  # room for the legend
 
 
 def _two_losses(ax: Axes, results: xr.Dataset) -> None:
@@ -133,6 +136,12 @@ def _geometric(ax: Axes, x: Sequence[float], values: np.ndarray, **look) -> None
     )
 
 
+def _thresholds(ax: Axes, x: Sequence[float], xlabel: str, ylabel: str) -> None:
+    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    plain_ticks(ax, x)
+    ax.yaxis.set(major_locator=LogLocator(10, (1, 2, 5)), major_formatter="{x:g}", minor_locator=NullLocator())
+
+
 def _law(ax: Axes, x: Sequence[float], y: Sequence[float], name: str) -> None:
     ax.plot(x, y, color="0.5", linestyle=":", linewidth=1.2)
     ax.annotate(name, (x[-1], y[-1]), xytext=(2, 0), textcoords="offset points", color="0.35", va="center", **_NOTE)
@@ -148,8 +157,7 @@ def _against_classes(ax: Axes, results: xr.Dataset) -> None:
         _geometric(ax, n_outputs, places.values / n_train, label=title, **look)
     for name, law in LAWS.items():
         _law(ax, n_outputs, [float(law(1, n)) for n in n_outputs], name)
-    ax.set(xscale="log", yscale="log", xlabel="classes K", ylabel="threshold (parameters / n)")
-    plain_ticks(ax, n_outputs)
+    _thresholds(ax, n_outputs, "classes K", "threshold (parameters / n)")
     ax.set_ylim(top=8 * ax.get_ylim()[1])  # room for the legend
     ax.legend(fontsize=7, loc="upper left")
 
@@ -164,5 +172,4 @@ def _threshold_against_examples(ax: Axes, results: xr.Dataset) -> None:
         _geometric(ax, n_trains, places.values, label=title, **look)
     for name, law in LAWS.items():
         _law(ax, n_trains, [float(law(n, most)) for n in n_trains], name)
-    ax.set(xscale="log", yscale="log", xlabel="training examples n", ylabel=f"threshold (parameters), K = {most}")
-    plain_ticks(ax, n_trains)
+    _thresholds(ax, n_trains, "training examples n", f"threshold (parameters), K = {most}")

@@ -58,9 +58,10 @@ def zero_width(results: xr.Dataset, treatment: str, n_train: int | None = None) 
 
 def by_dose(results: xr.Dataset, measure) -> xr.DataArray:
     """Return `measure(results, treatment)` over `seed` and `label_noise` in percent, for the doses that there are."""
-    doses = {dose: measure(results, treatment) for dose, treatment in DOSES.items() if treatment in results.treatment}
+    doses = [dose for dose, treatment in DOSES.items() if treatment in results.treatment]
+    values: list[xr.DataArray] = [measure(results, DOSES[dose]) for dose in doses]
     attrs = {"long_name": "label noise", "units": "%"}
-    return xr.concat(doses.values(), xr.Variable("label_noise", [*doses], attrs), coords="minimal", compat="override")
+    return xr.concat(values, xr.Variable("label_noise", doses, attrs), coords="minimal", compat="override")
 
 
 def dose_height(results: xr.Dataset) -> xr.DataArray:
@@ -78,8 +79,8 @@ def dose_place(results: xr.Dataset) -> xr.DataArray:
 
     Without label noise there may be no peak, so that arm is left out.
     """
-    places = by_dose(results, peak_width)
-    return slope(np.log2(places.sel(label_noise=places.label_noise > 0)), "label_noise", per=10)
+    places = by_dose(results, lambda *place: xr.apply_ufunc(np.log2, peak_width(*place)))
+    return slope(places.sel(label_noise=places.label_noise > 0), "label_noise", per=10)
 
 
 def by_examples(results: xr.Dataset, treatment: str) -> xr.DataArray:

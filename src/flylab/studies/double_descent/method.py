@@ -103,8 +103,8 @@ class Protocol(BaseProtocol):
 
     n_seeds: NSeeds = 6
     """Seeds: independent repetitions."""
-    treatments: tuple[TreatmentName, ...] = get_args(TreatmentName)
-    """Networks, labels and losses to compare."""
+    treatments: tuple[TreatmentName, ...] = tuple(name for name in get_args(TreatmentName) if name != "mlp-strict")
+    """Networks, labels and losses to compare; mlp-strict, where a noisy label is never the true one, is left out."""
     widths: tuple[PositiveInt, ...] = WIDTHS
     """Hidden units of the MLPs."""
     channels: tuple[PositiveInt, ...] = CHANNELS
@@ -117,7 +117,7 @@ class Protocol(BaseProtocol):
     """Training-set sizes for random-* and merged-*, with the largest number of outputs."""
     threshold_outputs: tuple[Annotated[int, Meta(ge=2, le=MOST)], ...] = (2, 5, 10)
     """Numbers of outputs for random-* and merged-*, with the middle training-set size."""
-    threshold_ratios: tuple[PositiveFloat, ...] = tuple(round(0.3 * 1.3**i, 2) for i in range(11))
+    threshold_ratios: tuple[PositiveFloat, ...] = tuple(round(0.3 * 1.35**i, 2) for i in range(10))
     """Parameters of the MLPs for random-* and merged-*, in units of the n·log₂K bits of random labels."""
     n_epochs: PositiveInt = 500
     """Epochs of `n_train` examples; networks on other training-set sizes train for as many steps."""

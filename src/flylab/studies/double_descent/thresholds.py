@@ -64,7 +64,11 @@ def power(results: xr.Dataset, treatment: str, measure: str, of: str, law: str |
 def level(results: xr.Dataset, treatment: str, measure: str, law: str) -> xr.DataArray:
     """Return the mean over the settings of log₂ of the threshold over that of a law, over `seed`; NaN as in `power`."""
     places = threshold(results, treatment, measure)
-    return np.log2(places / _expected(places, law)).mean("setting", skipna=False)
+    return _mean_log2(places / _expected(places, law))
+
+
+def _mean_log2(ratios: xr.DataArray) -> xr.DataArray:
+    return xr.apply_ufunc(np.log2, ratios).mean("setting", skipna=False)
 
 
 def _expected(places: xr.DataArray, law: str) -> xr.DataArray:
@@ -80,10 +84,10 @@ def fall_per_doubling(results: xr.Dataset, treatment: str) -> xr.DataArray:
     last = int(results.step[-1])
     half = int(results.step.sel(step=last / 2, method="bfill"))
     places = [threshold(results, treatment, step=step) for step in (half, last)]
-    return (np.log2(places[0] / places[1]) / np.log2(last / half)).mean("setting", skipna=False)
+    return _mean_log2(places[0] / places[1]) / np.log2(last / half)
 
 
 def rate_shift(results: xr.Dataset, loss: str) -> xr.DataArray:
     """Return log₂ of the threshold at three times the learning rate over that at the usual one, over `seed`."""
     fast, usual = (threshold(results, f"random-{loss}{ending}") for ending in ("-fast", ""))
-    return np.log2(fast / usual).mean("setting", skipna=False)  # at the settings that both have
+    return _mean_log2(fast / usual)  # at the settings that both have
