@@ -56,7 +56,8 @@ def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
     """
     grown: dict[int, float] = {}
     for ax, handles, names, title in taken:
-        panel, tight = ax.get_window_extent(), ax.get_tightbbox()
+        panel = ax.get_window_extent()
+        tight = ax.get_tightbbox() or panel
         n_columns = _n_columns(names, panel.x1 - tight.x0, chosen, drawn)
         corner = (tight.x0 - panel.x0) / panel.width, (tight.y0 - panel.y0) / panel.height
         ax.legend(handles, names, title=title or None, fontsize=chosen.least, title_fontsize=chosen.least,

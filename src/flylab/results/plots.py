@@ -172,7 +172,7 @@ def points(ax: Axes, values: xr.DataArray, x: str, hue: str, colours: Mapping[An
     for i, label in enumerate(labels):
         series = values.sel({hue: label}, drop=True).dropna(x, how="all").transpose(x, "seed").sortby(x)
         places = series[x].values * 1.03 ** (i - len(labels) / 2)
-        look = {"color": colours[label], "label": name(label), "capsize": 2, "markersize": 4} | line
+        look: dict[str, Any] = {"color": colours[label], "label": name(label), "capsize": 2, "markersize": 4} | line
         look = {"fmt": MARKERS.get(look["color"], "o") + "-"} | look
         dots(ax, series.values, places, **look)
     ax.set(xscale="log", xlabel=axis(values[x]), ylabel=axis(values))
