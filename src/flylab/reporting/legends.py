@@ -21,20 +21,29 @@ class Taken(NamedTuple):
     title: str
 
 
-def take(panels: list[Axes], chosen: Style) -> list[Taken]:
-    """Take out the legends that hide data, wherever in the panel they are; the figure must have been drawn.
+def prepare(panels: list[Axes], chosen: Style) -> list[tuple[Axes, Legend]]:
+    """Return the legends that are inside of their panels, made small; they take no room from their panels any more.
 
     Args:
         panels: the panels of a figure.
         chosen: its style.
     """
-    taken = []
-    for ax in panels:
-        legend = ax.get_legend()
-        if legend is None or not legend.get_window_extent().overlaps(ax.get_window_extent()):
-            continue
+    inside = [(ax, one) for ax in panels if (one := ax.get_legend()) and one.get_bbox_to_anchor() is ax.bbox]
+    for _, legend in inside:
+        legend.set_in_layout(False)
         for text in (*legend.get_texts(), legend.get_title()):
             text.set_fontsize(chosen.least)
+    return inside
+
+
+def take(inside: list[tuple[Axes, Legend]]) -> list[Taken]:
+    """Take out the legends that hide data, wherever in the panel they are; the figure must have been drawn.
+
+    Args:
+        inside: legends inside of their panels.
+    """
+    taken = []
+    for ax, legend in inside:
         if _hides(ax, legend):
             legend.set_loc("best")
         if _hides(ax, legend):
