@@ -97,7 +97,7 @@ def with_table(text: str) -> str:
     said = [Verdict(**claim) for claim in claims if claim["id"] in ("mlp.paper", "shuffle-cnn", "shuffle-order")]
     minutes, cores = info["provenance"]["seconds"] / 60, info["provenance"]["cores"]
     about = f"{info['table']['title']} ({minutes:.0f} minutes on {cores} cores):"
-    found = [f"- {one.statement}: {one.measured} {one.unit}, **{one.word}**" for one in said]
+    found = [f"- {one.statement}: {one.measured.replace('-', '−')} {one.unit}, **{one.word}**" for one in said]
     parts = (BEGIN, about, "\n".join(lines), "\n".join(found), END)
     return text.partition(BEGIN)[0] + "\n\n".join(parts) + text.partition(END)[2]
 

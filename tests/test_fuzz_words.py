@@ -140,7 +140,8 @@ FLAGS = [
     "--final-seq-length", "--random-labels", "--protocol", "--data", "--no-force", "--train-sizes", "--rates",
     "--help-me", "--dry-run",
 ]  # fmt: skip
-ALONE = ("run", "data", "sweep", "slurm", "store", "plot", "claims", "report", "leaderboard", "evaluate", "x")
+ALONE = ("run", "data", "sweep", "slurm", "store", "plot", "claims", "figures", "report", "leaderboard", "evaluate",
+         "x")  # fmt: skip
 COMMANDS = [
     *(["run", name] for name in list_studies()), *([name] for name in ALONE),
     ["sweep", "sweep.toml"], ["slurm", "sweep", "sweep.toml"], ["plot", ".", "--x", "a"], ["evaluate", "model.py:Net"],

@@ -81,6 +81,48 @@ def test_a_figure_fits_its_width_and_can_be_read(name, width, made):
             assert text.get_window_extent().x1 <= inches * dots + 1
 
 
+def legends(n_lines, is_filled):
+    """A study with a legend over its lines, or with one where there is nothing."""
+
+    @style()
+    def figure(results):
+        drawn, axes = panels("left", "right", size=(13, 4))
+        for ax in axes:
+            for i in range(n_lines):
+                ax.plot([0, 1], [i, i if is_filled else i + 50], label=f"the line {i}")
+            ax.set_ylim(-1, n_lines if is_filled else 60)
+            ax.legend(loc="lower left", title="lines")
+        return drawn
+
+    return SimpleNamespace(figure=figure)
+
+
+@pytest.mark.parametrize("width", [3.25, 6.75])
+@pytest.mark.parametrize("n_lines", [3, 24])
+def test_a_legend_that_would_hide_lines_is_below_its_panel(n_lines, width):
+    drawn = draw(legends(n_lines, is_filled=True), results(), STYLES["paper"], width)
+    drawn.draw_without_rendering()
+    line = drawn._supxlabel.get_window_extent()
+    for ax in panels_of(drawn):
+        box, panel = ax.get_legend().get_window_extent(), ax.get_window_extent()
+        assert box.y1 <= panel.y0
+        assert drawn.bbox.x0 <= box.x0 < box.x1 <= drawn.bbox.x1
+        assert not box.overlaps(line)
+        assert panel.height > 0.7 * drawn.dpi
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"the line {i}" for i in range(n_lines)]
+        assert ax.get_legend().get_title().get_text() == "lines"
+
+
+def test_a_legend_moves_to_where_there_is_room():
+    drawn = draw(legends(3, is_filled=False), results(), STYLES["paper"], 6.75)
+    drawn.draw_without_rendering()
+    for ax in panels_of(drawn):
+        box, panel = ax.get_legend().get_window_extent(), ax.get_window_extent()
+        assert panel.y0 <= box.y0 < box.y1 <= panel.y1
+        paths = [line.get_path().transformed(line.get_transform()) for line in ax.get_lines()]
+        assert not any(path.intersects_bbox(box, filled=False) for path in paths)
+
+
 def test_the_web_leaves_a_figure_as_its_study_made_it():
     drawn = draw(study(), results())
     assert tuple(drawn.get_size_inches()) == (13, 4.2)

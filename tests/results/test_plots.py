@@ -6,7 +6,19 @@ import pytest
 import xarray as xr
 
 from flylab.reporting import image
-from flylab.results.plots import COLOURS, MARKERS, band, curves, dots, forest, panels, points, published_values, style
+from flylab.results.plots import (
+    COLOURS,
+    MARKERS,
+    SOURCES,
+    band,
+    curves,
+    dots,
+    forest,
+    panels,
+    points,
+    published_values,
+    style,
+)
 from flylab.results.tables import over_seeds, pivot
 
 
@@ -69,7 +81,7 @@ def test_published_values_look_alike(horizontal):
         for _ in range(2):
             published_values(ax, [94, 68], [0, 1], spread=[2, 3], horizontal=horizontal)
             published_values(lines, [0.62], spread=0.06, horizontal=horizontal)
-    assert ax.get_legend_handles_labels()[1] == lines.get_legend_handles_labels()[1] == ["published"]
+    assert ax.get_legend_handles_labels()[1] == lines.get_legend_handles_labels()[1] == ["published (paper)"]
     marks, _, (bars,) = ax.containers[0].lines
     at = marks.get_xydata()
     np.testing.assert_allclose(at[:, ::-1] if horizontal else at, [[0, 94], [1, 68]])
@@ -78,6 +90,15 @@ def test_published_values_look_alike(horizontal):
     across = lines.get_lines()[0].get_xydata()
     assert set(across[:, 0 if horizontal else 1]) == {0.62}
     assert lines.patches
+
+
+def test_sources_of_published_values_have_marks_of_their_own():
+    with style():
+        _, (ax,) = panels("", size=(6, 4))
+        for i, source in enumerate(SOURCES):
+            published_values(ax, i, 0, source=source)
+    assert len({container.lines[0].get_marker() for container in ax.containers}) == len(SOURCES) == 4
+    assert ax.get_legend_handles_labels()[1] == [f"published ({source})" for source in SOURCES]
 
 
 def test_the_users_settings_of_matplotlib_change_nothing(values):

@@ -76,14 +76,14 @@ def plot(
         lines: Dimension with one line for each value.
         panels: Dimension with one panel for each value.
         at: Where to cut the other dimensions: NAME=VALUE …
-        output: Picture to write, .png or .svg.
+        output: Picture to write, .png, .svg or .pdf.
     """
     from flylab.base import files
     from flylab.reporting import chart, image, load
 
     kind = output.suffix.lstrip(".")
-    if kind not in ("png", "svg"):
-        raise ValueError(f"--output {output} has no ending .png or .svg; give it one")
+    if kind not in ("png", "svg", "pdf"):
+        raise ValueError(f"--output {output} has no ending .png, .svg or .pdf; give it one")
     if wrong := [text for text in at if "=" not in text]:
         raise ValueError(f"--at {wrong[0]} must be NAME=VALUE")
     files.check_target(output)

@@ -20,7 +20,9 @@ from flylab.data import published
 from flylab.evaluation.load import user_model
 from flylab.evaluation.study import study_of
 from flylab.reporting import image, run_and_publish
+from flylab.reporting.figures import bands_of, finish
 from flylab.results.statistics import Interval
+from flylab.results.styles import STYLES
 from flylab.runs.assembly import missing
 from flylab.runs.loading import load
 from flylab.runs.plan import plan_of_study
@@ -205,6 +207,7 @@ def flags(results: xr.Dataset) -> tuple[str, ...]:
 def _publish(evaluation: Evaluation, preset: str, protocol: Protocol, place: str | None, checksum: str) -> None:
     row, folder = evaluation.row, evaluation.folder
     figure = continuum.figure_of(evaluation.rows, highlighted=row.model)
+    finish(figure, STYLES["web"], f"{row.model}, preset {preset}, {bands_of(row.plain.n)}")
     for kind in ("png", "svg"):
         write_atomic(folder / f"figure.{kind}", image(figure, kind, checksum))
     content = {

@@ -9,7 +9,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.base.units import axis
+from flylab.reporting.figures import bands_of, finish
 from flylab.results.plots import COLOURS, band, style
+from flylab.results.styles import STYLES
 
 MOST_LINES = len(COLOURS)
 
@@ -75,6 +77,8 @@ def chart(
             figure.colorbar(axes[0].collections[0], ax=list(axes[: len(shown)]), label=label)
         elif lines is not None:
             axes[0].legend(title=axis(array[lines]))
+    n_seeds = array.sizes["seed"]
+    finish(figure, STYLES["web"], bands_of(n_seeds) if y is None else f"mean over n = {n_seeds} seeds")
     return figure
 
 

@@ -107,12 +107,21 @@ def _save(drawn: Figure, chosen: Style, *args: Any, **options: Any) -> None:
 
 def caption(results: xr.Dataset) -> str:
     """Return what every figure has to say: study, preset, number of seeds, and what bands and bars are."""
-    n, attrs = results.sizes["seed"], results.attrs
-    method = "Student's t" if n < MANY else "studentised bootstrap"
-    bands = f"n = {n} seeds; bands and bars: 95 % interval of the mean over seeds ({method})"
-    bands = bands if n > 1 else "n = 1 seed, which has no interval"
-    smoke = "; a smoke run decides nothing" if attrs["preset"] == "smoke" else ""
-    return f"{attrs['study'].replace('_', ' ')}, preset {attrs['preset']}, {bands}{smoke}"
+    study, preset = results.attrs["study"].replace("_", " "), results.attrs["preset"]
+    smoke = "; a smoke run decides nothing" if preset == "smoke" else ""
+    return f"{study}, preset {preset}, {bands_of(results.sizes['seed'])}{smoke}"
+
+
+def bands_of(n_seeds: int) -> str:
+    """Return the number of seeds, and what bands and bars are.
+
+    >>> bands_of(4)
+    "n = 4 seeds; bands and bars: 95 % interval of the mean over seeds (Student's t)"
+    """
+    if n_seeds == 1:
+        return "n = 1 seed, which has no interval"
+    method = "Student's t" if n_seeds < MANY else "studentised bootstrap"
+    return f"n = {n_seeds} seeds; bands and bars: 95 % interval of the mean over seeds ({method})"
 
 
 def _chosen(name: str, width: str | float) -> tuple[Style, float | None]:

@@ -56,12 +56,11 @@ def lay_out(drawn: Figure, chosen: Style, width: float, n_lines: int = 0) -> Non
         if grid.nrows == len(parts):
             grid.set_height_ratios([sum(part) for part in heights])
     panels = panels_of(drawn)
+    inside = legends.prepare(panels, chosen)
     drawn.draw_without_rendering()
-    if taken := legends.take(panels, chosen):
+    if sum(map(_wrap, panels)):
         drawn.draw_without_rendering()
-    if sum(map(_wrap, panels)) and taken:
-        drawn.draw_without_rendering()
-    legends.put_below(drawn, taken, chosen)
+    legends.put_below(drawn, legends.take(inside), chosen)
 
 
 def _rows(part: Any, chosen: Style, width: float) -> list[list[Axes]]:

@@ -21,20 +21,29 @@ class Taken(NamedTuple):
     title: str
 
 
-def take(panels: list[Axes], chosen: Style) -> list[Taken]:
-    """Take out the legends that hide data, wherever in the panel they are; the figure must have been drawn.
+def prepare(panels: list[Axes], chosen: Style) -> list[tuple[Axes, Legend]]:
+    """Return the legends that are inside of their panels, made small; they take no room from their panels any more.
 
     Args:
         panels: the panels of a figure.
         chosen: its style.
     """
-    taken = []
-    for ax in panels:
-        legend = ax.get_legend()
-        if legend is None or not legend.get_window_extent().overlaps(ax.get_window_extent()):
-            continue
+    inside = [(ax, one) for ax in panels if (one := ax.get_legend()) and one.get_bbox_to_anchor() is ax.bbox]
+    for _, legend in inside:
+        legend.set_in_layout(False)
         for text in (*legend.get_texts(), legend.get_title()):
             text.set_fontsize(chosen.least)
+    return inside
+
+
+def take(inside: list[tuple[Axes, Legend]]) -> list[Taken]:
+    """Take out the legends that hide data, wherever in the panel they are; the figure must have been drawn.
+
+    Args:
+        inside: legends inside of their panels.
+    """
+    taken = []
+    for ax, legend in inside:
         if _hides(ax, legend):
             legend.set_loc("best")
         if _hides(ax, legend):
@@ -56,7 +65,8 @@ def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
     """
     grown: dict[int, float] = {}
     for ax, handles, names, title in taken:
-        panel, tight = ax.get_window_extent(), ax.get_tightbbox()
+        panel = ax.get_window_extent()
+        tight = ax.get_tightbbox() or panel
         n_columns = _n_columns(names, panel.x1 - tight.x0, chosen, drawn)
         corner = (tight.x0 - panel.x0) / panel.width, (tight.y0 - panel.y0) / panel.height
         ax.legend(handles, names, title=title or None, fontsize=chosen.least, title_fontsize=chosen.least,

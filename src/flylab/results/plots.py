@@ -17,6 +17,9 @@ from flylab.data.published import published, stages
 from flylab.results.statistics import Interval, interval
 from flylab.results.styles import COLOURS, MARKERS, style
 
+SOURCES = {"paper": ("D", "-."), "blog": ("s", (0, (6, 2, 1, 2, 1, 2))), "nb": ("x", (0, (1, 1))),
+           "nb-old": ("+", (0, (1, 3)))}  # marks and lines of published values  # fmt: skip
+
 
 def band(ax: Axes, curve: xr.DataArray, *, dim: str = "seed", label: str = "", **line: Any) -> None:
     """Plot the mean over `dim` as a line and its 95 % interval as a band, against the other dimension.
@@ -74,41 +77,45 @@ def bar_lengths(intervals: Sequence[Interval]) -> np.ndarray | None:
     return None if np.isnan(lengths).any() else lengths
 
 
-def published_values(ax: Axes, values: Any, at: Any = None, *, spread: Any = None, horizontal: bool = False,
-                     joined: bool = False, label: str = "published") -> None:  # fmt: skip
-    """Plot published values the same way in every figure: open black diamonds, or a line across the panel.
+def published_values(ax: Axes, values: Any, at: Any = None, *, source: str = "paper", spread: Any = None,
+                     horizontal: bool = False, joined: bool = False, color: str = "black",
+                     label: str | None = None) -> None:  # fmt: skip
+    """Plot published values the same way in every figure: marks of their source, or lines across the panel.
 
     Args:
         ax: the axes.
         values: the values, in the unit of the axis.
         at: each value's position on the other axis; None for lines across the panel.
+        source: "paper", "blog", "nb" or "nb-old"; each has its mark.
         spread: what the source prints after ±; it becomes a bar, or a band around a line.
         horizontal: whether values lie along the x axis.
-        joined: whether a line joins the diamonds.
-        label: text in the legend, which has it once.
+        joined: whether a line joins the marks.
+        color: black, unless colours tell published series apart.
+        label: text in the legend, which has it once; by default it names the source.
 
     >>> _, (ax,) = panels("", size=(3, 2))
     >>> published_values(ax, [94, 68], [0, 1], spread=[2, 2], horizontal=True)
-    >>> published_values(ax, 0.62, label="paper, figure 6")
-    >>> ax.get_legend_handles_labels()[1]
-    ['paper, figure 6', 'published']
+    >>> published_values(ax, 0.62, source="nb")
+    >>> sorted(ax.get_legend_handles_labels()[1])
+    ['published (nb)', 'published (paper)']
     """
+    label = f"published ({source})" if label is None else label
     if label in ax.get_legend_handles_labels()[1]:
         label = ""
     values = np.atleast_1d(values)
-    look: dict[str, Any] = {"color": "black", "linewidth": 1, "zorder": 4}
+    look: dict[str, Any] = {"color": color, "linewidth": 1, "zorder": 4}
     if at is None:
         across, around = (ax.axvline, ax.axvspan) if horizontal else (ax.axhline, ax.axhspan)
         for i, value in enumerate(values):
-            across(value, linestyle=(0, (6, 2, 1, 2)), label="" if i else label, **look)
+            across(value, linestyle=SOURCES[source][1], label="" if i else label, **look)
         for value, reach in zip(values, np.broadcast_to(0 if spread is None else spread, values.shape), strict=True):
             if reach:
-                around(value - reach, value + reach, color="black", alpha=0.08, linewidth=0)
+                around(value - reach, value + reach, color=color, alpha=0.08, linewidth=0)
         return
     x, y = (values, np.atleast_1d(at)) if horizontal else (np.atleast_1d(at), values)
     bars = {"xerr" if horizontal else "yerr": spread}
-    ax.errorbar(x, y, **bars, label=label, fmt="D:" if joined else "D", markersize=4.5, markerfacecolor="none",
-                capsize=2, **look)  # fmt: skip
+    ax.errorbar(x, y, **bars, label=label, fmt=SOURCES[source][0] + ":" * joined, markersize=4.5, capsize=2,
+                markerfacecolor="none", **look)  # fmt: skip
 
 
 def plain_ticks(ax: Axes, at: Sequence[float] | None = None) -> None:
@@ -172,7 +179,7 @@ def points(ax: Axes, values: xr.DataArray, x: str, hue: str, colours: Mapping[An
     for i, label in enumerate(labels):
         series = values.sel({hue: label}, drop=True).dropna(x, how="all").transpose(x, "seed").sortby(x)
         places = series[x].values * 1.03 ** (i - len(labels) / 2)
-        look = {"color": colours[label], "label": name(label), "capsize": 2, "markersize": 4} | line
+        look: dict[str, Any] = {"color": colours[label], "label": name(label), "capsize": 2, "markersize": 4} | line
         look = {"fmt": MARKERS.get(look["color"], "o") + "-"} | look
         dots(ax, series.values, places, **look)
     ax.set(xscale="log", xlabel=axis(values[x]), ylabel=axis(values))

@@ -12,7 +12,7 @@ from cycler import cycler
 # Hues of Okabe & Ito (2008), moved apart: by 20 (CIELAB, 1976) for normal sight and three colour blindnesses (Machado
 # et al. 2009), by 6.5 in lightness alone, for grey prints. `tests/results/test_styles.py` measures both.
 COLOURS = ("#0262C2", "#DE5C18", "#1FAB64", "#B54D95", "#FF9101", "#62C9FF", "#000000")
-MARKERS = dict(zip(COLOURS, "os^Dv*X", strict=True))  # neighbours in lightness differ in shape, too
+MARKERS: Mapping[Any, str] = dict(zip(COLOURS, "os^Dv*X", strict=True))  # neighbours in lightness differ in shape, too
 _COMMON: Any = {
     "axes.grid": True,
     "axes.prop_cycle": cycler(color=COLOURS),
