@@ -48,10 +48,10 @@ _FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "repor
 
 __version__ = "0.1.0"
 __all__ = [
-    "MNIST1D", "Claim", "Dataset", "Evaluation", "FlylabClassifier", "Model", "Objective", "Plan", "Population", "Source", "Splits",
-    "Study", "Sweep", "Templates", "Trained", "Training", "Verdict", "digits", "endless", "evaluate", "fresh",
-    "generated", "get_model", "initialise", "list_models", "list_studies", "load", "n_params", "published",
-    "register_model", "run", "supervised", "train", "train_members", "verdicts", "watch_members",
+    "MNIST1D", "Claim", "Dataset", "Evaluation", "FlylabClassifier", "Model", "Objective", "Plan", "Population",
+    "Source", "Splits", "Study", "Sweep", "Templates", "Trained", "Training", "Verdict", "digits", "endless",
+    "evaluate", "fresh", "generated", "get_model", "initialise", "list_models", "list_studies", "load", "n_params",
+    "published", "register_model", "run", "supervised", "train", "train_members", "verdicts", "watch_members",
 ]  # fmt: skip
 
 
