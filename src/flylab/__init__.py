@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flylab.adapters.estimator import FlylabClassifier
     from flylab.api import figure, load, run, verdicts
     from flylab.base.runtime import initialise
     from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, fresh, published
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from flylab.training.training import Training
 
 _PUBLIC = {
+    "adapters.estimator": ("FlylabClassifier",),
     "api": ("figure", "load", "run", "verdicts"),
     "base.runtime": ("initialise",),
     "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "fresh", "published"),
@@ -46,10 +48,11 @@ _FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "repor
 
 __version__ = "0.1.0"
 __all__ = [
-    "MNIST1D", "Claim", "Dataset", "Evaluation", "Model", "Objective", "Plan", "Population", "Source", "Splits",
-    "Study", "Sweep", "Templates", "Trained", "Training", "Verdict", "digits", "endless", "evaluate", "figure",
-    "fresh", "generated", "get_model", "initialise", "list_models", "list_studies", "load", "n_params", "published",
-    "register_model", "run", "supervised", "train", "train_members", "verdicts", "watch_members",
+    "MNIST1D", "Claim", "Dataset", "Evaluation", "FlylabClassifier", "Model", "Objective", "Plan", "Population",
+    "Source", "Splits", "Study", "Sweep", "Templates", "Trained", "Training", "Verdict", "digits", "endless",
+    "evaluate", "figure", "fresh", "generated", "get_model", "initialise", "list_models", "list_studies", "load",
+    "n_params", "published", "register_model", "run", "supervised", "train", "train_members", "verdicts",
+    "watch_members",
 ]  # fmt: skip
 
 

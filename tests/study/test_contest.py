@@ -1,5 +1,7 @@
 """Contests: what users bring, in JAX and in PyTorch, beside flylab's own contestants."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -69,10 +71,13 @@ def sharpened(logits, y, power=1.0):
 sharpened.ranges = {"power": (0.5, 2.0)}
 
 def weights(params):
-    return jnp.abs(params["w"]).sum()
+    return sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(params))
 
 def bent(x):
     return jnp.where(x > 0, x, 0.2 * x)
+
+def as_relu(x):
+    return jax.nn.relu(x)
 
 def no_rate(speed):
     return optax.sgd(speed)
@@ -91,7 +96,7 @@ class Lazy(torch.optim.Optimizer):
         closure()
 
 def scalar_loss(logits, y):
-    return logits.mean()
+    return jnp.mean(logits)
 
 def not_elementwise(x):
     return x - x.mean()
@@ -105,53 +110,68 @@ def mine(tmp_path_factory):
     return folder
 
 
-def run(mine, study: str, slot: str, name: str, **changes) -> xr.Dataset:
-    own = ("adam", "sgd") if slot == "optimizer" else ("cross_entropy",) if slot == "loss" else ("none",)
-    field = {"optimizer": "optimizers", "loss": "losses", "regulariser": "regularisers"}[slot]
-    return flylab.run(
-        study, "smoke", out=mine / "runs", **{slot: f"{mine}/mine.py:{name}", field: own}, **TINY | changes
-    )
+def run(mine, study: str, slot: str, names: list[str], **changes: Any) -> xr.Dataset:
+    given: dict[str, Any] = {slot: [f"{mine}/mine.py:{name}" for name in names], **TINY, **changes}
+    return flylab.run(study, "smoke", out=mine / "runs", **given).isel(model=0, task=0)
 
 
-@pytest.mark.parametrize(
-    ("name", "same_as"),
-    [
-        ("plain", "adam"), ("with_beta", None), ("line_search", None), ("plateau", None), ("averaged", None),
-        ("sam", None), ("TorchAdam", "adam"), ("TorchSgd", "sgd"), ("torch_scheduled", None), ("torch_lbfgs", None),
-    ],
-)  # fmt: skip
-def test_optimisers_of_users_train(mine, name, same_as):
-    results = run(mine, "optimizers", "optimizer", name)
-    one = results.sel(optimizer=name, model="logistic", task="plain")
-    assert (one.train_loss.isel(step=-1) < one.train_loss.isel(step=0)).all()
-    if same_as is not None:  # the same optimiser, weights and batches, in whichever library
+def fell(one: xr.Dataset) -> bool:
+    return bool((one.train_loss.isel(step=-1) < one.train_loss.isel(step=0)).all())
+
+
+OPTIMIZERS = {  # flylab's that is the same
+    "plain": "adam", "with_beta": "", "TorchAdam": "adam", "TorchSgd": "sgd", "torch_scheduled": "",
+}  # fmt: skip
+SPECIAL = ("line_search", "plateau", "averaged", "sam", "torch_lbfgs")
+
+
+@pytest.fixture(scope="module")
+def optimised(mine):
+    return run(mine, "optimizers", "optimizer", list(OPTIMIZERS), optimizers=("adam", "sgd"))
+
+
+@pytest.mark.parametrize(("name", "same_as"), OPTIMIZERS.items())
+def test_optimisers_of_users_train(optimised, name, same_as):
+    one = optimised.sel(optimizer=name)
+    assert fell(one)
+    if same_as:  # the same optimiser, weights and batches, in whichever library
         for variable in ("tuning_accuracy", "test_loss"):
-            reference = results[variable].sel(optimizer=same_as, model="logistic", task="plain")
+            reference = optimised[variable].sel(optimizer=same_as)
             np.testing.assert_allclose(one[variable], reference, rtol=2e-3, atol=1.01 * (variable[-8:] == "accuracy"))
 
 
-@pytest.mark.parametrize(
-    ("name", "same"), [("jax_loss", True), ("torch_loss", True), ("sharpened", False)]
-)  # fmt: skip
-def test_losses_of_users_train(mine, name, same):
-    results = run(mine, "losses", "loss", name).sel(model="logistic", task="plain")
-    one, reference = results.sel(loss=name), results.sel(loss="cross_entropy")
-    assert (one.train_loss.isel(step=-1) < one.train_loss.isel(step=0)).all()
-    assert np.allclose(one.test_loss, reference.test_loss, rtol=2e-3) == same
+@pytest.mark.slow
+def test_optimisers_that_need_more_than_a_gradient_train(mine):
+    results = run(mine, "optimizers", "optimizer", list(SPECIAL), optimizers=("sgd",))
+    assert all(fell(results.sel(optimizer=name)) for name in SPECIAL)
+
+
+def test_several_hyper_parameters_are_tuned(optimised):
+    tuned = optimised.tuned_beta
+    assert ((tuned >= 0) & (tuned <= 0.99)).sel(optimizer="with_beta").all()
+    assert tuned.sel(optimizer="plain").isnull().all()
+
+
+def test_losses_of_users_train(mine):
+    results = run(mine, "losses", "loss", ["jax_loss", "torch_loss", "sharpened"], losses=("cross_entropy",))
+    reference = results.test_loss.sel(loss="cross_entropy")
+    for name, same in (("jax_loss", True), ("torch_loss", True), ("sharpened", False)):
+        one = results.sel(loss=name)
+        assert fell(one)
+        assert np.allclose(one.test_loss, reference, rtol=2e-3) == same
 
 
 def test_a_regulariser_of_users_trains(mine):
-    results = run(mine, "regularisers", "regulariser", "weights").sel(model="logistic", task="plain")
-    assert results.tuned_strength.sel(regulariser="weights").notnull().all()
-    assert results.tuned_strength.sel(regulariser="none").isnull().all()  # nothing of it is tuned
+    tuned = run(mine, "regularisers", "regulariser", ["weights"], regularisers=("none",)).tuned_strength
+    assert tuned.sel(regulariser="weights").notnull().all()
+    assert tuned.sel(regulariser="none").isnull().all()  # nothing of it is tuned
 
 
 def test_an_activation_of_users_trains(mine):
-    small = {name: value for name, value in TINY.items() if name != "models"}
-    results = flylab.run("activations", "smoke", out=mine / "runs", activation=f"{mine}/mine.py:bent",
-                         activations=("relu",), **small)  # fmt: skip
-    one = results.sel(activation="bent", model="mlp", task="plain")
-    assert (one.train_loss.isel(step=-1) < one.train_loss.isel(step=0)).all()
+    results = run(mine, "activations", "activation", ["bent", "as_relu"], activations=("relu",), models=("mlp",))
+    accuracy = results.tuning_accuracy
+    np.testing.assert_array_equal(accuracy.sel(activation="as_relu"), accuracy.sel(activation="relu"))
+    assert (accuracy.sel(activation="bent") != accuracy.sel(activation="relu")).any()
 
 
 @pytest.mark.parametrize(
@@ -166,8 +186,9 @@ def test_an_activation_of_users_trains(mine):
     ],
 )
 def test_what_cannot_compete_is_refused_before_work(mine, study, slot, name, message):
+    given: dict[str, Any] = {slot: f"{mine}/mine.py:{name}"}
     with pytest.raises(RefusedError, match=message):
-        flylab.run(study, "smoke", out=mine / "none", **{slot: f"{mine}/mine.py:{name}"})
+        flylab.run(study, "smoke", out=mine / "none", **given)
     assert not (mine / "none").exists()
 
 

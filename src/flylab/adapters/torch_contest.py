@@ -111,7 +111,7 @@ def _trained(
             break
         _switch(module, optimizer, "train")
 
-        def closure() -> torch.Tensor:
+        def closure() -> Any:
             optimizer.zero_grad()
             value = loss(module(x[rows]), y[rows])  # noqa: B023
             value.backward()
@@ -161,7 +161,7 @@ def try_optimizer(name: str, make: Callable[..., Any], values: dict[str, float])
             raise RefusedError(f"{name} makes {type(optimizer).__name__}, no torch.optim.Optimizer")
         _switch(module, optimizer, "train")
 
-        def closure() -> torch.Tensor:
+        def closure() -> Any:
             optimizer.zero_grad()
             value = nn.functional.cross_entropy(module(torch.ones(2, 3)), torch.tensor([0, 1]))
             value.backward()

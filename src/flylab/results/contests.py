@@ -76,7 +76,9 @@ def figure_of(results: xr.Dataset, kind: str, titles: Mapping[str, str]) -> Figu
     ]
     drawn, axes = panels(*names, size=(13, 3.6 * len(there)), n_rows=len(there))
     looks = looks_of(results[kind].values.tolist())
-    for (model, task), (ranking, learning, sensitivity) in zip(there, np.reshape(axes, (-1, 3)), strict=True):
+    for (model, task), (ranking, learning, sensitivity) in zip(
+        there, zip(axes[::3], axes[1::3], axes[2::3], strict=True), strict=True
+    ):
         here = at_place(results, kind, model, task)
         accuracy = final(here.test_accuracy)
         order = accuracy.mean("seed").argsort().values[::-1]

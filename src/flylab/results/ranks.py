@@ -33,4 +33,5 @@ def rank_intervals(values: Float[ndarray, "n_contestants n_seeds"], level: float
     resampled = rankdata(-values[:, drawn].mean(-1), axis=0)  # (n_contestants, N_RESAMPLED)
     tail = (1 - level) / 2
     low, high = np.quantile(resampled, [tail, 1 - tail], axis=1)
-    return [Interval(*map(float, parts), n) for parts in zip(ranks, low, high, strict=True)]
+    columns = zip(ranks.tolist(), low.tolist(), high.tolist(), strict=True)
+    return [Interval(rank, least, most, n) for rank, least, most in columns]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import xarray as xr
 from msgspec import Meta
 
-from flylab.base.constraints import PositiveInt
+from flylab.base.constraints import PositiveInt, refusal
 from flylab.data import MNIST1D, fresh
 from flylab.data.arrangements import shuffled
 from flylab.models.registry import get_model
@@ -53,7 +53,8 @@ class ContestProtocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require(self.data.n_valid > 0, "data.n_valid", "an integer ≥ 1, since validation data choose")
+        if not self.data.n_valid:
+            raise refusal("n_valid", 0, "an integer ≥ 1, since validation data choose the hyper-parameters")
 
     @property
     def plan(self) -> Plan:
