@@ -15,7 +15,7 @@ def two_studies(monkeypatch):
     """Two studies, as small as can be."""
     studies = {
         name: replace(study, presets={"smoke": replace(study.presets["smoke"], n_steps=5, n_seeds=1)})
-        for name in ("pooling", "train")
+        for name in ("pooling", "learning_rate")
         for study in [get_study(name)]
     }
     monkeypatch.setattr(reproduction, "list_studies", lambda: tuple(studies))
@@ -38,7 +38,7 @@ def test_a_page_with_everything(two_studies, tmp_path):
         saved=lambda n: setattr(seen, "saved", seen.saved + n),
     )  # fmt: skip
     done = reproduction.reproduce("smoke", tmp_path, watcher=watcher)
-    assert list(done.runs) == ["train", "pooling"]  # the cheapest first
+    assert list(done.runs) == ["learning_rate", "pooling"]  # the cheapest first
     ((n_members, work),) = seen.begun  # one bar for all
     assert n_members == seen.saved == sum(run.n_trained for run in done.runs.values())
     assert seen.work == pytest.approx(work)

@@ -44,6 +44,8 @@ class FlylabClassifier(ClassifierMixin, BaseEstimator):
     ((3,), (3, 10))
     """
 
+    n_features_in_: int
+
     def __init__(
         self,
         model: str | Model = "mlp",
