@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from flylab.base.units import axis
 from flylab.results.plots import COLOURS, band, curves, dots, panels, style
 from flylab.studies.activation.measures import accuracy, at_rate, fixed_rate, tested, title
 from flylab.studies.activation.method import X, authors
@@ -25,17 +26,18 @@ def figure(results: xr.Dataset) -> Figure:
     """Plot the outer objective, training loss and test accuracy on unseen data, and the function and its slope."""
     learned, rate = results.sel(activation="learned"), fixed_rate(results)
     drawn, (outer, training, testing, function, slope, last) = panels(
-        "Outer objective: training loss, last inner steps", f"Training loss on unseen data, rate {rate:g}",
+        "Outer objective: training loss, last inner steps", f"Training loss on unseen data, rate {rate:g} (means)",
         f"Test accuracy on unseen data, rate {rate:g}", "The function (mean, band, each seed)", "Its slope",
         "Test accuracy after the last step", size=(15, 8), n_rows=2,
     )  # fmt: skip
     band(outer, learned.outer_loss, color=COLOURS[0])
     for name in tested(results):
         look: dict[str, Any] = {"linewidth": 1.0} | LOOK[name]
-        band(training, results.loss.sel(activation=name), label=title(name), **look)
+        loss = results.loss.sel(activation=name).mean("seed")  # bands of so many steps would hide one another
+        training.plot(loss.update, loss, label=title(name), **look)
         look |= {"marker": "o", "markersize": 3}
         band(testing, at_rate(results, "test_accuracy", name), label=title(name), **look)
-    training.set_xlabel("inner steps")
+    training.set(xlabel="inner steps", ylabel=axis(results.loss))
     testing.set_xlabel("inner steps")
     training.legend(fontsize=7, ncols=2)
     _at_the_end(last, results)
@@ -62,6 +64,6 @@ def _at_the_end(ax: Axes, results: xr.Dataset) -> None:
     if "authors" in names:
         ax.plot(AUTHORS_ACCURACY, names.index("authors") + 0.25, "x", color="0.3", label="notebook, one network")
     ax.errorbar([], [], fmt="o", color="0.3", markerfacecolor="white", label="at its own best rate")
-    ax.set(yticks=range(len(names)), yticklabels=[*map(title, names)], ylim=(len(names) - 0.5, -0.5))
+    ax.set(yticks=range(len(names)), yticklabels=[*map(title, names)], ylim=(len(names) + 0.7, -0.5))
     ax.set_xlabel("test accuracy (%)")
-    ax.legend(fontsize=8, loc="lower left")
+    ax.legend(fontsize=8, loc="lower left", ncols=2)
