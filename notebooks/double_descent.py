@@ -175,7 +175,7 @@ def _():
 
     - `flylab.run("double_descent", preset.value, out, treatments=("mlp-clean",))` trains without label noise. Is there
       a peak? If not, why does noise make one?
-    - Can *more* data make a network worse? Look at the panel *more data*, and add sizes by
+    - Can *more* data make a network worse? Look at the panel *More data*, and add sizes by
       `sample_sizes=(700, 1000, 1400)`.
     - Test error against *steps* (right panel) may also descend twice. If you stop training early, does the peak over
       widths vanish?

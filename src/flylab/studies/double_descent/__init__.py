@@ -83,7 +83,8 @@ PRESETS = {
     "quick": Protocol(
         n_seeds=4, treatments=("mlp-noise", "mlp-clean", "mlp-mse", "random-nll", "random-mse"),
         widths=(7, 16, 36, 47, 61, 200), sample_sizes=(500, 2000), sample_widths=(16, 36),
-        threshold_sizes=(250, 500), threshold_outputs=(2, 10), threshold_ratios=(0.3, 0.5, 0.85, 1.4, 2.4, 4.1),
+        threshold_sizes=(250, 500), threshold_outputs=(2, 10),
+        threshold_ratios=(0.3, 0.4, 0.53, 0.71, 0.94, 1.25, 1.66, 2.2),
     ),
     "paper": Protocol(
         widths=(4, 7, 12, 16, 27, 36, 47, 61, 80, 135, 300), channels=(4, 10, 14, 18, 24, 35, 60),

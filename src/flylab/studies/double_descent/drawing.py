@@ -29,14 +29,14 @@ def figure(results: xr.Dataset) -> Figure:
     parts: dict[str, Callable[[Axes, xr.Dataset], None]] = {}
     for treatment in present(results, PUBLISHED):
         parts[TREATMENTS[treatment].title] = functools.partial(_as_published, treatment=treatment)
-    if len(present(results, [*DOSES.values()])) > 1:
+    if len(present(results, [*DOSES.values()])) > 2:
         parts["More noise"] = _against_dose
     if len(present(results, ("mlp-noise", "mlp-mse"))) == 2:
         parts["Two losses, label noise"] = _two_losses
     if _sampled(results):
-        parts["MLP, label noise: more data"] = _against_examples
+        parts["More data, label noise"] = _against_examples
     if "mlp-noise" in results.treatment:
-        parts["MLP, label noise: more steps"] = _against_steps
+        parts["More steps, label noise"] = _against_steps
     if present(results, THRESHOLDS):
         parts |= {"Threshold and classes": _against_classes, "Threshold and examples": _threshold_against_examples}
     n_rows = -(-len(parts) // 3)

@@ -117,8 +117,8 @@ class Protocol(BaseProtocol):
     """Training-set sizes for random-* and merged-*, with the largest number of outputs."""
     threshold_outputs: tuple[Annotated[int, Meta(ge=2, le=MOST)], ...] = (2, 5, 10)
     """Numbers of outputs for random-* and merged-*, with the middle training-set size."""
-    threshold_ratios: tuple[PositiveFloat, ...] = tuple(round(0.3 * 1.35**i, 2) for i in range(10))
-    """Parameters of the MLPs for random-* and merged-*, in units of the n·log₂K bits of random labels."""
+    threshold_ratios: tuple[PositiveFloat, ...] = tuple(round(0.3 * 1.25**i, 2) for i in range(10))
+    """Parameters of the MLPs for *-nll, in units of the n·log₂K bits of random labels; for *-mse 1.8 times as many."""
     n_epochs: PositiveInt = 500
     """Epochs of `n_train` examples; networks on other training-set sizes train for as many steps."""
     batch_size: PositiveInt = 100
@@ -159,7 +159,7 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
         else:
             centre, sizes = _threshold_sizes(protocol)
             for size in [centre] if treatment in FAST else sizes:
-                designs += itertools.product([treatment], [size], _threshold_widths(protocol, *size))
+                designs += itertools.product([treatment], [size], _threshold_widths(protocol, treatment, *size))
     return [{"treatment": treatment, "n_train": n_train, "n_outputs": n_outputs, "width": width}
             for treatment, (n_train, n_outputs), width in designs]  # fmt: skip
 
@@ -171,9 +171,10 @@ def _threshold_sizes(protocol: Protocol) -> tuple[tuple[int, int], list[tuple[in
     return centre, [pair for pair in pairs if pair[0] == centre[0] or pair[1] == centre[1]]
 
 
-def _threshold_widths(protocol: Protocol, n_train: int, n_outputs: int) -> list[int]:
+def _threshold_widths(protocol: Protocol, treatment: str, n_train: int, n_outputs: int) -> list[int]:
     """Return the widths at which the MLP has nearest to each ratio's number of parameters, without repeats."""
-    n_params = n_train * np.log2(n_outputs) * np.array(protocol.threshold_ratios)
+    scale = 1.8 if TREATMENTS[treatment].per_example_loss is squared_error else 1.0  # where its thresholds lie
+    n_params = scale * n_train * np.log2(n_outputs) * np.array(protocol.threshold_ratios)
     half = (protocol.data.final_seq_length + 2 + n_outputs) / 2  # it has w² + 2·half·w + n_outputs parameters
     widths = np.sqrt(half**2 + np.maximum(n_params - n_outputs, 0)) - half
     return np.unique(np.maximum(widths.round().astype(int), 1)).tolist()
