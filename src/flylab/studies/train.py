@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from flylab.base.constraints import PositiveInt
 from flylab.data import MNIST1D
-from flylab.models import get_model, list_models, model_sizes
+from flylab.models import get_model, list_models, model_sizes, model_title
 from flylab.results.effects import final
 from flylab.results.plots import COLOURS, band, panels, style
 from flylab.results.tables import Table, pivot
@@ -71,7 +71,7 @@ def table(results: xr.Dataset) -> Table:
 @style()
 def figure(results: xr.Dataset) -> Figure:
     """Plot training and test accuracy against steps."""
-    drawn, (ax,) = panels(str(results.model.values[0]), size=(6, 4))
+    drawn, (ax,) = panels(model_title(str(results.model.values[0])), size=(6, 4))
     for name, label, colour in (("train", "training", COLOURS[1]), ("test", "test", COLOURS[0])):
         band(ax, results[f"{name}_accuracy"].isel(model=0), label=label, color=colour)
     ax.set(ylabel="accuracy (%)")
