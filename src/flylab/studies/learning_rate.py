@@ -23,7 +23,7 @@ from flylab.models.flops import METAGRADIENT
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect, final
 from flylab.results.places import lowest_place
-from flylab.results.plots import COLOURS, band, panels, style
+from flylab.results.plots import COLOURS, band, panels, published_values, style
 from flylab.results.statistics import interval, plus_minus
 from flylab.results.tables import Table, over_seeds, pivot
 from flylab.study import BaseProtocol, Condition, Context, Study
@@ -213,7 +213,7 @@ def _landscape(ax: Axes, results: xr.Dataset) -> None:
     if not np.isnan(low):
         ax.axvspan(low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     ax.axvline(float(best.mean()), color="0.3", linestyle="--", linewidth=1.1, label=f"best: {plus_minus(best, 2)}")
-    ax.axvline(PUBLISHED, color=COLOURS[1], linestyle=":", linewidth=1.4, label=f"published: {PUBLISHED}")
+    published_values(ax, PUBLISHED, horizontal=True, label=f"published: {PUBLISHED}")
     ax.set(xscale="log", ylabel="mean inner loss (nats)")
     ax.set_xticks(RATE_TICKS, map(str, RATE_TICKS))
     ax.minorticks_off()

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flylab.base.units import axis
-from flylab.results.plots import COLOURS, band, curves, dots, panels, style
+from flylab.results.plots import COLOURS, band, curves, dots, panels, published_values, style
 from flylab.studies.activation.measures import accuracy, at_rate, fixed_rate, tested, title
 from flylab.studies.activation.method import X, authors
 from flylab.studies.activation.protocol import USUAL
@@ -62,7 +62,8 @@ def _at_the_end(ax: Axes, results: xr.Dataset) -> None:
         values = accuracy(results, name, own_rate=own_rate)
         dots(ax, values, row + (0.22 if own_rate else 0), horizontal=True, **look, markersize=5)
     if "authors" in names:
-        ax.plot(AUTHORS_ACCURACY, names.index("authors") + 0.25, "x", color="0.3", label="notebook, one network")
+        at = names.index("authors") + 0.25
+        published_values(ax, AUTHORS_ACCURACY, at, source="nb", horizontal=True, label="notebook, one network")
     ax.errorbar([], [], fmt="o", color="0.3", markerfacecolor="white", label="at its own best rate")
     ax.set(yticks=range(len(names)), yticklabels=[*map(title, names)], ylim=(len(names) + 0.7, -0.5))
     ax.set_xlabel("test accuracy (%)")

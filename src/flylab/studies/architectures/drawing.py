@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab.results.plots import COLOURS, band, dots, panels, style
+from flylab.results.plots import COLOURS, band, dots, panels, published_values, style
 from flylab.studies.architectures.measures import HUMAN, compared, curves, last, paper
 from flylab.studies.architectures.method import IMAGE_NETWORKS, NAMES, NETWORKS
 from flylab.training.learners import learner_title
@@ -51,10 +51,9 @@ def _by_model(ax, results: xr.Dataset, shown: list[str], colours: dict[str, str]
             dots(ax, last(results, model, arrangement), row + offset, horizontal=True, **line)
             mean, spread = paper(model, arrangement)
             if mean is not None:
-                ax.errorbar(mean, row + offset + 0.12, xerr=spread, fmt="|", color="0.55", capsize=2, lw=1)
+                published_values(ax, mean, row + offset + 0.12, spread=spread, horizontal=True)
     ax.errorbar([], [], fmt="o", color="0.3", label="plain")
     ax.errorbar([], [], fmt="o", color="0.3", markerfacecolor="white", label="shuffled")
-    ax.errorbar([], [], xerr=[], fmt="|", color="0.55", label="published")
     ax.axvline(HUMAN, color="0.7", linestyle=":", linewidth=1)
     ax.text(HUMAN - 1, len(shown) - 0.45, "human", fontsize=8, color="0.4", ha="right", va="center")
     ax.set(yticks=range(len(shown)), yticklabels=[*map(learner_title, shown)], ylim=(len(shown) - 0.3, -0.5))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from flylab.results.plots import COLOURS, band, bar_lengths, panels, plain_ticks, style
+from flylab.results.plots import COLOURS, band, bar_lengths, panels, plain_ticks, published_values, style
 from flylab.results.statistics import Interval, interval
 from flylab.studies.double_descent import published
 from flylab.studies.double_descent.measures import by_examples, curve, networks, peak_width, present, sizes
@@ -54,10 +54,8 @@ def _as_published(ax: Axes, results: xr.Dataset, treatment: str) -> None:
         ("train", COLOURS[1], published.TRAIN_ERRORS),
     ):
         band(ax, curve(results, treatment, f"{part}_error"), label=f"{part} set", color=colour, linewidth=1.4)
-        ax.plot(
-            CHANNELS if is_cnn else WIDTHS, errors[treatment], ".", color=colour, markersize=5, markerfacecolor="none"
-        )
-    ax.plot([], [], ".", color="0.4", markersize=5, markerfacecolor="none", label="published")
+        published_values(ax, errors[treatment], CHANNELS if is_cnn else WIDTHS, source="nb", color=colour, label="")
+    published_values(ax, [], [], source="nb")
     if treatment != "mlp-clean":
         ax.axhline(15, color="0.4", linestyle=":", linewidth=1.2, label="15 % label noise")
     unit, most = ("channels", 100) if is_cnn else ("hidden units", 300)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from flylab.models.locality import NULLS, RUN_LENGTHS, rewired
 from flylab.models.masks import first_layer
-from flylab.results.plots import COLOURS, band, dots, style
+from flylab.results.plots import COLOURS, band, dots, published_values, style
 from flylab.studies.lottery.measures import (
     advantage,
     analysed,
@@ -35,7 +35,6 @@ RIVALS = {
     "moved": "inputs of units shuffled", "shuffled-ticket": "ticket of shuffled data",
     "reinitialised": "ticket, fresh weights",
 }  # fmt: skip
-MARKS = {"nb-old": "D", "nb": "x"}  # of published values
 N_UNITS = 40  # of the first layer that are drawn
 
 
@@ -76,8 +75,9 @@ def _draw_search(axes, results: xr.Dataset) -> None:
         dense = float(searched(results, name, "ticket", 0).mean())
         ax.axhline(dense, color=COLOUR["dense"], linestyle="--", linewidth=1, label="dense network")
         ax.set(title=f"Search: {label.partition(' (')[0]}", ylabel=label)
-    axes[1].axhspan(*SEARCHED_DENSE, color="0.5", alpha=0.12, linewidth=0, label="dense network, nb")
-    axes[1].plot(92, SEARCHED_TICKET, MARKS["nb"], color="black", label="ticket, nb")
+    low, high = SEARCHED_DENSE
+    published_values(axes[1], (low + high) / 2, spread=(high - low) / 2, source="nb", label="dense network (nb)")
+    published_values(axes[1], SEARCHED_TICKET, 92, source="nb", label="ticket (nb)")
     axes[1].legend(fontsize=8, loc="lower left", ncols=2)
 
 
@@ -97,14 +97,11 @@ def _draw_arrangements(ax, results: xr.Dataset) -> None:
             values, label = last(results, treatment, arrangement), "" if row else treatment
             dots(ax, values, row + offset, horizontal=True, color=colours[treatment], label=label)
             for source, value in published.get((treatment, arrangement), {}).items():
-                _mark(ax, source, value, row + offset + 0.12, colours[treatment])
+                published_values(ax, value, row + offset + 0.12, source=source, horizontal=True,
+                                 color=colours[treatment], label="")  # fmt: skip
     ax.set(yticks=range(len(arrangements)), yticklabels=arrangements, ylim=(len(arrangements) - 0.4, -0.6),
            xlabel="test accuracy (%)", title="… by arrangement of inputs")  # fmt: skip
     ax.legend(fontsize=8)
-
-
-def _mark(ax, source: str, value: float, at: float, colour: str) -> None:
-    ax.plot(value, at, MARKS[source], color=colour, markerfacecolor="none", markersize=5)
 
 
 def _draw_rivals(ax, results: xr.Dataset) -> None:
@@ -112,10 +109,9 @@ def _draw_rivals(ax, results: xr.Dataset) -> None:
     published = {level.treatment: level.by_source for level in LEVELS if level.arrangement == "plain"}
     for row, name in enumerate(rivals):
         dots(ax, advantage(over=name)(results), row, horizontal=True, color=COLOUR["ticket"])
-        for source in MARKS.keys() & published.get(name, {}).keys():
-            _mark(ax, source, published["ticket"][source] - published[name][source], row + 0.2, "black")
-    for source, mark in MARKS.items():
-        ax.plot([], [], mark, color="black", markerfacecolor="none", markersize=5, label=source)
+        for source in published.get(name, {}).keys() & published["ticket"].keys():
+            difference = published["ticket"][source] - published[name][source]
+            published_values(ax, difference, row + 0.2, source=source, horizontal=True)
     ax.axvline(0, color="0.5", linewidth=1)
     ax.set(yticks=range(len(rivals)), yticklabels=[RIVALS[name] for name in rivals], ylim=(len(rivals) - 0.4, -0.6),
            xlabel="points of test accuracy", title="Ticket less …")  # fmt: skip

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from flylab.base.units import axis
 from flylab.results.effects import final
-from flylab.results.plots import COLOURS, curves, panels, points, style
+from flylab.results.plots import COLOURS, curves, panels, points, published_values, style
 
 TITLES = {"none": "no pooling", "stride": "stride 2", "max": "max", "average": "average", "l2": "L2"}
 COLOUR = {"none": "0.25", "stride": COLOURS[0], "max": COLOURS[1], "average": COLOURS[2], "l2": COLOURS[3]}
@@ -117,6 +117,7 @@ def _published(ax: Axes, results: xr.Dataset, variable: str, but: str | None = N
         if name in results.pooling and name != but:
             base = [notebook(variable, but, n) if but else 0 for n in shown]
             values = [notebook(variable, name, n) - less for n, less in zip(shown, base, strict=True)]
-            ax.plot(np.array(shown) * 1.2, values, "x", color=COLOUR[name], markersize=5)
+            published_values(ax, values, np.array(shown) * 1.2, source="nb", color=COLOUR[name], label="")
     if shown:
-        ax.legend(handles=ax.plot([], [], "x", color="0.3", label="notebook, one network each"), fontsize=8)
+        published_values(ax, [], [], source="nb", label="notebook, one network each")
+        ax.legend(handles=ax.containers[-1:], fontsize=8)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flylab.base.units import axis
-from flylab.results.plots import COLOURS, band, style
+from flylab.results.plots import COLOURS, band, published_values, style
 from flylab.studies.self_supervised.measures import NOTEBOOK, curve, networks, title
 from flylab.studies.self_supervised.method import HEADS
 from flylab.studies.self_supervised.probes import BEFORE_HEAD, REPRESENTATIONS
@@ -49,9 +49,10 @@ def _layers(ax: Axes, results: xr.Dataset, by: str, name: str) -> None:
         band(ax, curve(results, head, on, objective, by), label=title(objective, on, head), **look)
     if by == "linear_accuracy":
         for head in results["head"].values:
-            ax.plot(NOTEBOOK[head], MARKERS[head], color=COLOUR[head], markerfacecolor="white", zorder=3)
-        published = ax.plot([], [], "o", color="0.3", markerfacecolor="white", label="notebook, one network each")
-        ax.legend(handles=published, fontsize=8, loc="lower right")
+            accuracies = NOTEBOOK[head]
+            published_values(ax, accuracies, range(len(accuracies)), source="nb", color=COLOUR[head], label="")
+        published_values(ax, [], [], source="nb", label="notebook, one network each")
+        ax.legend(handles=ax.containers[-1:], fontsize=8, loc="lower right")
     ax.axvline(BEFORE_HEAD + 0.5, color="0.6", linewidth=1, linestyle=":")
     ax.set(title=name, xlabel="layer (0: the signal; dotted: the head begins)", ylabel=axis(results[by]))
     ax.set_xticks(range(results.sizes["layer"]))
