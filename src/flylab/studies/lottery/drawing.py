@@ -71,7 +71,7 @@ def _draw_search(axes, results: xr.Dataset) -> None:
             curve = results[f"search_{name}"].isel(model=0).sel(criterion=criterion).dropna("sparsity", how="all")
             if curve.sizes["sparsity"]:
                 band(ax, curve.sel(sparsity=curve.sparsity < 99.9), label=SEARCHES.get(criterion, criterion),
-                     color=colours[criterion], marker=".")  # fmt: skip
+                     color=colours[criterion])  # fmt: skip
         dense = float(searched(results, name, "ticket", 0).mean())
         ax.axhline(dense, color=COLOUR["dense"], linestyle="--", linewidth=1, label="dense network")
         ax.set(title=f"Search: {label.partition(' (')[0]}", ylabel=label)
@@ -153,7 +153,7 @@ def _draw_pairs(ax, results: xr.Dataset) -> None:
     for criterion in ("ticket", "shuffled"):
         profile = co_survival(results, criterion).sel(distance=slice(1, 20))
         if profile.notnull().any():
-            band(ax, profile, label=SEARCHES.get(criterion, criterion), color=colours[criterion], marker=".")
+            band(ax, profile, label=SEARCHES.get(criterion, criterion), color=colours[criterion])
     ax.axhline(1, color="0.5", linewidth=1)
     ax.set(title="Pairs of survivors", xlabel="distance between their inputs",
            ylabel="× chance (same units and inputs)")  # fmt: skip

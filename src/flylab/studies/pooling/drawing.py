@@ -83,6 +83,7 @@ def figure(results: xr.Dataset) -> Figure:
     if "train_accuracy" in results and results.train_accuracy.notnull().any():
         _against_size(fit, results, final(results.train_accuracy), axis(results.train_accuracy))
         _published(fit, results, "train_accuracy")
+        fit.set_ylim(top=101)
     else:
         fit.set_axis_off()
     return drawn
@@ -100,7 +101,7 @@ def _against_size(ax: Axes, results: xr.Dataset, values: xr.DataArray, label: st
     if len(places.get("endless", ())):
         apart = 3.0 * max(ticks, default=1000)
         ends = values.sel(source="endless", n_train=places["endless"]).assign_coords(n_train=[apart])
-        points(ax, ends.assign_attrs(values.attrs), "n_train", "pooling", **look, fmt="s", label="_")
+        points(ax, ends.assign_attrs(values.attrs), "n_train", "pooling", **look, label="_")
         if ticks:
             ax.axvline(apart / np.sqrt(3), color="0.6", linestyle=":", linewidth=1)
         ticks[apart] = "∞"
