@@ -144,19 +144,27 @@ def best_rate(results: xr.Dataset) -> xr.DataArray:
     return losses.seed.copy(data=[lowest_place(losses.learning_rate, curve) for curve in losses.values])
 
 
-_FROM_BOTH = Effect(lambda results: distance(results, PUBLISHED_STARTS), {"start": PUBLISHED_STARTS})
-_CLAIMS = (
+def _from_published(results: xr.Dataset) -> xr.DataArray:
+    return distance(results, PUBLISHED_STARTS)
+
+
+def _from_best(results: xr.Dataset) -> xr.DataArray:
+    """Return how far the metalearned rate is from the grid's best over `seed`; infinity if all descents diverge."""
+    return abs(learned_rate(results) - best_rate(results)).fillna(np.inf)
+
+
+CLAIMS = sharing("this data set", (
     Claim("converges", "in most seeds, the rate ends within 0.05 of the grid's best both from 1.5 and from 0.15",
-          "paper, nb", "0.62 from both", "% of seeds", _FROM_BOTH.holds(lambda far: far <= 0.05), above=50,
+          "paper, nb", "0.62 from both", "% of seeds",
+          Effect(_from_published, {"start": PUBLISHED_STARTS}).holds(lambda far: far <= 0.05), above=50,
           independent_of=("starts",)),
     Claim("value", "the metalearned rate (the median of ten starts that do not diverge) is 0.62 ± 0.06", "paper, nb",
           "0.62", "", learned_rate, within=(0.56, 0.68), independent_of=("rates",)),
-    Claim("is-optimal", "the metalearned rate (the median) is within 0.1 of the best one of a dense grid", "here", "–",
-          "", lambda r: abs(learned_rate(r) - best_rate(r)), below=0.1),
+    Claim("is-optimal", "in most seeds, the metalearned rate (the median of ten starts) is within 0.1 of the best one "
+          "of a dense grid", "here", "–", "% of seeds", Effect(_from_best).holds(lambda far: far <= 0.1), above=50),
     Claim("converges-everywhere", "in most seeds, from each of ten starts in 0.05 to 3 the rate ends within 0.1 of the "
           "grid's best", "here", "–", "% of seeds", Effect(distance).holds(lambda far: far <= 0.1), above=50),
-)  # fmt: skip
-CLAIMS = sharing("this data set", _CLAIMS)
+))  # fmt: skip
 
 
 def table(results: xr.Dataset) -> Table:
