@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 import flylab
+from flylab.results.verdicts import Verdict
 from flylab.study import get_study
+from flylab.study.registry import list_studies
 
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.insert(0, str(DOCS / "_ext"))
 
+import found  # noqa: E402
 import pages  # noqa: E402
 import stored  # noqa: E402
 
@@ -85,3 +88,19 @@ def test_the_numbers_of_readme_are_those_that_are_stored(unchanged):
     text = unchanged.README.read_text()
     assert unchanged.with_table(text) == text
     assert "| CNN | " in text
+
+
+@pytest.mark.parametrize(("word", "are_all"), [("refuted", True), ("supported", False)])
+def test_no_claim_that_fell_is_left_out(word, are_all, monkeypatch):
+    claims = {(study, claim.id): claim for study in list_studies() for claim in get_study(study).claims}
+
+    def verdict_of(study, id_):
+        is_check = claims[study, id_].is_sanity_check
+        return Verdict(study, "quick", "r", id_, "s", "here", "–", "%", "≥ 0", 1.0, 0.5, 1.5, 4, word, word, None,
+                       is_sanity_check=is_check)  # fmt: skip
+
+    monkeypatch.setattr(stored, "verdict_of", verdict_of)
+    text = found.lists()
+    shown = {place for place in claims if f"[{place[1]}](generated/studies/{place[0]}.md#" in text}
+    headlines = {(study, id_) for study, ids in found.HEADLINES.items() for id_ in ids}
+    assert shown == ({place for place, claim in claims.items() if not claim.is_sanity_check} if are_all else headlines)

@@ -1,54 +1,75 @@
 """Write the lists of the page *What flylab found*: what stands, what fell and what is open, from stored verdicts."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from flylab.results.verdicts import Verdict
-from flylab.study.registry import get_study
+from flylab.results.verdicts import Verdict, counted
+from flylab.study.registry import get_study, list_studies
 
 import stored
 from stored import anchor, plain, with_minus
 
-# the claims that carry each study's answer; a claim moves between the lists as its stored verdict does
+# the claims that carry each study's answer, whatever their verdicts; every other claim that fell is listed, too
 HEADLINES: dict[str, tuple[str, ...]] = {
     "architectures": (
         "nonlinear-gap", "spatial-gap", "shuffle-cnn", "shuffle-gru", "shuffle-order", "interpolates-mlp", "logistic",
-        "mlp.paper", "mlp.nb", "cnn.paper", "gru.paper", "gru-shuffled.paper",
+        "mlp.paper", "mlp.nb", "cnn.paper", "gru.paper", "cnn-shuffled.paper", "gru-shuffled.paper",
+        "fresh-spatial-gap", "reshuffle-order", "discriminates",
     ),
     "data_params": ("gap-grows", "gap-grows.log-odds", "gap-without"),
-    "continuum": ("moderate-local", "moderate-ticket", "equivariant-gru", "moderate-attention"),
+    "continuum": (
+        "between-local", "between-ticket", "between-attention", "moderate-local", "moderate-ticket",
+        "moderate-attention", "equivariant-gru",
+    ),
     "lottery": (
-        "beats-dense-search", "beats-dense-fresh", "beats-random", "rewind-matters", "reinit", "shuffled",
+        "beats-dense-search", "beats-dense-fresh", "beats-random", "rewind-matters", "reinit", "shuffled", "flipped",
         "advantage-is-spatial", "iterative", "adjacency-2", "adjacency-3", "adjacency-4",
     ),
     "double_descent": (
-        "mlp-peak", "mlp-descent", "mlp-peak-place", "no-noise", "dose-height", "epoch-wise", "sample-wise",
+        "mlp-peak", "mlp-descent", "mlp-peak-place", "no-noise", "cnn-peak", "dose-height", "epoch-wise", "sample-wise",
         "nll-threshold.random.n", "nll-threshold.random.k-n", "mse-threshold.random.n", "mse-threshold.random.k-nk",
     ),
     "learning_rate": ("converges", "value", "is-optimal"),
-    "activation": ("beats-relu", "beats-elu", "beats-all.tuned", "train-loss.all", "shape"),
-    "transfer": ("transfer-early.mnist", "transfer-final.mnist"),
-    "pooling": ("low-data-max", "stride-is-not-pooling", "high-data-equal-max", "high-data-hinders-max", "max-vs-l2"),
+    "activation": ("beats-relu", "beats-elu", "beats-swish", "beats-all.tuned", "train-loss.all", "shape"),
+    "transfer": (
+        "transfer-early.mnist", "transfer-final.mnist", "transfer-early.cifar10", "transfer-final.cifar10",
+    ),
+    "pooling": (
+        "low-data-max", "low-data-average", "low-data-l2", "stride-is-not-pooling", "high-data-equal-max",
+        "high-data-equal-average", "high-data-equal-l2", "high-data-hinders-max", "high-data-hinders-average",
+        "high-data-hinders-l2", "max-vs-l2",
+    ),
     "self_supervised": (
-        "probe", "guillotine-default", "peak-place-default.paper", "peak-place-default.nb", "deep-learns", "vicreg",
+        "probe", "probe-all", "guillotine-default", "guillotine-none", "guillotine-deep", "peak-place-default.paper",
+        "peak-place-none.paper", "peak-place-deep.paper", "deep-learns", "vicreg",
     ),
 }  # fmt: skip
 SECTIONS = {
     "supported": ("What stands", "The whole interval of the effect lies in the region that the statement claims."),
-    "refuted": ("What fell", "The whole interval lies outside."),
+    "refuted": ("What fell", "The whole interval lies outside. No claim that fell is left out."),
     "undecided": ("What is open", "The interval straddles the border; more seeds may settle it."),
     "not tested": ("What no stored run tests", "These need another preset, or data that are not downloaded."),
 }
 
 
 def lists() -> str:
-    """Return the lists, each study's claims in a row; sections without claims are left out."""
-    verdicts = {
-        study: [verdict for claim in claims if (verdict := _stored(study, claim))]
-        for study, claims in HEADLINES.items()
-    }
-    text = ""
+    """Return the counts of all claims, and the lists, each study's claims in a row, without sections that are empty.
+
+    Raises:
+        ValueError: if a study with claims has no headlines, or has no such claim.
+    """
+    verdicts = {study: _stored(study) for study in list_studies() if get_study(study).claims}
+    number = Counter(verdict.verdict for of_study in verdicts.values() for verdict in counted(of_study))
+    text = (
+        f"Of all claims, sanity checks apart, {number['supported']} stand, {number['refuted']} fell, "
+        f"{number['undecided']} are open, and {number['not tested']} are tested by no stored run. Below are all that "
+        "fell and, of the others, those that carry a study's answer.\n\n"
+    )
     for word, (title, meaning) in SECTIONS.items():
-        of_word = {study: [v for v in found if v.verdict == word] for study, found in verdicts.items()}
+        of_word = {
+            study: [v for v in counted(verdicts[study]) if v.verdict == word and (v.id in ids or word == "refuted")]
+            for study, ids in HEADLINES.items()
+        }
         n = sum(map(len, of_word.values()))
         if n:
             text += f"## {title} ({n})\n\n{meaning}\n\n"
@@ -56,15 +77,17 @@ def lists() -> str:
     return text
 
 
-def _stored(study: str, claim: str) -> Verdict | None:
-    """Return the verdict on a claim, None if no run of its study is stored.
+def _stored(study: str) -> list[Verdict]:
+    """Return the stored verdicts on a study's claims, the headlines first.
 
     Raises:
-        ValueError: if the study has no such claim.
+        ValueError: if it has no headlines, or not these claims.
     """
-    if claim not in {known.id for known in get_study(study).claims}:
-        raise ValueError(f"found.HEADLINES: {study} has no claim {claim!r}")
-    return stored.verdict_of(study, claim)
+    claims, headlines = [claim.id for claim in get_study(study).claims], HEADLINES.get(study, ())
+    if not headlines or not set(headlines) <= set(claims):
+        raise ValueError(f"found.HEADLINES: {study} has no claims {sorted(set(headlines) - set(claims))}")
+    ids = dict.fromkeys((*headlines, *claims))
+    return [verdict for id_ in ids if (verdict := stored.verdict_of(study, id_))]
 
 
 def _item(study: str, verdicts: Sequence[Verdict]) -> str:
@@ -78,7 +101,8 @@ def _item(study: str, verdicts: Sequence[Verdict]) -> str:
 
 
 def _run(verdict: Verdict) -> str:
-    return f"{verdict.preset}, {verdict.n_seeds} seeds, {verdict.kind}"
+    reduced = ", reduced" if verdict.reduced else ""
+    return f"{verdict.preset}, {verdict.n_seeds} seeds, {verdict.kind}{reduced}"
 
 
 def _link(verdict: Verdict) -> str:
@@ -90,5 +114,6 @@ def _line(verdict: Verdict, run: str) -> str:
     effect = f"**{with_minus(verdict.measured)}** {verdict.unit}".rstrip()
     said = f"{verdict.source}: {plain(verdict.published)}" if verdict.published not in ("–", "") else ""
     wide = "" if verdict.verdict == verdict.verdict_adjusted else f"study-wide {verdict.verdict_adjusted}"
-    more = "; ".join(filter(None, (_link(verdict), said, run, wide)))
+    on = f"on {verdict.on}" if verdict.on else ""
+    more = "; ".join(filter(None, (_link(verdict), said, on, run, wide)))
     return f"{plain(verdict.statement)}: {effect} ({more})"

@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-import found
-
 from flylab.study.registry import list_studies
 
+import found
 import pages
 import reference
 import stored

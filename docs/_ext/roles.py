@@ -44,8 +44,9 @@ class VerdictRole(SphinxRole):
         shown += nodes.Text(", ")
         shown += nodes.inline(text=word, classes=["verdict", stored.class_of(word)])
         more = f"study-wide {wide}; " if wide != word else ""
-        kind = f"{verdict.kind}; " if verdict.kind else ""
-        origin = f"{more}{kind}preset {verdict.preset}, {verdict.n_seeds} seeds"
+        kind = f"{verdict.kind}{', reduced' if verdict.reduced else ''}; " if verdict.kind else ""
+        on = f" on {verdict.on}" if verdict.on else ""
+        origin = f"{more}{kind}preset {verdict.preset}, {verdict.n_seeds} seeds{on}"
         origin = verdict.note if word == "not tested" else origin
         shown += nodes.Text(f" ({origin})")
         return [shown], []

@@ -53,7 +53,7 @@ def test_effects_and_verdicts_of_known_results():
     verdict_by_id.pop("deep-learns")
     assert {id_ for id_, verdict in verdict_by_id.items() if verdict == "refuted"} == {
         "guillotine-deep", "peak-place-default.paper", "peak-place-none.paper", "peak-place-deep.paper",
-        "peak-place-deep.nb", *(f"layer-deep-{layer}" for layer in range(1, 8)),
+        *(f"layer-deep-{layer}" for layer in range(1, 8)),
     }  # fmt: skip
     assert {id_ for id_, verdict in verdict_by_id.items() if verdict == "not tested"} == {"probe-all", "vicreg"}
 

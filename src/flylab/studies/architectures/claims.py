@@ -69,22 +69,25 @@ def _interpolates(model: str) -> Claim:
 
 
 def _reference(id_: str, statement: str, model: str, source: str, published: str, **region: Any) -> Claim:
-    effect = accuracy(model, source="published" if published != "–" else "fresh")
-    return Claim(id_, statement, source, published, "%", effect, on=DATA if published != "–" else "", **region)
+    """Return a claim of a method without chance; on the published data it repeats one computation, a sanity check."""
+    is_repeated = published != "–"
+    effect = accuracy(model, source="published" if is_repeated else "fresh")
+    return Claim(id_, statement, source, published, "%", effect, on=DATA if is_repeated else "",
+                 is_sanity_check=is_repeated, **region)  # fmt: skip
 
 
 _SIGNALS = (
     _level("logistic", "paper", "32 ± 1", (31, 33)),
     _level("mlp.paper", "paper", "68 ± 2", (66, 70)),
-    _level("mlp.nb", "nb", "63–65", (63, 65)),
+    _level("mlp.nb", "nb", "64.2–65.1", (64.2, 65.1)),
     _level("cnn.paper", "paper", "94 ± 2", (92, 96)),
     _level("cnn.nb", "nb", "92.3–94.2", (92.3, 94.2)),
     _level("gru.paper", "paper", "91 ± 2", (89, 93)),
-    _level("gru.nb", "nb", "89–91", (89, 91)),
+    _level("gru.nb", "nb", "89.1–92.1", (89.1, 92.1)),
     _level("mlp-shuffled.paper", "paper", "68 ± 2", (66, 70)),
     _level("cnn-shuffled.paper", "paper", "56 ± 2", (54, 58)),
     _level("gru-shuffled.paper", "paper", "57 ± 2", (55, 59)),
-    # of one run each; ± 2 as in the paper
+    # of the one run each with this permutation; ± 2 as in the paper
     _level("mlp-shuffled.nb", "nb", "66.0", (64, 68)),
     _level("cnn-shuffled.nb", "nb", "58.7", (56.7, 60.7)),
     _level("gru-shuffled.nb", "nb", "53.3", (51.3, 55.3)),
@@ -137,7 +140,7 @@ CLAIMS = independent(
     ARMS,
     (
         *independent(IMAGES, sharing(DATA, _SIGNALS)),
-        *independent(["eval_every"], _IMAGES),
+        *independent(["eval_every"], sharing("these data sets", _IMAGES)),
         *independent([*FITTED, *IMAGES], _REFERENCES),
         *independent(IMAGES, _ANEW),
     ),

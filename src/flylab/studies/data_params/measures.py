@@ -18,12 +18,12 @@ def gap(results: xr.Dataset, data_param: str, variable: str = "test_accuracy") -
 
 
 def log_odds(accuracy: xr.DataArray, n_test: int = 0) -> xr.DataArray:
-    """Return log(p / (1 − p)) of an accuracy p in percent, a scale without ceiling.
+    """Return log(p / (1 − p)) of an accuracy p in percent, a scale whose only ceiling is that of the test examples.
 
     Args:
         accuracy: in percent.
         n_test: the number of test examples: half an example is added to those right and to those wrong (Haldane 1956),
-            so that 100 % stays finite.
+            so that 100 % stays finite; where a network makes no error, its true value may lie far above.
 
     >>> log_odds(xr.DataArray([50.0, 100.0]), 1000).round(2).values.tolist()
     [0.0, 7.6]
