@@ -235,5 +235,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=6),
     "paper": Protocol(n_seeds=30),
 }  # fmt: skip
-MINUTES = {"smoke": 0.2, "quick": 0.4, "paper": 2.4}
+MINUTES = {"smoke": 0.2, "quick": 0.3, "paper": 2.4}
 STUDY = Study.of_module(__name__)

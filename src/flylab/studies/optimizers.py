@@ -19,16 +19,17 @@ from flylab.results.contests import figure_of, table_of
 from flylab.results.tables import Table
 from flylab.study import Slot, Study
 from flylab.study.contest import ContestProtocol, contest
-from flylab.study.contestants import RATE, by_name, fit_of_optimizer, try_optimizer
+from flylab.study.contestants import by_name, fit_of_optimizer, try_optimizer
 from flylab.training.objectives import supervised
-from flylab.training.tuning import Fit, fit_of
+from flylab.training.tuning import RATES, Fit, fit_of
 
 
 class Baseline(NamedTuple):
-    """An optimiser of optax: its name in figures, and what makes it of a learning rate."""
+    """An optimiser of optax: its name in figures, what makes it of a learning rate, and the range of that."""
 
     title: str
     make: Callable[..., optax.GradientTransformation]
+    rates: tuple[float, float] = RATES
 
 
 def _momentum(learning_rate):
@@ -48,7 +49,7 @@ def _schedule_free(learning_rate):
 
 
 BASELINES = {
-    "sgd": Baseline("SGD", optax.sgd),
+    "sgd": Baseline("SGD", optax.sgd, (1e-3, 10.0)),
     "momentum": Baseline("SGD, momentum 0.9", _momentum),
     "nesterov": Baseline("SGD, Nesterov 0.9", _nesterov),
     "adagrad": Baseline("Adagrad", optax.adagrad),
@@ -70,7 +71,7 @@ TITLES = {name: baseline.title for name, baseline in BASELINES.items()}
 
 @dataclass(frozen=True)
 class Protocol(ContestProtocol):
-    """Optimisers tuned by equally many trials of their learning rates, from 1e-4 to 1."""
+    """Optimisers tuned by equally many trials of their learning rates, from 1e-4 to 1; those of SGD from 1e-3 to 10."""
 
     optimizers: tuple[Name, ...] = get_args(Name)
     """Optimisers to compare."""
@@ -87,7 +88,8 @@ def fit(protocol: Protocol, model: str, optimizer: Any) -> Fit:
     if optimizer not in BASELINES:
         return fit_of_optimizer(optimizer, model, protocol.data)
     network = get_model(model, protocol.data.final_seq_length, protocol.data.outputs)
-    return fit_of(supervised(network), by_name(BASELINES[optimizer].make), RATE)
+    baseline = BASELINES[optimizer]
+    return fit_of(supervised(network), by_name(baseline.make), {"learning_rate": baseline.rates})
 
 
 def table(results: xr.Dataset) -> Table:

@@ -104,5 +104,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=4, n_outer_steps=100),
     "paper": Protocol(n_seeds=10),
 }  # fmt: skip
-MINUTES = {"smoke": 0.4, "quick": 1.5, "paper": 10}
+MINUTES = {"smoke": 0.4, "quick": 1.2, "paper": 10}
 STUDY = Study.of_module(__name__)

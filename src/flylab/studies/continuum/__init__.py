@@ -121,6 +121,6 @@ PRESETS = {
     "quick": Protocol(n_seeds=4, n_steps=2000),
     "paper": Protocol(n_seeds=10, train_sizes=(1000,)),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 4.1, "paper": 36}
+MINUTES = {"smoke": 0.5, "quick": 2.9, "paper": 36}
 ARTIFACTS = {"ticket": TICKET}
 STUDY = Study.of_module(__name__)
