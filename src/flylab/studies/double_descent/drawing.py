@@ -170,4 +170,4 @@ def _threshold_against_examples(ax: Axes, results: xr.Dataset) -> None:
         _geometric(ax, n_trains, places.values, label=title, **look)
     for name, law in LAWS.items():
         _law(ax, n_trains, [float(law(n, most)) for n in n_trains], name)
-    _thresholds(ax, n_trains, "training examples n", f"threshold (parameters), K = {most}")
+    _thresholds(ax, n_trains, f"training examples n, of K = {most} classes", "threshold (parameters)")
