@@ -1,4 +1,4 @@
-"""Contestants that users bring: optimisers, losses, regularisers and activations, in JAX or in PyTorch, as `Fit`s."""
+"""Contestants that users bring: optimisers, losses, regularisers and activations, in JAX or in PyTorch."""
 
 import functools
 import inspect

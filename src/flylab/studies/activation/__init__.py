@@ -33,7 +33,7 @@ from flylab.studies.activation.protocol import USUAL, Protocol, conditions, n_st
 from flylab.study import Study
 
 __all__ = [
-    "CLAIMS", "STUDY", "UNSEEN", "USUAL", "Protocol", "X", "accuracy", "best_rate", "conditions", "figure",
+    "CLAIMS", "STUDY", "UNSEEN", "USUAL", "Protocol", "accuracy", "best_rate", "conditions", "figure",
     "metalearned", "n_extrema", "n_steps", "resources", "run", "table", "weights",
 ]  # fmt: skip
 
