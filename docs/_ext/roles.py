@@ -73,7 +73,7 @@ def escape(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: lis
 
 
 def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
-    """Skip the fields of named tuples, which the class describes, and the methods that scikit-learn adds to estimators."""
+    """Skip the fields of named tuples, which the class describes, and methods that scikit-learn adds."""
     is_field = str(getattr(obj, "__doc__", "")).startswith("Alias for field number")
     return True if is_field or re.fullmatch(r"set_\w+_request", name) else None
 

@@ -28,7 +28,7 @@ from flylab.studies.activation.measures import (
     title,
     weights,
 )
-from flylab.studies.activation.method import UNSEEN, X, metalearned, run
+from flylab.studies.activation.method import UNSEEN, metalearned, run
 from flylab.studies.activation.protocol import USUAL, Protocol, conditions, n_steps, resources
 from flylab.study import Study
 
