@@ -12,6 +12,7 @@ from flylab.models.activations import learnable
 from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies import activation as study
+from flylab.studies.activation import method
 from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
 
@@ -85,7 +86,7 @@ def test_metalearning_moves_the_function_and_keeps_its_weights():
     assert (first != last).any("x").all()
     assert (first.isel(seed=0) != first.isel(seed=1)).any()
     weights = {name: results[f"weight_{name}"].sel(seed=1).values for name in "wbvc"}
-    np.testing.assert_allclose(learnable(weights, study.X.astype(np.float32)), last.sel(seed=1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(learnable(weights, method.X.astype(np.float32)), last.sel(seed=1), rtol=1e-4, atol=1e-5)
     assert results.test_accuracy.learning_rate.values.tolist() == [SMOKE.learning_rate]
 
 
