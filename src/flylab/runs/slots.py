@@ -1,6 +1,5 @@
 """A study with functions of its users in its slots: their names, their digests, and the conditions that they add."""
 
-import functools
 import inspect
 import os
 import uuid
@@ -51,14 +50,8 @@ class Filling:
         return self._loaded[0]
 
     def __reduce__(self) -> tuple:
-        known = (self.name, self.place, self.digest, self.is_known, self.is_axis)
-        return (_at_place, known) if self.place else (Filling, (*known, self._loaded))
-
-
-@functools.cache
-def _at_place(*known: Any) -> Filling:
-    """Return the function of a place, the same one each time, so that a worker compiles what uses it once."""
-    return Filling(*known)
+        given = [] if self.place else self._loaded
+        return Filling, (self.name, self.place, self.digest, self.is_known, self.is_axis, given)
 
 
 def labels(condition: Condition) -> dict[str, Any]:
