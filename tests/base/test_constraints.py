@@ -136,9 +136,9 @@ def test_every_config_is_checked_by_its_annotations(config):
 
 def test_names_in_annotations_are_those_there_are():
     assert get_args(Published) == PUBLISHED
-    assert get_args(pooling.Pooling) == convolutional.POOLINGS
-    assert get_args(data_params.DataParamName) == tuple(data_params.DATA_PARAMS)
+    assert get_args(pooling.method.Pooling) == convolutional.POOLINGS
+    assert get_args(data_params.method.DataParamName) == tuple(data_params.DATA_PARAMS)
     assert get_args(method.TreatmentName) == tuple(method.TREATMENTS)
     assert get_args(protocol.Arrangement) == tuple(protocol.ARRANGEMENTS)
-    assert get_args(self_supervised.HeadName) == tuple(self_supervised.HEADS)
+    assert get_args(self_supervised.method.HeadName) == tuple(self_supervised.HEADS)
     assert get_args(get_args(annotations(Plan)["optimizer"])[0]) == tuple(OPTIMIZERS)

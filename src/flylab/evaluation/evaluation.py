@@ -37,6 +37,7 @@ from flylab.study.study import protocol_of as study_protocol
 
 FOLDER = "evaluations"
 SAME = ("n_steps", "batch_size", "learning_rate", "fresh_data", "data")  # fields that make two rows comparable
+TRAIN_SIZES = (500, 1000, 2000)  # smaller training sets, beside the whole one
 WEAK = 2.0  # times chance
 CONTESTS = {"optimizer": "optimizers", "loss": "losses", "regulariser": "regularisers", "activation": "activations"}
 FLAGS = {
@@ -76,7 +77,7 @@ def protocol_of(preset: str = "quick", **changes: Any) -> Protocol:
     study = get_study("continuum")
     protocol: Protocol = replace(study_protocol(study, preset), models=continuum.ENDS)
     if not protocol.train_sizes:
-        protocol = replace(protocol, train_sizes=study.presets["paper"].train_sizes)
+        protocol = replace(protocol, train_sizes=TRAIN_SIZES)
     if isinstance(n_train := getattr(changes.get("data"), "n_train", None), int) and "train_sizes" not in changes:
         changes["train_sizes"] = tuple(n for n in protocol.train_sizes if n < n_train)
     return override(protocol, **changes)

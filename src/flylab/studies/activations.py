@@ -52,6 +52,9 @@ def fit(protocol: Protocol, model: str, activation: Any) -> Fit:
     return fit_of(supervised(network), "adam", RATE)
 
 
+conditions, training, run = contest("activation", "activations", fit)
+
+
 def table(results: xr.Dataset) -> Table:
     """Return accuracies, ranks and tuned hyper-parameters."""
     return table_of(results, "activation", TITLES)
@@ -69,4 +72,4 @@ PRESETS = {
     "paper": Protocol(tasks=("plain", "noise", "few", "shuffled")),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 1, "paper": 20}
-STUDY = Study.of(globals() | contest("activation", "activations", fit))
+STUDY = Study.of_module(__name__)

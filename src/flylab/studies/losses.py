@@ -71,6 +71,9 @@ def fit(protocol: Protocol, model: str, loss: Any) -> Fit:
     return fit_of_loss(BASELINES[loss], model, protocol.data, RATE)
 
 
+conditions, training, run = contest("loss", "losses", fit)
+
+
 def table(results: xr.Dataset) -> Table:
     """Return accuracies, ranks and tuned hyper-parameters."""
     return table_of(results, "loss", TITLES)
@@ -88,4 +91,4 @@ PRESETS = {
     "paper": Protocol(tasks=("plain", "noise", "few", "shuffled")),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 2, "paper": 30}
-STUDY = Study.of(globals() | contest("loss", "losses", fit))
+STUDY = Study.of_module(__name__)

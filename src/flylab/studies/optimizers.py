@@ -92,6 +92,9 @@ def fit(protocol: Protocol, model: str, optimizer: Any) -> Fit:
     return fit_of(supervised(network), by_name(baseline.make), {"learning_rate": baseline.rates})
 
 
+conditions, training, run = contest("optimizer", "optimizers", fit)
+
+
 def table(results: xr.Dataset) -> Table:
     """Return accuracies, ranks and tuned hyper-parameters."""
     return table_of(results, "optimizer", TITLES)
@@ -110,4 +113,4 @@ PRESETS = {
     "paper": Protocol(models=("mlp", "cnn", "gru")),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 1, "paper": 40}
-STUDY = Study.of(globals() | contest("optimizer", "optimizers", fit))
+STUDY = Study.of_module(__name__)

@@ -73,6 +73,9 @@ def fit(protocol: Protocol, model: str, regulariser: Any) -> Fit:
     return fit_of_regulariser(penalty, model, protocol.data, is_tuned=regulariser != "none")
 
 
+conditions, training, run = contest("regulariser", "regularisers", fit)
+
+
 def table(results: xr.Dataset) -> Table:
     """Return accuracies, ranks and tuned hyper-parameters."""
     return table_of(results, "regulariser", TITLES)
@@ -90,4 +93,4 @@ PRESETS = {
     "paper": Protocol(tasks=("plain", "noise", "few", "shuffled")),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 2, "paper": 40}
-STUDY = Study.of(globals() | contest("regulariser", "regularisers", fit))
+STUDY = Study.of_module(__name__)

@@ -35,12 +35,6 @@ from flylab.training.training import Training
 NAMES = ("learned", *activations.ALL)
 DATASETS = {"digits": "scikit-learn's digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST",
             "cifar10": "CIFAR-10"}  # fmt: skip
-# the usual functions come in pairs of one colour: a solid line and a dashed one
-LOOK: dict[str, dict[str, Any]] = {
-    name: {"color": COLOURS[1 + i // 2], "linestyle": ("-", "--")[i % 2], "linewidth": 1.1}
-    for i, name in enumerate(activations.ALL)
-}
-LOOK["learned"] = {"color": COLOURS[0], "linewidth": 2.4}
 
 
 @dataclass(frozen=True)
@@ -156,6 +150,14 @@ def _table(results: xr.Dataset) -> Table:
     return pivot(over_seeds(results), columns, "activation", name=activations.title)
 
 
+def _look(name: str) -> dict[str, Any]:
+    """Return how an activation is drawn; the usual ones come in pairs of one colour, a solid line and a dashed one."""
+    if name == "learned":
+        return {"color": COLOURS[0], "linewidth": 2.4}
+    i = list(activations.ALL).index(name)
+    return {"color": COLOURS[1 + i // 2], "linestyle": ("-", "--")[i % 2], "linewidth": 1.1}
+
+
 @style()
 def figure(results: xr.Dataset) -> Figure:
     """Plot test loss over epochs, and the activations in order of loss in the first epoch and at the end."""
@@ -166,7 +168,7 @@ def figure(results: xr.Dataset) -> Figure:
     for dataset, (left, early, late) in zip(datasets, zip(*[iter(axes)] * 3, strict=True), strict=True):
         one = results.sel(dataset=dataset)
         for name in _in_order(one, "test_loss")[::-1]:
-            band(left, one.test_loss.sel(activation=name), label=activations.title(name), **LOOK[name])
+            band(left, one.test_loss.sel(activation=name), label=activations.title(name), **_look(name))
         left.set(yscale="log")
         handles, labels = left.get_legend_handles_labels()
         left.legend(handles[::-1], labels[::-1], fontsize=7, loc="center right")  # the best one first
@@ -183,7 +185,7 @@ def _in_order(results: xr.Dataset, variable: str) -> list[str]:
 def _draw_order(ax: Axes, results: xr.Dataset, variable: str) -> None:
     losses, ranked, order = final(results[variable], "epoch"), ranks(results, variable), _in_order(results, variable)
     names = {name: f"{activations.title(name)} ({plus_minus(ranked.sel(activation=name))})" for name in order}
-    colours = [LOOK[name]["color"] for name in order]
+    colours = [_look(name)["color"] for name in order]
     forest(ax, {names[name]: losses.sel(activation=name) for name in order}, colours=colours)
     ax.set(ylabel="activation (rank)", xlabel="loss (nats)")
     if losses.max() > 3 * losses.min():

@@ -72,8 +72,8 @@ def config_of(protocol: ContestProtocol, task: str) -> MNIST1D:
     return replace(config, permutation=shuffled(config.final_seq_length)) if task == "shuffled" else config
 
 
-def contest(kind: str, contestants: str, fit: Callable[..., Fit]) -> dict[str, Callable]:
-    """Return what a study of a contest consists of, for `Study.of`: its conditions, and how it runs.
+def contest(kind: str, contestants: str, fit: Callable[..., Fit]) -> tuple[Callable, Callable, Callable]:
+    """Return `conditions`, `training` and `run` of a study that is a contest.
 
     Args:
         kind: what is compared, the axis of the results: "optimizer".
@@ -102,4 +102,4 @@ def contest(kind: str, contestants: str, fit: Callable[..., Fit]) -> dict[str, C
         )  # fmt: skip
         return results.drop_vars(["prediction", "example"], errors="ignore")
 
-    return {"conditions": conditions, "training": training, "run": run}
+    return conditions, training, run

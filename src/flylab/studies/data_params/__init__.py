@@ -18,7 +18,6 @@ from flylab.studies.data_params.measures import curve, gap, gap_in_log_odds, has
 from flylab.studies.data_params.method import (
     DATA_PARAMS,
     NETWORKS,
-    DataParamName,
     Protocol,
     conditions,
     run,
@@ -27,7 +26,7 @@ from flylab.studies.data_params.method import (
 from flylab.study import Study
 
 __all__ = [
-    "CLAIMS", "DATA_PARAMS", "NETWORKS", "STUDY", "DataParamName", "Protocol", "conditions", "curve", "figure", "gap",
+    "CLAIMS", "DATA_PARAMS", "NETWORKS", "STUDY", "Protocol", "conditions", "curve", "figure", "gap",
     "gap_in_log_odds", "log_odds", "resolution", "run", "table", "training",
 ]  # fmt: skip
 

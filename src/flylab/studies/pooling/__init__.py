@@ -14,11 +14,11 @@ from flylab.results.claims import Claim, independent
 from flylab.results.effects import Effect, contrast, final, slope
 from flylab.results.tables import Table, over_seeds, pivot
 from flylab.studies.pooling.drawing import TITLES, figure, notebook, sizes, title
-from flylab.studies.pooling.method import HIGH, LOW, SLOTS, Pooling, Protocol, conditions, run, training, try_pooling
+from flylab.studies.pooling.method import HIGH, LOW, SLOTS, Protocol, conditions, run, training, try_pooling
 from flylab.study import Study
 
 __all__ = [
-    "CLAIMS", "HIGH", "LOW", "SLOTS", "STUDY", "TITLES", "Pooling", "Protocol", "conditions", "figure", "gain", "run",
+    "CLAIMS", "HIGH", "LOW", "SLOTS", "STUDY", "TITLES", "Protocol", "conditions", "figure", "gain", "run",
     "sizes", "table", "title", "training", "try_pooling",
 ]  # fmt: skip
 

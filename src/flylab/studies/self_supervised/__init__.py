@@ -27,12 +27,12 @@ from flylab.studies.self_supervised.measures import (
     networks,
     title,
 )
-from flylab.studies.self_supervised.method import HEADS, HeadName, Protocol, conditions, run, training
+from flylab.studies.self_supervised.method import HEADS, Protocol, conditions, run, training
 from flylab.studies.self_supervised.probes import BEFORE_HEAD
 from flylab.study import Study
 
 __all__ = [
-    "BEFORE_HEAD", "CLAIMS", "HEADS", "NOTEBOOK", "STUDY", "TITLES", "HeadName", "Protocol", "at_layer", "best_layer",
+    "BEFORE_HEAD", "CLAIMS", "HEADS", "NOTEBOOK", "STUDY", "TITLES", "Protocol", "at_layer", "best_layer",
     "conditions", "curve", "figure", "lost_at_output", "run", "table", "training",
 ]  # fmt: skip
 
