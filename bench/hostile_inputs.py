@@ -162,7 +162,7 @@ READS = {
     "WIDTH = int(operator.attrgetter('environ')(os)['WIDTH'])",
     "a raw file": "import io; WIDTH = int(io.FileIO('width.txt').readall())",
     "a file of MATLAB": "import scipy.io; WIDTH = int(scipy.io.loadmat('w.mat')['w'][0, 0])",
-    "a file's size": "WIDTH = os.path.getsize('neighbour.py') - 15",
+    "a file's size": "WIDTH = os.path.getsize('neighbour.py') - 14",
 }
 EVALUATIONS = [
     Case(f"evaluate reads {what}", EVALUATE, "well", "current", files={"mine.py": MINE.format(read=read)}, seconds=300)

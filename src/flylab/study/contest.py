@@ -40,7 +40,7 @@ class ContestProtocol(BaseProtocol):
     """Data: plain, noise (15 % of the training labels redrawn), few (500 training examples), shuffled (positions)."""
     n_trials: Annotated[int, Meta(ge=1, le=1000)] = 9
     """Values of the hyper-parameters that each contestant may try, for each seed."""
-    n_tuning_seeds: PositiveInt = 1
+    n_tuning_seeds: Annotated[int, Meta(ge=1, le=1000)] = 1
     """Trainings of each trial, of which the mean validation accuracy counts."""
     n_steps: PositiveInt = 2000
     """Optimiser steps of every training."""

@@ -156,7 +156,7 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
             if treatment in ("mlp-noise", "mlp-noise-30"):
                 others = [(n, usual[1]) for n in protocol.sample_sizes if n != usual[0]]
                 designs += itertools.product([treatment], others, protocol.sample_widths)
-        else:
+        elif protocol.threshold_sizes and protocol.threshold_outputs:
             centre, sizes = _threshold_sizes(protocol)
             for size in [centre] if treatment in FAST else sizes:
                 designs += itertools.product([treatment], [size], _threshold_widths(protocol, treatment, *size))

@@ -112,14 +112,12 @@ class Protocol(BaseProtocol):
     @property
     def sparsities(self) -> tuple[float, ...]:
         """The share of pruned weights in each round."""
-        if self.schedule == "linear":
-            return tuple(np.linspace(0, 1, self.n_rounds).tolist())
-        return tuple(1 - (1 - self.prune_rate) ** i for i in range(self.n_rounds))
+        return _sparsities(self.schedule, self.n_rounds, self.prune_rate)
 
     @property
     def analysed_round(self) -> int:
         """The round whose ticket is analysed."""
-        return int(np.argmin(np.abs(np.array(self.sparsities) - self.analysed)))
+        return _nearest(self.schedule, self.n_rounds, self.prune_rate, self.analysed)
 
     def plan(self, treatment: str, arrangement: str) -> Plan:
         """Return the plan of a treatment in the analysis."""
@@ -127,6 +125,18 @@ class Protocol(BaseProtocol):
         n_steps = self.analysis_steps if is_long else min(self.control_steps, self.analysis_steps)
         steps = {*range(self.analysis_every, n_steps, self.analysis_every), min(self.control_steps, n_steps)}
         return Plan(n_steps, self.analysis_batch, tuple(sorted(steps)))
+
+
+@functools.lru_cache(maxsize=16)
+def _sparsities(schedule: str, n_rounds: int, prune_rate: float) -> tuple[float, ...]:
+    if schedule == "linear":
+        return tuple(np.linspace(0, 1, n_rounds).tolist())
+    return tuple(1 - (1 - prune_rate) ** i for i in range(n_rounds))
+
+
+@functools.lru_cache(maxsize=16)
+def _nearest(schedule: str, n_rounds: int, prune_rate: float, sparsity: float) -> int:
+    return int(np.argmin(np.abs(np.array(_sparsities(schedule, n_rounds, prune_rate)) - sparsity)))
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
