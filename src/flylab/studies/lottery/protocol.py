@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 from msgspec import Meta
 
-from flylab.base.constraints import MOST, NonNegativeInt, PositiveFloat, PositiveInt
+from flylab.base.constraints import NonNegativeInt, PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, exchanged, reversed_, shuffled
 from flylab.models import Model, tickets
 from flylab.models.masks import masked
@@ -55,7 +55,7 @@ ARRANGEMENTS: dict[str, Callable[[int, int], Sequence[int]]] = {  # (length, see
 class Protocol(BaseProtocol):
     """The published protocol: iterative magnitude pruning with rewinding, and an analysis of the tickets."""
 
-    n_rounds: Annotated[int, Meta(ge=2, le=MOST)] = 100
+    n_rounds: Annotated[int, Meta(ge=2, le=10_000)] = 100
     """Rounds of pruning; the first trains the dense network."""
     schedule: Literal["linear", "geometric"] = "linear"
     """Sparsity over rounds: linear from 0 to 1, as published, or geometric, where each round prunes the same share."""
@@ -119,10 +119,14 @@ class Protocol(BaseProtocol):
         """The round whose ticket is analysed."""
         return _nearest(self.schedule, self.n_rounds, self.prune_rate, self.analysed)
 
+    def length(self, treatment: str, arrangement: str) -> int:
+        """Return the optimiser steps of a treatment in the analysis."""
+        is_long = treatment not in OWN and arrangement in ("plain", "shuffled")
+        return self.analysis_steps if is_long else min(self.control_steps, self.analysis_steps)
+
     def plan(self, treatment: str, arrangement: str) -> Plan:
         """Return the plan of a treatment in the analysis."""
-        is_long = treatment not in OWN and arrangement in ("plain", "shuffled")
-        n_steps = self.analysis_steps if is_long else min(self.control_steps, self.analysis_steps)
+        n_steps = self.length(treatment, arrangement)
         steps = {*range(self.analysis_every, n_steps, self.analysis_every), min(self.control_steps, n_steps)}
         return Plan(n_steps, self.analysis_batch, tuple(sorted(steps)))
 
@@ -178,7 +182,7 @@ def analyses(protocol: Protocol, criterion: Any = None) -> list[tuple[str, str]]
 def n_steps(protocol: Protocol, model: str, criterion: Any = None) -> int:
     """Return the optimiser steps of one seed; those of the analysis count by their examples."""
     analysis = sum(
-        protocol.plan(*place).n_steps * (len(protocol.tuned_rates) if place[0] in TUNED else 1)
+        protocol.length(*place) * (len(protocol.tuned_rates) if place[0] in TUNED else 1)
         for place in analyses(protocol, criterion)
     )
     return search_steps(protocol, protocol.n_rounds, criterion) + analysed_steps(protocol, analysis)
