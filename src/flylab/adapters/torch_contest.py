@@ -91,10 +91,7 @@ def _trained(
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise RefusedError(f"an optimiser must be a torch.optim.Optimizer, not {type(optimizer).__name__}")
     sets = {
-        name: (
-            torch.tensor(np.asarray(part.x), dtype=torch.float32),
-            torch.tensor(np.asarray(part.y), dtype=torch.int64),
-        )
+        name: (_tensor(part.x, torch.float32), _tensor(part.y, torch.int64))
         for name, part in zip(SETS, trainable(splits)[:3], strict=True)
     }
     x, y = sets["train"]
@@ -109,15 +106,7 @@ def _trained(
                     history[f"{name}_accuracy"].append(100 * (out.argmax(1) == labels).float().mean().item())
         if step == plan.n_steps:
             break
-        _switch(module, optimizer, "train")
-
-        def closure() -> Any:
-            optimizer.zero_grad()
-            value = loss(module(x[rows]), y[rows])  # noqa: B023
-            value.backward()
-            return value
-
-        optimizer.step(closure)
+        _step(module, optimizer, loss, x[rows], y[rows])
         if scheduler is not None:
             scheduler.step()
         if progress is not None and (step + 1) % PROGRESS_EVERY == 0:
@@ -125,6 +114,21 @@ def _trained(
     if progress is not None:
         progress(plan.n_steps % PROGRESS_EVERY)
     return {name: np.array(values, np.float32) for name, values in history.items()}
+
+
+def _step(
+    module: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable, x: torch.Tensor, y: torch.Tensor
+) -> None:
+    """Take one step; the optimiser may compute the loss several times."""
+    _switch(module, optimizer, "train")
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        value = loss(module(x), y)
+        value.backward()
+        return value
+
+    optimizer.step(closure)
 
 
 def _tensor(values: Any, dtype: torch.dtype) -> torch.Tensor:
@@ -141,7 +145,7 @@ def _batches(key: Key, n: int, plan: Plan) -> Iterator[torch.Tensor]:
     """Yield the examples of each step, as a shuffled `Plan` has them in JAX, without end."""
     size = min(plan.batch_size, n)
     for epoch in itertools.count():
-        order = torch.tensor(np.array(epoch_order(key, epoch, n)), dtype=torch.int64)
+        order = _tensor(epoch_order(key, epoch, n), torch.int64)
         for begin in range(0, max(n // plan.batch_size, 1) * size, size):
             yield order[begin : begin + size]
 
@@ -159,15 +163,7 @@ def try_optimizer(name: str, make: Callable[..., Any], values: dict[str, float])
         optimizer = made[0] if isinstance(made, tuple) else made
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise RefusedError(f"{name} makes {type(optimizer).__name__}, no torch.optim.Optimizer")
-        _switch(module, optimizer, "train")
-
-        def closure() -> Any:
-            optimizer.zero_grad()
-            value = nn.functional.cross_entropy(module(torch.ones(2, 3)), torch.tensor([0, 1]))
-            value.backward()
-            return value
-
-        optimizer.step(closure)
+        _step(module, optimizer, nn.functional.cross_entropy, torch.ones(2, 3), torch.tensor([0, 1]))
     if torch.equal(before, module.weight):
         raise RefusedError(f"{name} changes no parameter in a step")
 

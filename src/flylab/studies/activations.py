@@ -41,13 +41,13 @@ class Protocol(ContestProtocol):
 
 
 SLOTS = {"activation": Slot(
-    "an elementwise function of JAX arrays", try_activation, taken=get_args(Name), may_be_class=False
+    "an elementwise function of JAX arrays", try_activation, taken=get_args(Name)
 )}  # fmt: skip
 
 
 def fit(protocol: Protocol, model: str, activation: Any) -> Fit:
     """Return how the MLP trains with an activation."""
-    function = FUNCTIONS.get(activation, activation) if isinstance(activation, str) else activation
+    function = FUNCTIONS.get(activation, activation)  # a name, or a user's function
     network = get_model(model, protocol.data.final_seq_length, protocol.data.outputs, activation=function)
     return fit_of(supervised(network), "adam", RATE)
 
