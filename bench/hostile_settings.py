@@ -29,7 +29,9 @@ READING = {
     "plot": ["plot", str(next(Path("runs/train").iterdir())), "--x", "step", "-o", "plot.png"],
     "store": ["store"], "store verify": ["store", "verify"], "help": ["run", "train", "--help"],
 }
+from flylab.cli import streams
 from flylab.cli.main import main
+streams.install()  # as the command does before it runs `main`
 def tally(allowed):
     entries = {**TRAINING, **READING}
     codes = {name: main(words) for name, words in entries.items()}

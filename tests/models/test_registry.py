@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -23,6 +24,12 @@ def zeros(length=40, n_outputs=10, width=1):
 def test_the_published_networks_come_first():
     assert list_models()[:4] == ("logistic", "mlp", "cnn", "gru")
     assert len(set(list_models())) == len(list_models())
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_no_random_number_is_drawn_twice(name):
+    with jax.debug_key_reuse(True):
+        jax.eval_shape(get_model(name).init, jax.random.key(0))
 
 
 @pytest.mark.parametrize("name", list_models())

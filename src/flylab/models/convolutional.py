@@ -80,15 +80,15 @@ def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int | None, 
     widths = (specs[-1].channels * stack_lengths(length, specs)[-1], *hidden)
 
     def init(key):
-        keys = jax.random.split(key, len(specs) + 1)
+        *keys, last = jax.random.split(key, len(specs) + 1)
         n_ins = [1, *(spec.channels for spec in specs)]
         params = {
             f"conv{i + 1}": layers.conv1d_init(k, n_in, spec.channels, spec.kernel)
             for i, (k, n_in, spec) in enumerate(zip(keys, n_ins, specs, strict=False))
         }
         for i, size in enumerate(itertools.pairwise(widths)):
-            params[f"hidden{i + 1}"] = layers.linear_init(stream(keys[-1], f"hidden{i + 1}"), *size)
-        return params if n_outputs is None else params | {"output": layers.linear_init(keys[-1], widths[-1], n_outputs)}
+            params[f"hidden{i + 1}"] = layers.linear_init(stream(last, f"hidden{i + 1}"), *size)
+        return params if n_outputs is None else params | {"output": layers.linear_init(last, widths[-1], n_outputs)}
 
     def apply(params, x):
         return _layers(params, x, specs)[-1].ravel()

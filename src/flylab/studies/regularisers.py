@@ -17,7 +17,7 @@ from flylab.data import MNIST1D
 from flylab.results.contests import figure_of, table_of
 from flylab.results.tables import Table
 from flylab.study import Slot, Study
-from flylab.study.contest import ContestProtocol, contest
+from flylab.study.contest import ContestProtocol, NTrials, contest
 from flylab.study.contestants import fit_of_regulariser, try_regulariser
 from flylab.training.tuning import Fit
 
@@ -59,7 +59,7 @@ class Protocol(ContestProtocol):
 
     regularisers: tuple[Name, ...] = get_args(Name)
     """Regularisers to compare."""
-    n_trials: int = 16
+    n_trials: NTrials = 16
     """Pairs of strength and rate that each contestant may try, for each seed; none has as many rates."""
 
 

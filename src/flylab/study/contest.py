@@ -24,6 +24,7 @@ from flylab.training.training import Training
 from flylab.training.tuning import Fit, tuned
 
 Task = Literal["plain", "noise", "few", "shuffled"]
+NTrials = Annotated[int, Meta(ge=1, le=1000)]
 N_FEW, NOISE = 500, 0.15
 RATE = {"learning_rate": 1e-2}  # of the trainings by which costs are estimated
 
@@ -38,9 +39,9 @@ class ContestProtocol(BaseProtocol):
     """Networks to train: logistic, mlp, cnn, gru."""
     tasks: tuple[Task, ...] = ("plain",)
     """Data: plain, noise (15 % of the training labels redrawn), few (500 training examples), shuffled (positions)."""
-    n_trials: Annotated[int, Meta(ge=1, le=1000)] = 9
+    n_trials: NTrials = 9
     """Values of the hyper-parameters that each contestant may try, for each seed."""
-    n_tuning_seeds: Annotated[int, Meta(ge=1, le=1000)] = 1
+    n_tuning_seeds: NTrials = 1
     """Trainings of each trial, of which the mean validation accuracy counts."""
     n_steps: PositiveInt = 2000
     """Optimiser steps of every training."""
