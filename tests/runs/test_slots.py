@@ -272,3 +272,14 @@ def test_a_slot_is_no_field(mine):
         replace(study, slots={"poolings": study.slots["pooling"]})
     assert json.loads(filled(study, {"pooling": f"{mine}:mean"}).origin["filled"]) == {"pooling": [f"{mine}:mean"]}
     assert filled(study, {"pooling": ()}) is study
+
+
+def test_a_worker_finds_the_same_function_in_every_batch(mine):
+    """So that it compiles once; the same name in another file is another function."""
+    (own,) = filled(get_study("pooling"), {"pooling": f"{mine}:mean"}).filled["pooling"]
+    copy = pickle.loads(pickle.dumps(own))
+    assert copy is not own
+    assert {copy} == {own}
+    other = mine.with_name("other.py")
+    other.write_text(MINE.replace("/ 2", "/ 4"))
+    assert filled(get_study("pooling"), {"pooling": f"{other}:mean"}).filled["pooling"] != (own,)

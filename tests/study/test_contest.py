@@ -9,6 +9,7 @@ import xarray as xr
 import flylab
 from flylab.base.usercode import RefusedError
 from flylab.data import MNIST1D
+from flylab.evaluation.contests import contest_leaderboards
 from flylab.study import get_study
 from flylab.study.contest import config_of
 
@@ -62,6 +63,27 @@ def torch_scheduled(params, lr):
 
 def torch_lbfgs(params, lr):
     return torch.optim.LBFGS(params, lr=lr, max_iter=2)
+
+def torch_loop(module, train, valid, *, plan, seed, lr):
+    optimizer = torch.optim.SGD(module.parameters(), lr=lr)
+    for _ in range(plan.n_steps):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(module(train[0]), train[1]).backward()
+        optimizer.step()
+
+def jax_loop(model, params, train, valid, *, plan, key, learning_rate):
+    from flylab.models import outputs
+    def loss(p):
+        return jax_loss(outputs(model, p, train[0].T), train[1]).mean()
+    for _ in range(plan.n_steps):
+        params = jax.tree.map(lambda p, g: p - learning_rate * g, params, jax.grad(loss)(params))
+    return params
+
+def idle_loop(module, train, valid, *, plan, seed, lr):
+    pass
+
+def loop_without_result(model, params, train, valid, *, plan, key, learning_rate):
+    pass
 
 def jax_loss(logits, y):
     return optax.softmax_cross_entropy_with_integer_labels(logits.T, y)
@@ -150,6 +172,15 @@ def test_optimisers_that_need_more_than_a_gradient_train(mine):
     assert all(fell(results.sel(optimizer=name)) for name in SPECIAL)
 
 
+def test_training_loops_start_and_are_tested_alike(mine):
+    """The same loop, full-batch gradient descent, in both libraries."""
+    results = run(mine, "optimizers", "optimizer", ["torch_loop", "jax_loop"], optimizers=("sgd",))
+    assert fell(results.sel(optimizer="jax_loop"))
+    for variable in ("test_loss", "train_accuracy", "tuning_accuracy"):
+        ours, theirs = (results[variable].sel(optimizer=name) for name in ("jax_loop", "torch_loop"))
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=1.01 * (variable[-8:] == "accuracy"))
+
+
 def test_several_hyper_parameters_are_tuned(optimised):
     tuned = optimised.tuned_beta
     assert ((tuned >= 0) & (tuned <= 0.99)).sel(optimizer="with_beta").all()
@@ -185,6 +216,8 @@ def test_an_activation_of_users_trains(mine):
         ("optimizers", "optimizer", "no_optimizer", "no optax transformation"),
         ("optimizers", "optimizer", "unknown_range", "names 'beta', which unknown_range does not take"),
         ("optimizers", "optimizer", "Lazy", "changes no parameter"),
+        ("optimizers", "optimizer", "idle_loop", "changes no parameter"),
+        ("optimizers", "optimizer", "loop_without_result", "must return parameters"),
         ("losses", "loss", "scalar_loss", "not one loss for each label"),
         ("activations", "activation", "not_elementwise", "not elementwise"),
     ],
@@ -194,6 +227,19 @@ def test_what_cannot_compete_is_refused_before_work(mine, study, slot, name, mes
     with pytest.raises(RefusedError, match=message):
         flylab.run(study, "smoke", out=mine / "none", **given)
     assert not (mine / "none").exists()
+
+
+def test_contestants_of_several_runs_share_a_leaderboard(mine, optimised):
+    """On the seeds that both runs have; a protocol of its own has a table of its own."""
+    run(mine, "optimizers", "optimizer", ["line_search"], optimizers=("sgd",), n_seeds=1)
+    run(mine, "optimizers", "optimizer", [], optimizers=("sgd",), n_seeds=1, n_trials=2)
+    first, *_, last = contest_leaderboards(mine / "runs", "optimizer")
+    assert {"line_search", "SGD", "Adam", *OPTIMIZERS} <= {row[2] for row in first.rows}
+    assert "mean of 1 seeds" in first.title
+    assert [row[2] for row in last.rows] == ["SGD"]
+    assert contest_leaderboards(mine / "nowhere", "loss") == []
+    with pytest.raises(ValueError, match="kind='nonsense' must be one of optimizer, train_fn"):
+        contest_leaderboards(mine, "nonsense")
 
 
 def test_tasks_differ_in_what_their_names_say():

@@ -22,7 +22,7 @@ from flylab.data.splits import SETS, Splits
 from flylab.models.registry import get_model
 from flylab.training.dispatch import Progress
 from flylab.training.step import Plan, epoch_order
-from flylab.training.tuning import Fit, Ranges, Trials
+from flylab.training.tuning import Fit, Ranges, Trials, before_and_after, results_of
 
 need("torch", "torch", "a contestant in PyTorch")  # before the imports below, for its clear error
 
@@ -55,6 +55,39 @@ def fit_of(
         loss: (outputs `(batch, n_outputs)`, labels, **hyper-parameters) → the loss of a batch.
         of_loss: names of the hyper-parameters that the loss is given; the optimiser is given the others.
     """
+
+    def train_one(
+        module: nn.Module, splits: Splits, plan: Plan, values: dict[str, float], seed: int, key: Key,
+        progress: Progress | None,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        of_optimizer, its_own = ({n: v for n, v in values.items() if (n in of_loss) == mine} for mine in (False, True))
+        made = optimizer(module.parameters(), **of_optimizer)
+        return _trained(module, made, lambda out, y: loss(out, y, **its_own), splits, plan, key, progress)
+
+    return _fit(name, model, data, ranges, train_one)
+
+
+def fit_of_loop(loop: Any, model: str, data: MNIST1D, ranges: Ranges) -> Fit:
+    """Return how a user's training loop trains one of the published networks; see `flylab.study.loops`."""
+
+    def train_one(
+        module: nn.Module, splits: Splits, plan: Plan, values: dict[str, float], seed: int, key: Key,
+        progress: Progress | None,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        sets = _sets(splits)
+        before = _scores(module, sets)
+        module.train()
+        loop(module, sets["train"], sets["valid"], plan=plan, seed=seed, **values)
+        if progress is not None:
+            progress(plan.n_steps)
+        module.eval()
+        return before_and_after(before, _scores(module, sets), plan)
+
+    return _fit(loop.name, model, data, ranges, train_one)
+
+
+def _fit(name: str, model: str, data: MNIST1D, ranges: Ranges, train_one: Callable[..., dict[str, np.ndarray]]) -> Fit:
+    """Return a fit of single trainings; PyTorch's random numbers are seeded by the member's seed."""
     size = data.final_seq_length, data.outputs
     network = get_model(model, *size)
 
@@ -68,18 +101,9 @@ def fit_of(
             module = MODULES[model](*size)
             params = jax.device_get(network.init(stream(member_key, "init")))
             module.load_state_dict({name: torch.tensor(array) for name, array in state_dict(params).items()})
-            values = {name: float(column[trial]) for name, column in tried.values.items()}
-            given = [{n: v for n, v in values.items() if (n in of_loss) == wanted} for wanted in (False, True)]
             with seeded_globals(seed), user_code(name):
-                made = optimizer(module.parameters(), **given[0])
-                histories.append(_trained(module, made, lambda out, y: loss(out, y, **given[1]),  # noqa: B023
-                                          data(seed), plan, member_key, progress))  # fmt: skip
-        shape = len(chosen), len(seeds)
-        variables = {
-            name: (("trial", "seed", "step"), np.stack([h[name] for h in histories]).reshape(*shape, -1))
-            for name in histories[0]
-        }
-        return xr.Dataset(variables, {"trial": list(chosen), "seed": list(seeds), "step": list(plan.evaluated)})
+                histories.append(train_one(module, data(seed), plan, tried.of(trial), seed, member_key, progress))
+        return results_of(histories, chosen, seeds, plan)
 
     return Fit(ranges, train)
 
@@ -90,20 +114,14 @@ def _trained(
     optimizer, scheduler = made if isinstance(made, tuple) else (made, None)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise RefusedError(f"an optimiser must be a torch.optim.Optimizer, not {type(optimizer).__name__}")
-    sets = {
-        name: (_tensor(part.x, torch.float32), _tensor(part.y, torch.int64))
-        for name, part in zip(SETS, trainable(splits)[:3], strict=True)
-    }
+    sets = _sets(splits)
     x, y = sets["train"]
     history: dict[str, list[float]] = {f"{name}_{metric}": [] for name in sets for metric in ("loss", "accuracy")}
     for step, rows in enumerate(_batches(key, len(y), plan)):
         if step in plan.evaluated:
             _switch(module, optimizer, "eval")
-            with torch.no_grad():
-                for name, (inputs, labels) in sets.items():
-                    out = module(inputs)
-                    history[f"{name}_loss"].append(nn.functional.cross_entropy(out, labels).item())
-                    history[f"{name}_accuracy"].append(100 * (out.argmax(1) == labels).float().mean().item())
+            for name, value in _scores(module, sets).items():
+                history[name].append(value)
         if step == plan.n_steps:
             break
         _step(module, optimizer, loss, x[rows], y[rows])
@@ -114,6 +132,23 @@ def _trained(
     if progress is not None:
         progress(plan.n_steps % PROGRESS_EVERY)
     return {name: np.array(values, np.float32) for name, values in history.items()}
+
+
+def _sets(splits: Splits) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    return {
+        name: (_tensor(part.x, torch.float32), _tensor(part.y, torch.int64))
+        for name, part in zip(SETS, trainable(splits)[:3], strict=True)
+    }
+
+
+@torch.no_grad()
+def _scores(module: nn.Module, sets: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, float]:
+    scores = {}
+    for name, (x, y) in sets.items():
+        out = module(x)
+        scores[f"{name}_loss"] = nn.functional.cross_entropy(out, y).item()
+        scores[f"{name}_accuracy"] = 100 * (out.argmax(1) == y).float().mean().item()
+    return scores
 
 
 def _step(
@@ -180,3 +215,17 @@ def try_loss(loss: Callable[..., Any], name: str) -> None:
         if not isinstance(value, torch.Tensor) or value.ndim:
             raise RefusedError(f"{name} must return a tensor of one number, the loss of a batch")
         value.backward()
+
+
+def try_loop(loop: Any, values: dict[str, float]) -> None:
+    """Train a small network for two steps with a loop.
+
+    Raises:
+        ValueError: if that does not work, or changes nothing.
+    """
+    module, (x, y) = nn.Linear(4, 2), (torch.ones(4, 4), torch.arange(4) % 2)
+    before = module.weight.detach().clone()
+    with seeded_globals(0), user_code(loop.name):
+        loop(module, (x, y), (x, y), plan=Plan(2, 2), seed=0, **values)
+    if torch.equal(before, module.weight):
+        raise RefusedError(f"{loop.name} changes no parameter in two steps")

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from flylab.base.config import override_flat
 from flylab.cli.options import RUNS, Force, Json, Out, with_options
 from flylab.cli.terminal import console, print_json, print_table, say
+from flylab.evaluation.contests import contest_leaderboards
 from flylab.evaluation.evaluation import FLAGS, protocol_of, run
 from flylab.evaluation.leaderboard import leaderboard as ranked
 from flylab.evaluation.leaderboard import leaderboard_table
@@ -14,7 +15,7 @@ from flylab.runs.progress import Bar
 from flylab.studies import continuum
 
 Kind = Annotated[  # main.py makes other kinds than models a run of their study
-    Literal["model", "optimizer", "loss", "regulariser", "activation"], Parameter(name="--as")
+    Literal["model", "optimizer", "train_fn", "loss", "regulariser", "activation"], Parameter(name="--as")
 ]
 
 
@@ -44,12 +45,22 @@ def evaluate(
 with_options(evaluate, {preset: protocol_of(preset) for preset in ("smoke", "quick", "paper")})
 
 
-def leaderboard(*, out: Out = RUNS, by: Literal["score", "accuracy"] = "score", json: Json = False) -> None:
+def leaderboard(
+    *, kind: Kind = "model", out: Out = RUNS, by: Literal["score", "accuracy"] = "score", json: Json = False
+) -> None:
     """Run `flylab leaderboard`.
 
     Args:
+        kind: What competed.
         by: Order of the models.
     """
+    if kind != "model":
+        tables = contest_leaderboards(out, kind)
+        if json:
+            print_json([table._asdict() for table in tables])
+        for table in () if json else tables:
+            print_table(console(), table)
+        return
     entries = ranked(out, by)
     if json:
         print_json([entry._asdict() for entry in entries])

@@ -33,8 +33,8 @@ flylab list prints the question of every study, flylab run STUDY PRESET --help t
 EVALUATE = """Train your model as flylab trains its own; compare them.
 
 The model may be a flylab.Model or a pair (init, apply), a torch.nn.Module or Equinox class, a scikit-learn classifier,
-or a function that makes one. With --as optimizer, loss, regulariser or activation, what you bring competes with
-flylab's own instead, each tuned by equally many trials; flylab run optimizers --help lists the options of that.
+or a function that makes one. With --as optimizer, train_fn, loss, regulariser or activation, what you bring competes
+with flylab's own instead, each tuned by equally many trials; flylab run optimizers --help lists the options of that.
 Your code runs with your rights.
 """
 
@@ -74,7 +74,7 @@ _add(SWEEPS, sweeps.plot)
 _add(MODELS, "flylab.cli.evaluation:evaluate", "evaluate", help=EVALUATE,
      usage="Usage: flylab evaluate MODEL [PRESET] [OPTIONS]")  # fmt: skip
 _add(MODELS, "flylab.cli.evaluation:leaderboard", "leaderboard",
-     help="Rank the models evaluated in a folder among flylab's own.")  # fmt: skip
+     help="Rank what was evaluated in a folder among flylab's own.")  # fmt: skip
 _add(MORE, "flylab.cli.data:data", "data", help="Write a data set to a file (-o), or draw it (--plot).")
 
 
@@ -126,7 +126,8 @@ def _of_contest(words: list[str]) -> list[str]:
     place = next((j for j, word in enumerate(rest) if ":" in word), None)
     if kind == "model" or place is None:
         return ["evaluate", *rest]  # which says what is missing
-    return ["run", CONTESTS[kind], *rest[:place], *rest[place + 1 :], f"--{kind}", rest[place]]
+    study, slot = CONTESTS[kind]
+    return ["run", study, *rest[:place], *rest[place + 1 :], f"--{slot}", rest[place]]
 
 
 def _add_file(words: Sequence[str]) -> None:

@@ -39,7 +39,10 @@ FOLDER = "evaluations"
 SAME = ("n_steps", "batch_size", "learning_rate", "fresh_data", "data")  # fields that make two rows comparable
 TRAIN_SIZES = (500, 1000, 2000)  # smaller training sets, beside the whole one
 WEAK = 2.0  # times chance
-CONTESTS = {"optimizer": "optimizers", "loss": "losses", "regulariser": "regularisers", "activation": "activations"}
+CONTESTS = {  # kinds of what users bring → the study that compares them, and its slot
+    "optimizer": ("optimizers", "optimizer"), "train_fn": ("optimizers", "optimizer"), "loss": ("losses", "loss"),
+    "regulariser": ("regularisers", "regulariser"), "activation": ("activations", "activation"),
+}  # fmt: skip
 FLAGS = {
     "diverged": "its loss or outputs were not finite at the end: try a lower --learning-rate",
     "constant": "it predicts one class for every example: it ignores its input, or has not learned",
@@ -105,8 +108,8 @@ def evaluate(
         preset: "smoke", "quick" or "paper".
         out: the folder of all runs.
         force: train the references again, too; a model that is not given by its place is always trained.
-        kind: what is given: "model", "optimizer", "loss", "regulariser" or "activation". The studies' `SLOTS` say
-            which functions these are.
+        kind: what is given: "model", "optimizer", "train_fn", "loss", "regulariser" or "activation". The studies'
+            `SLOTS` say which functions these are.
         **changes: fields of the protocol, e.g. `n_seeds=3`.
 
     Returns:
@@ -125,7 +128,8 @@ def evaluate(
         raise refusal("kind", kind, f"one of model, {', '.join(CONTESTS)}")
     if name is not None:
         raise refusal("name", name, f"None: {kind}s are named as they are defined")
-    study = filled(get_study(CONTESTS[kind]), {kind: model})
+    name_of_study, slot = CONTESTS[kind]
+    study = filled(get_study(name_of_study), {slot: model})
     plan = plan_of_study(study, preset, study_protocol(study, preset, **changes))
     return run_and_publish(plan, user_path(out), force=force).results
 

@@ -49,6 +49,19 @@ class Filling:
             self._loaded.append(function)
         return self._loaded[0]
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same code, as a worker finds in each batch, so that programs are compiled once."""
+        if self is other or not isinstance(other, Filling):
+            return self is other
+        return self.is_known and other.is_known and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple:
+        return self.name, self.place, self.digest, self.is_axis
+
     def __reduce__(self) -> tuple:
         given = [] if self.place else self._loaded
         return Filling, (self.name, self.place, self.digest, self.is_known, self.is_axis, given)

@@ -78,7 +78,8 @@ class Protocol(ContestProtocol):
 
 
 SLOTS = {"optimizer": Slot(
-    "a torch.optim.Optimizer class, or a function of the learning rate that returns an optax transformation",
+    "a torch.optim.Optimizer class, a function of the learning rate that returns an optax transformation, or a "
+    "training loop",
     try_optimizer, taken=get_args(Name), may_be_class=True,
 )}  # fmt: skip
 

@@ -16,6 +16,7 @@ from flylab.base.usercode import RefusedError, user_code
 from flylab.data.mnist1d import MNIST1D
 from flylab.models import Model, outputs
 from flylab.models.registry import get_model
+from flylab.study.loops import fit_of_loop, is_loop, try_loop
 from flylab.study.slots import checked
 from flylab.training.objectives import Objective, supervised
 from flylab.training.step import updated
@@ -79,7 +80,8 @@ def fit_of_optimizer(optimizer: Any, model: str, data: MNIST1D) -> Fit:
 
     Args:
         optimizer: the function in the slot: a `torch.optim.Optimizer` class, or a function of the parameters and
-            hyper-parameters that makes one; or a function of hyper-parameters that returns an optax transformation.
+            hyper-parameters that makes one; a function of hyper-parameters that returns an optax transformation; or a
+            training loop (`flylab.study.loops`).
         model: the network's name.
         data: the data set, for the network's size.
 
@@ -87,6 +89,8 @@ def fit_of_optimizer(optimizer: Any, model: str, data: MNIST1D) -> Fit:
         ValueError: as `ranges_of`.
     """
     ranges = ranges_of(optimizer.function, optimizer.name)
+    if is_loop(optimizer.function):
+        return fit_of_loop(optimizer, model, data, ranges)
     if is_of_torch(optimizer.function):
         from flylab.adapters import torch_contest
 
@@ -98,7 +102,10 @@ def fit_of_optimizer(optimizer: Any, model: str, data: MNIST1D) -> Fit:
 def try_optimizer(optimizer: Any) -> None:
     """Take a step with an optimiser, and raise ValueError if that does not work."""
     function, name = optimizer.function, optimizer.name
-    values = {key: float(column[0]) for key, column in trials(ranges_of(function, name), 3).values.items()}
+    values = trials(ranges_of(function, name), 3).of(0)
+    if is_loop(function):
+        try_loop(optimizer, values)
+        return
     if is_of_torch(function):
         from flylab.adapters import torch_contest
 

@@ -39,6 +39,10 @@ class Trials(NamedTuple):
         """The values as what can be hashed."""
         return tuple((name, tuple(column.tolist())) for name, column in self.values.items())
 
+    def of(self, trial: int) -> dict[str, float]:
+        """Return one trial's values."""
+        return {name: float(column[trial]) for name, column in self.values.items()}
+
 
 def trials(ranges: Ranges, n: int) -> Trials:
     """Return `n` trials of hyper-parameters, spread over their ranges.
@@ -121,6 +125,25 @@ def _by_trial(objective: Objective, optimizer: Any, numbers: tuple) -> tuple[Obj
         prepare=lambda hparams: objective.prepare(of_trial(hparams)),
     )
     return by_trial, lambda hparams: make(of_trial(hparams))
+
+
+def results_of(
+    histories: Sequence[Mapping[str, np.ndarray]], chosen: Sequence[int], seeds: Sequence[int], plan: Plan
+) -> xr.Dataset:
+    """Return the histories of single trainings, each trial's seeds in turn, as `Fit.train` does."""
+    variables = {
+        name: (("trial", "seed", "step"), np.stack([h[name] for h in histories]).reshape(len(chosen), len(seeds), -1))
+        for name in histories[0]
+    }
+    return xr.Dataset(variables, {"trial": list(chosen), "seed": list(seeds), "step": list(plan.evaluated)})
+
+
+def before_and_after(before: dict[str, float], after: dict[str, float], plan: Plan) -> dict[str, np.ndarray]:
+    """Return a history over the evaluated steps of what is known at the first and the last one only."""
+    history = {name: np.full(len(plan.evaluated), np.nan, np.float32) for name in before}
+    for name, values in history.items():
+        values[[0, -1]] = before[name], after[name]
+    return history
 
 
 def tuned(

@@ -1,0 +1,115 @@
+"""Training loops that users bring: the same networks, initial weights, data and budget as those of an optimiser."""
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from flylab.base.rng import stream
+from flylab.base.types import Key, Params
+from flylab.base.usercode import RefusedError
+from flylab.data.inputs import trainable
+from flylab.data.mnist1d import MNIST1D
+from flylab.data.splits import SETS, Splits
+from flylab.models import Model, outputs
+from flylab.models.registry import get_model
+from flylab.training.dispatch import Progress
+from flylab.training.objectives import cross_entropy
+from flylab.training.step import Plan
+from flylab.training.tuning import Fit, Ranges, Trials, before_and_after, results_of
+
+FIRST = ("module", "model")  # names of a loop's first argument, in PyTorch and in JAX
+
+
+def is_loop(function: Any) -> bool:
+    """Return whether a function is a training loop and makes no optimiser."""
+    return not inspect.isclass(function) and next(iter(inspect.signature(function).parameters), "") in FIRST
+
+
+def fit_of_loop(loop: Any, model: str, data: MNIST1D, ranges: Ranges) -> Fit:
+    """Return how a user's training loop trains a network, one training after the other.
+
+    A loop sees the training and the validation set, never the test set. The network is evaluated before and after it,
+    and not in between.
+
+    Args:
+        loop: the function in the slot. In PyTorch: `(module, train, valid, *, plan, seed, **hyper-parameters)`, which
+            trains the module. In JAX: `(model, params, train, valid, *, plan, key, **hyper-parameters)`, which returns
+            the trained parameters. `train` and `valid` are pairs of inputs `(n, length)` and labels; `plan.n_steps` and
+            `plan.batch_size` are the budget of the other contestants.
+        model: the network's name.
+        data: the data set, for the network's size.
+        ranges: the hyper-parameters to tune.
+    """
+    if next(iter(inspect.signature(loop.function).parameters)) == "module":
+        from flylab.adapters import torch_contest
+
+        return torch_contest.fit_of_loop(loop, model, data, ranges)
+    network = get_model(model, data.final_seq_length, data.outputs)
+
+    def train(
+        data: Callable[[int], Splits], plan: Plan, tried: Trials, chosen: Sequence[int], seeds: Sequence[int],
+        key: Key, progress: Progress | None,
+    ) -> xr.Dataset:  # fmt: skip
+        histories = []
+        for trial, seed in itertools.product(chosen, seeds):
+            splits, member_key = trainable(data(seed)), jax.random.fold_in(key, seed)
+            sets = {name: (jnp.asarray(part.x, jnp.float32), jnp.asarray(part.y))
+                    for name, part in zip(SETS, splits[:3], strict=True)}  # fmt: skip
+            params = network.init(stream(member_key, "init"))
+            trained = loop(
+                network, params, sets["train"], sets["valid"], plan=plan, key=stream(member_key, "loop"),
+                **tried.of(trial),
+            )  # fmt: skip
+            _require_alike(loop.name, params, trained)
+            histories.append(before_and_after(_scores(network, params, sets), _scores(network, trained, sets), plan))
+            if progress is not None:
+                progress(plan.n_steps)
+        return results_of(histories, chosen, seeds, plan)
+
+    return Fit(ranges, train)
+
+
+def _scores(network: Model, params: Params, sets: dict[str, tuple[jax.Array, jax.Array]]) -> dict[str, float]:
+    scores = {}
+    for name, (x, y) in sets.items():
+        loss, accuracy = _evaluated(network)(params, x, y)
+        scores |= {f"{name}_loss": float(loss), f"{name}_accuracy": float(accuracy)}
+    return scores
+
+
+@functools.cache
+def _evaluated(network: Model) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    @jax.jit
+    def evaluated(params, x, y):
+        logits = outputs(network, params, x.T)
+        return cross_entropy(logits, y).mean(), 100 * (logits.argmax(0) == y).mean()
+
+    return evaluated
+
+
+def _require_alike(name: str, params: Params, trained: Any) -> None:
+    def shapes(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: (np.shape(leaf), jnp.result_type(leaf)), tree)
+
+    if jax.tree.structure(trained) != jax.tree.structure(params) or shapes(trained) != shapes(params):
+        raise RefusedError(f"{name} must return parameters like those that it was given, not {type(trained).__name__}")
+
+
+def try_loop(loop: Any, values: dict[str, float]) -> None:
+    """Train a small network for two steps with a loop, and raise ValueError if that does not work."""
+    if next(iter(inspect.signature(loop.function).parameters)) == "module":
+        from flylab.adapters import torch_contest
+
+        torch_contest.try_loop(loop, values)
+        return
+    network, (x, y) = get_model("logistic", 4, 2), (jnp.ones((4, 4)), jnp.arange(4) % 2)
+    params, plan = network.init(jax.random.key(0)), Plan(2, 2)
+    trained = loop(network, params, (x, y), (x, y), plan=plan, key=jax.random.key(1), **values)
+    _require_alike(loop.name, params, trained)
