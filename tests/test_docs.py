@@ -1,5 +1,6 @@
 """The programs and commands of README and docs/ run as they are printed."""
 
+import json
 import os
 import re
 import subprocess
@@ -122,3 +123,12 @@ def test_gallery(script, tmp_path):
     assert drawn.name == script.with_suffix(".png").name
     assert new.shape == old.shape
     assert abs((new < 250).mean() - (old < 250).mean()) < 0.05
+
+
+def test_the_ratios_of_readme_are_those_of_the_stored_bench():
+    peers = json.loads((ROOT / "bench" / "results.json").read_text())["peers"].values()
+    others = [{name: one["us"] / row["flylab"]["us"] for name, one in row.items() if name not in ("flylab", "floor")}
+              for row in peers]  # fmt: skip
+    best, loop = ([min(ratios.values()) for ratios in others], [ratios["PyTorch loop"] for ratios in others])
+    assert f"{min(best):.1f} to {max(best):.1f} times as fast as the best" in README
+    assert f"{min(loop):.0f} to {max(loop):.0f} times as fast as a plain PyTorch loop" in README
