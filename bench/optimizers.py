@@ -78,8 +78,8 @@ def markdown(results: xr.Dataset, seconds: dict[tuple[str, str], float]) -> str:
             )
     machine = origin()
     return (
-        f"{results.sizes['seed']} seeds, each tuned by {results.sizes['trial']} trials; `{repeat_command(results.attrs)}`. "
-        f"Tuned rates are medians. "
+        f"{results.sizes['seed']} seeds, each tuned by {results.sizes['trial']} trials: "
+        f"`{repeat_command(results.attrs)}`. Tuned rates are medians. "
         f"Seconds of a training: {machine['processor']}, {machine['cores']} cores, {machine['finished'][:10]}.\n\n"
         + "\n".join(lines) + "\n"
     )  # fmt: skip
