@@ -31,7 +31,7 @@ def params_of(name="mlp", **size):
     return jax.device_get(get_model(name, **size).init(KEY))
 
 
-@EACH_MODEL
+@pytest.mark.parametrize("name", ["logistic", "mlp", "cnn", pytest.param("gru", marks=pytest.mark.slow)])
 def test_masked_network_is_the_network_with_zeros(name, rng):
     model, params = get_model(name), params_of(name)
     mask = random_mask(params, 0.6, rng)
