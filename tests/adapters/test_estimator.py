@@ -59,7 +59,7 @@ def test_grid_searches_and_pipelines(data):
 
 def test_a_model_of_ones_own(data):
     X, y = data
-    own = FlylabClassifier(get_model("cnn", width=4), n_steps=5, random_state=0)
+    own = FlylabClassifier(get_model("mlp", width=4), n_steps=5, random_state=0)
     assert clone(own).fit(X[:100], y[:100]).predict(X[:5]).shape == (5,)
 
 

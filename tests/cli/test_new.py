@@ -29,13 +29,14 @@ def test_what_it_writes_runs_at_once_and_trains_nothing_twice(workplace, capsys)
     assert main(["report", "runs"]) == 0
     assert (run / "report.html").read_text() == page
 
-    (workplace / "sweep.toml").write_text('study = "wide_study.py"\npreset = "smoke"\n[axes]\nbatch_size = [100, 50]\n')
+    text = 'study = "wide_study.py"\npreset = "smoke"\n[axes]\nlearning_rate = [0.01, 0.02]\n'
+    (workplace / "sweep.toml").write_text(text)
     for words, says in (
         (["run", str(workplace / "wide_study.py"), "smoke"], "nothing to train"),
         (["run", "./wide_study.py", "smoke", "--n-seeds", "3", "--part", "1/2"], "trained 1 members of part 1/2"),
         (["run", "wide_study.py", "smoke", "--n-seeds", "3", "--dry-run"], "members    6; 5 are finished"),
         (["sweep", "sweep.toml"], "trained 4 members"),
-        (["claims", "runs"], "batch_size=50"),
+        (["claims", "runs"], "learning_rate=0.02"),
         (["slurm", "run", "wide_study.py", "smoke"], "wide_study-smoke.sbatch has 8 jobs"),
         (["help", "run", "wide_study.py", "smoke"], "--widths"),
     ):

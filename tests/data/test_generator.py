@@ -18,7 +18,7 @@ from flylab.training.train import train
 
 KEY = jax.random.key(1)
 SMALL = MNIST1D(n_train=50, n_valid=50, n_test=50)
-N = 10_000
+N = 5000
 CONFIGS = {
     "default": MNIST1D(),
     "other data_params": MNIST1D(padding=(5, 30), scale_coeff=1.2, max_translation=100, corr_noise_scale=0.5,
@@ -69,8 +69,8 @@ def test_moments_and_spectrum_are_as_published(both):
 
 def test_a_wrong_data_parameter_would_be_noticed():
     """The tests above can fail: a fifth more noise is seen."""
-    x = np.asarray(sample(MNIST1D(corr_noise_scale=0.3), KEY, N).x)
-    theirs = published(MNIST1D(n_train=N, n_test=0, n_valid=0)).train.x
+    x = np.asarray(sample(MNIST1D(corr_noise_scale=0.3), KEY, 2 * N).x)
+    theirs = published(MNIST1D(n_train=2 * N, n_test=0, n_valid=0)).train.x
     assert np.abs(z_scores(power(x), power(theirs))).max() > 5
 
 
@@ -89,44 +89,63 @@ def test_example_depends_on_key_and_number_only():
     assert not np.array_equal(sample(MNIST1D(), jax.random.key(2), 300).x, many.x)
 
 
-@pytest.mark.parametrize("name", CONTINUOUS)
-def test_gradient_equals_finite_differences(name):
-    """Of single examples, the constants of standardisation held."""
-    shared = constants(MNIST1D())
-    config = MNIST1D()
+@pytest.fixture(scope="module")
+def signal():
+    """Of single examples, the constants of standardisation held: value, gradient and forward derivative."""
+    shared, source = constants(MNIST1D()), endless(MNIST1D())
 
-    def signal(value):
-        source = endless(config)
-        one = jax.vmap(lambda i: source.example(shared, {name: value}, KEY, i)[0])
+    def signal(values):
+        one = jax.vmap(lambda i: source.example(shared, values, KEY, i)[0])
         return jnp.sin(one(jnp.arange(20))).sum()
 
-    value, h = getattr(config, name), 1e-2
-    analytic = jax.jit(jax.grad(signal))(value)
-    forward = jax.jit(lambda v: jax.jvp(signal, (v,), (1.0,))[1])(value)
-    numeric = (signal(value + h) - signal(value - h)) / (2 * h)
+    forward = jax.jit(lambda values, tangents: jax.jvp(signal, (values,), (tangents,))[1])
+    return jax.jit(jax.value_and_grad(signal)), forward
+
+
+@pytest.fixture(scope="module")
+def roughness():
+    """Constants of standardisation included: they follow the data parameters."""
+
+    def roughness(values):
+        return jnp.square(jnp.diff(sample(MNIST1D(), KEY, 200, data_params=values).x)).mean()
+
+    return jax.jit(jax.value_and_grad(roughness))
+
+
+def shifted(values, name, by):
+    """Return data parameters, one of which is shifted; one program serves all."""
+    return {key: np.float32(value + by * (key == name)) for key, value in values.items()}
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_gradient_equals_finite_differences(name, signal):
+    graded, forward = signal
+    values, h = {key: getattr(MNIST1D(), key) for key in CONTINUOUS}, 1e-2
+    analytic = graded(shifted(values, name, 0))[1][name]
+    numeric = (graded(shifted(values, name, h))[0] - graded(shifted(values, name, -h))[0]) / (2 * h)
+    tangents = shifted(dict.fromkeys(CONTINUOUS, 0.0), name, 1)
     np.testing.assert_allclose(analytic, numeric, rtol=1e-2, atol=1e-2)
-    np.testing.assert_allclose(analytic, forward, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(analytic, forward(shifted(values, name, 0), tangents), rtol=1e-4, atol=1e-4)
     assert abs(float(analytic)) > 1e-3
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
-def test_gradient_of_sample_is_its_derivative(name):
-    """Constants of standardisation included: they follow the data parameter."""
+def test_gradient_of_sample_is_its_derivative(name, roughness):
+    values, h = {key: getattr(MNIST1D(), key) for key in CONTINUOUS} | {"iid_noise_scale": 0.2}, 2e-2
+    numeric = (roughness(shifted(values, name, h))[0] - roughness(shifted(values, name, -h))[0]) / (2 * h)
+    np.testing.assert_allclose(roughness(shifted(values, name, 0))[1][name], numeric, rtol=3e-2, atol=1e-3)
 
-    def roughness(value):
-        return jax.numpy.square(jnp.diff(sample(MNIST1D(), KEY, 200, data_params={name: value}).x)).mean()
 
-    value, h = {"iid_noise_scale": 0.2}.get(name, getattr(MNIST1D(), name)), 2e-2
-    roughness = jax.jit(roughness)
-    numeric = (roughness(value + h) - roughness(value - h)) / (2 * h)
-    np.testing.assert_allclose(jax.grad(roughness)(value), numeric, rtol=3e-2, atol=1e-3)
+@pytest.fixture(scope="module")
+def traced():
+    return jax.jit(lambda values: sample(MNIST1D(), KEY, 100, data_params=values))
 
 
 @pytest.mark.parametrize("name", DATA_PARAMS)
-def test_traced_value_equals_the_configs(name):
+def test_traced_value_equals_the_configs(name, traced):
     value = {"max_translation": 3, "label_noise": 0.5}.get(name, 0.7)
     want = sample(replace(MNIST1D(), **{name: value}), KEY, 100)
-    got = jax.jit(lambda v: sample(MNIST1D(), KEY, 100, data_params={name: v}))(value)
+    got = traced({key: np.float32(getattr(MNIST1D(), key)) for key in DATA_PARAMS} | {name: np.float32(value)})
     np.testing.assert_allclose(got.x, want.x, atol=1e-5)
     np.testing.assert_array_equal(got.y, want.y)
 

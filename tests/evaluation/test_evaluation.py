@@ -88,12 +88,13 @@ def test_what_a_model_imports_late_is_current(out, workplace):
     """A neighbour that it imports when it is made: what is evaluated is what the neighbour says now."""
     place, made = workplace / "folder" / "late.py", []
     place.parent.mkdir()
-    place.write_text("import flylab\ndef net():\n    from neighbour import WIDTH\n"
-                     "    return flylab.get_model('mlp', width=WIDTH)\n")  # fmt: skip
-    for width in (3, 5):
-        (place.parent / "neighbour.py").write_text(f"WIDTH = {width}\n" + width * "#")
-        made.append(evaluate(f"{place}:net", name="late", preset="smoke", out=out, n_seeds=1, **LITTLE).row.n_params)
-    assert made == [flylab.n_params(flylab.get_model("mlp", width=width)) for width in (3, 5)]
+    place.write_text("from sklearn.neighbors import KNeighborsClassifier\ndef net():\n    from neighbour import N\n"
+                     "    return KNeighborsClassifier(N)\n")  # fmt: skip
+    for n in (1, 20):
+        (place.parent / "neighbour.py").write_text(f"N = {n}\n" + n * "#")
+        for model in (f"{place}:net", KNeighborsClassifier(n)):
+            made.append(evaluate(model, name="late", preset="smoke", out=out, n_seeds=1, **LITTLE).row.plain.mean)
+    assert made[0] == made[1] != made[2] == made[3]
 
 
 def test_seeds_that_differ_in_number_do_not_mix(out):

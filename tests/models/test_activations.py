@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +43,7 @@ def test_network_is_the_plain_form():
 def test_a_table_equals_its_network_in_every_derivative():
     """Values, gradients of weights and input, the weights' gradient of a function of the slope, and forward mode."""
 
+    @partial(jax.jit, static_argnums=0)
     def derivatives(f):
         def of_slope(p, x):
             return jnp.sin(3 * jax.grad(lambda x: jnp.cos(f(p, x)).sum())(x)).sum()
@@ -70,7 +72,7 @@ def test_a_table_takes_any_number():
     """It is constant with zero gradient beyond its last nodes; not-a-number stays not-a-number."""
     table = activations.table(PARAMS)
     far = jnp.array([-jnp.inf, -1e30, -4095, 4095, 1e30, jnp.inf])
-    got, slope = jax.vmap(jax.value_and_grad(lambda x: activations.tabled(table, x)))(far)
+    got, slope = jax.jit(jax.vmap(jax.value_and_grad(lambda x: activations.tabled(table, x))))(far)
     np.testing.assert_array_equal(got, jnp.repeat(got[2:4], 3))
     np.testing.assert_array_equal(slope[jnp.array([0, 1, 4, 5])], 0)
     assert np.isnan(activations.tabled(table, jnp.array([jnp.nan, 0.5]))).tolist() == [True, False]

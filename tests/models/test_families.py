@@ -11,6 +11,7 @@ from flylab.models import attention, convolutional, dense, n_params, outputs, re
 from flylab.models.flops import count, forward_flops
 
 KEY = jax.random.key(0)
+computed = jax.jit(outputs, static_argnums=0)  # one program, where each operation would compile alone
 
 
 class Tcn(nn.Module):
@@ -140,14 +141,18 @@ def test_equals_pytorch(name):
     model, make = PAIRS[name]
     module = make()
     params = jax.tree.map(jnp.asarray, ours(module))
-    drawn = model.init(KEY)
+    drawn = jax.eval_shape(model.init, KEY)
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, drawn)
     x = torch.randn(7, 40)
     logits = module(x)
-    np.testing.assert_allclose(outputs(model, params, jnp.asarray(x.numpy().T)).T, logits.detach(), atol=1e-5)
 
+    @jax.jit
+    def logits_and_gradient(params, x):
+        return outputs(model, params, x), jax.grad(lambda p: jnp.sin(outputs(model, p, x)).sum())(params)
+
+    actual, gradient = logits_and_gradient(params, x.numpy().T)
+    np.testing.assert_allclose(actual.T, logits.detach(), atol=1e-5)
     logits.sin().sum().backward()
-    gradient = jax.grad(lambda p: jnp.sin(outputs(model, p, jnp.asarray(x.numpy().T))).sum())(params)
     if name != "lstm":  # PyTorch has two biases where ours has one
         for parameter in module.parameters():
             parameter.data = parameter.grad
@@ -156,7 +161,7 @@ def test_equals_pytorch(name):
 
 def test_a_locally_connected_net_with_equal_weights_everywhere_is_the_cnn():
     model, shared = convolutional.locally_connected(), convolutional.cnn(width=16)
-    params = model.init(KEY)
+    params = jax.jit(model.init)(KEY)
     cnn = {"output": {"w": params["output"]["w"].reshape(10, 5, 16).swapaxes(1, 2).reshape(10, 80),
                       "b": params["output"]["b"]}}  # fmt: skip
     for i, n_in in enumerate((1, 16, 16)):
@@ -164,7 +169,7 @@ def test_a_locally_connected_net_with_equal_weights_everywhere_is_the_cnn():
         params[f"local{i + 1}"] = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), layer)
         cnn[f"conv{i + 1}"] = {"w": layer["w"][0].reshape(16, -1, n_in), "b": layer["b"][0]}
     x = jax.random.normal(KEY, (40, 5))
-    np.testing.assert_allclose(outputs(model, params, x), outputs(shared, cnn, x), atol=1e-5)
+    np.testing.assert_allclose(computed(model, params, x), computed(shared, cnn, x), atol=1e-5)
 
 
 def test_a_locally_connected_net_has_own_weights_at_every_position():
@@ -176,8 +181,8 @@ def test_a_locally_connected_net_has_own_weights_at_every_position():
 @pytest.mark.parametrize("length", [7, 16, 40, 41])
 def test_the_last_position_of_a_tcn_sees_all_and_no_other_work_is_done(length):
     model = convolutional.tcn(length=length)
-    params = model.init(KEY)
-    touched = jax.jacobian(lambda x: model.apply(params, x))(jax.random.normal(KEY, (length,)))
+    params = jax.jit(model.init)(KEY)
+    touched = jax.jit(jax.jacobian(lambda x: model.apply(params, x)))(jax.random.normal(KEY, (length,)))
     assert (jnp.abs(touched).max(0) > 0).all()
 
 
@@ -186,18 +191,18 @@ def test_without_positions_patches_may_be_exchanged_but_not_their_points():
     exchanged = x.reshape(10, 4)[::-1].ravel()
     for positions, same in ((False, True), (True, False)):
         model = attention.attention(positions=positions)
-        params = model.init(KEY)
-        logits = model.apply(params, x)
-        assert (float(jnp.abs(logits - model.apply(params, exchanged)).max()) < 1e-5) == same
-        assert float(jnp.abs(logits - model.apply(params, x[::-1])).max()) > 1e-4
+        params = jax.jit(model.init)(KEY)
+        logits, of_exchanged, of_reversed = computed(model, params, jnp.stack([x, exchanged, x[::-1]], -1)).T
+        assert (float(jnp.abs(logits - of_exchanged).max()) < 1e-5) == same
+        assert float(jnp.abs(logits - of_reversed).max()) > 1e-4
 
 
 @pytest.mark.parametrize("length", [10, 38, 41])
 def test_patches_fill_a_signal_that_they_do_not_divide(length):
     for model in (attention.mixer(length=length), attention.attention(length=length)):
-        params, x = model.init(KEY), jax.random.normal(KEY, (length, 3))
-        changed = outputs(model, params, x.at[-1].add(1.0))  # the last point counts
-        assert float(jnp.abs(outputs(model, params, x) - changed).max()) > 1e-5
+        params, x = jax.jit(model.init)(KEY), jax.random.normal(KEY, (length, 3))
+        changed = computed(model, params, x.at[-1].add(1.0))  # the last point counts
+        assert float(jnp.abs(computed(model, params, x) - changed).max()) > 1e-5
 
 
 # ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -41,7 +41,7 @@ def test_values_and_gradients_equal_the_unpadded(model, like):
         def loss(weights, x):
             return jnp.sin(outputs(network, weights, x)).sum()
 
-        return jax.value_and_grad(loss, argnums=(0, 1))(weights, x)
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(weights, x)
 
     value, (to_params, to_x) = value_and_gradients(model, params)
     wide_value, (wide_to_params, wide_to_x) = value_and_gradients(wide, filled)
@@ -54,7 +54,7 @@ def test_values_and_gradients_equal_the_unpadded(model, like):
 
 
 @EACH_PAIR
-@pytest.mark.parametrize("error", [None, squared_error])
+@pytest.mark.parametrize("error", [pytest.param(None, marks=pytest.mark.slow), squared_error])
 def test_trained_alike_and_padding_stays_exactly_zero(model, like, error, tiny):
     hparams, plan = {"learning_rate": 1e-2, "momentum": 0.9}, Plan(60, 50, 60, shuffle=True, optimizer="sgd")
     wide = padded(model, like)

@@ -43,19 +43,10 @@ def test_published_size(name):
 
 
 @EACH_MODEL
-def test_shapes_and_finite_gradients(name):
-    model = (MODELS | FAMILIES)[name]()
-    params = model.init(key)
-    assert model.apply(params, jnp.ones(40)).shape == (10,)
-    gradient = jax.grad(lambda p: model.apply(p, jnp.linspace(-1, 1, 40)).sum())(params)
-    assert all(jnp.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradient))
-
-
-@EACH_MODEL
 def test_batched_equals_single(name):
-    """Values, gradients to the parameters and gradients to the input."""
+    """Values, gradients to the parameters and gradients to the input; these are finite, and none is zero throughout."""
     model = (MODELS | FAMILIES)[name]()
-    params, x = model.init(key), jax.random.normal(key, (40, 13))
+    params, x = jax.jit(model.init)(key), jax.random.normal(key, (40, 13))
 
     def loss(forward):
         return jax.jit(jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1)))
@@ -63,6 +54,8 @@ def test_batched_equals_single(name):
     batched = loss(lambda p, x: outputs(model, p, x))(params, x)
     single = loss(lambda p, x: jax.vmap(model.apply, (None, -1), -1)(p, x))(params, x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), batched, single)
+    for gradient in (batched[1], single[1]):
+        assert all(np.isfinite(leaf).all() and np.any(leaf) for leaf in jax.tree.leaves(jax.device_get(gradient)))
 
 
 @EACH_MODEL
@@ -72,10 +65,12 @@ def test_same_arguments_same_model(name):
 
 
 @EACH_MODEL
-def test_other_sizes(name):
-    size = {"n_outputs": 3, "length": 17}
-    model = (MODELS | FAMILIES)[name](**size)
-    assert outputs(model, model.init(key), jnp.ones((17, 5))).shape == (3, 5)
+@pytest.mark.parametrize(("n_outputs", "length"), [(10, 40), (3, 17)])
+def test_shapes(name, n_outputs, length):
+    model = (MODELS | FAMILIES)[name](n_outputs=n_outputs, length=length)
+    params = jax.eval_shape(model.init, key)
+    assert jax.eval_shape(model.apply, params, jnp.ones(length)).shape == (n_outputs,)
+    assert jax.eval_shape(partial(outputs, model), params, jnp.ones((length, 5))).shape == (n_outputs, 5)
 
 
 @EACH_PUBLISHED
@@ -187,11 +182,15 @@ def test_equals_pytorch(name, tiny):
     module = torch_module(name)
     params = from_torch(name, module.state_dict())
     x, y = tiny.train.x[:100].astype("float32"), tiny.train.y[:100]
-    logits = module(torch.tensor(x))
-    np.testing.assert_allclose(outputs(MODELS[name](), params, jnp.asarray(x.T)).T, logits.detach(), atol=1e-5)
+    logits, model = module(torch.tensor(x)), MODELS[name]()
 
-    objective = supervised(MODELS[name]())
-    gradient = jax.grad(lambda p: objective.loss(p, Batch(jnp.asarray(x.T), jnp.asarray(y)), {}, key)[0])(params)
+    @jax.jit
+    def logits_and_gradient(params, batch):
+        loss = supervised(model).loss
+        return outputs(model, params, batch.x), jax.grad(lambda p: loss(p, batch, {}, key)[0])(params)
+
+    ours, gradient = logits_and_gradient(params, Batch(jnp.asarray(x.T), jnp.asarray(y)))
+    np.testing.assert_allclose(ours.T, logits.detach(), atol=1e-5)
     nn.functional.cross_entropy(logits, torch.tensor(y)).backward()
     theirs = from_torch(name, {k: p.grad for k, p in module.named_parameters()})
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), gradient, theirs)
@@ -258,7 +257,7 @@ def test_conv1d_equals_pytorch(kernel, stride, padding, length):
         (Conv(4, 3, 2, 0, "average"), Conv(5, 3, 1, 2), Conv(2, 2, 1, 0, "l2")),
     ],
 )
-@pytest.mark.parametrize("length", [40, 33])
+@pytest.mark.parametrize("length", [pytest.param(40, marks=pytest.mark.slow), 33])  # the networks above have 40
 def test_conv_stack_equals_conv1d_layer_by_layer(specs, length):
     """Phase order changes nothing but the speed: values, and gradients to weights and signal."""
     n_ins = [2, *(spec.channels for spec in specs)]
@@ -329,11 +328,12 @@ def test_conv2d_equals_pytorch(kernel, stride, padding, size):
     params = {"w": layer.weight.detach().numpy().transpose(0, 2, 3, 1), "b": layer.bias.detach().numpy()}
     x = image.detach().numpy().transpose(1, 2, 0)
 
-    def summed(params, x):
+    @partial(jax.grad, argnums=(0, 1), has_aux=True)
+    def gradients(params, x):
         out = conv2d(params, x, stride, padding)
         return jnp.sin(out).sum(), out
 
-    (gradient, to_x), out = jax.grad(summed, argnums=(0, 1), has_aux=True)(jax.tree.map(jnp.asarray, params), x)
+    (gradient, to_x), out = jax.jit(gradients)(params, x)
     expected = layer(image)
     expected.sin().sum().backward()
     np.testing.assert_allclose(out, expected.detach().numpy().transpose(1, 2, 0), atol=1e-5)
@@ -387,7 +387,7 @@ def test_cnn2d_equals_pytorch(shape):
     }
     model = convolutional.cnn2d(shape)
     assert n_params(model) == sum(value.size for value in tensors.values())
-    ours = outputs(model, params, jnp.asarray(x.numpy().transpose(1, 2, 3, 0)))
+    ours = jax.jit(partial(outputs, model))(params, x.numpy().transpose(1, 2, 3, 0))
     np.testing.assert_allclose(ours.T, module(x.permute(0, 3, 1, 2)).detach(), atol=1e-5)
 
 

@@ -9,18 +9,22 @@ import pytest
 from flylab.reporting import reproduction
 from flylab.study import get_study, list_studies
 
+SMALLEST = {
+    "pooling": {"train_sizes": (1000,), "poolings": ("none", "stride"), "endless": False},
+    "learning_rate": {"starts": (0.15,), "rates": (0.1,), "n_outer_steps": 1},
+}
+
 
 @pytest.fixture
 def two_studies(monkeypatch):
     """Two studies, as small as can be."""
     studies = {
-        name: replace(study, presets={"smoke": replace(study.presets["smoke"], n_steps=5, n_seeds=1)})
-        for name in ("pooling", "learning_rate")
+        name: replace(study, presets={"smoke": replace(study.presets["smoke"], n_steps=5, n_seeds=1, **changes)})
+        for name, changes in SMALLEST.items()
         for study in [get_study(name)]
     }
     monkeypatch.setattr(reproduction, "list_studies", lambda: tuple(studies))
     monkeypatch.setattr(reproduction, "get_study", studies.get)
-    return studies
 
 
 def test_all_studies_are_planned_the_cheapest_first():
@@ -30,7 +34,8 @@ def test_all_studies_are_planned_the_cheapest_first():
     assert minutes == sorted(minutes)
 
 
-def test_a_page_with_everything(two_studies, tmp_path):
+@pytest.mark.usefixtures("two_studies")
+def test_a_page_with_everything_and_again_it_trains_nothing(tmp_path):
     seen = SimpleNamespace(begun=[], work=0.0, saved=0)
     watcher = SimpleNamespace(
         begin=lambda n_members, work: seen.begun.append((n_members, work)), condition=lambda _: None,
@@ -48,10 +53,6 @@ def test_a_page_with_everything(two_studies, tmp_path):
     assert all(verdict.id in page for verdict in done.verdicts)
     assert all(word in page for word in ("arxiv.org", "versions", "processor", *done.runs))
     assert not re.search(r"(src|href)=\"http", page)
-
-
-def test_again_it_trains_nothing(two_studies, tmp_path):
-    reproduction.reproduce("smoke", tmp_path)
     again = reproduction.reproduce("smoke", tmp_path)
     assert [run.n_trained for run in again.runs.values()] == [0, 0]
 

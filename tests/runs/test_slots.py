@@ -32,7 +32,8 @@ def growth(initial, trained):
 def mean(left, right):
     return (left + right) / 2
 """
-TINY = {"analysis_steps": 5, "analysis_every": 5, "n_steps": 20, "arrangements": ("plain", "reversed")}
+TINY = {"analysis_steps": 5, "analysis_every": 5, "n_steps": 20, "arrangements": ("plain",), "controls": ()}
+POOLS = {"train_sizes": (1000,), "poolings": ("none", "average")}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def out(tmp_path_factory):
     """Finished runs of the studies' own arms."""
     folder = tmp_path_factory.mktemp("runs")
     flylab.run("lottery", "smoke", folder, **TINY)
-    flylab.run("pooling", "smoke", folder, train_sizes=(1000,))
+    flylab.run("pooling", "smoke", folder, **POOLS)
     return folder
 
 
@@ -77,7 +78,7 @@ def test_lottery_trains_only_the_new_arm_which_equals_its_own_where_the_criterio
 
 
 def test_pooling_by_a_function_equals_its_own(out, mine):
-    done = run("pooling", out, train_sizes=(1000,), pooling=f"{mine}:mean")
+    done = run("pooling", out, **POOLS, pooling=f"{mine}:mean")
     assert done.n_trained == 4  # two training sets, two seeds
     accuracy = done.results.test_accuracy
     np.testing.assert_array_equal(accuracy.sel(pooling="mean"), accuracy.sel(pooling="average"))
@@ -85,7 +86,7 @@ def test_pooling_by_a_function_equals_its_own(out, mine):
 
 @pytest.mark.parametrize(
     ("study", "slot", "name", "fields"),
-    [("lottery", "criterion", "growth", TINY), ("pooling", "pooling", "mean", {"train_sizes": (1000,)})],
+    [("lottery", "criterion", "growth", TINY), ("pooling", "pooling", "mean", POOLS)],
 )
 def test_table_figure_and_report_show_it_by_its_name(study, slot, name, fields, out, mine):
     results = flylab.run(study, "smoke", out, **fields, **{slot: f"{mine}:{name}"})
@@ -170,7 +171,7 @@ def test_what_nobody_can_read_is_trained_and_not_kept(out):
         return right * (unreadable is not None)
 
     for _ in range(2):
-        done = run("pooling", out, train_sizes=(1000,), pooling=thing)
+        done = run("pooling", out, **POOLS, pooling=thing)
         assert done.n_trained == 4
         assert done.results.test_accuracy.sel(pooling="thing").notnull().any()
     assert stored(out) == before
@@ -257,7 +258,7 @@ def test_the_command_line_with_workers_parts_and_a_script(out, mine, tmp_path, c
     done = subprocess.run([*command, "--part", "1/2"], capture_output=True, text=True)
     assert "trained 12 members of part 1/2" in done.stdout, done.stderr
     assert subprocess.run(command, capture_output=True, text=True).returncode == 0
-    here = run("pooling", out, train_sizes=(1000,), pooling=f"{mine}:mean").results
+    here = run("pooling", out, **POOLS, pooling=f"{mine}:mean").results
     (folder,) = (tmp_path / "pooling").iterdir()
     there = flylab.load(folder)
     np.testing.assert_array_equal(there.test_accuracy.sel(pooling="mean"), here.test_accuracy.sel(pooling="mean"))

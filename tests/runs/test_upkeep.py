@@ -13,12 +13,17 @@ from flylab.runs.store import Store
 TINY = ["run", "train", "smoke", "--n-steps", "5", "--n-train", "100", "--n-valid", "0", "--n-test", "100"]
 
 
-@pytest.fixture
-def out(tmp_path):
-    folder = tmp_path / "runs"
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
     assert main([*TINY, "--model", "logistic", "--out", str(folder)]) == 0
     assert main([*TINY, "--model", "mlp", "--out", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture
+def out(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "runs")
 
 
 def listed(out, capsys):

@@ -202,6 +202,7 @@ def test_a_regulariser_of_users_trains(mine):
     assert tuned.sel(regulariser="none").isnull().all()  # nothing of it is tuned
 
 
+@pytest.mark.slow  # the other contests show that what users bring is tuned and trained
 def test_an_activation_of_users_trains(mine):
     results = run(mine, "activations", "activation", ["bent", "as_relu"], activations=("relu",), models=("mlp",))
     accuracy = results.tuning_accuracy

@@ -41,7 +41,10 @@ def same_members(actual, expected):
         np.testing.assert_array_equal(a[variable], b[variable])
 
 
-@pytest.mark.parametrize(("name", "width"), [("logistic", 16), ("mlp", 8), ("cnn", 4), ("gru", 4)])
+@pytest.mark.parametrize(("name", "width"), [
+    ("logistic", 16), pytest.param("mlp", 8, marks=pytest.mark.slow), ("cnn", 4),
+    pytest.param("gru", 4, marks=pytest.mark.slow),
+])  # fmt: skip
 def test_company_place_and_number_of_members_change_nothing(name, width, tiny, monkeypatch):
     monkeypatch.setenv("FLYLAB_GROUP", str(width))
     together = population(name, tiny, range(width * len(runtime.devices()) + 1))  # the last group is filled up
@@ -50,7 +53,11 @@ def test_company_place_and_number_of_members_change_nothing(name, width, tiny, m
 
 
 @pytest.mark.parametrize(
-    "data", [lambda seed: published(replace(SMALL, seed=seed)), endless(SMALL)], ids=["by seed", "source"]
+    "data",
+    [
+        pytest.param(lambda seed: published(replace(SMALL, seed=seed)), id="by seed"),
+        pytest.param(endless(SMALL), id="source", marks=pytest.mark.slow),
+    ],
 )
 def test_data_of_each_member(data, monkeypatch):
     monkeypatch.setenv("FLYLAB_GROUP", "4")

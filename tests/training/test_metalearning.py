@@ -66,6 +66,10 @@ CASES = {
     "generator": Case({"iid_noise_scale": 0.02, "shear_scale": 0.75}, source=True, fixed={"learning_rate": 0.5}),
 }
 EACH_CASE = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+FAST = ("both", "schedule")  # forward and reverse mode
+FAST_CASES = [
+    pytest.param(case, id=name, marks=() if name in FAST else pytest.mark.slow) for name, case in CASES.items()
+]
 
 
 def outer(history):
@@ -113,7 +117,7 @@ def test_equals_central_differences_in_double_precision(case):
                 np.testing.assert_allclose(result.value, value(flat), rtol=1e-12)
 
 
-@EACH_CASE
+@pytest.mark.parametrize("case", FAST_CASES)
 def test_single_precision_equals_double(case):
     objective, splits, plan = set_up(case)
     common = {"key": KEY, "fixed": case.fixed, "outer": outer}
@@ -173,11 +177,10 @@ def test_metalearning_is_descent_along_the_metagradient():
 @pytest.mark.parametrize(
     ("changes", "data", "n_different"),
     [
-        ({}, None, 1),  # without noise nothing is new
         ({"fresh_start": True}, None, 3),
         ({}, endless(DATA), 3),
-        ({"fresh_noise": False}, endless(DATA), 1),
-        ({"fresh_noise": False, "fresh_start": True}, endless(DATA), 3),
+        ({"fresh_noise": False}, endless(DATA), 1),  # nothing is new
+        pytest.param({"fresh_noise": False, "fresh_start": True}, endless(DATA), 3, marks=pytest.mark.slow),
     ],
 )
 def test_what_is_new_in_every_outer_step(changes, data, n_different):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flylab.data.views import view
-from flylab.models import convolutional
+from flylab.models import convolutional, dense
 from flylab.training.objectives import Batch, contrastive, info_nce, vicreg
 
 A, B = jax.random.normal(jax.random.key(0), (2, 16, 30))
@@ -36,8 +36,9 @@ def test_vicreg_is_its_definition():
 
 @pytest.mark.parametrize("criterion", [info_nce, vicreg])
 def test_gradients_are_finite_even_of_collapsed_outputs(criterion):
+    gradient = jax.jit(jax.grad(lambda z: criterion(z, z)))
     for a in (A, jnp.zeros_like(A), jnp.ones_like(A)):
-        assert jnp.isfinite(jax.grad(lambda z: criterion(z, z))(a)).all()
+        assert np.isfinite(gradient(a)).all()
 
 
 @pytest.mark.slow
@@ -59,7 +60,7 @@ def test_a_step_against_the_gradient_lowers_the_loss(criterion):
 
 def test_the_two_views_are_two_draws():
     seen = []
-    objective = contrastive(convolutional.cnn(n_outputs=16), view, lambda a, b: seen.extend((a, b)) or (a - b).sum())
+    objective = contrastive(dense.logistic(n_outputs=16), view, lambda a, b: seen.extend((a, b)) or (a - b).sum())
     params = objective.init(jax.random.key(0), {})
     objective.loss(params, Batch(A[:, :5].repeat(3, 0)[:40], jnp.zeros(5, int)), {}, jax.random.key(0))
     assert not np.allclose(seen[0], seen[1])
