@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+from jax import Array
 
 from flylab.base.types import Key, Logits, Params, Signal, Signals
 
@@ -17,6 +18,7 @@ class Model(NamedTuple):
         apply: (parameters, one example of any fixed shape) → outputs `(n_outputs,)`.
         apply_batch: optional faster form, batch last: (parameters, `(*shape, batch)`) → `(n_outputs, batch)`. It must
             equal `jax.vmap` of `apply` in values and gradients.
+        features: optional, of the same arguments as `apply`: one example's activations by layer.
 
     >>> import jax, jax.numpy as jnp
     >>> linear = Model(init=lambda key: jnp.zeros((10, 40)), apply=lambda weights, x: weights @ x)
@@ -27,6 +29,7 @@ class Model(NamedTuple):
     init: Callable[[Key], Params]
     apply: Callable[[Params, Signal], Logits]
     apply_batch: Callable[[Params, Signals], Logits] | None = None
+    features: Callable[[Params, Signal], dict[str, Array]] | None = None
 
 
 def outputs(model: Model, params: Params, x: Signals) -> Logits:

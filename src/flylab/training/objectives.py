@@ -34,6 +34,7 @@ class Objective(NamedTuple):
         options: XLA's compiler options that make its program fast on a CPU.
         per_example_loss: (outputs `(n_outputs, batch)`, labels) → losses `(batch,)`, which evaluations report.
         prepare: hparams → the hyper-parameters for `loss` and `predict`, with values that all steps share.
+        model: the network, or a function from hparams to it; None where nobody knows it.
     """
 
     init: Callable[[Key, Hparams], Params]
@@ -42,6 +43,7 @@ class Objective(NamedTuple):
     options: tuple[tuple[str, bool | str], ...] = ()
     per_example_loss: Callable[[Logits, Labels], Array] = lambda logits, y: cross_entropy(logits, y)
     prepare: Callable[[Hparams], Hparams] = unchanged
+    model: Model | Callable[[Hparams], Model] | None = None
 
 
 @functools.cache
@@ -71,22 +73,39 @@ def supervised(
     if not isinstance(model, Model) and not callable(model):
         raise TypeError(f"model must be a flylab.Model, {_how_to_make(model)}, not {type(model).__name__}")
 
-    def network(hparams: Hparams) -> Model:
-        made = model if isinstance(model, Model) else model(hparams)
-        if not isinstance(made, Model):
-            raise TypeError(f"the function of hyper-parameters must return a flylab.Model, not {type(made).__name__}")
-        return made
-
-    def predict(params, x, hparams, key):
-        return outputs(network(hparams), params, x)
-
     def loss(params, batch, hparams, key):
-        return per_example_loss(outputs(network(hparams), params, batch.x), batch.y).mean(), {}
+        return per_example_loss(outputs(network(model, hparams), params, batch.x), batch.y).mean(), {}
 
     # gradients that JAX derives sum over the batch; without YNNPACK that is a tenth faster
     is_derived = not isinstance(model, Model) or model.apply_batch is None
     options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if is_derived else ()
-    return Objective(lambda key, hparams: network(hparams).init(key), loss, predict, options, per_example_loss)
+    return Objective(
+        lambda key, hparams: network(model, hparams).init(key), loss, predict_of(model), options, per_example_loss,
+        model=model,
+    )  # fmt: skip
+
+
+def network(model: Model | Callable[[Hparams], Model] | None, hparams: Hparams) -> Model:
+    """Return the network that an `Objective.model` stands for under some hyper-parameters.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    made = model(hparams) if callable(model) else model
+    if not isinstance(made, Model):
+        what = "the function of hyper-parameters must return" if callable(model) else "the objective's model must be"
+        raise TypeError(f"{what} a flylab.Model, not {type(made).__name__}")
+    return made
+
+
+@functools.cache
+def predict_of(model: Model | Callable[[Hparams], Model]) -> Callable:
+    """Return the function that predicts by a network's outputs, one for each network."""
+
+    def predict(params, x, hparams, key):
+        return outputs(network(model, hparams), params, x)
+
+    return predict
 
 
 def _how_to_make(thing: object) -> str:
@@ -124,9 +143,7 @@ def contrastive(
         out = outputs(model, params, views)
         return criterion(out[:, :n], out[:, n:]), {}
 
-    return Objective(
-        lambda key, hparams: model.init(key), loss, lambda params, x, hparams, key: outputs(model, params, x)
-    )
+    return Objective(lambda key, hparams: model.init(key), loss, predict_of(model), model=model)
 
 
 def info_nce(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batch"], temperature=0.5) -> Scalar:

@@ -199,7 +199,7 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             sets = (None, valid if len(valid.y) else None, test)
         # one program for all sets: a third of the compile time
         x = jnp.concatenate([part.x for part in sets if part is not None])
-        return PreparedData(train, _chunked(x), tuple(part and part.y for part in sets))
+        return PreparedData(train, chunked(x), tuple(part and part.y for part in sets))
 
     def start(data: PreparedData, member: Member) -> State:
         params = member.params
@@ -240,8 +240,7 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
 
     def evaluate(data: PreparedData, member: Member, params: Params) -> tuple[dict[str, jax.Array], jax.Array]:
         key = stream(member.key, "predict")
-        out = jax.lax.map(lambda x: objective.predict(params, x, member.hparams, key), data.evaluated)
-        out = jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
+        out = predicted(objective, params, data.evaluated, member.hparams, key)
         y = jnp.concatenate([labels for labels in data.labels if labels is not None])
         loss, correct = objective.per_example_loss(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
         values, begin, rows = {}, 0, slice(0)
@@ -272,6 +271,12 @@ def optimizer_of(given: Any) -> Callable[[Hparams], optax.GradientTransformation
         return made
 
     return make
+
+
+def predicted(objective: Objective, params: Params, chunks: jax.Array, hparams: Hparams, key: Key) -> jax.Array:
+    """Return a network's outputs `(n_outputs, n_chunks · chunk)` for examples in `chunked`, the padding included."""
+    out = jax.lax.map(lambda x: objective.predict(params, x, hparams, key), chunks)
+    return jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
 
 
 def _require_labels(subject: str, shape: tuple[int, ...], y: jax.Array) -> None:
@@ -347,7 +352,7 @@ def _fresh(source: Source, shared: Any, plan: Plan, step, member: Member) -> Bat
     return batch
 
 
-def _chunked(x) -> jax.Array:
+def chunked(x) -> jax.Array:
     """Split rows `x (n, *shape)` into equal batch-last chunks `(n_chunks, *shape, chunk)`, the last one padded."""
     n = len(x)
     n_chunks = -(-n // EVALUATION_CHUNK)
