@@ -1,6 +1,7 @@
 """Whole populations in files: the same again, of their own model, and nothing from a hostile file."""
 
 import json
+import pickle
 import re
 
 import jax
@@ -60,6 +61,13 @@ def test_is_the_same_again(kind, tmp_path, tiny):
         if given is not None:
             with pytest.raises(ValueError, match=r"is of a model that is not built by its name: give it"):
                 Population.load(path)
+
+
+def test_pickles_name_the_model_of_the_registry():
+    population = trained(get_model("logistic"))
+    again = pickle.loads(pickle.dumps(population))
+    assert again.results.identical(population.results)
+    assert again.objective is population.objective
 
 
 def test_is_trained_on_after_loading(tmp_path):

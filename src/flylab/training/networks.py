@@ -269,3 +269,9 @@ class Population(NamedTuple):
         from flylab.training.saving import load
 
         return load(path, model)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as it is saved: models of the registry by their names."""
+        from flylab.training.saving import decode, encode, registered
+
+        return decode, (encode(self), None if registered(self.objective) else self.objective)

@@ -45,6 +45,19 @@ class _Layout(msgspec.Struct, forbid_unknown_fields=True):
 
 def save(path: str | Path, population: Population) -> Path:
     """Write a population, see `Population.save`."""
+    path = user_path(path)
+    write_atomic(path, encode(population))
+    return path
+
+
+def load(path: str | Path, model: Objective | Model | None) -> Population:
+    """Read a population, see `Population.load`."""
+    path = user_path(path)
+    return decode(read_bytes(path), model, str(path))
+
+
+def encode(population: Population) -> bytes:
+    """Return a population as the bytes of a safetensors file."""
     results, key = population.results, population.key
     arrays = {f"results:{name}": variable.values for name, variable in results.variables.items()}
     for place, params in _trees(population):
@@ -52,19 +65,15 @@ def save(path: str | Path, population: Population) -> Path:
     layout = _Layout(
         axes=plain(population.axes), hparams=plain(population.hparams), config=population.config,
         key=(str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()),
-        model=_registered(population.objective), n_saved=len(population.saved_params),
+        model=registered(population.objective), n_saved=len(population.saved_params),
         dims={str(name): [*map(str, variable.dims)] for name, variable in results.variables.items()},
     )  # fmt: skip
     metadata = {METADATA: msgspec.json.encode(layout).decode()}
-    path = user_path(path)
-    write_atomic(path, save_arrays({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata))
-    return path
+    return save_arrays({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
 
 
-def load(path: str | Path, model: Objective | Model | None) -> Population:
-    """Read a population, see `Population.load`."""
-    path = user_path(path)
-    data = read_bytes(path)
+def decode(data: bytes, model: Objective | Model | None, place: str = "this") -> Population:
+    """Return the population that `encode` made bytes of; errors name the place where they are from."""
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         layout = msgspec.json.decode(header["__metadata__"][METADATA], type=_Layout)
@@ -72,11 +81,11 @@ def load(path: str | Path, model: Objective | Model | None) -> Population:
         key = jax.random.wrap_key_data(jnp.array(layout.key[1], jnp.uint32), impl=layout.key[0])
         results = _results(layout, arrays)
     except (SafetensorError, msgspec.MsgspecError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is no population that flylab has saved ({type(error).__name__}: {error})") from None
-    objective = _objective(path, layout, model, len(data))
+        raise ValueError(f"{place} is no population that flylab has saved ({type(error).__name__}: {error})") from None
+    objective = _objective(place, layout, model, len(data))
     hparams = {name: value for name, value in (layout.hparams | _firsts(layout)).items() if name != "seed"}
     shapes = jax.eval_shape(objective.init, key, {name: np.float32(value) for name, value in hparams.items()})
-    trees = [_tree(path, layout, arrays, place, shapes) for place in _places(layout.n_saved)]
+    trees = [_tree(place, layout, arrays, which, shapes) for which in _places(layout.n_saved)]
     return Population(trees[0], results, tuple(trees[1:]), layout.axes, layout.hparams, objective, key, layout.config)
 
 
@@ -93,7 +102,7 @@ def _leaves(params: Params) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree.flatten_with_path(params)[0]]
 
 
-def _registered(objective: Objective) -> tuple[str, dict[str, Any]] | None:
+def registered(objective: Objective) -> tuple[str, dict[str, Any]] | None:
     """Return by what name and sizes an objective's predictions can be had again."""
     model = objective.model
     known = named(model) if isinstance(model, Model) and objective.predict is predict_of(model) else None
@@ -103,11 +112,13 @@ def _registered(objective: Objective) -> tuple[str, dict[str, Any]] | None:
         return None
 
 
-def _objective(path: Path, layout: _Layout, model: Objective | Model | None, n_bytes: int) -> Objective:
+def _objective(place: str, layout: _Layout, model: Objective | Model | None, n_bytes: int) -> Objective:
     if model is not None:
         return as_objective(model)
     if layout.model is None:
-        raise ValueError(f"{path} is of a model that is not built by its name: give it, Population.load(path, model=…)")
+        raise ValueError(
+            f"{place} is of a model that is not built by its name: give it, Population.load(path, model=…)"
+        )
     name, sizes = layout.model
     listed = [value if isinstance(value, list) else [value] for value in sizes.values()]
     for size in itertools.chain.from_iterable(listed):
@@ -126,15 +137,15 @@ def _results(layout: _Layout, arrays: dict[str, np.ndarray]) -> xr.Dataset:
     return xr.Dataset(variables).set_coords(coords)
 
 
-def _tree(path: Path, layout: _Layout, arrays: dict[str, np.ndarray], place: str, shapes: Params) -> Params:
+def _tree(place: str, layout: _Layout, arrays: dict[str, np.ndarray], which: str, shapes: Params) -> Params:
     """Return the parameters at a place, if they have the form that the model gives them."""
     sizes = tuple(map(len, layout.axes.values()))
-    wanted = {f"{place}{name}": ((*sizes, *leaf.shape), np.dtype(leaf.dtype)) for name, leaf in _leaves(shapes)}
-    there = {name: (array.shape, array.dtype) for name, array in arrays.items() if name.startswith(place)}
+    wanted = {f"{which}{name}": ((*sizes, *leaf.shape), np.dtype(leaf.dtype)) for name, leaf in _leaves(shapes)}
+    there = {name: (array.shape, array.dtype) for name, array in arrays.items() if name.startswith(which)}
     for name in sorted(wanted.keys() | there.keys()):
         if there.get(name) != wanted.get(name):
             raise ValueError(
-                f"{path} holds the parameters of another model: {name} has {there.get(name)} where the model has "
+                f"{place} holds the parameters of another model: {name} has {there.get(name)} where the model has "
                 f"{wanted.get(name)} (axes first)"
             )
     return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in wanted])
