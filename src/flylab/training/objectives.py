@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from flylab.base.types import Hparams, Key, Labels, Logits, Params, Scalar, Signals
-from flylab.models.model import Model, outputs
+from flylab.models.model import Model, Stateful, outputs, training_outputs
 
 
 class Batch(NamedTuple):
@@ -29,7 +29,8 @@ class Objective(NamedTuple):
 
     Attributes:
         init: (key, hparams) → parameters.
-        loss: (parameters, batch, hparams, key) → (scalar loss, metrics: scalars by name).
+        loss: (parameters, batch, hparams, key) → (scalar loss, metrics: scalars by name); where the network has a
+            state (`models.Stateful`), also its new state.
         predict: (parameters, batch-last inputs, hparams, key) → outputs `(n_outputs, batch)`.
         options: XLA's compiler options that make its program fast on a CPU.
         per_example_loss: (outputs `(n_outputs, batch)`, labels) → losses `(batch,)`, which evaluations report.
@@ -38,7 +39,7 @@ class Objective(NamedTuple):
     """
 
     init: Callable[[Key, Hparams], Params]
-    loss: Callable[[Params, Batch, Hparams, Key], tuple[Scalar, dict]]
+    loss: Callable[[Params, Batch, Hparams, Key], tuple[Scalar, dict] | tuple[Scalar, dict, Any]]
     predict: Callable[[Params, Signals, Hparams, Key], Logits]
     options: tuple[tuple[str, bool | str], ...] = ()
     per_example_loss: Callable[[Logits, Labels], Array] = lambda logits, y: cross_entropy(logits, y)
@@ -74,7 +75,8 @@ def supervised(
         raise TypeError(f"model must be a flylab.Model, {_how_to_make(model)}, not {type(model).__name__}")
 
     def loss(params, batch, hparams, key):
-        return per_example_loss(outputs(network(model, hparams), params, batch.x), batch.y).mean(), {}
+        out, after = training_outputs(network(model, hparams), params, batch.x, key)
+        return per_example_loss(out, batch.y).mean(), {}, *_state(after)
 
     # gradients that JAX derives sum over the batch; without YNNPACK that is a tenth faster
     is_derived = not isinstance(model, Model) or model.apply_batch is None
@@ -106,6 +108,11 @@ def predict_of(model: Model | Callable[[Hparams], Model]) -> Callable:
         return outputs(network(model, hparams), params, x)
 
     return predict
+
+
+def _state(params: Params) -> tuple[Any, ...]:
+    """Return the state beside parameters, as the last part of what a loss returns."""
+    return (params.state,) if isinstance(params, Stateful) else ()
 
 
 def _how_to_make(thing: object) -> str:
@@ -140,8 +147,8 @@ def contrastive(
         n = batch.x.shape[-1]
         twice = jnp.concatenate([batch.x, batch.x], -1)
         views = jax.vmap(view, (0, -1), -1)(jax.random.split(key, 2 * n), twice)
-        out = outputs(model, params, views)
-        return criterion(out[:, :n], out[:, n:]), {}
+        out, after = training_outputs(model, params, views, key)
+        return criterion(out[:, :n], out[:, n:]), {}, *_state(after)
 
     return Objective(lambda key, hparams: model.init(key), loss, predict_of(model), model=model)
 

@@ -14,6 +14,7 @@ from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
 from flylab.data.inputs import class_dtype
 from flylab.data.splits import SETS, Dataset, Source
+from flylab.models.model import joined, parted
 from flylab.training.inputs import SplitArrays
 from flylab.training.objectives import Batch, Objective
 
@@ -146,7 +147,7 @@ class TrainingFunctions(NamedTuple):
 
 def updated(
     optimizer: optax.GradientTransformation, gradient: Params, state: Any, params: Params, value: jax.Array,
-    loss_of: Callable[[Params], tuple[jax.Array, dict]],
+    loss_of: Callable[[Params], tuple[jax.Array, Any]],
 ) -> tuple[Params, Any]:  # fmt: skip
     """Return an optimiser's updates and its next state; it is given what its `update` takes of a batch's loss."""
 
@@ -169,7 +170,9 @@ def trained_params(state: State) -> Params:
     Schedule-free optimisers evaluate another point than that at which they take gradients (Defazio et al. 2024).
     """
     kept = [part for part in jax.tree.leaves(state.optimizer, is_leaf=_is_average) if _is_average(part)]
-    return optax.contrib.schedule_free_eval_params(kept[0], state.params) if kept else state.params
+    if not kept:
+        return state.params
+    return joined(optax.contrib.schedule_free_eval_params(kept[0], parted(state.params)[0]), state.params)
 
 
 def _is_average(part: Any) -> bool:
@@ -207,7 +210,8 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             params = objective.init(stream(member.key, "init"), member.hparams)
         order = jnp.zeros(len(data.train.y) if shuffled else 1, jnp.int32)
         unused = jnp.zeros(0, jnp.uint8)
-        return State(jnp.int32(0), params, make_optimizer(member.hparams).init(params), order, {}, jnp.int32(0), unused)
+        optimizer = make_optimizer(member.hparams).init(parted(params)[0])
+        return State(jnp.int32(0), params, optimizer, order, {}, jnp.int32(0), unused)
 
     def draw_order(data: PreparedData, member: Member, state: State) -> State:
         if not shuffled:
@@ -229,13 +233,17 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             batch = _fresh(source, data.train, plan, state.step, member)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
 
-        def loss_of(params: Params) -> tuple[jax.Array, dict]:
-            return objective.loss(params, batch, member.hparams, key)
+        def loss_of(trained: Params) -> tuple[jax.Array, tuple[dict, list]]:
+            loss, metrics, *after = objective.loss(joined(trained, state.params), batch, member.hparams, key)
+            return loss, (metrics, after)
 
-        (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        trained, _ = parted(state.params)
+        (loss, (metrics, after)), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
         optimizer = make_optimizer(member.hparams)
-        updates, optimizer = updated(optimizer, gradient, state.optimizer, state.params, loss, loss_of)
-        params = optax.apply_updates(state.params, updates)
+        updates, optimizer = updated(optimizer, gradient, state.optimizer, trained, loss, loss_of)
+        params = joined(optax.apply_updates(trained, updates), state.params)
+        if after:
+            params = params._replace(state=after[0])
         return state._replace(step=state.step + 1, params=params, optimizer=optimizer), _recorded(loss, metrics, member)
 
     def evaluate(data: PreparedData, member: Member, params: Params) -> tuple[dict[str, jax.Array], jax.Array]:
