@@ -5,11 +5,22 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from flylab.base.optional import need
 from flylab.models import Model, Stateful
 
 eqx = need("equinox", "equinox", "flylab.adapters.equinox")
+
+
+@jax.tree_util.register_pytree_node_class
+class _State(eqx.nn.State):
+    """A module's state without Equinox's comparison of old and new, which within `shard_map` finds constants unlike."""
+
+    def set(self, item: Any, value: Any) -> "_State":
+        values, markers = self.tree_flatten()
+        after = dict(zip(markers, values, strict=True)) | {item.marker: jax.tree.map(jnp.asarray, value)}
+        return _State.tree_unflatten(tuple(after), tuple(after.values()))
 
 
 def from_equinox(make: Callable[..., Any]) -> Model:
@@ -67,7 +78,8 @@ def from_equinox(make: Callable[..., Any]) -> Model:
 
     def apply_with_state(leaves, x, *, key, train, state):
         module = eqx.nn.inference_mode(module_of(leaves), not train)
-        out, state = module(x, jax.tree.unflatten(state_structure, state), **given(key))
+        values, markers = jax.tree.unflatten(state_structure, state).tree_flatten()
+        out, state = module(x, _State.tree_unflatten(markers, values), **given(key))
         return out, jax.tree.leaves(state)
 
     return Model(init, apply_with_state if has_state else apply_with_key if "key" in takes else apply)
