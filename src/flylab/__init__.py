@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from flylab.results.verdicts import Verdict
     from flylab.runs.sweeps import Sweep
     from flylab.study import Study, list_studies
+    from flylab.training.networks import Population
     from flylab.training.objectives import Objective, supervised
-    from flylab.training.population import Population, train_members, watch_members
+    from flylab.training.population import train_members, watch_members
     from flylab.training.step import Plan
     from flylab.training.train import Trained, train
     from flylab.training.training import Training
@@ -36,8 +37,9 @@ _PUBLIC = {
     "results.verdicts": ("Verdict",),
     "runs.sweeps": ("Sweep",),
     "study": ("Study", "list_studies"),
+    "training.networks": ("Population",),
     "training.objectives": ("Objective", "supervised"),
-    "training.population": ("Population", "train_members", "watch_members"),
+    "training.population": ("train_members", "watch_members"),
     "training.step": ("Plan",),
     "training.train": ("Trained", "train"),
     "training.training": ("Training",),

@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from flylab.base.files import user_path
+from flylab.reporting import accessor as _accessor  # noqa: F401 (it registers `results.flylab`)
 from flylab.reporting import figure, load, run_and_publish, verdicts
 from flylab.runs.plan import plan_of_study
 from flylab.runs.progress import Bar

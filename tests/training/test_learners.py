@@ -16,6 +16,7 @@ from torch import nn
 
 from flylab.adapters.torch_training import from_torch
 from flylab.data import MNIST1D, Dataset, published
+from flylab.evaluation.load import user_model
 from flylab.models import dense, n_params, outputs
 from flylab.training.learners import of_classifier, of_model, seeded
 from flylab.training.objectives import supervised
@@ -152,6 +153,42 @@ def test_an_equinox_module_is_a_model(tiny):
     np.testing.assert_allclose(outputs(model, model.init(key), jnp.asarray(x.T)).T, jax.vmap(Net(key))(x), rtol=1e-5)
     fitted = of_model(model, (40,)).fit(tiny, PLAN, 1e-2, [0, 1])
     assert (fitted.results.train_loss.isel(step=-1) < fitted.results.train_loss.isel(step=0)).all()
+
+
+@pytest.mark.parametrize("needs_key", [True, False])
+def test_an_equinox_module_with_dropout_and_batch_normalisation(needs_key, tiny):
+    import equinox as eqx
+
+    from flylab.adapters.equinox import from_equinox
+
+    class Net(eqx.Module):
+        layer: eqx.nn.Linear
+        norm: eqx.nn.BatchNorm
+        dropout: eqx.nn.Dropout
+        output: eqx.nn.Linear
+
+        def __init__(self, key):
+            first, second = jax.random.split(key)
+            self.layer = eqx.nn.Linear(40, 20, key=first)
+            self.norm = eqx.nn.BatchNorm(20, axis_name="batch", mode="ema")
+            self.dropout = eqx.nn.Dropout(0.2)
+            self.output = eqx.nn.Linear(20, 10, key=second)
+
+        def __call__(self, x, state, key):
+            h, state = self.norm(self.layer(x), state)
+            return self.output(self.dropout(jax.nn.relu(h), key=jax.random.split(key)[0])), state
+
+    class WithDefault(Net):
+        def __call__(self, x, state, *, key=None):
+            h, state = self.norm(self.layer(x), state)
+            return self.output(self.dropout(jax.nn.relu(h), key=key)), state
+
+    model = from_equinox(Net if needs_key else WithDefault)
+    assert n_params(model) == 41 * 20 + 40 + 21 * 10
+    fitted = of_model(model, (40,)).fit(tiny, Plan(60, 50, 20), 1e-2, [0, 1])
+    assert (fitted.results.train_loss.isel(step=-1) < fitted.results.train_loss.isel(step=0)).all()
+    np.testing.assert_array_equal(fitted.predict(tiny.test.x), fitted.results.prediction)  # nothing is drawn
+    assert user_model(Net if needs_key else WithDefault, "Net", tiny.train.x, 10).learner.n_params == n_params(model)
 
 
 def test_an_equinox_module_without_a_key_is_refused():

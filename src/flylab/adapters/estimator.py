@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from flylab.data.splits import Dataset, Splits
 from flylab.models import Model, get_model, outputs
-from flylab.training.population import Population, train_members
+from flylab.training.population import train_members
 from flylab.training.step import Plan
 
 
@@ -84,7 +84,7 @@ class FlylabClassifier(ClassifierMixin, BaseEstimator):
         grid = {"learning_rate": self.learning_rate, "seed": range(self.n_members)}
         population = train_members(self._network(), splits, plan, grid, key=seed)
         kept = population.results[["train_loss", "train_accuracy"]]
-        self.population_ = Population(population.params, kept)
+        self.population_ = population._replace(results=kept)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:

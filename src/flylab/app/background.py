@@ -10,8 +10,9 @@ from sklearn.metrics import confusion_matrix
 
 from flylab.app.settings import Settings, mask, network, splits
 from flylab.training.dispatch import let_go
+from flylab.training.networks import Population
 from flylab.training.objectives import supervised
-from flylab.training.population import Population, watch_members
+from flylab.training.population import watch_members
 
 Phase = Literal["begun", "training", "done", "stopped", "failed"]
 

@@ -10,7 +10,7 @@ from flylab.data.published import stages
 from flylab.models import model_title
 from flylab.results.statistics import interval, plus_minus
 from flylab.results.tables import Table, html_table
-from flylab.training.population import Population
+from flylab.training.networks import Population
 
 STAGES = ("pad", "scale", "translate", "add noise", "shear", "resample")
 

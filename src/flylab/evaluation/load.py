@@ -3,7 +3,9 @@
 The user's code runs in this process, with the user's rights: evaluate only code that you would run.
 """
 
+import functools
 import inspect
+import operator
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ from sklearn.base import is_classifier
 
 from flylab.base.rng import seeded_globals
 from flylab.base.usercode import RefusedError, user_code
-from flylab.models import Model, outputs
+from flylab.models.model import Model, joined, outputs, parted, training_outputs
 from flylab.training.learners import Learner, of_classifier, of_model
 
 N_PROBES = 16  # signals that a model is tried on
@@ -142,14 +144,21 @@ def _learner(model: Model, name: str, signals: np.ndarray, n_outputs: int, chann
             f"{name}'s init draws from NumPy's global generator, so that its seed does not determine it: draw from "
             "its key"
         )
-    leaves = jax.tree.leaves(params)
+    leaves = jax.tree.leaves(parted(params)[0])
     if not leaves or not all(np.issubdtype(np.asarray(leaf).dtype, np.floating) for leaf in leaves):
         raise RefusedError(f"{name}'s parameters must be arrays of floating-point numbers, at least one")
-    with_channel = Model(model.init, lambda params, x: model.apply(params, x[None]))
+
+    @functools.wraps(model.apply)
+    def apply_with_channel(params: Any, x: Any, **mode: Any) -> Any:
+        return model.apply(params, x[None], **mode)
+
+    with_channel = Model(model.init, apply_with_channel)
     form, first_error = model, None
     for form in (model, with_channel) if channel else (model,):
         try:
-            shape = jax.eval_shape(form.apply, params, jax.ShapeDtypeStruct((length,), "float32")).shape
+            one = jax.ShapeDtypeStruct((length, 1), "float32")
+            shape = jax.eval_shape(functools.partial(outputs, form), params, one).shape[:-1]
+            jax.eval_shape(functools.partial(training_outputs, form), params, one, jax.random.key(0))
         except Exception as error:
             first_error = first_error or error
             continue
@@ -166,7 +175,9 @@ def _learner(model: Model, name: str, signals: np.ndarray, n_outputs: int, chann
     rng = np.random.default_rng(0)
 
     def moved(params: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf + 0.3 * rng.standard_normal(np.shape(leaf)).astype(np.float32), params)
+        trained, _ = parted(params)
+        noise = jax.tree.map(lambda leaf: 0.3 * rng.standard_normal(np.shape(leaf)).astype(np.float32), trained)
+        return joined(jax.tree.map(operator.add, trained, noise), params)
 
     # other parameters, too, since a layer of zeros hides what a network reads
     _check_outputs(name, [np.asarray(compute(p, signals.T)).T for p in (params, *(moved(params) for _ in range(3)))])

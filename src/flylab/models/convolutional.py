@@ -52,7 +52,7 @@ def _strided(channels: int) -> tuple[Conv, ...]:
 
 def cnn_layers(params, x) -> list[jax.Array]:
     """Return the flat activations of each layer of `cnn`, or of `backbone`, for one signal, which is the first."""
-    return [x, *(layer.ravel() for layer in _layers(params, x, _strided(params["conv1"]["b"].size)))]
+    return [x, *(layer.ravel() for layer in _layers(params, x, _strided(params["conv1"]["b"].size)).values())]
 
 
 @register_model("pooling_cnn", title="CNN with pooling")
@@ -90,8 +90,11 @@ def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int | None, 
             params[f"hidden{i + 1}"] = layers.linear_init(stream(last, f"hidden{i + 1}"), *size)
         return params if n_outputs is None else params | {"output": layers.linear_init(last, widths[-1], n_outputs)}
 
+    def features(params, x):
+        return _layers(params, x, specs)
+
     def apply(params, x):
-        return _layers(params, x, specs)[-1].ravel()
+        return [*features(params, x).values()][-1].ravel()
 
     def apply_batch(params, x):
         h = conv_stack([params[f"conv{i + 1}"] for i in range(len(specs))], x[None], specs)
@@ -100,21 +103,21 @@ def _convolutional(specs: tuple[Conv, ...], length: int, n_outputs: int | None, 
             h = jax.nn.relu(layers.linear_batch(params[f"hidden{i + 1}"], h))
         return h if n_outputs is None else layers.linear_batch(params["output"], h)
 
-    return Model(init, apply, apply_batch)
+    return Model(init, apply, apply_batch, features)
 
 
-def _layers(params, x, specs: tuple[Conv, ...]) -> list[jax.Array]:
-    """Return the activations of every layer for one signal."""
-    activations, h = [], x[None]  # (1, length)
+def _layers(params, x, specs: tuple[Conv, ...]) -> dict[str, jax.Array]:
+    """Return the activations of every layer for one signal, by its name, convolutions' as (channels, positions)."""
+    activations, h = {}, x[None]  # (1, length)
     for i, spec in enumerate(specs):
         h = jax.nn.relu(layers.conv1d(params[f"conv{i + 1}"], h, spec.stride, spec.padding))
         h = h if spec.pooling is None else layers.pool1d(h, spec.pooling)
-        activations.append(h)
+        activations[f"conv{i + 1}"] = h
     h = h.ravel()
     for i in range(sum(name.startswith("hidden") for name in params)):
         h = jax.nn.relu(layers.linear(params[f"hidden{i + 1}"], h))
-        activations.append(h)
-    return [*activations, layers.linear(params["output"], h)] if "output" in params else activations
+        activations[f"hidden{i + 1}"] = h
+    return activations | {"output": layers.linear(params["output"], h)} if "output" in params else activations
 
 
 @functools.cache

@@ -19,7 +19,11 @@ from flylab.models.registry import register_model
 @functools.cache
 def logistic(length: int = 40, n_outputs: int = 10) -> Model:
     """Build multinomial logistic regression: 410 parameters by default."""
-    return Model(lambda key: layers.linear_init(key, length, n_outputs), layers.linear, layers.linear_batch)
+
+    def features(params, x):
+        return {"output": layers.linear(params, x)}
+
+    return Model(lambda key: layers.linear_init(key, length, n_outputs), layers.linear, layers.linear_batch, features)
 
 
 @register_model("mlp", title="MLP")
@@ -41,12 +45,12 @@ def mlp(
         sizes = {"hidden1": (length, width), "hidden2": (width, width), "output": (width, n_outputs)}
         return {name: layers.linear_init(k, *size) for k, (name, size) in zip(keys, sizes.items(), strict=True)}
 
-    def forward(linear, params, x):
-        h = activation(linear(params["hidden1"], x))
-        h = (h if residual else 0.0) + activation(linear(params["hidden2"], h))
-        return linear(params["output"], h)
+    def features(linear, params, x):
+        h1 = activation(linear(params["hidden1"], x))
+        h2 = (h1 if residual else 0.0) + activation(linear(params["hidden2"], h1))
+        return {"hidden1": h1, "hidden2": h2, "output": linear(params["output"], h2)}
 
-    return Model(init, partial(forward, layers.linear), partial(forward, layers.linear_batch))
+    return _dense(init, features)
 
 
 @register_model("shallow", title="one hidden layer")
@@ -61,7 +65,18 @@ def shallow(length: int = 40, n_outputs: int = 10, width: int = 50, activation: 
             "output": layers.linear_init(output, width, n_outputs),
         }
 
-    def forward(linear, params, x):
-        return linear(params["output"], activation(linear(params["hidden"], x)))
+    def features(linear, params, x):
+        h = activation(linear(params["hidden"], x))
+        return {"hidden": h, "output": linear(params["output"], h)}
 
-    return Model(init, partial(forward, layers.linear), partial(forward, layers.linear_batch))
+    return _dense(init, features)
+
+
+def _dense(init: Callable, features: Callable) -> Model:
+    """Make a model of its activations by layer as a function of (linear layer, parameters, x), the outputs last."""
+
+    def forward(linear, params, x):
+        return features(linear, params, x)["output"]
+
+    one, batch = layers.linear, layers.linear_batch
+    return Model(init, partial(forward, one), partial(forward, batch), partial(features, one))

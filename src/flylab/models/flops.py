@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from flylab.models.model import Model, n_params
+from flylab.models.model import Model, keywords, n_params, outputs
 
 METAGRADIENT = 2.5  # what a step costs with its derivative by hyper-parameters, in steps, in either mode: counted
 
@@ -28,7 +28,9 @@ def forward_flops(model: Model, shape: tuple[int, ...]) -> int:
     800
     """
     params = jax.eval_shape(model.init, jax.random.key(0))
-    return count(model.apply, params, jax.ShapeDtypeStruct(shape, "float32"))
+    if not keywords(model):
+        return count(model.apply, params, jax.ShapeDtypeStruct(shape, "float32"))
+    return count(functools.partial(outputs, model), params, jax.ShapeDtypeStruct((*shape, 1), "float32"))
 
 
 def training_cost(

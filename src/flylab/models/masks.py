@@ -1,5 +1,6 @@
 """Pruning: masks as trees of booleans in the shape of the parameters, and models under a mask."""
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -34,9 +35,14 @@ def masked(model: Model, mask: Mask) -> Model:
         return jax.tree.map(lambda m, p: jnp.where(m, p, jax.lax.stop_gradient(p)), mask, params)
 
     def on_held(function: Callable) -> Callable:
-        return lambda params, x: function(held(params), x)
+        @functools.wraps(function)
+        def computed(params: Params, x, **mode):
+            return function(held(params), x, **mode)
 
-    return Model(init, on_held(model.apply), model.apply_batch and on_held(model.apply_batch))
+        return computed
+
+    rest = (function and on_held(function) for function in model[2:])
+    return Model(init, on_held(model.apply), *rest)
 
 
 def applied(mask: Mask, params: Params) -> Params:

@@ -39,4 +39,4 @@ def padded(model: Model, like: Model) -> Model:
     def init(key):
         return jax.tree.map(zero_padded, model.init(key), large)
 
-    return Model(init, like.apply, like.apply_batch)
+    return like._replace(init=init)

@@ -23,14 +23,18 @@ def bidirectional_gru(length: int = 40, n_outputs: int = 10, width: int = 6) -> 
         readout_params = layers.linear_init(output, 2 * width * length, n_outputs)
         return {"gru": gru_init(recurrent, width), "output": readout_params}
 
+    def features(params, x):
+        h = gru(params["gru"], x)
+        return {"gru": h, "output": layers.linear(params["output"], h.ravel())}
+
     def apply(params, x):
-        return layers.linear(params["output"], gru(params["gru"], x).ravel())
+        return features(params, x)["output"]
 
     def apply_batch(params, x):
         h = gru_batch(params["gru"], x)  # (length, 2·width, batch)
         return layers.linear_batch(params["output"], h.reshape(-1, h.shape[-1]))
 
-    return Model(init, apply, apply_batch)
+    return Model(init, apply, apply_batch, features)
 
 
 @register_model("lstm", title="LSTM")

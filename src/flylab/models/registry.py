@@ -28,6 +28,7 @@ class _Entry(NamedTuple):
 
 
 _REGISTRY: dict[str, _Entry] = {}
+_NAMED: dict[Model, tuple[str, dict[str, Any]]] = {}  # what `get_model` has built
 
 
 def register_model(name: str, title: str | None = None) -> Callable[[Constructor], Constructor]:
@@ -92,7 +93,17 @@ def get_model(name: str, length: int = 40, n_outputs: int = 10, **size: object) 
     model = _built(build, **{key: check(key, value, kinds.get(key, Any)) for key, value in size.items()})
     if not isinstance(model, Model):
         raise ValueError(f"the constructor of the model {name!r} returns {type(model).__name__}, not a flylab.Model")
+    _NAMED[model] = (name, {"length": length, "n_outputs": n_outputs} | size)
     return model
+
+
+def named(model: Model) -> tuple[str, dict[str, Any]] | None:
+    """Return the name and the sizes by which `get_model` has built a model; None if it has not.
+
+    >>> named(get_model("mlp", width=200))
+    ('mlp', {'length': 40, 'n_outputs': 10, 'width': 200})
+    """
+    return _NAMED.get(model)
 
 
 def model_sizes(name: str) -> tuple[str, ...]:

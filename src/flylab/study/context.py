@@ -9,7 +9,7 @@ import xarray as xr
 
 from flylab.base.types import Key
 from flylab.training.dispatch import Progress
-from flylab.training.population import Population
+from flylab.training.networks import Population
 from flylab.training.training import Training
 
 

@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from flylab.base.types import Hparams, Key, Labels, Logits, Params, Scalar, Signals
-from flylab.models.model import Model, outputs
+from flylab.models.model import Model, Stateful, outputs, training_outputs
 
 
 class Batch(NamedTuple):
@@ -29,19 +29,22 @@ class Objective(NamedTuple):
 
     Attributes:
         init: (key, hparams) → parameters.
-        loss: (parameters, batch, hparams, key) → (scalar loss, metrics: scalars by name).
+        loss: (parameters, batch, hparams, key) → (scalar loss, metrics: scalars by name); where the network has a
+            state (`models.Stateful`), also its new state.
         predict: (parameters, batch-last inputs, hparams, key) → outputs `(n_outputs, batch)`.
         options: XLA's compiler options that make its program fast on a CPU.
         per_example_loss: (outputs `(n_outputs, batch)`, labels) → losses `(batch,)`, which evaluations report.
         prepare: hparams → the hyper-parameters for `loss` and `predict`, with values that all steps share.
+        model: the network, or a function from hparams to it; None where nobody knows it.
     """
 
     init: Callable[[Key, Hparams], Params]
-    loss: Callable[[Params, Batch, Hparams, Key], tuple[Scalar, dict]]
+    loss: Callable[[Params, Batch, Hparams, Key], tuple[Scalar, dict] | tuple[Scalar, dict, Any]]
     predict: Callable[[Params, Signals, Hparams, Key], Logits]
     options: tuple[tuple[str, bool | str], ...] = ()
     per_example_loss: Callable[[Logits, Labels], Array] = lambda logits, y: cross_entropy(logits, y)
     prepare: Callable[[Hparams], Hparams] = unchanged
+    model: Model | Callable[[Hparams], Model] | None = None
 
 
 @functools.cache
@@ -71,22 +74,45 @@ def supervised(
     if not isinstance(model, Model) and not callable(model):
         raise TypeError(f"model must be a flylab.Model, {_how_to_make(model)}, not {type(model).__name__}")
 
-    def network(hparams: Hparams) -> Model:
-        made = model if isinstance(model, Model) else model(hparams)
-        if not isinstance(made, Model):
-            raise TypeError(f"the function of hyper-parameters must return a flylab.Model, not {type(made).__name__}")
-        return made
-
-    def predict(params, x, hparams, key):
-        return outputs(network(hparams), params, x)
-
     def loss(params, batch, hparams, key):
-        return per_example_loss(outputs(network(hparams), params, batch.x), batch.y).mean(), {}
+        out, after = training_outputs(network(model, hparams), params, batch.x, key)
+        return per_example_loss(out, batch.y).mean(), {}, *_state(after)
 
     # gradients that JAX derives sum over the batch; without YNNPACK that is a tenth faster
     is_derived = not isinstance(model, Model) or model.apply_batch is None
     options = (("xla_cpu_experimental_ynn_fusion_type", ""),) if is_derived else ()
-    return Objective(lambda key, hparams: network(hparams).init(key), loss, predict, options, per_example_loss)
+    return Objective(
+        lambda key, hparams: network(model, hparams).init(key), loss, predict_of(model), options, per_example_loss,
+        model=model,
+    )  # fmt: skip
+
+
+def network(model: Model | Callable[[Hparams], Model] | None, hparams: Hparams) -> Model:
+    """Return the network that an `Objective.model` stands for under some hyper-parameters.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    made = model(hparams) if callable(model) else model
+    if not isinstance(made, Model):
+        what = "the function of hyper-parameters must return" if callable(model) else "the objective's model must be"
+        raise TypeError(f"{what} a flylab.Model, not {type(made).__name__}")
+    return made
+
+
+@functools.cache
+def predict_of(model: Model | Callable[[Hparams], Model]) -> Callable:
+    """Return the function that predicts by a network's outputs, one for each network."""
+
+    def predict(params, x, hparams, key):
+        return outputs(network(model, hparams), params, x)
+
+    return predict
+
+
+def _state(params: Params) -> tuple[Any, ...]:
+    """Return the state beside parameters, as the last part of what a loss returns."""
+    return (params.state,) if isinstance(params, Stateful) else ()
 
 
 def _how_to_make(thing: object) -> str:
@@ -121,12 +147,10 @@ def contrastive(
         n = batch.x.shape[-1]
         twice = jnp.concatenate([batch.x, batch.x], -1)
         views = jax.vmap(view, (0, -1), -1)(jax.random.split(key, 2 * n), twice)
-        out = outputs(model, params, views)
-        return criterion(out[:, :n], out[:, n:]), {}
+        out, after = training_outputs(model, params, views, key)
+        return criterion(out[:, :n], out[:, n:]), {}, *_state(after)
 
-    return Objective(
-        lambda key, hparams: model.init(key), loss, lambda params, x, hparams, key: outputs(model, params, x)
-    )
+    return Objective(lambda key, hparams: model.init(key), loss, predict_of(model), model=model)
 
 
 def info_nce(a: Float[Array, "n_outputs batch"], b: Float[Array, "n_outputs batch"], temperature=0.5) -> Scalar:

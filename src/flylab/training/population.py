@@ -1,40 +1,29 @@
 """Training of populations: many networks over named axes, on all devices."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import fields
+from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 
 from flylab.base import runtime
+from flylab.base.config import plain
 from flylab.base.types import Key, Params
 from flylab.data.inputs import data_type_error
+from flylab.data.mnist1d import MNIST1D
 from flylab.data.splits import SETS, Source, Splits
 from flylab.models.model import Model
 from flylab.training.dispatch import Progress, fetched, program_for, result_of, run_members, started
 from flylab.training.inputs import SplitArrays, as_arrays, as_axes, as_key, as_objective
 from flylab.training.members import Members, alike
+from flylab.training.networks import Population
 from flylab.training.objectives import Objective
 from flylab.training.step import Member, Plan
 from flylab.training.train import Trained, TrainingRun, check_training, training_run
-
-
-class Population(NamedTuple):
-    """A trained population.
-
-    Attributes:
-        params: last parameters, NumPy arrays with the grid's axes in front.
-        results: `{train,valid,test}_{loss,accuracy}` over the grid's axes and `step`, accuracies in percent;
-            `prediction` over `example`; the metrics that the objective's loss returns over `update` and, if the plan
-            has `record_loss`, `loss`.
-        saved_params: parameters after each step of the plan's `save_params_at`, as `params`.
-    """
-
-    params: Params
-    results: xr.Dataset
-    saved_params: tuple[Params, ...] = ()
 
 
 @runtime.pinned()
@@ -45,7 +34,7 @@ def train_members(
     grid: Mapping[str, Any],
     *,
     key: Key | int = 0,
-    params: Callable[[int], Params] | None = None,
+    params: Callable[[int], Params] | Population | None = None,
     progress: Progress | None = None,
 ) -> Population:
     """Train one network for each point of `grid`, on all cores, through one compiled program.
@@ -59,7 +48,8 @@ def train_members(
             its key, `fold_in(key, seed)`; the others are hyper-parameters, of which a single number is no axis.
         key: root of all randomness, a key or an integer. Making a key yourself starts JAX; to use all cores, call
             `flylab.initialise` before.
-        params: function from the seed to initial parameters; by default the objective initialises them.
+        params: function from the seed to initial parameters; or a population whose members train on, each found by its
+            labels, with a new optimiser; by default the objective initialises them.
         progress: callback after each dispatch.
 
     Raises:
@@ -78,9 +68,9 @@ def train_members(
     >>> dict(population.results.test_accuracy.sizes)
     {'learning_rate': 2, 'seed': 3, 'step': 2}
     """
-    run, axes, members = _checked_run(objective, data, plan, grid, key, params)
+    run, members, make = _checked_run(objective, data, plan, grid, key, params)
     one_data_set = isinstance(data, Splits)
-    return _population(list(run_members(run, members, one_data_set=one_data_set, progress=progress)), axes, plan)
+    return make(list(run_members(run, members, one_data_set=one_data_set, progress=progress)))
 
 
 def watch_members(
@@ -90,11 +80,13 @@ def watch_members(
     grid: Mapping[str, Any],
     *,
     key: Key | int = 0,
+    params: Callable[[int], Params] | Population | None = None,
 ) -> Iterator[Population]:
     """Train like `train_members`, with all members in parallel, and yield the population after each evaluation.
 
-    The last population is bit-identical to that of `train_members`; earlier ones end at an earlier `step`. Training
-    stops when the iteration stops. Memory is that of all members at once.
+    So a loop over it measures anything while networks train, at the steps that the plan's `eval_every` lists, and ends
+    training where it ends. The last population is bit-identical to that of `train_members`; earlier ones end at an
+    earlier `step`. Memory is that of all members at once.
 
     Arguments and errors are those of `train_members`.
 
@@ -108,7 +100,7 @@ def watch_members(
     [[0], [0, 10], [0, 10, 20]]
     """
     with runtime.pinned():
-        run, axes, members = _checked_run(objective, data, plan, grid, key, None)
+        run, members, make = _checked_run(objective, data, plan, grid, key, params)
         program, members = program_for(run, members, isinstance(data, Splits))
         groups = [[n, state, advance] for n, state, advance in started(program, members)]
     for n_evaluated, step in enumerate(plan.evaluated, 1):
@@ -118,7 +110,7 @@ def watch_members(
             # an evaluation is made at the beginning of the next step
             group[1] = state = advance(state, np.int32(min(step + 1, plan.n_steps)))
             trained += fetched([(n, result_of(state))])
-        yield _population(trained, axes, plan, n_evaluated)
+        yield make(trained, n_evaluated)
 
 
 def _checked_run(
@@ -127,9 +119,9 @@ def _checked_run(
     plan: Plan,
     grid: Mapping[str, Any],
     key: Key | int,
-    params: Callable[[int], Params] | None,
-) -> tuple[TrainingRun, dict[str, list], Members]:
-    """Check the arguments of `train_members`; return the run, the axes and the members."""
+    params: Callable[[int], Params] | Population | None,
+) -> tuple[TrainingRun, Members, Callable[..., Population]]:
+    """Check the arguments of `train_members`; return the run, the members, and what makes a population of them."""
     objective, (axes, numbers) = as_objective(objective), as_axes(grid)
     if not (isinstance(data, Splits | Source) or callable(data)):
         raise data_type_error(data)
@@ -141,10 +133,16 @@ def _checked_run(
     def made() -> Iterator[tuple[SplitArrays | None, Member]]:
         for point in itertools.product(*axes.values()):
             hparams = numbers | dict(zip(axes, point, strict=True))
+            initial = started_from(hparams)
             seed = hparams.pop("seed")
             sets = as_arrays(data(seed)) if callable(data) else fixed
             hparams = {name: np.float32(value) for name, value in hparams.items()}
-            yield sets, Member(jax.random.fold_in(root, seed), hparams, None if params is None else params(seed))
+            yield sets, Member(jax.random.fold_in(root, seed), hparams, initial)
+
+    def started_from(point: dict[str, Any]) -> Params | None:
+        if isinstance(params, Population):
+            return params.params_at(point)
+        return None if params is None else params(point["seed"])
 
     def check(sets: SplitArrays | None, member: Member) -> None:
         checked = sets if source is None else source
@@ -156,8 +154,23 @@ def _checked_run(
         for point in itertools.product(*hparam_axes.values()):
             source.check(numbers | dict(zip(hparam_axes, point, strict=True)))
     _check_axes(axes)
+    if isinstance(params, Population):  # all labels, before any work
+        for point in itertools.product(*axes.values()):
+            params.params_at(numbers | dict(zip(axes, point, strict=True)))
     members = alike(made(), check)
-    return training_run(objective, plan, source), axes, members
+    make = functools.partial(_population, plan, axes, numbers, objective, root, _config(data, plan))
+    return training_run(objective, plan, source), members, make
+
+
+def _config(data: Any, plan: Plan) -> dict[str, Any]:
+    """Return the parameters of the data, None where they are not known, and the plan, as JSON has them."""
+    config, optimizer = getattr(data, "config", None), plan.optimizer
+    name = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__qualname__", type(optimizer).__name__)
+    return {
+        "data": plain(config) if isinstance(config, MNIST1D) else None,
+        "plan": {field.name: plain(getattr(plan, field.name)) for field in fields(plan) if field.name != "optimizer"}
+        | {"optimizer": name},
+    }
 
 
 def _check_axes(axes: Mapping[str, Sequence]) -> None:
@@ -172,15 +185,16 @@ def _check_axes(axes: Mapping[str, Sequence]) -> None:
 
 
 def _population(
-    trained: Sequence[Trained], axes: Mapping[str, Sequence], plan: Plan, n_evaluated: int | None = None
-) -> Population:
+    plan: Plan, axes: dict[str, list], hparams: dict[str, Any], objective: Objective, key: Key, config: dict[str, Any],
+    trained: Sequence[Trained], n_evaluated: int | None = None,
+) -> Population:  # fmt: skip
     sizes = tuple(len(values) for values in axes.values())
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(*sizes, *np.shape(leaves[0])), *trained)
     now = plan.n_steps if n_evaluated is None else plan.evaluated[n_evaluated - 1]
     results = to_dataset(stacked, axes, plan).isel(step=slice(n_evaluated))
     results = results.isel(update=slice(now), missing_dims="ignore")
-    n_saved = sum(step <= now for step in plan.save_params_at)
-    return Population(stacked.params, results, stacked.saved_params[:n_saved])
+    saved = stacked.saved_params[: sum(step <= now for step in plan.save_params_at)]
+    return Population(stacked.params, results, saved, axes, hparams, objective, key, config)
 
 
 def to_dataset(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:

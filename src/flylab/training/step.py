@@ -14,6 +14,7 @@ from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
 from flylab.data.inputs import class_dtype
 from flylab.data.splits import SETS, Dataset, Source
+from flylab.models.model import joined, parted
 from flylab.training.inputs import SplitArrays
 from flylab.training.objectives import Batch, Objective
 
@@ -146,7 +147,7 @@ class TrainingFunctions(NamedTuple):
 
 def updated(
     optimizer: optax.GradientTransformation, gradient: Params, state: Any, params: Params, value: jax.Array,
-    loss_of: Callable[[Params], tuple[jax.Array, dict]],
+    loss_of: Callable[[Params], tuple[jax.Array, Any]],
 ) -> tuple[Params, Any]:  # fmt: skip
     """Return an optimiser's updates and its next state; it is given what its `update` takes of a batch's loss."""
 
@@ -169,7 +170,9 @@ def trained_params(state: State) -> Params:
     Schedule-free optimisers evaluate another point than that at which they take gradients (Defazio et al. 2024).
     """
     kept = [part for part in jax.tree.leaves(state.optimizer, is_leaf=_is_average) if _is_average(part)]
-    return optax.contrib.schedule_free_eval_params(kept[0], state.params) if kept else state.params
+    if not kept:
+        return state.params
+    return joined(optax.contrib.schedule_free_eval_params(kept[0], parted(state.params)[0]), state.params)
 
 
 def _is_average(part: Any) -> bool:
@@ -199,7 +202,7 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             sets = (None, valid if len(valid.y) else None, test)
         # one program for all sets: a third of the compile time
         x = jnp.concatenate([part.x for part in sets if part is not None])
-        return PreparedData(train, _chunked(x), tuple(part and part.y for part in sets))
+        return PreparedData(train, chunked(x), tuple(part and part.y for part in sets))
 
     def start(data: PreparedData, member: Member) -> State:
         params = member.params
@@ -207,7 +210,8 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             params = objective.init(stream(member.key, "init"), member.hparams)
         order = jnp.zeros(len(data.train.y) if shuffled else 1, jnp.int32)
         unused = jnp.zeros(0, jnp.uint8)
-        return State(jnp.int32(0), params, make_optimizer(member.hparams).init(params), order, {}, jnp.int32(0), unused)
+        optimizer = make_optimizer(member.hparams).init(parted(params)[0])
+        return State(jnp.int32(0), params, optimizer, order, {}, jnp.int32(0), unused)
 
     def draw_order(data: PreparedData, member: Member, state: State) -> State:
         if not shuffled:
@@ -229,19 +233,22 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             batch = _fresh(source, data.train, plan, state.step, member)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
 
-        def loss_of(params: Params) -> tuple[jax.Array, dict]:
-            return objective.loss(params, batch, member.hparams, key)
+        def loss_of(trained: Params) -> tuple[jax.Array, tuple[dict, list]]:
+            loss, metrics, *after = objective.loss(joined(trained, state.params), batch, member.hparams, key)
+            return loss, (metrics, after)
 
-        (loss, metrics), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        trained, _ = parted(state.params)
+        (loss, (metrics, after)), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
         optimizer = make_optimizer(member.hparams)
-        updates, optimizer = updated(optimizer, gradient, state.optimizer, state.params, loss, loss_of)
-        params = optax.apply_updates(state.params, updates)
+        updates, optimizer = updated(optimizer, gradient, state.optimizer, trained, loss, loss_of)
+        params = joined(optax.apply_updates(trained, updates), state.params)
+        if after:
+            params = params._replace(state=after[0])
         return state._replace(step=state.step + 1, params=params, optimizer=optimizer), _recorded(loss, metrics, member)
 
     def evaluate(data: PreparedData, member: Member, params: Params) -> tuple[dict[str, jax.Array], jax.Array]:
         key = stream(member.key, "predict")
-        out = jax.lax.map(lambda x: objective.predict(params, x, member.hparams, key), data.evaluated)
-        out = jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
+        out = predicted(objective, params, data.evaluated, member.hparams, key)
         y = jnp.concatenate([labels for labels in data.labels if labels is not None])
         loss, correct = objective.per_example_loss(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
         values, begin, rows = {}, 0, slice(0)
@@ -272,6 +279,12 @@ def optimizer_of(given: Any) -> Callable[[Hparams], optax.GradientTransformation
         return made
 
     return make
+
+
+def predicted(objective: Objective, params: Params, chunks: jax.Array, hparams: Hparams, key: Key) -> jax.Array:
+    """Return a network's outputs `(n_outputs, n_chunks · chunk)` for examples in `chunked`, the padding included."""
+    out = jax.lax.map(lambda x: objective.predict(params, x, hparams, key), chunks)
+    return jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
 
 
 def _require_labels(subject: str, shape: tuple[int, ...], y: jax.Array) -> None:
@@ -347,7 +360,7 @@ def _fresh(source: Source, shared: Any, plan: Plan, step, member: Member) -> Bat
     return batch
 
 
-def _chunked(x) -> jax.Array:
+def chunked(x) -> jax.Array:
     """Split rows `x (n, *shape)` into equal batch-last chunks `(n_chunks, *shape, chunk)`, the last one padded."""
     n = len(x)
     n_chunks = -(-n // EVALUATION_CHUNK)

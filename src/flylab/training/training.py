@@ -19,8 +19,9 @@ from flylab.models.flops import training_cost
 from flylab.models.model import Model
 from flylab.training.dispatch import Progress
 from flylab.training.inputs import as_key
+from flylab.training.networks import Population
 from flylab.training.objectives import Objective, supervised
-from flylab.training.population import Population, train_members
+from flylab.training.population import train_members
 from flylab.training.step import Plan
 
 
