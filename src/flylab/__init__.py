@@ -43,8 +43,8 @@ _PUBLIC = {
     "training.training": ("Training",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
-_FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "reporting", "results", "runs", "studies",
-            "study", "training")  # fmt: skip
+_FOLDERS = ("adapters", "analysis", "base", "compat", "data", "evaluation", "models", "reporting", "results", "runs",
+            "studies", "study", "training")  # fmt: skip
 
 __version__ = "0.1.0"
 __all__ = [

@@ -24,7 +24,7 @@ def checked(splits: Splits) -> Splits:
     """
     if not isinstance(splits, Splits):
         raise data_type_error(splits)
-    sets = [_set(name, getattr(splits, name)) for name in SETS]
+    sets = [checked_set(name, getattr(splits, name)) for name in SETS]
     usual = next((part.x for part in sets if len(part.y)), sets[0].x)
     for i, (name, part) in enumerate(zip(SETS, sets, strict=True)):
         if not len(part.y):
@@ -70,7 +70,8 @@ def stacked_classes(rows: Sequence[Any]) -> np.ndarray:
     return stacked.astype(class_dtype(int(stacked.max(initial=0)) + 1))
 
 
-def _set(name: str, part: Any) -> Dataset:
+def checked_set(name: str, part: Any) -> Dataset:
+    """Return one set with NumPy arrays that fit together, as `checked` does; `name` is what errors call it."""
     part = ([], []) if part is None else part
     if not isinstance(part, tuple | list) or len(part) != 2:
         kind = type(part).__name__
