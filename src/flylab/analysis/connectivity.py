@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from msgspec import Meta
 
-from flylab.analysis.networks import as_set, mean_loss, outputs_of, require_outputs
+from flylab.analysis.networks import accuracy, mean_loss
 from flylab.base.constraints import MOST, check
 from flylab.base.types import Params, Scalar
 from flylab.data.splits import Dataset
@@ -36,7 +36,7 @@ def path(
 
     def at(position: Any) -> Scalar:
         between = jax.tree.map(lambda a, b: (1 - position) * a + position * b, params, other)
-        return mean_loss(model, between, data) if of == "loss" else _error(model, between, data)
+        return mean_loss(model, between, data) if of == "loss" else 100 - accuracy(model, between, data)
 
     return jax.lax.map(at, jnp.linspace(0, 1, n_points))
 
@@ -60,10 +60,3 @@ def barrier(
     """
     values = path(model, params, other, data, of=of, n_points=n_points)
     return (values - jnp.linspace(values[0], values[-1], n_points)).max()
-
-
-def _error(model: Model | Objective, params: Params, data: Dataset) -> Scalar:
-    x, y = as_set(data)
-    out = outputs_of(model, params, x)
-    require_outputs(y, out.shape[1])
-    return 100 * (out.argmax(1) != y).mean()

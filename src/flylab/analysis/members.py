@@ -113,7 +113,7 @@ def _labelled(values: Sequence[Any], axes: dict[str, np.ndarray]) -> xr.DataArra
         return xr.Variable((*axes, *dims), array.reshape(*sizes, *shape))
 
     first: Any = values[0]
-    if not isinstance(first, tuple):
+    if not hasattr(first, "_fields"):
         return xr.DataArray(stacked(values, "dim"), axes)
     fields = zip(first._fields, zip(*values, strict=True), strict=True)
     dim = getattr(first, "dim", None)  # of all fields that are arrays

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from flylab.base.types import Params, Scalar
-from flylab.data.inputs import checked_set
+from flylab.data.inputs import Targets, checked_set
 from flylab.data.splits import Dataset
 from flylab.models.model import Model
 from flylab.training.inputs import as_objective
@@ -46,15 +46,33 @@ def mean_loss(model: Model | Objective, params: Params, data: Dataset) -> Scalar
 
     Raises:
         TypeError: if `data` is no `Dataset`.
-        ValueError: if examples and labels do not fit together, or a label has no output.
+        ValueError: if examples and targets do not fit together, or a label has no output.
     """
-    objective, (x, y) = as_objective(model), as_set(data)
+    objective = as_objective(model)
+    x, y = as_set(data, objective.targets)
     out = outputs_of(objective, params, x).T
-    require_outputs(y, len(out))
-    return objective.per_example_loss(out, jnp.asarray(y, jnp.int32)).mean()
+    if is_class := objective.targets == "classes":
+        require_outputs(y, len(out))
+    y = jnp.asarray(y, jnp.int32 if is_class else jnp.float32)
+    return objective.per_example_loss(out, jnp.moveaxis(y, 0, -1)).mean()
 
 
-def as_set(data: Dataset) -> Dataset:
+def accuracy(model: Model | Objective, params: Params, data: Dataset) -> Scalar:
+    """Compute the percentage of examples whose class a network predicts. Arguments and errors are those of `mean_loss`.
+
+    >>> from flylab.data import published
+    >>> from flylab.models import get_model
+    >>> model = get_model("mlp")
+    >>> bool(accuracy(model, model.init(jax.random.key(0)), published().test) < 40)
+    True
+    """
+    x, y = as_set(data)
+    out = outputs_of(model, params, x)
+    require_outputs(y, out.shape[1])
+    return 100 * (out.argmax(1) == y).mean()
+
+
+def as_set(data: Dataset, targets: Targets = "classes") -> Dataset:
     """Return a set whose inputs and labels fit together; of arrays that JAX traces, nothing is known but shapes.
 
     Raises:
@@ -64,7 +82,7 @@ def as_set(data: Dataset) -> Dataset:
     if not isinstance(data, Dataset):
         raise TypeError(f"data must be a flylab.Dataset, e.g. splits.train, not {type(data).__name__}")
     if not any(isinstance(array, Tracer) for array in data):
-        data = checked_set("given", data)
+        data = checked_set("given", data, targets)
     if not len(data.y):
         raise ValueError("the given set must have at least one example")
     return data

@@ -28,7 +28,8 @@ class Population(NamedTuple):
         params: last parameters, NumPy arrays with the grid's axes in front.
         results: `{train,valid,test}_{loss,accuracy}` over the grid's axes and `step`, accuracies in percent;
             `prediction` over `example`; the metrics that the objective's loss returns over `update` and, if the plan
-            has `record_loss`, `loss`.
+            has `record_loss`, `loss`. Where targets are no classes, there are no accuracies, and `prediction` has the
+            network's outputs, over `example` and `output`.
         saved_params: parameters after each step of the plan's `save_params_at`, as `params`.
     """
 
@@ -136,13 +137,13 @@ def _checked_run(
     runtime.initialise()  # before JAX starts
     root = as_key(key)
     source = data if isinstance(data, Source) else None
-    fixed = as_arrays(data) if isinstance(data, Splits) else None
+    fixed = as_arrays(data, objective.targets) if isinstance(data, Splits) else None
 
     def made() -> Iterator[tuple[SplitArrays | None, Member]]:
         for point in itertools.product(*axes.values()):
             hparams = numbers | dict(zip(axes, point, strict=True))
             seed = hparams.pop("seed")
-            sets = as_arrays(data(seed)) if callable(data) else fixed
+            sets = as_arrays(data(seed), objective.targets) if callable(data) else fixed
             hparams = {name: np.float32(value) for name, value in hparams.items()}
             yield sets, Member(jax.random.fold_in(root, seed), hparams, None if params is None else params(seed))
 
@@ -167,7 +168,7 @@ def _check_axes(axes: Mapping[str, Sequence]) -> None:
         ValueError: naming it.
     """
     measured = (f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy"))
-    if taken := axes.keys() & {"step", "example", "update", "prediction", "loss", *measured}:
+    if taken := axes.keys() & {"step", "example", "output", "update", "prediction", "loss", *measured}:
         raise ValueError(f"{min(taken)!r} cannot be an axis: results have a variable or dimension of this name")
 
 
@@ -186,7 +187,8 @@ def _population(
 def to_dataset(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
     """Label the stacked histories of a population with its axes and steps."""
     history = dict(stacked.history)
-    variables = {"prediction": ((*axes, "example"), stacked.prediction)}
+    per_example = ("example", "output")[: stacked.prediction.ndim - len(axes)]  # outputs only where they are no classes
+    variables = {"prediction": ((*axes, *per_example), stacked.prediction)}
     evaluated = {f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy")}
     if plan.record_loss:
         variables["loss"] = ((*axes, "update"), history.pop("loss"))
