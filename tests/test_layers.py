@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "flylab"
 LAYERS = (
-    "artifacts", "base", "data", "models", "training", "adapters", "results", "study", "runs", "studies", "reporting",
-    "evaluation", "compat", "app", "cli",
+    "artifacts", "base", "data", "models", "training", "analysis", "adapters", "results", "study", "runs", "studies",
+    "reporting", "evaluation", "compat", "app", "cli",
 )  # fmt: skip
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 

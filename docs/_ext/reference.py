@@ -16,9 +16,10 @@ import flylab
 
 SOURCE = Path(flylab.__file__).parent
 FOLDERS = {
-    "Data": "data", "Networks": "models", "Training": "training", "Results": "results", "What a study is": "study",
-    "Each study": "studies", "Runs and sweeps": "runs", "Reports": "reporting", "Your own models": "evaluation",
-    "Other tools": "adapters", "The mnist1d package": "compat", "Foundations": "base",
+    "Data": "data", "Networks": "models", "Training": "training", "Analysis of networks": "analysis",
+    "Results": "results", "What a study is": "study", "Each study": "studies", "Runs and sweeps": "runs",
+    "Reports": "reporting", "Your own models": "evaluation", "Other tools": "adapters",
+    "The mnist1d package": "compat", "Foundations": "base",
 }  # fmt: skip
 INTERNAL = ("flylab.__main__", "flylab.app", "flylab.cli", "flylab.template")  # a module, or a folder with all in it
 

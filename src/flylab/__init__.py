@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flylab.adapters.estimator import FlylabClassifier
     from flylab.api import figure, load, run, verdicts
     from flylab.base.runtime import initialise
-    from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, digits, fresh, published
+    from flylab.data import MNIST1D, Dataset, Source, Splits, Templates, class_splits, digits, fresh, published
     from flylab.data.generator import endless, generated
     from flylab.evaluation import Evaluation, evaluate
     from flylab.models import Model, get_model, list_models, n_params, register_model
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flylab.runs.sweeps import Sweep
     from flylab.study import Study, list_studies
     from flylab.training.networks import Population
-    from flylab.training.objectives import Objective, supervised
+    from flylab.training.objectives import Objective, multilabel, regression, supervised
     from flylab.training.population import train_members, watch_members
     from flylab.training.step import Plan
     from flylab.training.train import Trained, train
@@ -29,7 +29,7 @@ _PUBLIC = {
     "adapters.estimator": ("FlylabClassifier",),
     "api": ("figure", "load", "run", "verdicts"),
     "base.runtime": ("initialise",),
-    "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "digits", "fresh", "published"),
+    "data": ("MNIST1D", "Dataset", "Source", "Splits", "Templates", "class_splits", "digits", "fresh", "published"),
     "data.generator": ("endless", "generated"),
     "evaluation": ("Evaluation", "evaluate"),
     "models": ("Model", "get_model", "list_models", "n_params", "register_model"),
@@ -38,23 +38,23 @@ _PUBLIC = {
     "runs.sweeps": ("Sweep",),
     "study": ("Study", "list_studies"),
     "training.networks": ("Population",),
-    "training.objectives": ("Objective", "supervised"),
+    "training.objectives": ("Objective", "multilabel", "regression", "supervised"),
     "training.population": ("train_members", "watch_members"),
     "training.step": ("Plan",),
     "training.train": ("Trained", "train"),
     "training.training": ("Training",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
-_FOLDERS = ("adapters", "base", "compat", "data", "evaluation", "models", "reporting", "results", "runs", "studies",
-            "study", "training")  # fmt: skip
+_FOLDERS = ("adapters", "analysis", "base", "compat", "data", "evaluation", "models", "reporting", "results", "runs",
+            "studies", "study", "training")  # fmt: skip
 
 __version__ = "0.1.0"
 __all__ = [
     "MNIST1D", "Claim", "Dataset", "Evaluation", "FlylabClassifier", "Model", "Objective", "Plan", "Population",
-    "Source", "Splits", "Study", "Sweep", "Templates", "Trained", "Training", "Verdict", "digits", "endless",
-    "evaluate", "figure", "fresh", "generated", "get_model", "initialise", "list_models", "list_studies", "load",
-    "n_params", "published", "register_model", "run", "supervised", "train", "train_members", "verdicts",
-    "watch_members",
+    "Source", "Splits", "Study", "Sweep", "Templates", "Trained", "Training", "Verdict", "class_splits", "digits",
+    "endless", "evaluate", "figure", "fresh", "generated", "get_model", "initialise", "list_models", "list_studies",
+    "load", "multilabel", "n_params", "published", "register_model", "regression", "run", "supervised", "train",
+    "train_members", "verdicts", "watch_members",
 ]  # fmt: skip
 
 

@@ -95,6 +95,39 @@ def test_is_refused(case, subset):
 def test_shapes_agree_between_sets():
     with pytest.raises(ValueError, match=r"in the test set x has shape \(6, 3\), and in another \(6, 4\)"):
         checked(splits(test=Dataset(X[:, :3], Y)))
+    numbers = [Dataset(X, y) for y in (X[:, :2], X[:, :2], X)]
+    with pytest.raises(
+        ValueError, match=r"targets must .* in the test set y has shape \(6, 4\), and in another \(6, 2\)"
+    ):
+        checked(splits(*numbers), "numbers")
+
+
+TARGETS = {
+    "numbers": (X[:, 0], "numbers", None),
+    "vectors": (X, "numbers", None),
+    "integers as numbers": (Y, "numbers", None),
+    "lists": (X.tolist(), "numbers", None),
+    "flags": (np.eye(3)[Y], "flags", None),
+    "truth values": (np.eye(3)[Y] == 1, "flags", None),
+    "classes as flags": (Y, "flags", "y in the train set must be 0 or 1 for each label"),
+    "images": (X.reshape(6, 2, 2), "numbers", r"has shape \(6, 2, 2\), .* give y.reshape\(len\(y\), -1\)"),
+    "missing": (BROKEN[:, 1], "numbers", "y in the train set must be finite numbers of float32, but 1 of its 6"),
+    "text": (list("abcabc"), "numbers", "y in the train set must be numbers, not <U1"),
+    "too few": (X[:5], "numbers", r"one label for each example, but x has shape \(6, 4\) and y \(5, 4\)"),
+}
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_targets_that_are_no_classes(case):
+    y, targets, message = TARGETS[case]
+    part = Dataset(X, y)
+    if message is None:
+        found = checked(splits(part, part, part), targets).train.y
+        np.testing.assert_array_equal(found, y)
+        assert type(found) is np.ndarray
+    else:
+        with pytest.raises(ValueError, match=message):
+            checked(splits(part, part, part), targets)
 
 
 @pytest.mark.parametrize("empty", [None, ([], []), Dataset(X[:0], Y[:0])])

@@ -11,10 +11,11 @@ from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
 from flylab.data.sharing import Fresh, fresh, shared
 from flylab.data.splits import Dataset, Source, Splits
+from flylab.data.tasks import autoencoding, class_splits
 from flylab.data.templates import Templates, digits
 
 __all__ = [
     "MNIST1D", "DataFileError", "Dataset", "Fresh", "Images", "MissingImagesError", "Source", "Splits", "Templates",
-    "digits", "exchanged", "fresh", "load", "load_images", "published", "reversed_", "save", "shared", "shuffled",
-    "stages",
+    "autoencoding", "class_splits", "digits", "exchanged", "fresh", "load", "load_images", "published", "reversed_",
+    "save", "shared", "shuffled", "stages",
 ]  # fmt: skip

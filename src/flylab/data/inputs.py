@@ -1,7 +1,7 @@
 """The door for data that users bring: arrays that fit together, or an error that says what to do."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,8 +10,11 @@ from flylab.data.splits import SETS, Dataset, Splits
 
 _LARGEST = float(np.finfo(np.float32).max)
 
+# what the `y` of an example is: its class; any numbers, for regression; or a 0 or 1 for each of several labels
+Targets = Literal["classes", "numbers", "flags"]
 
-def checked(splits: Splits) -> Splits:
+
+def checked(splits: Splits, targets: Targets = "classes") -> Splits:
     """Return splits with NumPy arrays that fit together, in the types of numbers that they have.
 
     Lists, pandas objects, PyTorch tensors and JAX arrays are converted. A set may be any pair of them, or None if it is
@@ -19,19 +22,22 @@ def checked(splits: Splits) -> Splits:
 
     Raises:
         TypeError: if they are no `Splits`.
-        ValueError: naming the set, if inputs are not finite numbers, of one shape in all sets; or labels are not
-            integers ≥ 0, one for each example.
+        ValueError: naming the set, if inputs are not finite numbers, of one shape in all sets; or `y` is not what
+            `targets` says: integers ≥ 0, one for each example; or finite numbers, or zeros and ones, `(n,)` or
+            `(n, n_outputs)`.
     """
     if not isinstance(splits, Splits):
         raise data_type_error(splits)
-    sets = [_set(name, getattr(splits, name)) for name in SETS]
-    usual = next((part.x for part in sets if len(part.y)), sets[0].x)
+    sets = [checked_set(name, getattr(splits, name), targets) for name in SETS]
+    usual = next((part for part in sets if len(part.y)), sets[0])
     for i, (name, part) in enumerate(zip(SETS, sets, strict=True)):
         if not len(part.y):
-            sets[i] = Dataset(usual[:0], part.y)
-        elif part.x.shape[1:] != usual.shape[1:]:
-            raise ValueError(f"examples must have one shape in all sets, but in the {name} set x has shape "
-                             f"{part.x.shape}, and in another {usual.shape}")  # fmt: skip
+            sets[i] = Dataset(usual.x[:0], part.y)
+            continue
+        for axis, what, own, other in zip("xy", ("examples", "targets"), part, usual, strict=True):
+            if own.shape[1:] != other.shape[1:]:
+                raise ValueError(f"{what} must have one shape in all sets, but in the {name} set {axis} has shape "
+                                 f"{own.shape}, and in another {other.shape}")  # fmt: skip
     return splits._replace(**dict(zip(SETS, sets, strict=True)))
 
 
@@ -42,13 +48,13 @@ def data_type_error(data: Any) -> TypeError:
     )
 
 
-def trainable(splits: Splits) -> Splits:
+def trainable(splits: Splits, targets: Targets = "classes") -> Splits:
     """Return what `checked` returns, if the training and the test set have examples.
 
     Raises:
         ValueError: if one of them is empty, or as `checked`.
     """
-    splits = checked(splits)
+    splits = checked(splits, targets)
     for name in ("train", "test"):
         if not len(getattr(splits, name).y):
             raise ValueError(f"n_{name}=0 must be an integer ≥ 1")
@@ -70,7 +76,8 @@ def stacked_classes(rows: Sequence[Any]) -> np.ndarray:
     return stacked.astype(class_dtype(int(stacked.max(initial=0)) + 1))
 
 
-def _set(name: str, part: Any) -> Dataset:
+def checked_set(name: str, part: Any, targets: Targets = "classes") -> Dataset:
+    """Return one set with NumPy arrays that fit together, as `checked` does; `name` is what errors call it."""
     part = ([], []) if part is None else part
     if not isinstance(part, tuple | list) or len(part) != 2:
         kind = type(part).__name__
@@ -79,7 +86,7 @@ def _set(name: str, part: Any) -> Dataset:
     if y.shape[:1] != x.shape[:1] or not y.shape:
         shapes = f"x has shape {x.shape} and y {y.shape}"
         raise ValueError(f"the {name} set must have one label for each example, but {shapes}")
-    return Dataset(_inputs(name, x), _labels(name, y))
+    return Dataset(_numbers("x", name, x), _labels(name, y) if targets == "classes" else _targets(name, y, targets))
 
 
 def _array(name: str, values: Any) -> np.ndarray:
@@ -94,15 +101,25 @@ def _array(name: str, values: Any) -> np.ndarray:
         raise ValueError(f"{name} is no array: give every example the same shape, and numbers ({error})") from None
 
 
-def _inputs(name: str, x: np.ndarray) -> np.ndarray:
+def _numbers(axis: str, name: str, x: np.ndarray) -> np.ndarray:
     if x.dtype.kind not in "biuf":
-        raise ValueError(f"x in the {name} set must be numbers, not {x.dtype}: give x.astype('float32')")
+        raise ValueError(f"{axis} in the {name} set must be numbers, not {x.dtype}: give {axis}.astype('float32')")
     if x.size and not (x.min() >= -_LARGEST and x.max() <= _LARGEST):
         wrong = ~(np.abs(x) <= _LARGEST).reshape(len(x), -1).all(1)
         examples = f"{wrong.sum()} of its {len(x)} examples are not, the first is example {wrong.argmax()}"
-        raise ValueError(f"x in the {name} set must be finite numbers of float32, but {examples}: leave them out, or "
-                         "fill the gaps")  # fmt: skip
+        raise ValueError(f"{axis} in the {name} set must be finite numbers of float32, but {examples}: leave them out, "
+                         "or fill the gaps")  # fmt: skip
     return x
+
+
+def _targets(name: str, y: np.ndarray, targets: Targets) -> np.ndarray:
+    if y.ndim > 2:
+        raise ValueError(f"y in the {name} set has shape {y.shape}, but a network's outputs have one axis: give "
+                         "y.reshape(len(y), -1)")  # fmt: skip
+    y = _numbers("y", name, y)
+    if targets == "flags" and not ((y == 0) | (y == 1)).all():
+        raise ValueError(f"y in the {name} set must be 0 or 1 for each label, as it belongs to an example or does not")
+    return y
 
 
 def _labels(name: str, y: np.ndarray) -> np.ndarray:
@@ -126,7 +143,8 @@ def _label_problem(y: np.ndarray) -> str:
         return f"y has shape {y.shape}"
     if y.dtype.kind == "f":
         is_whole = np.isfinite(y).all() and (y == np.round(y)).all()
-        return f"y is {y.dtype}: give y.astype(int)" if is_whole else "y has fractions or is not finite"
+        problem = "y has fractions or is not finite: numbers are targets of flylab.regression(model)"
+        return f"y is {y.dtype}: give y.astype(int)" if is_whole else problem
     if y.dtype.kind in "US":
         return "y is text: give numpy.unique(y, return_inverse=True)[1]"
     return "" if y.dtype.kind in "biu" else f"y is {y.dtype}"

@@ -11,14 +11,14 @@ from jax.core import Tracer
 
 from flylab.base.constraints import Seed, check, refusal
 from flylab.base.types import Key
-from flylab.data.inputs import data_type_error, trainable
+from flylab.data.inputs import Targets, data_type_error, trainable
 from flylab.data.splits import SETS, Dataset, Splits
 from flylab.models.model import Model
 from flylab.training.objectives import Objective, supervised
 
 
 class SplitArrays(NamedTuple):
-    """The three sets of a `Splits`, as float32 inputs and int32 labels; None instead of an empty set.
+    """The three sets of a `Splits`: float32 inputs with int32 labels, or float32 targets; None instead of an empty set.
 
     No array is empty: on a CPU, XLA of JAX 0.11 crashes on an empty array that several devices share.
     """
@@ -28,10 +28,10 @@ class SplitArrays(NamedTuple):
     test: Dataset
 
 
-def as_arrays(splits: Splits) -> SplitArrays:
+def as_arrays(splits: Splits, targets: Targets = "classes") -> SplitArrays:
     """Convert a `Splits` to float32 inputs and int32 labels, as NumPy arrays: nothing goes to a device yet.
 
-    Arrays that JAX traces stay traced; of these only the sizes are checked.
+    Targets that are no classes become float32. Arrays that JAX traces stay traced; of these only the sizes are checked.
 
     Raises:
         TypeError: if they are no `Splits`.
@@ -41,11 +41,12 @@ def as_arrays(splits: Splits) -> SplitArrays:
         raise data_type_error(splits)
     sets = tuple(getattr(splits, name) for name in SETS)
     if not any(isinstance(array, Tracer) for part in sets if isinstance(part, Dataset) for array in part):
-        sets = trainable(splits)[:3]
+        sets = trainable(splits, targets)[:3]
     for name, part in zip(SETS, sets, strict=True):
         if len(part.x) != len(part.y) or not (len(part.y) or name == "valid"):
             raise ValueError(f"the {name} set has {len(part.x)} examples and {len(part.y)} labels")
-    train, valid, test = (Dataset(part.x.astype("float32"), part.y.astype("int32")) for part in sets)
+    dtype = "int32" if targets == "classes" else "float32"
+    train, valid, test = (Dataset(part.x.astype("float32"), part.y.astype(dtype)) for part in sets)
     return SplitArrays(train, valid if len(valid.y) else None, test)
 
 

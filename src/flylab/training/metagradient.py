@@ -102,8 +102,8 @@ def metagradient(
     check("mode", mode, Mode)
     if not isinstance(data, Splits | Source):
         raise data_type_error(data)
-    source, sets = (data, None) if isinstance(data, Source) else (None, as_arrays(data))
     objective = as_objective(objective)
+    source, sets = (data, None) if isinstance(data, Source) else (None, as_arrays(data, objective.targets))
     member = Member(key, dict(fixed or {}), params)
     hparams = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), hparams)
     checked_data = data if sets is None else sets

@@ -140,10 +140,10 @@ def metalearn(
     runtime.initialise()  # before JAX starts
     root = as_key(key)
     source = data if isinstance(data, Source) else None
-    shared_sets = as_arrays(data) if isinstance(data, Splits) else None
+    shared_sets = as_arrays(data, objective.targets) if isinstance(data, Splits) else None
 
     def sets(seed: int) -> SplitArrays | None:
-        return as_arrays(data(seed)) if callable(data) else shared_sets
+        return as_arrays(data(seed), objective.targets) if callable(data) else shared_sets
 
     def member(start: Hparams | Callable[[int], Hparams], seed: int) -> Member:
         learned = start(seed) if callable(start) else start

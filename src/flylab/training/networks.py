@@ -26,7 +26,8 @@ class Population(NamedTuple):
         params: last parameters, NumPy arrays with the grid's axes in front.
         results: `{train,valid,test}_{loss,accuracy}` over the grid's axes and `step`, accuracies in percent;
             `prediction` over `example`; the metrics that the objective's loss returns over `update` and, if the plan
-            has `record_loss`, `loss`.
+            has `record_loss`, `loss`. Where targets are no classes, there are no accuracies, and `prediction` has the
+            network's outputs, over `example` and `output`.
         saved_params: parameters after each step of the plan's `save_params_at`, as `params`.
         axes: labels by axis, in the order of the parameters' axes.
         hparams: what all members share: hyper-parameters that are one number, and labels that `sel` has chosen.
@@ -154,6 +155,8 @@ class Population(NamedTuple):
     def predict(self, x: Any) -> xr.DataArray:
         """Predict the class of examples by every member, over the axes and `example`; arguments as of `outputs`.
 
+        Where targets are no classes, this is `outputs`.
+
         >>> from flylab import MNIST1D, Plan, get_model, published, train_members
         >>> splits = published(MNIST1D(n_train=100, n_valid=100, n_test=100))
         >>> population = train_members(get_model("logistic"), splits, Plan(20), {"learning_rate": 1e-2, "seed": [0, 3]})
@@ -161,6 +164,8 @@ class Population(NamedTuple):
         True
         """
         out = self.outputs(x)
+        if self.objective.targets != "classes":
+            return out
         classes = out.values.argmax(-1).astype(class_dtype(out.sizes["output"]))
         return xr.DataArray(classes, out.coords, out.dims[:-1])
 

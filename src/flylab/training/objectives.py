@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from flylab.base.constraints import refusal
 from flylab.base.types import Hparams, Key, Labels, Logits, Params, Scalar, Signals
+from flylab.data.inputs import Targets
 from flylab.models.model import Model, Stateful, outputs, training_outputs
 
 
 class Batch(NamedTuple):
-    """Inputs `(*shape, batch)` and labels `(batch,)`."""
+    """Inputs `(*shape, batch)` and labels `(batch,)`, or targets `(batch,)` or `(n_outputs, batch)`."""
 
     x: Signals
     y: Labels
@@ -36,6 +38,8 @@ class Objective(NamedTuple):
         per_example_loss: (outputs `(n_outputs, batch)`, labels) → losses `(batch,)`, which evaluations report.
         prepare: hparams → the hyper-parameters for `loss` and `predict`, with values that all steps share.
         model: the network, or a function from hparams to it; None where nobody knows it.
+        targets: what data have to have as `y`: "classes", integers `(n,)`; or "numbers" or "flags", which are 0 or 1,
+            of shape `(n,)` or `(n, n_outputs)`. Only of classes there are accuracies.
     """
 
     init: Callable[[Key, Hparams], Params]
@@ -45,6 +49,7 @@ class Objective(NamedTuple):
     per_example_loss: Callable[[Logits, Labels], Array] = lambda logits, y: cross_entropy(logits, y)
     prepare: Callable[[Hparams], Hparams] = unchanged
     model: Model | Callable[[Hparams], Model] | None = None
+    targets: Targets = "classes"
 
 
 @functools.cache
@@ -117,6 +122,49 @@ def _state(params: Params) -> tuple[Any, ...]:
 
 def _how_to_make(thing: object) -> str:
     return f"e.g. flylab.get_model({thing!r})" if isinstance(thing, str) else "e.g. flylab.Model(init, apply)"
+
+
+@functools.cache
+def regression(
+    model: Model | Callable[[Hparams], Model], loss: str | Callable[[Logits, Array], Array] = "mse"
+) -> Objective:
+    """Make the objective of regression: targets are numbers, `(n,)` for one output, or `(n, n_outputs)`.
+
+    An autoencoder is regression on data whose targets are its inputs, see `flylab.data.autoencoding`. Cached, like
+    `supervised`.
+
+    Args:
+        model: the network, or a function from hparams to it.
+        loss: "mse" or "mae", the mean over outputs of the squared or the absolute error; or a function (outputs
+            `(n_outputs, batch)`, targets `(batch,)` or `(n_outputs, batch)`) → losses `(batch,)`.
+
+    Raises:
+        ValueError: if `loss` is another word.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from flylab.models import get_model
+    >>> objective = regression(get_model("mlp", n_outputs=1))
+    >>> batch = Batch(jnp.ones((40, 3)), jnp.array([0.5, 1.0, -2.0]))
+    >>> objective.loss(objective.init(jax.random.key(0), {}), batch, {}, jax.random.key(1))[0].shape
+    ()
+    """
+    if isinstance(loss, str) and loss not in REGRESSION_LOSSES:
+        raise refusal("loss", loss, f"one of {', '.join(REGRESSION_LOSSES)}, or a function")
+    per_example_loss = REGRESSION_LOSSES[loss] if isinstance(loss, str) else loss
+    return supervised(model, per_example_loss)._replace(targets="numbers")
+
+
+@functools.cache
+def multilabel(model: Model | Callable[[Hparams], Model]) -> Objective:
+    """Make the objective of several labels at once: an output for each, targets 0 or 1, `binary_cross_entropy`.
+
+    Outputs are logits: an example has a label where its output is above 0. Cached, like `supervised`.
+
+    >>> from flylab.models import get_model
+    >>> multilabel(get_model("mlp", n_outputs=3)).targets
+    'flags'
+    """
+    return supervised(model, binary_cross_entropy)._replace(targets="flags")
 
 
 @functools.cache
@@ -200,3 +248,30 @@ def squared_error(logits: Logits, y: Labels) -> Float[Array, " batch"]:
     """Sum the squared distance to the one-hot label over outputs: `(n_outputs, batch)`, `(batch,)` → `(batch,)`."""
     one_hot = (jnp.arange(logits.shape[0])[:, None] == y).astype(logits.dtype)
     return jnp.square(logits - one_hot).sum(0)
+
+
+def mean_squared_error(outputs: Logits, targets: Float[Array, "*numbers batch"]) -> Float[Array, " batch"]:
+    """Average the squared error over outputs: `(n_outputs, batch)`, `(batch,)` or `(n_outputs, batch)` → `(batch,)`."""
+    return jnp.square(outputs - _in_the_shape_of(outputs, targets)).mean(0)
+
+
+def mean_absolute_error(outputs: Logits, targets: Float[Array, "*numbers batch"]) -> Float[Array, " batch"]:
+    """Average the absolute error over outputs; shapes as in `mean_squared_error`."""
+    return jnp.abs(outputs - _in_the_shape_of(outputs, targets)).mean(0)
+
+
+def binary_cross_entropy(outputs: Logits, targets: Float[Array, "*numbers batch"]) -> Float[Array, " batch"]:
+    """Average −log of the probability of each 0 or 1, given logits, over outputs; shapes as in `mean_squared_error`."""
+    return (jax.nn.softplus(outputs) - outputs * _in_the_shape_of(outputs, targets)).mean(0)
+
+
+def _in_the_shape_of(outputs: Logits, targets: Array) -> Array:
+    """Return targets in the shape of outputs; others would be broadcast in silence."""
+    targets = jnp.atleast_2d(targets)
+    if targets.shape != outputs.shape:
+        raise ValueError(f"targets of shape ({len(targets)},) for each example need n_outputs={len(targets)}; the "
+                         f"network has {len(outputs)} outputs")  # fmt: skip
+    return targets
+
+
+REGRESSION_LOSSES = {"mse": mean_squared_error, "mae": mean_absolute_error}

@@ -128,14 +128,14 @@ def _checked_run(
     runtime.initialise()  # before JAX starts
     root = as_key(key)
     source = data if isinstance(data, Source) else None
-    fixed = as_arrays(data) if isinstance(data, Splits) else None
+    fixed = as_arrays(data, objective.targets) if isinstance(data, Splits) else None
 
     def made() -> Iterator[tuple[SplitArrays | None, Member]]:
         for point in itertools.product(*axes.values()):
             hparams = numbers | dict(zip(axes, point, strict=True))
             initial = started_from(hparams)
             seed = hparams.pop("seed")
-            sets = as_arrays(data(seed)) if callable(data) else fixed
+            sets = as_arrays(data(seed), objective.targets) if callable(data) else fixed
             hparams = {name: np.float32(value) for name, value in hparams.items()}
             yield sets, Member(jax.random.fold_in(root, seed), hparams, initial)
 
@@ -180,7 +180,7 @@ def _check_axes(axes: Mapping[str, Sequence]) -> None:
         ValueError: naming it.
     """
     measured = (f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy"))
-    if taken := axes.keys() & {"step", "example", "update", "prediction", "loss", *measured}:
+    if taken := axes.keys() & {"step", "example", "output", "update", "prediction", "loss", *measured}:
         raise ValueError(f"{min(taken)!r} cannot be an axis: results have a variable or dimension of this name")
 
 
@@ -200,7 +200,8 @@ def _population(
 def to_dataset(stacked: Trained, axes: Mapping[str, Sequence], plan: Plan) -> xr.Dataset:
     """Label the stacked histories of a population with its axes and steps."""
     history = dict(stacked.history)
-    variables = {"prediction": ((*axes, "example"), stacked.prediction)}
+    per_example = ("example", "output")[: stacked.prediction.ndim - len(axes)]  # outputs only where they are no classes
+    variables = {"prediction": ((*axes, *per_example), stacked.prediction)}
     evaluated = {f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy")}
     if plan.record_loss:
         variables["loss"] = ((*axes, "update"), history.pop("loss"))

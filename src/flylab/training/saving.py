@@ -105,7 +105,9 @@ def _leaves(params: Params) -> list[tuple[str, Any]]:
 def registered(objective: Objective) -> tuple[str, dict[str, Any]] | None:
     """Return by what name and sizes an objective's predictions can be had again."""
     model = objective.model
-    known = named(model) if isinstance(model, Model) and objective.predict is predict_of(model) else None
+    if objective.targets != "classes" or not isinstance(model, Model) or objective.predict is not predict_of(model):
+        return None
+    known = named(model)
     try:
         return None if known is None else (known[0], plain(known[1]))
     except TypeError:  # a function among its sizes

@@ -12,7 +12,7 @@ import optax
 from flylab.base.constraints import Checked, NonNegativeInt, PositiveInt
 from flylab.base.rng import stream
 from flylab.base.types import Hparams, Key, Params
-from flylab.data.inputs import class_dtype
+from flylab.data.inputs import Targets, class_dtype
 from flylab.data.splits import SETS, Dataset, Source
 from flylab.models.model import joined, parted
 from flylab.training.inputs import SplitArrays
@@ -110,8 +110,8 @@ class PreparedData(NamedTuple):
     """Data in the layout of the training loop, made once; XLA would otherwise rearrange it in every step.
 
     Attributes:
-        train: a `Dataset` with inputs `(n_batches, *shape, batch)` if the order is fixed and `batch_size` divides the
-            set, otherwise `(n, *shape)`; for a `Source`, the values that its examples share.
+        train: a `Batch` with inputs `(n_batches, *shape, batch)` if the order is fixed and `batch_size` divides the
+            set, otherwise a `Dataset` with `(n, *shape)`; for a `Source`, the values that its examples share.
         evaluated: inputs of all sets, concatenated and in chunks, `(n_chunks, *shape, chunk)`.
         labels: labels of each of `SETS`; None for one that is empty.
     """
@@ -133,7 +133,8 @@ class TrainingFunctions(NamedTuple):
         draw_order: (data, member, state) → state with a new order, if an epoch begins. Call it at least once per epoch.
         epoch_end: (data, state) → step at which the current epoch ends; None if there is no order to draw.
         step: (data, member, state) → (state after one step, `loss` and metrics of its batch).
-        evaluate: (data, member, parameters) → (metrics by name, predicted classes of the test set).
+        evaluate: (data, member, parameters) → (metrics by name, predicted classes of the test set; or its outputs
+            `(n_test, n_outputs)`, where targets are no classes).
     """
 
     prepare_member: Callable[[Member], Member]
@@ -198,7 +199,7 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
             if len(test.y) == 0:
                 raise ValueError("n_test=0 must be an integer ≥ 1; the source's test set is empty")
             for name, part in (("validation", valid), ("test", test)):
-                _require_labels(f"the source's {name} set", part.x.shape[:1], part.y)
+                _require_targets(f"the source's {name} set", len(part.x), part.y, objective.targets)
             sets = (None, valid if len(valid.y) else None, test)
         # one program for all sets: a third of the compile time
         x = jnp.concatenate([part.x for part in sets if part is not None])
@@ -230,7 +231,7 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
         if source is None:
             batch = _batch(data.train, plan, state.step, state.order)
         else:
-            batch = _fresh(source, data.train, plan, state.step, member)
+            batch = _fresh(source, data.train, plan, state.step, member, objective.targets)
         key = jax.random.fold_in(stream(member.key, "loss"), state.step)
 
         def loss_of(trained: Params) -> tuple[jax.Array, tuple[dict, list]]:
@@ -250,13 +251,18 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
         key = stream(member.key, "predict")
         out = predicted(objective, params, data.evaluated, member.hparams, key)
         y = jnp.concatenate([labels for labels in data.labels if labels is not None])
-        loss, correct = objective.per_example_loss(out[:, : len(y)], y), out[:, : len(y)].argmax(0) == y
+        is_class = objective.targets == "classes"
+        loss = objective.per_example_loss(out[:, : len(y)], jnp.moveaxis(y, 0, -1))
+        correct = out[:, : len(y)].argmax(0) == y if is_class else None
         values, begin, rows = {}, 0, slice(0)
         for name, labels in zip(SETS, data.labels, strict=True):
             if labels is not None:
                 rows = slice(begin, begin := begin + len(labels))
-                values |= {f"{name}_loss": loss[rows].mean(), f"{name}_accuracy": 100 * correct[rows].mean()}
-        return values, out[:, rows].argmax(0).astype(class_dtype(len(out)))  # rows of the test set, the last of SETS
+                values[f"{name}_loss"] = loss[rows].mean()
+                if correct is not None:
+                    values[f"{name}_accuracy"] = 100 * correct[rows].mean()
+        out = out[:, rows]  # of the test set, the last of SETS
+        return values, out.argmax(0).astype(class_dtype(len(out))) if is_class else out.T
 
     return TrainingFunctions(
         prepare_member, prepare_data, start, draw_order, epoch_end if shuffled else None, step, evaluate
@@ -287,14 +293,19 @@ def predicted(objective: Objective, params: Params, chunks: jax.Array, hparams: 
     return jnp.moveaxis(out, 0, 1).reshape(out.shape[1], -1)  # from (n_chunks, n_outputs, chunk)
 
 
-def _require_labels(subject: str, shape: tuple[int, ...], y: jax.Array) -> None:
-    if y.shape != shape or not jnp.issubdtype(y.dtype, jnp.integer):
-        raise ValueError(f"{subject} must have one integer label for each example, not {y.dtype} of shape {y.shape}")
+def _require_targets(subject: str, n: int, y: jax.Array, targets: Targets) -> None:
+    """Refuse what a source makes as labels, or as targets that are no classes, of `n` examples, which come first."""
+    is_class = targets == "classes"
+    kind, most, wanted = (
+        (jnp.integer, 1, "one integer label") if is_class else (jnp.floating, 2, "one number or a vector")
+    )
+    if y.shape[:1] != (n,) or y.ndim > most or not jnp.issubdtype(y.dtype, kind):
+        raise ValueError(f"{subject} must have {wanted} for each example, not {y.dtype} of shape {y.shape}")
 
 
 def _recorded(loss: jax.Array, metrics: Any, member: Member) -> dict[str, jax.Array]:
     """Return what a step records by name."""
-    taken = {"loss", "prediction", "seed", "step", "update", "example", *member.hparams}
+    taken = {"loss", "prediction", "seed", "step", "update", "example", "output", *member.hparams}
     taken |= {f"{name}_{metric}" for name in SETS for metric in ("loss", "accuracy")}
     for name, value in (metrics or {}).items():
         if name in taken or jnp.shape(value) != ():
@@ -303,12 +314,12 @@ def _recorded(loss: jax.Array, metrics: Any, member: Member) -> dict[str, jax.Ar
     return {"loss": loss, **{name: jnp.asarray(value) for name, value in (metrics or {}).items()}}
 
 
-def _batched(train: Dataset, plan: Plan) -> Dataset:
+def _batched(train: Dataset, plan: Plan) -> Dataset | Batch:
     n, size = len(train.y), plan.batch_size
     if plan.shuffle or n % size:
         return train
-    x = train.x.reshape(n // size, size, *train.x.shape[1:])
-    return Dataset(jnp.moveaxis(x, 1, -1), train.y.reshape(n // size, size))
+    x, y = (array.reshape(n // size, size, *array.shape[1:]) for array in train)
+    return Batch(jnp.moveaxis(x, 1, -1), jnp.moveaxis(y, 1, -1))
 
 
 def _n_batches(train: Dataset, plan: Plan) -> int:
@@ -316,9 +327,9 @@ def _n_batches(train: Dataset, plan: Plan) -> int:
     return max(len(train.y) // plan.batch_size, 1)
 
 
-def _batch(train: Dataset, plan: Plan, step, order) -> Batch:
+def _batch(train: Dataset | Batch, plan: Plan, step, order) -> Batch:
     """Take the batch of a step from the training set, batch last."""
-    if train.y.ndim == 2:  # already in batches
+    if isinstance(train, Batch):
         i = step % len(train.y)
         return Batch(train.x[i], train.y[i])
     n, size = len(train.y), plan.batch_size
@@ -327,7 +338,7 @@ def _batch(train: Dataset, plan: Plan, step, order) -> Batch:
     else:
         rows = (step * size + jnp.arange(size)) % n
     x = jax.lax.optimization_barrier(train.x[rows])  # otherwise XLA gathers in the order in which the network reads
-    return Batch(jnp.moveaxis(x, 0, -1), train.y[rows])
+    return Batch(jnp.moveaxis(x, 0, -1), jnp.moveaxis(train.y[rows], 0, -1))
 
 
 def epoch_order(key: Key, epoch: int | jax.Array, n: int) -> jax.Array:
@@ -351,12 +362,12 @@ def _shuffled(key: Key, n: int) -> jax.Array:
     return ((ordered & low) ^ mask).astype(jnp.int32)
 
 
-def _fresh(source: Source, shared: Any, plan: Plan, step, member: Member) -> Batch:
+def _fresh(source: Source, shared: Any, plan: Plan, step, member: Member, targets: Targets) -> Batch:
     """Generate the batch of a step from a source, batch last."""
     key = stream(member.key, "data")
     numbers = step * plan.batch_size + jnp.arange(plan.batch_size)
     batch = Batch(*jax.vmap(lambda i: source.example(shared, member.hparams, key, i), out_axes=(-1, -1))(numbers))
-    _require_labels("the source's example", numbers.shape, batch.y)
+    _require_targets("the source's example", len(numbers), jnp.moveaxis(batch.y, -1, 0), targets)
     return batch
 
 

@@ -40,12 +40,13 @@ class Trained(NamedTuple):
 
     Attributes:
         params: parameters after the last step.
-        history: `{train,valid,test}_{loss,accuracy} (n_evaluations,)`, accuracies in percent; and of each step's batch,
-            before the step, `loss (n_steps,)` and the metrics that the objective's loss returns. Populations record
-            `loss` only if the plan has `record_loss`, because recording it takes a tenth of the time of the smallest
-            networks.
+        history: `{train,valid,test}_{loss,accuracy} (n_evaluations,)`, accuracies in percent, and of classes only; and
+            of each step's batch, before the step, `loss (n_steps,)` and the metrics that the objective's loss returns.
+            Populations record `loss` only if the plan has `record_loss`, because recording it takes a tenth of the time
+            of the smallest networks.
         prediction: predicted classes of the test set after the last step, `(n_test,)`, of the type that
-            `data.inputs.class_dtype` gives for the outputs: uint8 for up to 255.
+            `data.inputs.class_dtype` gives for the outputs: uint8 for up to 255; where the objective's targets are no
+            classes, the network's outputs `(n_test, n_outputs)`.
         saved_params: parameters after each step of the plan's `save_params_at`.
     """
 
@@ -97,7 +98,7 @@ def check_training(objective: Objective, plan: Plan, data: SplitArrays | Source,
         raise ValueError(
             f"the hyper-parameter {unread[0]!r} is read by nothing in this training run; check its spelling"
         )
-    for name, dataset in zip(SETS, sets or (), strict=False):
+    for name, dataset in zip(SETS, (sets or ()) if objective.targets == "classes" else (), strict=False):
         if dataset is None or isinstance(dataset.y, Tracer) or dataset.y.max() < n_outputs:
             continue  # or else traced, and known to nobody
         allowed = f"from 0 to {n_outputs - 1}; the network has {n_outputs} outputs"
@@ -204,7 +205,8 @@ def train(
     source = data if isinstance(data, Source) else None
     if not isinstance(data, Splits | Source):
         raise data_type_error(data)
-    sets, objective = as_arrays(data) if isinstance(data, Splits) else None, as_objective(objective)
+    objective = as_objective(objective)
+    sets = as_arrays(data, objective.targets) if isinstance(data, Splits) else None
     functions, member = training_functions(objective, plan, source), Member(key, hparams, params)
     check_training(objective, plan, source or sets, member)  # pyright: ignore[reportArgumentType]
     return train_to_end(functions, plan, functions.prepare_data(sets, hparams), member, remat)

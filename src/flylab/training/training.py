@@ -102,5 +102,6 @@ class Training:
             hparams = {name: np.float32(values[0]) for name, values in self._axes.items()}
             sets = jax.eval_shape(lambda: data.evaluation(data.prepare(hparams), hparams))
         else:
-            sets = trainable(data if isinstance(data, Splits) else data(0))[:3]
+            targets = self.objective(self.model).targets
+            sets = trainable(data if isinstance(data, Splits) else data(0), targets)[:3]
         return sets[-1].x.shape[1:], sum(len(part.y) for part in sets)
