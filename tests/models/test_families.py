@@ -14,6 +14,13 @@ KEY = jax.random.key(0)
 computed = jax.jit(outputs, static_argnums=0)  # one program, where each operation would compile alone
 
 
+def drawn(model):
+    """Draw parameters in NumPy: to compile the drawing in JAX takes as long as all the rest."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(model.init, KEY)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.2, leaf.shape), jnp.float32), shapes)
+
+
 class Tcn(nn.Module):
     """The TCN of the paper, which computes every layer at every position."""
 
@@ -141,8 +148,7 @@ def test_equals_pytorch(name):
     model, make = PAIRS[name]
     module = make()
     params = jax.tree.map(jnp.asarray, ours(module))
-    drawn = jax.eval_shape(model.init, KEY)
-    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, drawn)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, jax.eval_shape(model.init, KEY))
     x = torch.randn(7, 40)
     logits = module(x)
 
@@ -161,7 +167,7 @@ def test_equals_pytorch(name):
 
 def test_a_locally_connected_net_with_equal_weights_everywhere_is_the_cnn():
     model, shared = convolutional.locally_connected(), convolutional.cnn(width=16)
-    params = jax.jit(model.init)(KEY)
+    params = drawn(model)
     cnn = {"output": {"w": params["output"]["w"].reshape(10, 5, 16).swapaxes(1, 2).reshape(10, 80),
                       "b": params["output"]["b"]}}  # fmt: skip
     for i, n_in in enumerate((1, 16, 16)):
@@ -181,7 +187,7 @@ def test_a_locally_connected_net_has_own_weights_at_every_position():
 @pytest.mark.parametrize("length", [7, 16, 40, 41])
 def test_the_last_position_of_a_tcn_sees_all_and_no_other_work_is_done(length):
     model = convolutional.tcn(length=length)
-    params = jax.jit(model.init)(KEY)
+    params = drawn(model)
     touched = jax.jit(jax.jacobian(lambda x: model.apply(params, x)))(jax.random.normal(KEY, (length,)))
     assert (jnp.abs(touched).max(0) > 0).all()
 
@@ -191,7 +197,7 @@ def test_without_positions_patches_may_be_exchanged_but_not_their_points():
     exchanged = x.reshape(10, 4)[::-1].ravel()
     for positions, same in ((False, True), (True, False)):
         model = attention.attention(positions=positions)
-        params = jax.jit(model.init)(KEY)
+        params = drawn(model)
         logits, of_exchanged, of_reversed = computed(model, params, jnp.stack([x, exchanged, x[::-1]], -1)).T
         assert (float(jnp.abs(logits - of_exchanged).max()) < 1e-5) == same
         assert float(jnp.abs(logits - of_reversed).max()) > 1e-4
@@ -200,7 +206,7 @@ def test_without_positions_patches_may_be_exchanged_but_not_their_points():
 @pytest.mark.parametrize("length", [10, 38, 41])
 def test_patches_fill_a_signal_that_they_do_not_divide(length):
     for model in (attention.mixer(length=length), attention.attention(length=length)):
-        params, x = jax.jit(model.init)(KEY), jax.random.normal(KEY, (length, 3))
+        params, x = drawn(model), jax.random.normal(KEY, (length, 3))
         changed = computed(model, params, x.at[-1].add(1.0))  # the last point counts
         assert float(jnp.abs(computed(model, params, x) - changed).max()) > 1e-5
 

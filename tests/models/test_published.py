@@ -42,11 +42,19 @@ def test_published_size(name):
     assert n_params((MODELS | FAMILIES)[name]()) == SIZES.get(name, 3310)
 
 
-@EACH_MODEL
+@pytest.mark.parametrize(
+    "name",
+    [  # each pooling is in test_conv_stack…, too
+        pytest.param(name, marks=pytest.mark.slow if name in ("cnn-deep", "pooling-max", "pooling-average") else ())
+        for name in MODELS | FAMILIES
+    ],
+)
 def test_batched_equals_single(name):
     """Values, gradients to the parameters and gradients to the input; these are finite, and none is zero throughout."""
     model = (MODELS | FAMILIES)[name]()
-    params, x = jax.jit(model.init)(key), jax.random.normal(key, (40, 13))
+    rng, shapes = np.random.default_rng(0), jax.eval_shape(model.init, key)  # to draw in JAX compiles long
+    params = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype("float32"), shapes)
+    x = rng.normal(size=(40, 13)).astype("float32")
 
     def loss(forward):
         return jax.jit(jax.value_and_grad(lambda p, x: jnp.sin(forward(p, x)).sum(), argnums=(0, 1)))

@@ -32,7 +32,10 @@ def growth(initial, trained):
 def mean(left, right):
     return (left + right) / 2
 """
-TINY = {"analysis_steps": 5, "analysis_every": 5, "n_steps": 20, "arrangements": ("plain",), "controls": ()}
+TINY = {
+    "model": "logistic", "analysis_steps": 5, "analysis_every": 5, "n_steps": 20, "arrangements": ("plain",),
+    "controls": (),
+}  # fmt: skip
 POOLS = {"train_sizes": (1000,), "poolings": ("none", "average")}
 
 
