@@ -77,6 +77,7 @@ EXPECTED = {
         "max-pooled *",
         '"own": true',
         "max-pooled:",
+        "with dropout:",
     ),
     "your-study.md": (
         "Does a wider network learn more?",
@@ -86,6 +87,22 @@ EXPECTED = {
         "geometric",
     ),
 }
+
+
+USERS = {"own layer with dropout": ("your-model.md", "my_dropout.py", "with dropout: ["),
+         "continual learning": ("your-populations.md", "continual.py", "forgetting [")}  # fmt: skip
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_users_scripts(user, tmp_path):
+    """Programs as users write them, with a tiny budget."""
+    page, name, expected = USERS[user]
+    (program,) = re.findall(rf"```python\n# {name}\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
+    program = re.sub(r"(n_steps|eval_every)=\d+", r"\1=4", program)
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
 
 
 def test_the_page_on_studies_shows_the_file_that_flylab_new_study_writes():

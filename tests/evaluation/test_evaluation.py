@@ -50,6 +50,11 @@ def test_a_model_among_others(out):
         "evaluation.json",
         "results.nc",
     }
+    again = found.fit([0, 1])
+    plain = found.results.test_accuracy.sel(model="GaussianNB", arrangement="plain", n_train=200, seed=[0, 1])
+    np.testing.assert_array_equal(again.results.test_accuracy, plain)
+    assert again.predict(np.zeros((3, 40))).shape == (2, 3)
+    assert isinstance(again.models[0], GaussianNB)
     written = json.loads((found.folder / "evaluation.json").read_text())
     assert written["row"] == json.loads(json.dumps(evaluation.as_json(found.row)))
     assert written["protocol"]["n_steps"] == 4

@@ -37,6 +37,22 @@ GOOD = {
     "a function that makes a torch module": ("def thing(): return nn.Linear(40, 10)", 410),
     "a torch net that starts at zero": (
         "def thing():\n    net = nn.Linear(40, 10)\n    nn.init.zeros_(net.weight)\n    return net", 410),
+    "a torch tuple": (
+        "class thing(nn.Linear):\n    def __init__(self): super().__init__(40, 10)\n"
+        "    def forward(self, x): return super().forward(x), x", 410),
+    "a torch dictionary": (
+        "class thing(nn.Linear):\n    def __init__(self): super().__init__(40, 10)\n"
+        "    def forward(self, x): return {'features': x, 'logits': super().forward(x)}", 410),
+    "a torch sequence of points": (
+        "class thing(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.gru, self.output = nn.GRU(1, 3, batch_first=True), nn.Linear(3, 10)\n"
+        "    def forward(self, x): return self.output(self.gru(x)[0][:, -1])", 54 + 40),
+    "torch's lazy layers": ("def thing(): return nn.Sequential(nn.LazyLinear(5), nn.ReLU(), nn.LazyLinear(10))", 265),
+    "as many lazy channels as examples": (
+        "def thing(): return nn.Sequential(nn.LazyConv1d(16, 3), nn.Flatten(), nn.LazyLinear(10))", 64 + 6090),
+    "torch's dropout, batch norm and double precision": (
+        "def thing(): return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.BatchNorm1d(40), nn.Linear(40, 10)).double()",
+        490),
     "an equinox class": (
         "class thing(eqx.Module):\n    layer: eqx.nn.Linear\n"
         "    def __init__(self, *, key): self.layer = eqx.nn.Linear(40, 10, key=key)\n"
@@ -59,11 +75,17 @@ BAD = {
     "needs arguments": ("class thing(nn.Linear): pass", "needs arguments .*in_features, out_features"),
     "a torch module": ("thing = nn.Linear(40, 10)", "made already: give its class"),
     "an equinox module": ("thing = eqx.nn.Linear(40, 10, key=jax.random.key(0))", "made already: give its class"),
-    "torch's outputs": ("def thing(): return nn.Linear(40, 5)", r"gives \(16, 5\) for a batch of shape \(16, 40\)"),
+    "torch's outputs": ("def thing(): return nn.Linear(40, 5)", r"gives Tensor \(16, 5\) for .* \(16, 40\)"),
     "torch's length": ("def thing(): return nn.Linear(28, 10)", r"a batch of signals of shape \(16, 40\), raised"),
     "torch's input": (
         "class thing(nn.Linear):\n    def __init__(self): super().__init__(40, 10)\n"
         "    def forward(self, x): return super().forward(0 * x)", "ignores its input"),
+    "torch without outputs": (
+        "class thing(nn.Linear):\n    def __init__(self): super().__init__(40, 10)\n"
+        "    def forward(self, x): return {'scores': [1], 'h': None}", r"it returns dict\(scores: list\(int\), h: N"),
+    "torch's features first": (
+        "class thing(nn.Linear):\n    def __init__(self): super().__init__(40, 10)\n"
+        "    def forward(self, x): return x, super().forward(x)", r"gives tuple\(Tensor \(16, 40\), Tensor"),
     "torch without parameters": ("def thing(): return nn.AdaptiveAvgPool1d(10)", "no parameters to train"),
     "a regressor": ("thing = LinearRegression()", "no classifier"),
     "a number": ("thing = 7", "thing is of type int, which is no model: give a flylab.Model or a pair"),

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from flylab.adapters.torch_training import from_torch
+from flylab.adapters.torch_training import dtype_of, from_torch, logits_of
 from flylab.data import MNIST1D, Dataset, published
 from flylab.evaluation.load import user_model
 from flylab.models import dense, n_params, outputs
@@ -29,8 +29,23 @@ KINDS = {
     "scikit-learn": lambda: of_classifier(make_pipeline(StandardScaler(), RandomForestClassifier(5))),
     "torch": lambda: from_torch(lambda: nn.Linear(40, 10), (40,)),
     "torch with channels": lambda: from_torch(lambda: nn.Sequential(nn.Flatten(), nn.Linear(40, 10)), (1, 40)),
+    "torch as it comes": lambda: from_torch(AsItComes, (40, 1)),
 }
+SHAPES = {"torch": (40,), "torch with channels": (1, 40), "torch as it comes": (40, 1)}
 EACH = pytest.mark.parametrize("kind", KINDS)
+
+
+class AsItComes(nn.Module):
+    """Lazy, of double precision, with dropout and batch normalisation; it returns a pair."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.dropout, self.output = nn.LazyBatchNorm1d(), nn.Dropout(0.2), nn.LazyLinear(10)
+        self.double()
+
+    def forward(self, x):
+        h = self.dropout(self.norm(x.flatten(1)))
+        return self.output(h), {"hidden": h}
 
 
 def fit(kind, data, seeds, progress=None):
@@ -52,6 +67,15 @@ def test_results_and_predictions(kind, tiny):
     accuracy = 100 * (predicted == tiny.test.y).mean(1)
     np.testing.assert_allclose(results.test_accuracy.isel(step=-1), accuracy, rtol=1e-5)
     assert (predicted[0] != predicted[1]).any()  # seeds start differently
+    models = fitted.models
+    if kind == "ours":
+        np.testing.assert_array_equal(models.sel(seed=5).predict(tiny.test.x), predicted[1])
+    elif kind == "scikit-learn":
+        np.testing.assert_array_equal(models[1].predict(tiny.test.x), predicted[1])
+    else:
+        kept = logits_of(models[1](torch.tensor(tiny.test.x, dtype=dtype_of(models[1])).reshape(-1, *SHAPES[kind])))
+        np.testing.assert_array_equal(kept.argmax(1), predicted[1])
+        assert not models[1].training
 
 
 @EACH

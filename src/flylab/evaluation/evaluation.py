@@ -3,11 +3,12 @@
 import contextlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -16,7 +17,8 @@ from flylab.base.config import override, plain, to_json
 from flylab.base.constraints import refusal
 from flylab.base.files import user_path, write_atomic
 from flylab.base.loaded import note_beside
-from flylab.data import published
+from flylab.base.usercode import user_code
+from flylab.data import fresh, published, shared
 from flylab.evaluation.load import user_model
 from flylab.evaluation.study import study_of
 from flylab.reporting import image, run_and_publish
@@ -25,7 +27,7 @@ from flylab.results.statistics import Interval
 from flylab.results.styles import STYLES
 from flylab.runs.assembly import missing
 from flylab.runs.loading import load
-from flylab.runs.plan import plan_of_study
+from flylab.runs.plan import KEY, plan_of_study
 from flylab.runs.provenance import origin
 from flylab.runs.runner import Watcher, execute
 from flylab.runs.runner import run as run_plan
@@ -34,6 +36,7 @@ from flylab.studies import continuum
 from flylab.studies.continuum import Protocol, Row
 from flylab.study.registry import finding_neighbours, get_study
 from flylab.study.study import protocol_of as study_protocol
+from flylab.training.learners import Fitted, Learner
 
 FOLDER = "evaluations"
 SAME = ("n_steps", "batch_size", "learning_rate", "fresh_data", "data")  # fields that make two rows comparable
@@ -62,6 +65,8 @@ class Evaluation(NamedTuple):
         flags: reasons why the score may say nothing; names in `FLAGS`.
         results: accuracies of the model and both references, over `model`, `arrangement`, `n_train` and `seed`.
         folder: the folder of the figure and `evaluation.json`.
+        learner: the model as it is trained.
+        protocol: the protocol.
     """
 
     row: Row
@@ -69,6 +74,22 @@ class Evaluation(NamedTuple):
     flags: tuple[str, ...]
     results: xr.Dataset
     folder: Path
+    learner: Learner
+    protocol: Protocol
+
+    def fit(self, seeds: Sequence[int] = (0,)) -> Fitted:
+        """Train the model again as it was on plain data, since runs keep no parameters: for its `models` and `predict`.
+
+        Args:
+            seeds: the seeds; the same ones give the same networks.
+
+        Raises:
+            ValueError: if the model fails in training.
+        """
+        protocol, config = self.protocol, self.protocol.data
+        data = fresh(config) if protocol.fresh_data else shared(config)
+        with user_code(f"{self.row.model}, in training,"):
+            return self.learner.fit(data, protocol.plan, protocol.learning_rate, [*seeds], key=jax.random.key(KEY))
 
 
 def protocol_of(preset: str = "quick", **changes: Any) -> Protocol:
@@ -180,7 +201,8 @@ def _run(
     rows = continuum.rows(results, titles={name: name})
     row = next(row for row in rows if row.model == name)
     rows = sorted([*rows, *_others(protocol)], key=continuum.by_score)
-    evaluation = Evaluation(row, rows, flags(finished.results), results, finished.folder)
+    evaluation = Evaluation(row, rows, flags(finished.results), results, finished.folder, learnable.learner,
+                            protocol)  # fmt: skip
     _publish(evaluation, preset, protocol, place, finished.results.checksum)
     return evaluation
 

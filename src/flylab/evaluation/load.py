@@ -193,31 +193,34 @@ def _check_outputs(name: str, outputs_of: list[np.ndarray]) -> None:
 
 
 def _torch_shape(make: Callable, name: str, signals: np.ndarray, n_outputs: int) -> tuple[int, ...]:
-    """Return the shape of an example that a PyTorch module takes: `(length,)`, or `(1, length)`."""
+    """Return the shape of an example that a module takes: the first of `(length,)`, `(1, length)`, `(length, 1)`."""
     import torch
 
+    from flylab.adapters.torch_training import described, dtype_of, logits_of
+
     length, errors = signals.shape[1], []
-    for shape in ((length,), (1, length)):
+    for shape in ((length,), (1, length), (length, 1)):
         with torch.no_grad():
             module = make().eval()
-            x = torch.tensor(signals).reshape(-1, *shape)
+            x = torch.tensor(signals, dtype=dtype_of(module)).reshape(-1, *shape)
             try:
-                first = module(x)
+                returned = module(x)
+                first = logits_of(returned)
+                fewer = logits_of(module(x[1:]))  # the batch may have been read as channels
             except Exception as error:
                 errors.append(error)
                 continue
-            if not isinstance(first, torch.Tensor) or tuple(first.shape) != (len(x), n_outputs):
-                got = tuple(first.shape) if isinstance(first, torch.Tensor) else type(first).__name__
+            if [tuple(out.shape) for out in (first, fewer)] != [(len(x) - i, n_outputs) for i in (0, 1)]:
                 wanted = f"{tuple(x.shape)}, not outputs of shape {(len(x), n_outputs)}"
-                errors.append(RefusedError(f"{name} gives {got} for a batch of shape {wanted}"))
+                errors.append(RefusedError(f"{name} gives {described(returned)} for a batch of shape {wanted}"))
                 continue
             if not any(p.requires_grad for p in module.parameters()):
                 raise RefusedError(f"{name} has no parameters to train")
-            outputs_of = [first.numpy()]
+            outputs_of = [first.double().numpy()]
             for _ in range(3):
                 for p in module.parameters():
                     p.add_(0.3 * torch.randn_like(p))
-                outputs_of.append(module(x).numpy())
+                outputs_of.append(logits_of(module(x)).double().numpy())
             _check_outputs(name, outputs_of)
             return shape
     with user_code(f"{name}, given a batch of signals of shape {(len(signals), length)},"):

@@ -50,7 +50,7 @@ class Model(NamedTuple):
     """
 
     init: Callable[[Key], Params]
-    apply: Callable[..., Logits]
+    apply: Callable[..., Any]
     apply_batch: Callable[[Params, Signals], Logits] | None = None
     features: Callable[[Params, Signal], dict[str, Array]] | None = None
 

@@ -91,10 +91,13 @@ class Fitted(NamedTuple):
             classes of the test set, over `seed` and `example`; and, for learners with a loss,
             `{train,valid,test}_loss`.
         predict: signals `(n, length)` → classes predicted by each seed's network `(n_seeds, n)`.
+        models: what has been trained: of networks a `Population` over `seed`; otherwise a list, one for each seed, of
+            PyTorch modules (in the mode `eval`) or classifiers.
     """
 
     results: xr.Dataset
     predict: Callable[[Float[ndarray, "n length"]], UInt[ndarray, "n_seeds n"]]
+    models: Any = None
 
 
 class Learner(NamedTuple):
@@ -125,9 +128,13 @@ def of_model(model: Model, shape: tuple[int, ...]) -> Learner:
     ) -> Fitted:
         grid = {"learning_rate": [learning_rate], "seed": seeds}
         population = train_members(supervised(model), data, plan, grid, key=key, progress=progress)
-        params = jax.tree.map(lambda leaf: leaf[0], population.params)
+        members = population.isel(learning_rate=0)
         results = population.results.squeeze("learning_rate", drop=True)
-        return Fitted(results, lambda x: np.asarray(_classes(model)(params, jnp.asarray(x, jnp.float32))))
+
+        def predict(x: Any) -> np.ndarray:
+            return np.asarray(_classes(model)(members.params, jnp.asarray(x, jnp.float32)))
+
+        return Fitted(results, predict, members)
 
     return Learner(fit, n_params(model), forward_flops(model, shape))
 
@@ -170,7 +177,7 @@ def of_classifier(classifier: Any) -> Learner:
         variables["prediction"] = (("seed", "example"), stacked_classes(predictions))
         results = xr.Dataset(variables, {"seed": seeds, "step": [plan.n_steps]})
         pairs = list(zip(fitted, seeds, strict=True))
-        return Fitted(results, lambda x: stacked_classes([_predicted(copy, x, seed) for copy, seed in pairs]))
+        return Fitted(results, lambda x: stacked_classes([_predicted(copy, x, seed) for copy, seed in pairs]), fitted)
 
     return Learner(fit)
 
