@@ -31,7 +31,8 @@ class Claim:
             only add arms; if any other one is changed, a run gives no verdict. The number of seeds need not be named.
         is_sanity_check: whether it is true by symmetry, convexity or construction, so that it tests the protocol and
             counts for nothing else.
-        on: what all seeds share, such as "this data set and permutation", so that the verdict holds on it alone.
+        on: what all seeds share, such as "this data set and permutation", so that the verdict holds on it alone. A run
+            that gives each seed a data set of its own leaves the words "this data set" out.
 
     Raises:
         ValueError: if there is not exactly one region.
@@ -89,6 +90,16 @@ def independent(of: Sequence[str], claims: Iterable[Claim]) -> tuple[Claim, ...]
     ('width', 'models')
     """
     return tuple(replace(claim, independent_of=(*claim.independent_of, *of)) for claim in claims)
+
+
+def without_data_set(on: str) -> str:
+    """Return what seeds share beside a data set.
+
+    >>> [without_data_set(f"this data set{more}") for more in ("", " and permutation", ", permutation and ticket")]
+    ['', 'this permutation', 'this permutation and ticket']
+    """
+    rest = on.removeprefix("this data set")
+    return on if rest == on else "this" + rest.removeprefix(" and").removeprefix(",") if rest else ""
 
 
 def sharing(what: str, claims: Iterable[Claim]) -> tuple[Claim, ...]:
