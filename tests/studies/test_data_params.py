@@ -71,7 +71,7 @@ def test_a_gap_that_only_a_ceiling_hides_does_not_grow_in_log_odds():
 
 
 def test_the_gap_below_the_ceiling_leaves_out_the_setting_without_translation():
-    mlp, cnn = {1.0: 60, 16.0: 80, 48.0: 65}, {1.0: 99.9, 16.0: 90, 48.0: 90}
+    mlp, cnn = {1.0: 60, 16.0: 80, 48.0: 65}, {1.0: 99, 16.0: 90, 48.0: 90}
     results = made_up({"max_translation": mlp}, {"max_translation": cnn})
     words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})}
     assert (words["gap-grows.log-odds"], words["gap-grows.below-ceiling"]) == ("refuted", "supported")
