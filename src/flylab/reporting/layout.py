@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedFormatter
 
 from flylab.reporting import legends
@@ -68,9 +68,12 @@ def _rows(part: Any, chosen: Style, width: float) -> list[list[Axes]]:
     for ax in [ax for ax in part.axes if ax.get_subplotspec() and not (ax.axison or ax.has_data())]:
         ax.remove()
     placed = sorted(panels_of(part), key=lambda ax: (_spec(ax).rowspan.start, _spec(ax).colspan.start))
-    rows = []
-    for _, group in itertools.groupby(placed, key=lambda ax: _spec(ax).rowspan.start):
-        row = list(group)
+    rows, given = [], [list(group) for _, group in itertools.groupby(placed, lambda ax: _spec(ax).rowspan.start)]
+    fitting = max(1, int(width // chosen.panel))
+    if len(given) > 1 and not any(map(_is_shared, given)) and {len(row) for row in given[:-1]} == {len(given[0])}:
+        if fitting < len(given[0]):  # a grid is broken as a whole, not row by row
+            return [placed[i : i + fitting] for i in range(0, len(placed), fitting)]
+    for row in given:
         fitting = max(1, int(width // (chosen.panel * (SHARED if _is_shared(row) else 1))))
         n_parts = math.ceil(len(row) / fitting)
         rows += [row[i * len(row) // n_parts : (i + 1) * len(row) // n_parts] for i in range(n_parts)]
@@ -97,7 +100,9 @@ def _arrange(part: Any, rows: list[list[Axes]], heights: list[float]) -> None:
     for i, row in enumerate(rows):
         each = n_columns // len(row)
         for j, ax in enumerate(row):
-            ax.set_subplotspec(grid[i, j * each : (j + 1) * each])
+            place = grid[i, j * each : (j + 1) * each]
+            # beside names that take much room, a panel has margins of its own
+            ax.set_subplotspec(place.subgridspec(1, 1)[0, 0] if _n_joined(ax) else place)
 
 
 def _spec(ax: Axes) -> Any:
@@ -109,8 +114,14 @@ def _is_shared(row: list[Axes]) -> bool:
 
 
 def _n_names(ax: Axes) -> int:
-    """Return how many names are on the y axis."""
-    return len(ax.get_yticks()) if isinstance(ax.yaxis.get_major_formatter(), FixedFormatter) else 0
+    """Return how many names stand one above the other: on the y axis, or joined to points by lines."""
+    n_ticks = len(ax.get_yticks()) if isinstance(ax.yaxis.get_major_formatter(), FixedFormatter) else 0
+    return max(n_ticks, _n_joined(ax))
+
+
+def _n_joined(ax: Axes) -> int:
+    """Return how many names are joined to points by lines."""
+    return sum(isinstance(text, Annotation) and text.arrow_patch is not None for text in ax.texts)
 
 
 def _label_again(row: list[Axes]) -> None:
