@@ -1,8 +1,8 @@
 """Estimate how long each `paper` preset takes: `python docs/estimate_minutes.py [STUDY …]`, some minutes for all.
 
 It writes `docs/results/minutes.json`, from which the page of studies is made. As `flylab run STUDY paper --dry-run`, it
-trains some members for seconds; but it takes the time that the cores worked for it, since other work on the machine does
-not count.
+trains some members for seconds; but it counts the time that the cores work for it, so that other work on the machine
+does not matter.
 """
 
 import json

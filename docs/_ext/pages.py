@@ -20,7 +20,7 @@ from flylab.study.study import Study
 import stored
 from stored import Stored, anchor, badge, plain, with_minus
 
-FASTER = 1.5  # cores with AVX-512 against those of the estimates
+FASTER = 1.5  # the cores for which presets are designed, against those of the estimates
 WIDE = "---\nhide-toc: true\n---\n\n"  # wide tables take the place of the list of sections
 LEGEND = (
     re.sub(r"([A-Z][a-z-]+):", r"**\1**:", tables.LEGEND)
@@ -166,13 +166,14 @@ def _minutes(names: Sequence[str]) -> str:
     rows = []
     for name in names:
         quick, paper = stored.of(name).get("quick"), found["paper"].get(name)
-        row = [f"{quick.info['minutes']:.1f}" if quick else "–", *([f"{paper:.0f}", f"{paper / FASTER:.0f}"] if paper else "––")]
-        rows.append([f"[{slug(name)}]({name}.md)", *row])
-    columns = ["study", "`quick`", "`paper`, about", f"… on cores {FASTER} times as fast"]
+        estimates = [f"{paper:.1f}", f"{paper / FASTER:.1f}"] if paper else ["–", "–"]
+        rows.append([f"[{slug(name)}]({name}.md)", f"{quick.info['minutes']:.1f}" if quick else "–", *estimates])
+    columns = ["study", "`quick`", "`paper`, about", f"… on cores {FASTER:g} times as fast"]
     return (
-        "## What the presets cost\n\nIn minutes. `quick` is the time of the stored run. `paper` is an estimate by short "
-        f"trials, on {found['cores']} cores ({plain(found['processor'])}); it allows for no other work on the machine. "
-        "Two cores with AVX-512 are about 1.5 times as fast, and there each may take 45 minutes, the lottery 120. "
+        "## What the presets cost\n\nIn minutes. `quick` is the time of the stored run, beside which other work "
+        "may have run. `paper` is an estimate by short trials: the time that "
+        f"{found['cores']} cores ({plain(found['processor'])}) work, without waiting. The presets are designed for two cores that are about "
+        f"{FASTER:g} times as fast, where each may take 45 minutes, the lottery 120. "
         "`flylab run STUDY PRESET --dry-run` says what it costs on yours.\n\n"
         f"{table(columns, rows)}\n"
     )

@@ -5,7 +5,6 @@ import math
 import textwrap
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
@@ -43,11 +42,11 @@ def lay_out(drawn: Figure, chosen: Style, width: float, n_lines: int = 0) -> Non
     parts: list[Any] = list(drawn.subfigs) or [drawn]
     rows = [_rows(part, chosen, width) for part in parts]
     heights = [[_height(row, part, chosen, width) for row in rows] for rows, part in zip(rows, parts, strict=True)]
-    wanted = np.concatenate(heights)
-    low = LOW * chosen.font
-    spare = max(chosen.tallest - low * len(wanted), 0)
-    share = min(1.0, spare / max((wanted - low).sum(), 1e-9))
-    heights = [[low + share * (height - low) for height in part] for part in heights]
+    least = [[_least(row, chosen) for row in part] for part in rows]
+    needed = sum(map(sum, least))
+    share = min(1.0, max(chosen.tallest - needed, 0) / max(sum(map(sum, heights)) - needed, 1e-9))
+    heights = [[low + share * max(height - low, 0) for low, height in zip(*part, strict=True)]
+               for part in zip(least, heights, strict=True)]  # fmt: skip
     drawn.set_size_inches(width, sum(map(sum, heights)) + 1.4 * n_lines * chosen.least / 72)
     for part, part_rows, part_heights in zip(parts, rows, heights, strict=True):
         _arrange(part, part_rows, part_heights)
@@ -70,9 +69,9 @@ def _rows(part: Any, chosen: Style, width: float) -> list[list[Axes]]:
     placed = sorted(panels_of(part), key=lambda ax: (_spec(ax).rowspan.start, _spec(ax).colspan.start))
     rows, given = [], [list(group) for _, group in itertools.groupby(placed, lambda ax: _spec(ax).rowspan.start)]
     fitting = max(1, int(width // chosen.panel))
-    if len(given) > 1 and not any(map(_is_shared, given)) and {len(row) for row in given[:-1]} == {len(given[0])}:
-        if fitting < len(given[0]):  # a grid is broken as a whole, not row by row
-            return [placed[i : i + fitting] for i in range(0, len(placed), fitting)]
+    is_grid = len({len(row) for row in given[:-1]}) == 1 and not any(map(_is_shared, given))
+    if is_grid and fitting < len(given[0]):  # is broken as a whole, not row by row
+        return [placed[i : i + fitting] for i in range(0, len(placed), fitting)]
     for row in given:
         fitting = max(1, int(width // (chosen.panel * (SHARED if _is_shared(row) else 1))))
         n_parts = math.ceil(len(row) / fitting)
@@ -89,6 +88,12 @@ def _height(row: list[Axes], part: Any, chosen: Style, width: float) -> float:
     names = max(1.5 * chosen.font / 72 * _n_names(ax) + 0.7 for ax in row)
     shaped = aspect * min(width / len(row), 1.2 * chosen.panel)
     return max(names, min(max(shaped, LOW * chosen.font), HIGH * chosen.font))
+
+
+def _least(row: list[Axes], chosen: Style) -> float:
+    """Return the height in inches below which a row cannot be read."""
+    names = max(_n_names(ax) for ax in row)
+    return max(LOW * chosen.font, 1.25 * chosen.font / 72 * names + 0.6 if names else 0)
 
 
 def _arrange(part: Any, rows: list[list[Axes]], heights: list[float]) -> None:
