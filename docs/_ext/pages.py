@@ -172,7 +172,8 @@ def _minutes(names: Sequence[str]) -> str:
     return (
         "## What the presets cost\n\nIn minutes. `quick` is the time of the stored run, beside which other work "
         "may have run. `paper` is an estimate by short trials: the time that "
-        f"{found['cores']} cores ({plain(found['processor'])}) work, without waiting. The presets are designed for two cores that are about "
+        f"{found['cores']} cores ({plain(found['processor'])}) work, without waiting. The "
+        "presets are designed for two cores that are about "
         f"{FASTER:g} times as fast, where each may take 45 minutes, the lottery 120. "
         "`flylab run STUDY PRESET --dry-run` says what it costs on yours.\n\n"
         f"{table(columns, rows)}\n"

@@ -92,16 +92,6 @@ def independent(of: Sequence[str], claims: Iterable[Claim]) -> tuple[Claim, ...]
     return tuple(replace(claim, independent_of=(*claim.independent_of, *of)) for claim in claims)
 
 
-def without_data_set(on: str) -> str:
-    """Return what seeds share beside a data set.
-
-    >>> [without_data_set(f"this data set{more}") for more in ("", " and permutation", ", permutation and ticket")]
-    ['', 'this permutation', 'this permutation and ticket']
-    """
-    rest = on.removeprefix("this data set")
-    return on if rest == on else "this" + rest.removeprefix(" and").removeprefix(",") if rest else ""
-
-
 def sharing(what: str, claims: Iterable[Claim]) -> tuple[Claim, ...]:
     """Return claims whose seeds all share something, where they do not say what.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from flylab.results.claims import Claim, without_data_set
+from flylab.results.claims import Claim
 from flylab.results.effects import Effect
 from flylab.results.power import seeds_needed
 from flylab.results.sampling import with_test_set
@@ -144,6 +144,16 @@ def _too_few(claim: Claim, n: int, standing: Standing) -> str:
     words = {decide(one.low, one.high, claim.bounds) for one in intervals}
     cannot = [verb for word, verb in (("supported", "support"), ("refuted", "refute")) if word not in words]
     return f"{n} seeds cannot {'decide' if len(cannot) == 2 else cannot[0]} this" if cannot else ""
+
+
+def without_data_set(on: str) -> str:
+    """Return what seeds share beside a data set.
+
+    >>> [without_data_set(f"this data set{more}") for more in ("", " and permutation", ", permutation and ticket")]
+    ['', 'this permutation', 'this permutation and ticket']
+    """
+    rest = on.removeprefix("this data set")
+    return on if rest == on else "this" + rest.removeprefix(" and").removeprefix(",") if rest else ""
 
 
 def _interval(claim: Claim, values: np.ndarray, standing: Standing, level: float) -> tuple[str, Interval]:
