@@ -59,12 +59,13 @@ def figure(folder: Path, results: xr.Dataset) -> str:
         light = (folder / "figure.png").read_bytes()
     except OSError:
         return ""
+    shown = f'<img src="{_data(light)}" alt="figure of the study" style="max-width: 100%">'
     with contextlib.suppress(Exception):  # matplotlib's, and those of users' studies, may be any
         drawn = draw(reporting.study_of(results), results, dark=True)
         dark = _data(reporting.image(drawn, "png", results.attrs.get("checksum", "")))
         source = f'<source srcset="{dark}" media="(prefers-color-scheme: dark)">'
-        return f'<picture>{source}<img src="{_data(light)}" alt="figure of the study"></picture>'
-    return f'<img src="{_data(light)}" alt="figure of the study">'
+        return f"<picture>{source}{shown}</picture>"
+    return shown
 
 
 def _data(png: bytes) -> str:
