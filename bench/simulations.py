@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 from scipy import stats
 
+from flylab.results.places import cross_fitted_rise
 from flylab.results.power import seeds_needed
 from flylab.results.sampling import components, with_test_set
 from flylab.results.sequences import critical, log_ratio, mean_sequence, share_sequence
@@ -113,11 +115,21 @@ def power(rng: np.random.Generator) -> Iterator[Row]:
         yield Row(f"power, share {100 * k / size:g} %, region ≥ {bound} %, {n} seeds in all", "≥ 90", percent(found))
 
 
+def peaks(rng: np.random.Generator) -> Iterator[Row]:
+    """Yield how often the interval of a cross-fitted height holds the truth, 0, on curves that do not rise."""
+    for n, n_widths in ((4, 6), (6, 11), (20, 11)):
+        found = []
+        for _ in range(4000):
+            heights = cross_fitted_rise(xr.DataArray(rng.normal(size=(n, n_widths)), dims=("seed", "width")), "width")
+            found.append(covers(interval((heights.peak - heights.dip).values), 0.0))
+        yield Row(f"coverage, cross-fitted height, {n} seeds, {n_widths} widths, no peak", "95", percent(found))
+
+
 def main() -> None:
     """Print the table."""
     rng = np.random.default_rng(25)
     print("| simulated | promised, % | found, % |\n|---|---|---|")
-    for part in (coverage, false_decisions, power):
+    for part in (coverage, false_decisions, power, peaks):
         for row in part(rng):
             print(f"| {row.what} | {row.promised} | {row.found} |", flush=True)
 

@@ -3,6 +3,8 @@
 Every run of an unchanged preset gets `claims.json` (the verdicts), `run.json` (command, seeds, minutes, protocol,
 table, provenance), `figure.png`, `figure.svg` and, up to 2 MB, `results.nc` in `docs/results/<study>/<preset>/`, which
 `flylab.load` opens. Members, other runs and smoke presets are left out. Then the table in README is written anew.
+
+Without a folder, what is stored is judged and drawn again, after a change of claims, verdicts or figures.
 """
 
 import io
@@ -54,12 +56,26 @@ def store(folder: Path) -> str:
         "table": study.table(results)._asdict(),
         "provenance": {key: provenance[key] for key in KEPT if key in provenance},
     }
+    _write(place, info, results)
+    return f"is stored in {place}{_keep_results(folder, place)}"
+
+
+def again(place: Path) -> str:
+    """Judge and draw a stored run again, and return what was done."""
+    if not (place / "results.nc").exists():
+        return "is as it was: its results are not stored"
+    results = reporting.load(place)
+    info = json.loads((place / "run.json").read_text())
+    _write(place, info | {"table": get_study(info["study"]).table(results)._asdict()}, results)
+    return "is judged and drawn again"
+
+
+def _write(place: Path, info: dict[str, Any], results: Any) -> None:
     (place / "run.json").write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n")
     (place / "claims.json").write_text(reporting.claims_json(reporting.verdicts(results)))
     drawn = figure(results, "web")
     (place / "figure.png").write_bytes(picture(drawn))
     (place / "figure.svg").write_bytes(reporting.image(drawn, "svg", results.checksum))
-    return f"is stored in {place}{_keep_results(folder, place)}"
 
 
 def _keep_results(folder: Path, place: Path) -> str:
@@ -103,8 +119,10 @@ def with_table(text: str) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python docs/make_results.py FOLDER")
-    for run in reporting.runs_in(Path(sys.argv[1])):
+    if len(sys.argv) > 2:
+        sys.exit("usage: python docs/make_results.py [FOLDER]")
+    for run in reporting.runs_in(Path(sys.argv[1])) if sys.argv[1:] else ():
         print(run, store(run))
+    for stored in () if sys.argv[1:] else sorted(path.parent for path in RESULTS.glob("*/*/run.json")):
+        print(stored, again(stored))
     README.write_text(with_table(README.read_text()))

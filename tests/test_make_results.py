@@ -64,6 +64,28 @@ def test_what_is_stored_opens_again(folder, script, tmp_path):
     assert "No run is stored yet: `flylab run learning-rate paper`" in page
 
 
+def test_what_is_stored_is_judged_and_drawn_again(folder, script, tmp_path):
+    script.store(folder)
+    place = tmp_path / "learning_rate" / "quick"
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    for name in ("claims.json", "figure.png", "figure.svg"):
+        (place / name).write_text("old")
+    assert script.again(place) == "is judged and drawn again"
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    (place / "results.nc").unlink()
+    assert "is as it was" in script.again(place)
+
+
+def test_no_paper_preset_takes_longer_than_it_may():
+    """Where this fails: run `python docs/estimate_minutes.py`, and take values from the preset that costs most."""
+    estimates = stored.minutes()["paper"]
+    assert estimates.keys() == {name for name in list_studies() if "paper" in get_study(name).presets}
+    assert not {
+        name for name, minutes in estimates.items() if minutes / pages.FASTER > (120 if name == "lottery" else 45)
+    }
+    assert f"| {estimates['lottery']} | {estimates['lottery'] / pages.FASTER:.1f} |" in pages.studies_index()
+
+
 def test_large_results_are_left_out(folder, script, tmp_path, monkeypatch):
     script.store(folder)
     monkeypatch.setattr(script, "MOST_RESULTS", 1000)

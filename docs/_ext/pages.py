@@ -20,6 +20,7 @@ from flylab.study.study import Study
 import stored
 from stored import Stored, anchor, badge, plain, with_minus
 
+FASTER = 1.5  # the cores for which presets are designed, against those of the estimates
 WIDE = "---\nhide-toc: true\n---\n\n"  # wide tables take the place of the list of sections
 LEGEND = (
     re.sub(r"([A-Z][a-z-]+):", r"**\1**:", tables.LEGEND)
@@ -155,7 +156,27 @@ def studies_index() -> str:
     return (
         "# Studies\n\nEach study is one question. One command answers it and tests every published claim about it.\n"
         "The pages are generated from stored results, and each shows the command that repeats them.\n\n"
-        f"{table(['study', 'question', 'verdicts'], rows)}\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+        f"{table(['study', 'question', 'verdicts'], rows)}\n{_minutes(shown)}```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+    )
+
+
+def _minutes(names: Sequence[str]) -> str:
+    """Return what the presets cost: `quick` as it was stored, `paper` as `docs/estimate_minutes.py` found."""
+    found = stored.minutes()
+    rows = []
+    for name in names:
+        quick, paper = stored.of(name).get("quick"), found["paper"].get(name)
+        estimates = [f"{paper:.1f}", f"{paper / FASTER:.1f}"] if paper else ["–", "–"]
+        rows.append([f"[{slug(name)}]({name}.md)", f"{quick.info['minutes']:.1f}" if quick else "–", *estimates])
+    columns = ["study", "`quick`", "`paper`, about", f"… on cores {FASTER:g} times as fast"]
+    return (
+        "## What the presets cost\n\nIn minutes. `quick` is the time of the stored run, beside which other work "
+        "may have run. `paper` is an estimate by short trials: the time that "
+        f"{found['cores']} cores ({plain(found['processor'])}) work, without waiting. The "
+        "presets are designed for two cores that are about "
+        f"{FASTER:g} times as fast, where each may take 45 minutes, the lottery 120. "
+        "`flylab run STUDY PRESET --dry-run` says what it costs on yours.\n\n"
+        f"{table(columns, rows)}\n"
     )
 
 

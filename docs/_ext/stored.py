@@ -28,6 +28,11 @@ def of(study: str) -> dict[str, Stored]:
     return {run.info["preset"]: run for run in sorted(runs, key=lambda run: run.info["preset"] != "quick")}
 
 
+def minutes() -> dict[str, Any]:
+    """Return what `docs/estimate_minutes.py` found: the minutes of each `paper` preset, and on which machine."""
+    return json.loads((RESULTS / "minutes.json").read_text())
+
+
 def verdict_of(study: str, claim: str) -> Verdict | None:
     """Return the verdict on a claim by the largest stored preset that tested it; None if no run is stored."""
     verdicts = [verdict for run in of(study).values() for verdict in run.verdicts if verdict.id == claim]

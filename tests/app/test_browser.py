@@ -256,7 +256,12 @@ def test_run_a_study_and_explore_it(visit):
     page.get_by_label("preset").select_option("smoke")
     page.get_by_role("button", name="Run", exact=True).click()
     wait_for_status(page, "train smoke: ended")
-    page.get_by_alt_text("figure of the study").wait_for()
+    figure, sources = page.get_by_alt_text("figure of the study"), []
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(1000)
+        sources.append(figure.evaluate("image => image.currentSrc"))
+    assert sources[0] != sources[1]
     page.get_by_label("value").select_option("train_loss")
     page.locator("svg, canvas").first.wait_for()
     page.get_by_text("This study has no claims.").wait_for()

@@ -1,11 +1,15 @@
 """The page of studies: the runs that it finds, charts of any two dimensions, and runs that can be stopped."""
 
+import base64
+import io
+import re
 import threading
 import time
 
 import numpy as np
 import pytest
 import xarray as xr
+from PIL import Image
 
 import flylab
 from flylab.app import board, explorer
@@ -30,6 +34,18 @@ def test_finished_runs_are_found_and_others_skipped(out):
     assert list(explorer.runs(out)) == [name]
     folder = explorer.runs(out)[name]
     assert "no claims" in explorer.claims(folder, flylab.load(folder))
+
+
+def test_a_figure_is_dark_on_dark_pages(out, tmp_path):
+    (folder,) = (path.parent for path in out.glob("train/*/results.nc"))
+    results = flylab.load(folder)
+    shown = explorer.figure(folder, results)
+    light, dark = (re.search(pattern, shown)[1] for pattern in ('src="([^"]+)"', 'srcset="([^"]+)" media="[^"]*dark'))
+    brightness = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))).convert("L")).mean()
+                  for data in (light, dark)]  # fmt: skip
+    assert brightness[0] > 200 > 60 > brightness[1]
+    assert "srcset" not in explorer.figure(folder, results.assign_attrs(study="nobody's"))
+    assert explorer.figure(tmp_path, results) == ""
 
 
 def test_all_verdicts_are_shown(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from flylab.base.config import override_flat, to_json
+from flylab.reporting import judging
 from flylab.reporting.judging import standing_of, verdicts
 from flylab.study.registry import get_study
 
@@ -72,6 +73,12 @@ def test_a_sweep_is_judged_where_it_is_the_preset():
     sweep["fixed"]["batch_size"] = 10
     both = both.sel(n_steps=[20]).assign_attrs(sweep=json.dumps(sweep))
     assert set(words(both).values()) == {"changed: n_steps=20, batch_size=10"}
+
+
+def test_a_place_of_a_sweep_has_its_protocol():
+    preset = {"n_steps": 5, "sizes": [1, 2], "data": {"n_train": 100, "seed": None}}
+    changed = judging._with(preset, {"n_train": [7, 8], "sizes": [3], "seed": 1})
+    assert changed == {"n_steps": 5, "sizes": [3], "data": {"n_train": 7, "seed": 1}}
 
 
 def test_samples_are_judged_by_what_was_drawn():

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from flylab.results.claims import Claim
-from flylab.results.effects import Effect
+from flylab.results.effects import Effect, n_test_of
 from flylab.results.judging import Standing, judge
 from flylab.results.sequences import mean_sequence
 from flylab.results.verdicts import counted
@@ -49,6 +49,31 @@ def test_a_share_of_seeds_has_a_binomial_interval(values, above, low, word):
     (verdict,) = judge([Claim("id", "s", "here", "–", "% of seeds", share, above=above)], results(values), {})
     assert (verdict.effect, verdict.verdict) == (np.mean(values), word)
     assert verdict.low == pytest.approx(low, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "region", "looks", "note"),
+    [([100] * 4, {"above": 50}, (), "4 seeds cannot decide this"), ([100, 0] * 3, {"above": 50}, (), ""),
+     ([100] * 4, {"above": 80}, (), "4 seeds cannot support this"),
+     ([0] * 4, {"above": 20}, (), "4 seeds cannot refute this"),
+     ([100] * 6, {"above": 50}, (5,), "6 seeds cannot decide this"),
+     ([0] * 8, {"within": (20, 60)}, (), "8 seeds cannot support this")],
+)  # fmt: skip
+def test_a_verdict_says_when_so_few_seeds_cannot_decide(values, region, looks, note):
+    share = Effect(lambda r: r.x).holds(lambda x: x > 50)
+    (verdict,) = judge([Claim("id", "s", "here", "–", "", share, **region)], results(values), {}, Standing(looks=looks))
+    assert (verdict.verdict, verdict.note) == ("undecided", note)
+
+
+@pytest.mark.parametrize("independent_of", [(), ("fresh_data",)])
+def test_a_data_set_per_seed_is_not_this_data_set(independent_of):
+    data = results([60.0, 61, 62]).assign_attrs(protocol='{"data": {"n_test": 1000}}')
+    level = Effect(lambda r: r.x, n_test=n_test_of)
+    asked = Claim("id", "s", "here", "–", "%", level, above=0, on="this data set and permutation",
+                  independent_of=independent_of)  # fmt: skip
+    (verdict,) = judge([asked], data, {}, Standing(changed={"fresh_data": "fresh_data=True"}))
+    assert verdict.on == ("this data set and permutation" if independent_of else "this permutation")
+    assert (verdict.low_elsewhere is None) == (not independent_of)
 
 
 def test_the_study_wide_level_is_stricter():

@@ -52,6 +52,7 @@ def test_effects_and_verdicts_of_known_results():
     words.pop("noise-white-mlp")  # undecided: the slope is 0 to rounding
     assert words == {
         "gap-grows": "supported", "gap-grows.log-odds": "supported", "gap-without": "supported",
+        "gap-grows.below-ceiling": "undecided",  # there is one setting only
         "noise-smooth-mlp": "supported", "noise-smooth-cnn": "supported", "noise-white-cnn": "refuted",
         "resolution-mlp": "supported", "resolution-cnn": "refuted",
     }  # fmt: skip
@@ -67,6 +68,13 @@ def test_a_gap_that_only_a_ceiling_hides_does_not_grow_in_log_odds():
     full = made_up({"max_translation": {1.0: 100}}, {"max_translation": {1.0: 100}}).isel(seed=[0])
     full = full.assign_attrs(protocol='{"data": {"n_test": 10000}}')
     assert float(data_params.gap_in_log_odds(full, "max_translation").item()) == 0
+
+
+def test_the_gap_below_the_ceiling_leaves_out_the_setting_without_translation():
+    mlp, cnn = {1.0: 60, 16.0: 80, 48.0: 65}, {1.0: 99, 16.0: 90, 48.0: 90}
+    results = made_up({"max_translation": mlp}, {"max_translation": cnn})
+    words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})}
+    assert (words["gap-grows.log-odds"], words["gap-grows.below-ceiling"]) == ("refuted", "supported")
 
 
 def test_claims_without_conditions_are_not_tested():

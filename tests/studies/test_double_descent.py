@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from flylab.base import units
+from flylab.base.config import to_json
 from flylab.data import published
 from flylab.results.judging import judge
 from flylab.runs.runner import execute
@@ -39,7 +40,8 @@ def results_of(treatment, test_error, train_error, test_loss=None, n_train=(4000
     coords = {"treatment": [treatment], "n_train": list(n_train), "n_outputs": list(n_outputs), "width": WIDTHS}
     data = {name: (dims, value) for name, value in values.items()} | {"n_params": (dims[:-1], params)}
     results = xr.Dataset(data, coords | {"seed": range(n_seeds), "step": [0, 20000]})
-    return units.attach_units(results).assign_attrs(preset="paper", study="double_descent", run="r")
+    attrs = {"preset": "paper", "study": "double_descent", "run": "r", "protocol": to_json(dd.Protocol())}
+    return units.attach_units(results).assign_attrs(attrs)
 
 
 def joined(parts, dim):

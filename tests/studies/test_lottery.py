@@ -265,6 +265,11 @@ def test_effects():
         np.testing.assert_allclose(effect(id_, results), value)
 
 
+def test_a_ticket_without_advantage_keeps_no_half_of_it():
+    results = made_up(ticket_plain=62, dense_plain=64, ticket_reversed=64, dense_reversed=64)
+    np.testing.assert_allclose(effect("flipped", results), -2)
+
+
 def test_very_sparse_is_not_measured_elsewhere(results):
     assert np.isnan(effect("very-sparse", results)).all()  # the tiny protocol has no round near 96 %
     assert np.isfinite(effect("adjacency-2", results)).all()

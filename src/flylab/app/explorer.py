@@ -1,5 +1,6 @@
 """The page of studies: finished runs, their claims, an interactive chart, and runs started from the page."""
 
+import base64
 import contextlib
 import math
 import os
@@ -18,6 +19,7 @@ from flylab.app import look, svg
 from flylab.base.files import read_json
 from flylab.base.optional import need
 from flylab.base.units import axis
+from flylab.reporting.figures import draw
 from flylab.results.statistics import interval
 from flylab.results.tables import html_verdicts
 from flylab.runs.plan import plan_of_study
@@ -46,6 +48,28 @@ def claims(folder: Path, results: xr.Dataset) -> str:
     warning, verdicts = reporting.warning_of(folder), reporting.verdicts(results)
     above = f"<p><b>Warning: {look.text(warning)}.</b></p>" if warning else ""
     return above + (html_verdicts(verdicts) if verdicts else "<p>This study has no claims.</p>")
+
+
+def figure(folder: Path, results: xr.Dataset) -> str:
+    """Return a run's figure as HTML, light or dark as the page is; nothing if the run has none.
+
+    The light one is the run's own file. The dark one is drawn from the results; if that fails, the light one stands.
+    """
+    try:
+        light = (folder / "figure.png").read_bytes()
+    except OSError:
+        return ""
+    shown = f'<img src="{_data(light)}" alt="figure of the study" style="max-width: 100%">'
+    with contextlib.suppress(Exception):  # matplotlib's, and those of users' studies, may be any
+        drawn = draw(reporting.study_of(results), results, dark=True)
+        dark = _data(reporting.image(drawn, "png", results.attrs.get("checksum", "")))
+        source = f'<source srcset="{dark}" media="(prefers-color-scheme: dark)">'
+        return f"<picture>{source}{shown}</picture>"
+    return shown
+
+
+def _data(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def provenance(folder: Path) -> dict[str, Any]:

@@ -100,8 +100,22 @@ def _places(study: Study, results: xr.Dataset) -> Iterator[tuple[xr.Dataset, Sta
             continue
         where = ", ".join(f"{name}={label}" for name, label in at.items())
         values = {name: _value(results[name], at) for name in sweep["axes"]}
-        changed = changes({**flat(preset), **sweep["fixed"], **values}, preset)
-        yield here.assign_attrs(run=f"{sweep['name']}: {where}"), standing._replace(changed=changed)
+        set_here = sweep["fixed"] | values
+        changed = changes({**flat(preset), **set_here}, preset)
+        protocol = json.dumps(_with(preset, set_here))
+        yield here.assign_attrs(run=f"{sweep['name']}: {where}", protocol=protocol), standing._replace(changed=changed)
+
+
+def _with(preset: dict[str, Any], set_here: dict[str, Any]) -> dict[str, Any]:
+    """Return a preset with other values; the first one of an axis of which a place has all."""
+    changed = {}
+    for name, value in preset.items():
+        if isinstance(value, dict):
+            changed[name] = _with(value, set_here)
+        else:
+            new = set_here.get(name, value)
+            changed[name] = new[0] if isinstance(new, list) and not isinstance(value, list | None) else new
+    return changed
 
 
 def _value(axis: xr.DataArray, at: dict[str, Any]) -> Any:

@@ -5,11 +5,10 @@ import math
 import textwrap
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedFormatter
 
 from flylab.reporting import legends
@@ -43,11 +42,11 @@ def lay_out(drawn: Figure, chosen: Style, width: float, n_lines: int = 0) -> Non
     parts: list[Any] = list(drawn.subfigs) or [drawn]
     rows = [_rows(part, chosen, width) for part in parts]
     heights = [[_height(row, part, chosen, width) for row in rows] for rows, part in zip(rows, parts, strict=True)]
-    wanted = np.concatenate(heights)
-    low = LOW * chosen.font
-    spare = max(chosen.tallest - low * len(wanted), 0)
-    share = min(1.0, spare / max((wanted - low).sum(), 1e-9))
-    heights = [[low + share * (height - low) for height in part] for part in heights]
+    least = [[_least(row, chosen) for row in part] for part in rows]
+    needed = sum(map(sum, least))
+    share = min(1.0, max(chosen.tallest - needed, 0) / max(sum(map(sum, heights)) - needed, 1e-9))
+    heights = [[low + share * max(height - low, 0) for low, height in zip(*part, strict=True)]
+               for part in zip(least, heights, strict=True)]  # fmt: skip
     drawn.set_size_inches(width, sum(map(sum, heights)) + 1.4 * n_lines * chosen.least / 72)
     for part, part_rows, part_heights in zip(parts, rows, heights, strict=True):
         _arrange(part, part_rows, part_heights)
@@ -68,9 +67,12 @@ def _rows(part: Any, chosen: Style, width: float) -> list[list[Axes]]:
     for ax in [ax for ax in part.axes if ax.get_subplotspec() and not (ax.axison or ax.has_data())]:
         ax.remove()
     placed = sorted(panels_of(part), key=lambda ax: (_spec(ax).rowspan.start, _spec(ax).colspan.start))
-    rows = []
-    for _, group in itertools.groupby(placed, key=lambda ax: _spec(ax).rowspan.start):
-        row = list(group)
+    rows, given = [], [list(group) for _, group in itertools.groupby(placed, lambda ax: _spec(ax).rowspan.start)]
+    fitting = max(1, int(width // chosen.panel))
+    is_grid = len({len(row) for row in given[:-1]}) == 1 and not any(map(_is_shared, given))
+    if is_grid and fitting < len(given[0]):  # is broken as a whole, not row by row
+        return [placed[i : i + fitting] for i in range(0, len(placed), fitting)]
+    for row in given:
         fitting = max(1, int(width // (chosen.panel * (SHARED if _is_shared(row) else 1))))
         n_parts = math.ceil(len(row) / fitting)
         rows += [row[i * len(row) // n_parts : (i + 1) * len(row) // n_parts] for i in range(n_parts)]
@@ -88,6 +90,12 @@ def _height(row: list[Axes], part: Any, chosen: Style, width: float) -> float:
     return max(names, min(max(shaped, LOW * chosen.font), HIGH * chosen.font))
 
 
+def _least(row: list[Axes], chosen: Style) -> float:
+    """Return the height in inches below which a row cannot be read."""
+    names = max(_n_names(ax) for ax in row)
+    return max(LOW * chosen.font, 1.25 * chosen.font / 72 * names + 0.6 if names else 0)
+
+
 def _arrange(part: Any, rows: list[list[Axes]], heights: list[float]) -> None:
     """Put panels into rows, unless they are in such rows already."""
     if not rows or len(rows) == _spec(rows[0][0]).get_gridspec().nrows:
@@ -97,7 +105,9 @@ def _arrange(part: Any, rows: list[list[Axes]], heights: list[float]) -> None:
     for i, row in enumerate(rows):
         each = n_columns // len(row)
         for j, ax in enumerate(row):
-            ax.set_subplotspec(grid[i, j * each : (j + 1) * each])
+            place = grid[i, j * each : (j + 1) * each]
+            # beside names that take much room, a panel has margins of its own
+            ax.set_subplotspec(place.subgridspec(1, 1)[0, 0] if _n_joined(ax) else place)
 
 
 def _spec(ax: Axes) -> Any:
@@ -109,8 +119,14 @@ def _is_shared(row: list[Axes]) -> bool:
 
 
 def _n_names(ax: Axes) -> int:
-    """Return how many names are on the y axis."""
-    return len(ax.get_yticks()) if isinstance(ax.yaxis.get_major_formatter(), FixedFormatter) else 0
+    """Return how many names stand one above the other: on the y axis, or joined to points by lines."""
+    n_ticks = len(ax.get_yticks()) if isinstance(ax.yaxis.get_major_formatter(), FixedFormatter) else 0
+    return max(n_ticks, _n_joined(ax))
+
+
+def _n_joined(ax: Axes) -> int:
+    """Return how many names are joined to points by lines."""
+    return sum(isinstance(text, Annotation) and text.arrow_patch is not None for text in ax.texts)
 
 
 def _label_again(row: list[Axes]) -> None:

@@ -31,7 +31,8 @@ class Claim:
             only add arms; if any other one is changed, a run gives no verdict. The number of seeds need not be named.
         is_sanity_check: whether it is true by symmetry, convexity or construction, so that it tests the protocol and
             counts for nothing else.
-        on: what all seeds share, such as "this data set and permutation", so that the verdict holds on it alone.
+        on: what all seeds share, such as "this data set and permutation", so that the verdict holds on it alone. A run
+            that gives each seed a data set of its own leaves the words "this data set" out.
 
     Raises:
         ValueError: if there is not exactly one region.

@@ -17,6 +17,7 @@ from flylab.results.statistics import MANY, Interval, interval, share_interval
 from flylab.results.verdicts import Verdict, Word, decide
 
 UNJUDGED = ("n_seeds", "data_dir")  # fields of protocols that no verdict depends on: intervals know n, files are hashed
+FRESH = "fresh_data=True"  # the change that gives each seed a data set of its own
 
 
 class Standing(NamedTuple):
@@ -91,12 +92,13 @@ def _measured(results: xr.Dataset, requires: Mapping[str, Any]) -> bool:
 def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, presets, standing: Standing) -> Verdict:
     attrs = {name: str(results.attrs.get(name, "")) for name in ("study", "preset", "run", "checksum")}
     is_smoke, unjudged = attrs["preset"] == "smoke", (*UNJUDGED, *claim.independent_of)
-    changed, reduced = (", ".join(text for name, text in fields.items() if name not in unjudged)
-                        for fields in (standing.changed, standing.reduced))  # fmt: skip
+    changes, reductions = ([text for name, text in fields.items() if name not in unjudged]
+                           for fields in (standing.changed, standing.reduced))  # fmt: skip
+    changed, reduced, is_fresh = ", ".join(changes), ", ".join(reductions), FRESH in changes
     blank = Verdict(
         attrs["study"], attrs["preset"], attrs["run"], claim.id, claim.statement, claim.source, claim.published,
         claim.unit, claim.region, None, None, None, 0, None, None, None, results=attrs["checksum"],
-        is_sanity_check=claim.is_sanity_check, on=claim.on,
+        is_sanity_check=claim.is_sanity_check, on=without_data_set(claim.on) if is_fresh else claim.on,
     )  # fmt: skip
     if values is None:
         able = [name for name, conditions in presets.items() if name != "smoke" and _has(conditions, claim.requires)]
@@ -117,7 +119,7 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     method, narrow = _interval(claim, values, standing, 0.95)
     low, high = (bound if math.isfinite(bound) else None for bound in (narrow.low, narrow.high))
     blank = blank._replace(effect=narrow.mean, low=low, high=high, n_seeds=narrow.n, interval=method)
-    n_test = claim.effect.n_test if isinstance(claim.effect, Effect) else None
+    n_test = claim.effect.n_test if isinstance(claim.effect, Effect) and not is_fresh else None
     if low is not None and n_test is not None and (n := n_test(results)):
         elsewhere = with_test_set(narrow, n)
         blank = blank._replace(low_elsewhere=elsewhere.low, high_elsewhere=elsewhere.high)
@@ -127,8 +129,31 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
         return blank._replace(note=f"{n_seeds - values.size} of {n_seeds} seeds gave no value")
     _, wide = _interval(claim, values, standing, adjusted)
     word, wide_word = (decide(one.low, one.high, claim.bounds) for one in (narrow, wide))
-    more = seeds_needed(values, *claim.bounds, is_share=claim.is_share) if word == "undecided" else None
-    return blank._replace(verdict=word, verdict_adjusted=wide_word, seeds_needed=more)
+    if word == "undecided":
+        more = seeds_needed(values, *claim.bounds, is_share=claim.is_share)
+        blank = blank._replace(seeds_needed=more, note=_too_few(claim, len(values), standing))
+    return blank._replace(verdict=word, verdict_adjusted=wide_word)
+
+
+def _too_few(claim: Claim, n: int, standing: Standing) -> str:
+    """Return a note if no result of so few seeds can decide a claim, or not one way; of a share, all can be tried."""
+    if not claim.is_share:
+        return ""
+    possible = ([100.0] * k + [0.0] * (n - k) for k in range(n + 1))
+    intervals = (_interval(claim, np.array(values), standing, 0.95)[1] for values in possible)
+    words = {decide(one.low, one.high, claim.bounds) for one in intervals}
+    cannot = [verb for word, verb in (("supported", "support"), ("refuted", "refute")) if word not in words]
+    return f"{n} seeds cannot {'decide' if len(cannot) == 2 else cannot[0]} this" if cannot else ""
+
+
+def without_data_set(on: str) -> str:
+    """Return what seeds share beside a data set.
+
+    >>> [without_data_set(f"this data set{more}") for more in ("", " and permutation", ", permutation and ticket")]
+    ['', 'this permutation', 'this permutation and ticket']
+    """
+    rest = on.removeprefix("this data set")
+    return on if rest == on else "this" + rest.removeprefix(" and").removeprefix(",") if rest else ""
 
 
 def _interval(claim: Claim, values: np.ndarray, standing: Standing, level: float) -> tuple[str, Interval]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +44,18 @@ class _EnoughError(Exception):
 
 
 @runtime.pinned()
-def estimate(plan: RunPlan, out: Path, *, part: tuple[int, int] = (1, 1), force: bool = False) -> Estimate:
+def estimate(
+    plan: RunPlan, out: Path, *, part: tuple[int, int] = (1, 1), force: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Estimate:  # fmt: skip
     """Return the work that a run, or a part of it, has left; nothing is written.
+
+    Args:
+        plan: what is to be run.
+        out: the folder of its results.
+        part: K and N, of several parts.
+        force: whether finished members are trained again.
+        clock: seconds of the trials; by default those that pass, whatever else the machine does meanwhile.
 
     Raises:
         OSError, ValueError: as the run itself would raise before it begins.
@@ -62,7 +72,7 @@ def estimate(plan: RunPlan, out: Path, *, part: tuple[int, int] = (1, 1), force:
         memory = max((cost[1] for cost in costs), default=0) * len(runtime.devices()) * runtime.most_at_once()
     n_members = sum(len(group.names) for group in groups)
     n_finished = n_members - sum(len(group.names) for group in left)
-    seconds = _seconds(plan, left, n_steps) if n_steps or not left else None
+    seconds = _seconds(plan, left, n_steps, clock) if n_steps or not left else None
     return Estimate(len(groups), n_members, n_finished, n_steps, seconds, flops, memory)
 
 
@@ -70,30 +80,30 @@ def _steps(plan: RunPlan, group: MemberGroup) -> int:
     return plan.study.n_steps(group.protocol, group.condition) * len(group.names)
 
 
-def _seconds(plan: RunPlan, left: Sequence[MemberGroup], n_steps: int) -> float:
+def _seconds(plan: RunPlan, left: Sequence[MemberGroup], n_steps: int, clock: Callable[[], float]) -> float:
     """Return the time that training takes: by the steps of the trials, and the time that each took to begin."""
     by_condition = {to_json(group.labels): group for group in left}
     tried = list(by_condition.values())[:: max(len(by_condition) // TRIALS, 1)]
     begun, trained, done = 0.0, 0.0, 0
     for group in tried:
-        start, training, steps = _tried(plan, group)
+        start, training, steps = _tried(plan, group, clock)
         begun, trained, done = begun + start, trained + training, done + steps
     per_step = trained / done if done else 0.0
     return per_step * n_steps + begun * len(by_condition) / max(len(tried), 1)
 
 
-def _tried(plan: RunPlan, group: MemberGroup) -> tuple[float, float, int]:
+def _tried(plan: RunPlan, group: MemberGroup, clock: Callable[[], float]) -> tuple[float, float, int]:
     """Fill the devices for a short time; return the seconds before and after the first report, and steps."""
     some, _ = group.cut(len(runtime.devices()) * runtime.most_at_once())
-    began, first, steps = time.perf_counter(), None, 0
+    began, first, steps = clock(), None, 0
 
     def progress(n_steps: int) -> None:
         nonlocal first, steps
         if first is None:
-            first = time.perf_counter()
+            first = clock()
         else:
             steps += n_steps
-            if time.perf_counter() - first > TRIAL_SECONDS:
+            if clock() - first > TRIAL_SECONDS:
                 raise _EnoughError
 
     with contextlib.suppress(_EnoughError):
@@ -101,7 +111,7 @@ def _tried(plan: RunPlan, group: MemberGroup) -> tuple[float, float, int]:
             some.protocol, some.condition, list(some.seeds), key=jax.random.key(KEY),
             artifacts=dict(plan.study.artifacts), progress=progress, resume=None,
         )  # fmt: skip
-    ended = time.perf_counter()
+    ended = clock()
     if first is None or not steps:  # it was over at once: all of it counts
         return 0.0, ended - began, _steps(plan, some)
     return first - began, ended - first, steps

@@ -206,7 +206,7 @@ def figure(results: xr.Dataset) -> Figure:
                      linewidth=1.6)  # fmt: skip
         if gone := sorted(set(learned.start.values) - set(kept.start.values)):
             ax.plot([], [], " ", label=f"from {', '.join(f'{start:g}' for start in gone)} most diverge")
-        ax.legend(fontsize=8)
+    axes[0].legend(fontsize=8)  # of the other two as well
     axes[2].set(yscale="log")
     axes[2].set_yticks(RATE_TICKS, map(str, RATE_TICKS))
     axes[2].minorticks_off()

@@ -129,11 +129,10 @@ def _(explorer, get_over, mo, server, study):
 
 
 @app.cell
-def _(mo, reporting, run):
+def _(explorer, mo, reporting, run):
     folder = run.value
     results = reporting.load(folder)
-    _png = folder / "figure.png"
-    mo.image(_png.read_bytes(), alt="figure of the study", rounded=True) if _png.is_file() else None
+    mo.Html(explorer.figure(folder, results))
     return folder, results
 
 

@@ -38,7 +38,7 @@ def _draw_plane(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str]) -> Non
     ax.plot((ends[0], right), (ends[0], right), color="0.6", linestyle="--", linewidth=1)
     ax.set(xlim=(ends[0], right + 0.42 * (right - ends[0])), ylim=ends)
     ax.set(xlabel="test accuracy, positions shuffled (%)", ylabel="test accuracy, plain (%)")
-    ax.set_xticks([tick for tick in ax.get_xticks() if ends[0] <= tick <= right])
+    ax.set_xticks([tick for tick in range(0, 101, 20) if ends[0] <= tick <= right])
     _draw_names(ax, rows, colour, right + 0.03 * (right - ends[0]))
 
 
@@ -46,7 +46,7 @@ def _draw_names(ax: Axes, rows: Sequence[Row], colour: Mapping[str, str], x: flo
     """Write the names to the right of all dots, without overlap, each joined to its dot by a line."""
     ordered = sorted(rows, key=lambda row: row.plain.mean)
     low, high = ax.get_ylim()
-    step = (high - low) * 0.036
+    step = (high - low) * min(0.05, 0.9 / len(rows))
     heights = np.array([row.plain.mean for row in ordered])
     for _ in range(500):  # neighbours push each other apart
         overlap = np.maximum(step - np.diff(heights), 0) / 2

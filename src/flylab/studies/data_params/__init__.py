@@ -91,6 +91,10 @@ CLAIMS = independent(["data_params", "models"], sharing("these test examples", (
     Claim("gap-grows.log-odds", "the gap grows with translation in log-odds, too, whose only ceiling is a test "
           "without errors", "here", "–", "log-odds per 10 positions", _in_log_odds().then(slope, "setting", per=10),
           above=0, independent_of=_but("max_translation")),
+    Claim("gap-grows.below-ceiling", "it grows in log-odds without the setting that has no translation, too, where "
+          "networks hardly err", "here", "–", "log-odds per 10 positions",
+          _in_log_odds().then(lambda gaps: slope(gaps.sel(setting=gaps.setting > 1), "setting", per=10)),
+          above=0, independent_of=_but("max_translation")),
     Claim("gap-without", "without translation the CNN − MLP gap is < 5 points", "here", "–", "points",
           _translated().then(lambda gaps: gaps.reindex(setting=[1.0]).squeeze("setting")), below=5,
           independent_of=_but("max_translation")),

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from flylab.base.config import from_json
 from flylab.results.effects import slope
 from flylab.results.places import cross_fit, cross_fitted_rise, greatest_rise
 from flylab.results.statistics import plus_minus
-from flylab.studies.double_descent.method import DOSES
+from flylab.studies.double_descent.method import DOSES, Protocol
 
 
 def networks(results: xr.Dataset, treatment: str, n_train: int | None = None) -> xr.Dataset:
-    """Return a treatment's results over `seed, width, step`; by default at the training-set size with most widths."""
-    results = results.sel(treatment=treatment)
-    most = results.n_params.notnull().all("seed").sum("width").argmax(("n_train", "n_outputs"))
-    results = results.isel(n_outputs=most["n_outputs"])  # pyright: ignore[reportCallIssue, reportArgumentType]
-    results = results.isel(n_train=most["n_train"]) if n_train is None else results.sel(n_train=n_train)
+    """Return a treatment's results over `seed, width, step`, by default at the protocol's training-set size."""
+    data = from_json(Protocol, results.attrs["protocol"]).data
+    n_train = data.n_train if n_train is None else n_train
+    results = results.sel(treatment=treatment, n_train=n_train, n_outputs=data.outputs)
     return results.dropna("width", subset=["n_params"]).sortby("width")
 
 

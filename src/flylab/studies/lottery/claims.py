@@ -1,5 +1,6 @@
 """The claims about tickets: what was published, and flylab's controls."""
 
+import numpy as np
 import xarray as xr
 
 from flylab.models.locality import RUN_LENGTHS
@@ -33,6 +34,16 @@ def _gain_at(sparsity: float | None, variable: str = "accuracy", over: str = "de
 def _near_less_far(results: xr.Dataset) -> xr.DataArray:
     pairs = co_survival(results)
     return pairs.sel(distance=slice(1, 4)).mean("distance") - pairs.sel(distance=slice(10, 20)).mean("distance")
+
+
+def _keeps_half() -> Effect:
+    """Return the ticket's advantage on reversed signals less half of that on plain ones, or the latter if it is less.
+
+    Without the second part, a ticket that has no advantage could be said to keep half of it.
+    """
+    plain, flipped = difference("ticket"), difference("ticket", arrangement="reversed")
+    kept = flipped - plain.then(lambda gain: gain / 2)
+    return Effect(lambda results: at_the_end(np.minimum(kept(results), plain(results))), kept.requires)
 
 
 def _levels(*, short: bool) -> list[Claim]:
@@ -111,10 +122,8 @@ _REARRANGED = (
     Claim("reshuffled", "on fresh data shuffled in an order of each seed's own the ticket is no better than the dense "
           "network (by 0.5 points at most)", "here", "–", "points", advantage(arrangement="reshuffled"), below=0.5,
           needs=PAPER, on=TICKETS),
-    Claim("flipped", f"on reversed signals the ticket keeps at least half of its advantage{_SHORT}", "paper",
-          "68.8 vs 64.6; 62.8 vs 63.1", "points",
-          (difference("ticket", arrangement="reversed") - difference("ticket").then(lambda gain: gain / 2))
-          .then(at_the_end), above=0, needs=PAPER, on=TICKETS),
+    Claim("flipped", f"the ticket has an advantage, and on reversed signals keeps at least half of it{_SHORT}", "paper",
+          "68.8 vs 64.6; 62.8 vs 63.1", "points", _keeps_half(), above=0, needs=PAPER, on=TICKETS),
     Claim("chunks-above-shuffled", "with halves exchanged the ticket's advantage is greater than on shuffled data"
           f"{_SHORT}", "nb-old", "66.2 vs 64.5; 61.9 vs 64.1", "points",
           (difference("ticket", arrangement="exchanged") - difference("ticket", arrangement="shuffled"))

@@ -109,11 +109,11 @@ def _draw_rivals(ax, results: xr.Dataset) -> None:
     published = {level.treatment: level.by_source for level in LEVELS if level.arrangement == "plain"}
     for row, name in enumerate(rivals):
         dots(ax, advantage(over=name)(results), row, horizontal=True, color=COLOUR["ticket"])
-        for source in published.get(name, {}).keys() & published["ticket"].keys():
+        for source in (source for source in published.get(name, {}) if source in published["ticket"]):
             difference = published["ticket"][source] - published[name][source]
             published_values(ax, difference, row + 0.2, source=source, horizontal=True)
     ax.axvline(0, color="0.5", linewidth=1)
-    ax.set(yticks=range(len(rivals)), yticklabels=[RIVALS[name] for name in rivals], ylim=(len(rivals) - 0.4, -0.6),
+    ax.set(yticks=range(len(rivals)), yticklabels=[RIVALS[name] for name in rivals], ylim=(len(rivals), -0.6),
            xlabel="points of test accuracy", title="Ticket less …")  # fmt: skip
     ax.tick_params("y", labelsize=7.5)
     ax.legend(fontsize=8)

@@ -121,4 +121,5 @@ def _published(ax: Axes, results: xr.Dataset, variable: str, but: str | None = N
             published_values(ax, values, np.array(shown) * 1.2, source="nb", color=COLOUR[name], label="")
     if shown:
         published_values(ax, [], [], source="nb", label="notebook, one network each")
-        ax.legend(handles=ax.containers[-1:], fontsize=8)
+        if variable == "test_accuracy" and but is None:  # one legend for all panels
+            ax.legend(handles=ax.containers[-1:], fontsize=8)

@@ -5,7 +5,6 @@ Linear probes then read the digit from every layer (Greydanus & Kobak 2024, figu
 `self-supervised-learning`). Inner layers may beat the output: "guillotine regularisation" (Bordes et al. 2023).
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -47,11 +46,6 @@ def _before_head(on: str = "train", objective: str = "simclr") -> Effect:
     return pick("linear_accuracy", head="default", on=on, objective=objective, layer=BEFORE_HEAD)
 
 
-def _n_test(results: xr.Dataset) -> int:
-    """Return the number of test examples that all seeds share."""
-    return 0 if json.loads(results.attrs.get("protocol", "{}")).get("fresh_data") else n_test_of(results)
-
-
 def _guillotine(head: str) -> Claim:
     effect = _effect(lost_at_output, head, head=head)
     statement = f"{TITLES[head]}: accuracy peaks inside and is lower at the output"
@@ -64,7 +58,7 @@ def _layer(head: str, layer: int, value: float) -> Claim:
     if head == "deep":  # of two kinds of seeds, whose mean is that of neither
         near = effect.holds(lambda accuracy: abs(accuracy - value) <= 3)
         return Claim(id_, f"{TITLES[head]}: in most seeds {statement}", "nb", f"{value}", "% of seeds", near, above=50)
-    level = replace(effect, n_test=_n_test)
+    level = replace(effect, n_test=n_test_of)
     return Claim(id_, f"{TITLES[head]}: {statement}", "nb", f"{value}", "%", level, within=(value - 3, value + 3))
 
 
@@ -86,17 +80,17 @@ def _peaks(head: str) -> list[Claim]:
 PAPER_PEAK = 2  # "after the second layer", for all heads
 CLAIMS = independent(["objectives", "heads", "on"], sharing("this data set", (
     Claim("probe", "linear accuracy before the default head is ≥ 80 %", "paper, nb", "82", "%",
-          replace(_before_head(), n_test=_n_test), above=80),
+          replace(_before_head(), n_test=n_test_of), above=80),
     *map(_guillotine, HEADS),
     Claim("layer-0", "linear accuracy on the signals themselves is 32.8 ± 3 %", "nb", "32.8", "%",
-          replace(_effect(at_layer, 0, "default"), n_test=_n_test), within=(29.8, 35.8), is_sanity_check=True),
+          replace(_effect(at_layer, 0, "default"), n_test=n_test_of), within=(29.8, 35.8), is_sanity_check=True),
     *(_layer(head, layer, value) for head in HEADS for layer, value in enumerate(NOTEBOOK[head]) if layer),
     Claim("deep-learns", "deep head: in most seeds linear accuracy before the head is ≥ 70 %", "here", "nb: 79.5",
           "% of seeds", _effect(at_layer, BEFORE_HEAD, "deep", head="deep").holds(lambda accuracy: accuracy >= 70),
           above=50),
     *(claim for head in HEADS for claim in _peaks(head)),
     Claim("probe-all", "trained on all 5000 signals: linear accuracy before the default head is ≥ 80 %", "paper", "82",
-          "%", replace(_before_head(on="all"), n_test=_n_test), above=80),
+          "%", replace(_before_head(on="all"), n_test=n_test_of), above=80),
     Claim("vicreg", "VICReg in SimCLR's place: linear accuracy before the default head within ± 5 points", "here", "–",
           "points", _before_head(objective="vicreg") - _before_head(), within=(-5, 5)),
 )))  # fmt: skip
