@@ -5,6 +5,7 @@ import faulthandler
 import gzip
 import io
 import json
+import math
 import os
 import signal
 import sys
@@ -26,10 +27,13 @@ from flylab.compat.mnist1d import cache
 from flylab.data import MNIST1D, formats, published
 from flylab.data.images.files import CIFAR10_BATCHES, CIFAR10_RECORD, read_cifar10, read_idx
 from flylab.evaluation import evaluation, leaderboard
-from flylab.models import activations
+from flylab.models import activations, get_model
 from flylab.models.tickets import TICKET, load_ticket
 from flylab.reporting import warning_of
 from flylab.runs import sweeps
+from flylab.training.networks import Population
+from flylab.training.population import train_members
+from flylab.training.step import Plan
 
 EXAMPLES = int(os.environ.get("FUZZ", 40))  # of each reader; FUZZ=2000 hunts
 PATIENCE = 30  # seconds, for what takes milliseconds
@@ -93,6 +97,11 @@ def _evaluation(path: Path) -> None:
     path.write_text(json.dumps({"row": row, "preset": "quick", "flags": ["weak"], "protocol": protocol}))
 
 
+def _population(path: Path) -> None:
+    plan, grid = Plan(1, 10, save_params_at=(1,)), {"learning_rate": [1e-3, 1e-2], "seed": [0]}
+    train_members(get_model("mlp", width=2), SPLITS, plan, grid).save(path)
+
+
 def _sidecar(path: Path) -> None:
     path.write_text(json.dumps({"format": cache.FORMAT, "args": {"seed": 1}, "templates": "", "sha256": ""}))
 
@@ -119,6 +128,8 @@ READERS = [
     *(Reader(f"activation.{kind}", lambda path: activations.save_weights(path, ACTIVATION, {"seed": 1}),
              activations.load_weights, is_right=lambda found: all(np.isfinite(leaf).all() for leaf in found.values()))
       for kind in ("json", "safetensors")),
+    Reader("population.safetensors", _population, Population.load,
+           is_right=lambda found: found.predict(np.ones((2, 40))).size == 2 * math.prod(map(len, found.axes.values()))),
     Reader("evaluation.json", _evaluation, leaderboard.entry_of,
            is_right=lambda found: bool(leaderboard.leaderboard_table([found]).rows)),
     Reader("provenance.json", lambda path: path.write_text('{"parity": "failed", "members": {}}'),

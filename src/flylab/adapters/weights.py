@@ -20,8 +20,8 @@ def state_dict(params: Params) -> dict[str, np.ndarray]:
     `nn.GRU`.
 
     Args:
-        params: the parameters of one network. Of a population, take one member first:
-            `jax.tree.map(lambda leaf: leaf[0, 3], population.params)`.
+        params: the parameters of one network. Of a population, choose one member first, e.g.
+            `population.sel(seed=3, learning_rate=1e-2).params`.
 
     Raises:
         ValueError: if a parameter does not belong to a linear layer, a convolution or a GRU.

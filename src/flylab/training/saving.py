@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 import xarray as xr
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
@@ -24,7 +23,7 @@ from flylab.base.files import read_bytes, user_path, write_atomic
 from flylab.base.types import Params
 from flylab.models import Model, get_model
 from flylab.models.registry import named
-from flylab.training.inputs import as_objective
+from flylab.training.inputs import as_axes, as_objective
 from flylab.training.networks import Population
 from flylab.training.objectives import Objective, predict_of, supervised
 
@@ -79,14 +78,28 @@ def decode(data: bytes, model: Objective | Model | None, place: str = "this") ->
         layout = msgspec.json.decode(header["__metadata__"][METADATA], type=_Layout)
         arrays = load_arrays(data)
         key = jax.random.wrap_key_data(jnp.array(layout.key[1], jnp.uint32), impl=layout.key[0])
-        results = _results(layout, arrays)
-    except (SafetensorError, msgspec.MsgspecError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise ValueError(f"{place} is no population that flylab has saved ({type(error).__name__}: {error})") from None
-    objective = _objective(place, layout, model, len(data))
-    hparams = {name: value for name, value in (layout.hparams | _firsts(layout)).items() if name != "seed"}
-    shapes = jax.eval_shape(objective.init, key, {name: np.float32(value) for name, value in hparams.items()})
+        results, hparams = _results(layout, arrays), _checked(layout)
+    except Exception as error:  # whatever a damaged header makes json, safetensors, NumPy or JAX raise
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{place} is no population that flylab has saved ({reason[:200]})") from None
+    if model is None and layout.model is None:
+        raise ValueError(f"{place} is of a model that has no name: give it, Population.load(path, model=…)")
+    try:
+        objective = as_objective(model) if model is not None else _named(*layout.model, len(data))  # pyright: ignore
+        shapes = jax.eval_shape(objective.init, key, hparams)
+    except Exception as error:  # whatever sizes that are no sizes make a model raise
+        if model is not None:
+            raise
+        raise ValueError(f"{place} is of a model that cannot be built ({str(error)[:200]})") from None
     trees = [_tree(place, layout, arrays, which, shapes) for which in _places(layout.n_saved)]
     return Population(trees[0], results, tuple(trees[1:]), layout.axes, layout.hparams, objective, key, layout.config)
+
+
+def _checked(layout: _Layout) -> dict[str, np.float32]:
+    """Return the first member's hyper-parameters, if axes and what members share are those of a population."""
+    every = {name: [value] for name, value in layout.hparams.items()} | layout.axes
+    axes, _ = as_axes(every)
+    return {name: np.float32(labels[0]) for name, labels in axes.items() if name != "seed"}
 
 
 def _places(n_saved: int) -> list[str]:
@@ -114,14 +127,7 @@ def registered(objective: Objective) -> tuple[str, dict[str, Any]] | None:
         return None
 
 
-def _objective(place: str, layout: _Layout, model: Objective | Model | None, n_bytes: int) -> Objective:
-    if model is not None:
-        return as_objective(model)
-    if layout.model is None:
-        raise ValueError(
-            f"{place} is of a model that is not built by its name: give it, Population.load(path, model=…)"
-        )
-    name, sizes = layout.model
+def _named(name: str, sizes: dict[str, Any], n_bytes: int) -> Objective:
     listed = [value if isinstance(value, list) else [value] for value in sizes.values()]
     for size in itertools.chain.from_iterable(listed):
         if isinstance(size, int):
@@ -129,14 +135,14 @@ def _objective(place: str, layout: _Layout, model: Objective | Model | None, n_b
     return supervised(get_model(name, **sizes))
 
 
-def _firsts(layout: _Layout) -> dict[str, Any]:
-    return {axis: labels[0] for axis, labels in layout.axes.items()}
-
-
 def _results(layout: _Layout, arrays: dict[str, np.ndarray]) -> xr.Dataset:
     variables = {name: (dims, arrays[f"results:{name}"]) for name, dims in layout.dims.items()}
     coords = {name for name in variables if name in {*layout.axes, *layout.hparams, "step"}}
-    return xr.Dataset(variables).set_coords(coords)
+    results = xr.Dataset(variables).set_coords(coords)
+    for axis, labels in layout.axes.items():
+        if results[axis].values.tolist() != labels:
+            raise ValueError(f"the results have other labels of {axis}")
+    return results
 
 
 def _tree(place: str, layout: _Layout, arrays: dict[str, np.ndarray], which: str, shapes: Params) -> Params:
@@ -147,7 +153,7 @@ def _tree(place: str, layout: _Layout, arrays: dict[str, np.ndarray], which: str
     for name in sorted(wanted.keys() | there.keys()):
         if there.get(name) != wanted.get(name):
             raise ValueError(
-                f"{place} holds the parameters of another model: {name} has {there.get(name)} where the model has "
-                f"{wanted.get(name)} (axes first)"
+                f"{place} holds the parameters of another model: {name[:100]} has {there.get(name)} where the model "
+                f"has {wanted.get(name)} (axes first)"
             )
     return jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in wanted])
