@@ -19,7 +19,7 @@ class Reliability(NamedTuple):
     """How confidence and accuracy agree; all are fractions, not percentages.
 
     Attributes:
-        ece: expected calibration error: the mean over examples of their bin's |accuracy − confidence|.
+        ece: expected calibration error: the mean over examples of the gap of their bin's accuracy and confidence.
         brier: mean over examples of the squared distance of probabilities and one-hot label, from 0 to 2.
         confidence: mean of the greatest probability in each bin `(n_bins,)`; NaN where it has no example.
         accuracy: share of examples in each bin that are classified rightly `(n_bins,)`; NaN where it has no example.
