@@ -219,8 +219,8 @@ def _penalised(network: Model, penalty: Callable[..., Any]) -> Objective:
     plain = supervised(network)
 
     def loss(params, batch, hparams, key):
-        value, metrics = plain.loss(params, batch, hparams, key)
-        return value + hparams["strength"] * penalty(params), metrics
+        value, *rest = plain.loss(params, batch, hparams, key)
+        return value + hparams["strength"] * penalty(params), *rest
 
     return plain._replace(loss=loss)
 
