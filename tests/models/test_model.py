@@ -103,6 +103,18 @@ def test_populations_learn_alone_as_in_company_and_are_saved(name, tiny, tmp_pat
         np.testing.assert_allclose(both.params.state["mean"][0, 0], tiny.train.x.mean(0), atol=0.1)
 
 
+@EACH
+def test_groups_of_members(name, tiny, monkeypatch):
+    def trained(seeds):
+        return train_members(MODELS[name], tiny, Plan(20, 50), {"learning_rate": [1e-2], "seed": seeds})
+
+    single = trained([0])
+    monkeypatch.setenv("FLYLAB_GROUP", "4")
+    together, alone = trained(range(5)), trained([3])
+    jax.tree.map(np.testing.assert_array_equal, alone.params, together.sel(seed=[3]).params)
+    np.testing.assert_allclose(together.results.test_loss[0, 0], single.results.test_loss[0, 0], rtol=1e-4)
+
+
 def test_sizes_work_and_other_objectives(tiny):
     assert n_params(NORM) == 410
     assert forward_flops(NORM, (40,)) == forward_flops(DROPOUT, (40,)) == 800
