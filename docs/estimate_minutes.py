@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from flylab.runs.estimate import estimate
 from flylab.runs.plan import plan_of_study
@@ -31,7 +32,7 @@ def minutes(study: str) -> float | None:
 
 
 if __name__ == "__main__":
-    known = json.loads(MINUTES.read_text()) if MINUTES.exists() else {"paper": {}}
+    known: dict[str, Any] = json.loads(MINUTES.read_text()) if MINUTES.exists() else {"paper": {}}
     for name in sys.argv[1:] or [name for name in list_studies() if "paper" in get_study(name).presets]:
         known["paper"][name] = minutes(name)
         print(f"{name}: {known['paper'][name]} minutes", flush=True)
