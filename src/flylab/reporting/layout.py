@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.text import Annotation, Text
-from matplotlib.ticker import FixedFormatter
 
 from flylab.reporting import legends
 from flylab.results.styles import Style
@@ -45,7 +44,7 @@ def lay_out(drawn: Figure, chosen: Style, width: float, n_lines: int = 0) -> Non
     least = [[_least(row, chosen) for row in part] for part in rows]
     needed = sum(map(sum, least))
     share = min(1.0, max(chosen.tallest - needed, 0) / max(sum(map(sum, heights)) - needed, 1e-9))
-    heights = [[low + share * max(height - low, 0) for low, height in zip(*part, strict=True)]
+    heights = [[low + share * (height - low) for low, height in zip(*part, strict=True)]
                for part in zip(least, heights, strict=True)]  # fmt: skip
     drawn.set_size_inches(width, sum(map(sum, heights)) + 1.4 * n_lines * chosen.least / 72)
     for part, part_rows, part_heights in zip(parts, rows, heights, strict=True):
@@ -82,18 +81,16 @@ def _rows(part: Any, chosen: Style, width: float) -> list[list[Axes]]:
 
 
 def _height(row: list[Axes], part: Any, chosen: Style, width: float) -> float:
-    """Return a row's height in inches: its panels keep their shape, and names on the y axis have their height."""
+    """Return a row's height in inches: its panels keep their shape, and what they need to be read."""
     before, grid = part.bbox.size, _spec(row[0]).get_gridspec()
     aspect = (before[1] / grid.nrows) / (before[0] / grid.ncols)
-    names = max(1.5 * chosen.font / 72 * _n_names(ax) + 0.7 for ax in row)
     shaped = aspect * min(width / len(row), 1.2 * chosen.panel)
-    return max(names, min(max(shaped, LOW * chosen.font), HIGH * chosen.font))
+    return max(_least(row, chosen), min(shaped, HIGH * chosen.font))
 
 
 def _least(row: list[Axes], chosen: Style) -> float:
-    """Return the height in inches below which a row cannot be read."""
-    names = max(_n_names(ax) for ax in row)
-    return max(LOW * chosen.font, 1.25 * chosen.font / 72 * names + 0.6 if names else 0)
+    """Return the height in inches below which a row cannot be read: names stand one above the other."""
+    return max(LOW * chosen.font, 1.5 * chosen.font / 72 * max(map(_n_names, row)) + 0.7)
 
 
 def _arrange(part: Any, rows: list[list[Axes]], heights: list[float]) -> None:
@@ -120,8 +117,9 @@ def _is_shared(row: list[Axes]) -> bool:
 
 def _n_names(ax: Axes) -> int:
     """Return how many names stand one above the other: on the y axis, or joined to points by lines."""
-    n_ticks = len(ax.get_yticks()) if isinstance(ax.yaxis.get_major_formatter(), FixedFormatter) else 0
-    return max(n_ticks, _n_joined(ax))
+    ticks = (label.get_text() for label in ax.get_yticklabels())
+    n_words = sum(text[:1] != "$" and any(map(str.isalpha, text)) for text in ticks)  # numbers may be mathematics
+    return max(n_words, _n_joined(ax))
 
 
 def _n_joined(ax: Axes) -> int:

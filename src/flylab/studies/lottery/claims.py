@@ -43,7 +43,11 @@ def _keeps_half() -> Effect:
     """
     plain, flipped = difference("ticket"), difference("ticket", arrangement="reversed")
     kept = flipped - plain.then(lambda gain: gain / 2)
-    return Effect(lambda results: at_the_end(xr.apply_ufunc(np.minimum, kept(results), plain(results))), kept.requires)
+
+    def less(results: xr.Dataset) -> xr.DataArray:
+        return at_the_end(xr.apply_ufunc(np.minimum, kept(results), plain(results), join="inner"))
+
+    return Effect(less, kept.requires)
 
 
 def _levels(*, short: bool) -> list[Claim]:
