@@ -65,7 +65,8 @@ PINNED = {"JAX_ENABLE_X64": "1", "JAX_DEFAULT_PRNG_IMPL": "rbg", "JAX_THREEFRY_P
           "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"}  # fmt: skip
 UNHEARD = {  # whatever these are, nothing changes
     "JAX_DEBUG_KEY_REUSE": "1", "JAX_CHECK_TRACER_LEAKS": "1", "JAX_ENABLE_CHECKS": "1", "JAX_LEGACY_PRNG_KEY": "error",
-    "JAX_TRANSFER_GUARD": "log", "JAX_NUMPY_RANK_PROMOTION": "warn", "JAX_NUM_CPU_DEVICES": "3",
+    "JAX_TRANSFER_GUARD": "log", "JAX_TRANSFER_GUARD_DEVICE_TO_HOST": "disallow",  # of that, JAX reads no variable
+    "JAX_NUMPY_RANK_PROMOTION": "warn", "JAX_NUM_CPU_DEVICES": "3",
     "JAX_LOG_COMPILES": "1", "JAX_PLATFORMS": "cpu", "PYTHONOPTIMIZE": "2",
     "PYTHONIOENCODING": "ascii", "COLUMNS": "20", "TERM": "dumb", "PYTHONHASHSEED": "7",
 }  # fmt: skip
@@ -77,7 +78,6 @@ NAMED = {
 NOT_ALLOWED = {
     "JAX_PLATFORMS": ("cuda", "tpu", "nonsense"), "JAX_PLATFORM_NAME": ("gpu",), "JAX_NUM_CPU_DEVICES": ("0", "5000"),
     "JAX_DISABLE_JIT": ("1",), "JAX_TRANSFER_GUARD": ("disallow", "disallow_explicit"),
-    "JAX_TRANSFER_GUARD_DEVICE_TO_HOST": ("disallow",), "JAX_TRANSFER_GUARD_HOST_TO_DEVICE": ("disallow",),
     "JAX_NUMPY_DTYPE_PROMOTION": ("strict",), "JAX_NUMPY_RANK_PROMOTION": ("raise",), "JAX_NO_TRACING": ("1",),
     "JAX_NO_EXECUTION": ("1",), "XLA_FLAGS": ("--nonsense", "--xla_cpu_enable_fast_math=abc", "nowhere"),
     "JAX_HLO_SOURCE_FILE_CANONICALIZATION_REGEX": ("(",),

@@ -56,9 +56,9 @@ def _started() -> tuple[Any, ...]:
     if not _has_started():
         settings.check_flags()
     try:
+        _require_few(_setting("jax_num_cpu_devices"))  # JAX ends the process that cannot have so many threads
         jax_devices = tuple(jax.devices())
-        if len(jax_devices) > MOST_DEVICES:
-            raise ValueError(f"{len(jax_devices)} devices are too many; the most are {MOST_DEVICES}")
+        _require_few(len(jax_devices))
     except Exception as error:  # JAX raises many kinds of them, even failed assertions
         said = " and ".join(f"{name.upper()}={value}" for name, value in asked.items() if value not in (None, "", -1))
         reason = str(error).partition("\n")[0] or "there is no such device"
@@ -75,6 +75,11 @@ def _started() -> tuple[Any, ...]:
             stacklevel=3,
         )
     return jax_devices
+
+
+def _require_few(n_devices: int) -> None:
+    if n_devices > MOST_DEVICES:
+        raise ValueError(f"{n_devices} devices are too many; the most are {MOST_DEVICES}")
 
 
 def _has_started() -> bool:
