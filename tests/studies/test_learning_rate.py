@@ -65,9 +65,9 @@ def test_a_start_from_which_most_runs_diverge_is_not_drawn():
     results = made_up({1.5: 0.63, 0.15: 0.61, 0.5: 0.62, 0.7: 0.62, 3.0: 0.65}, 0.62)
     results = results.assign(last_loss=results.outer_loss)
     results.outer_loss[{"treatment": 0, "seed": slice(4), "start": 4, "outer_step": -1}] = 1e20
-    ax = STUDY.figure(results).axes[2]
-    assert len(ax.collections) == len(study.PUBLISHED_STARTS)  # bands
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+    axes = STUDY.figure(results).axes
+    assert len(axes[2].collections) == len(study.PUBLISHED_STARTS)  # bands
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == [
         "from 0.5 … 0.7", "from 1.5 (published)", "from 0.15 (published)", "from 3 most diverge"]  # fmt: skip
 
 
