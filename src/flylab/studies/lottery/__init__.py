@@ -78,5 +78,5 @@ PRESETS = {
                       controls=("dense-reinitialised", "random-unit-input")),
     "paper": Protocol(n_seeds=10),
 }  # fmt: skip
-MINUTES = {"smoke": 0.6, "quick": 2.7, "paper": 142}
+MINUTES = {"smoke": 0.6, "quick": 2.7, "paper": 95}
 STUDY = Study.of_module(__name__)
