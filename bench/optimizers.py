@@ -100,8 +100,6 @@ def figure(results: xr.Dataset, seconds: dict[tuple[str, str], float]):
                 at = curve.step / curve.step[-1] * seconds[network, name]
                 curve = curve.assign_coords(step=at.assign_attrs(long_name="time of a training", units="s"))
                 band(ax, curve, label=BASELINES[name].title, **looks[name])
-            ax.set_xscale("log")
-        row[0].set_yscale("log")
     drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return drawn
 
