@@ -69,7 +69,7 @@ def test_walk(page, tmp_path):
 BIN = Path(sys.executable).parent
 PIP = f"{sys.executable} -m pip install --quiet --no-deps --target site"  # not into the environment of the tests
 EXPECTED = {
-    "getting-started.md": ("self-supervised", "trained 2", "mlp.paper", "mnist1d.png", "Interval(mean="),
+    "getting-started.md": ("self-supervised", "members; figure", "mlp.paper", "mnist1d.png", "Interval(mean="),
     "your-model.md": (
         "Spatial priors: Net among others",
         "equinox-net *",
@@ -86,6 +86,7 @@ EXPECTED = {
         "movement",
         "geometric",
     ),
+    "your-optimizer.md": ("SignDescent", "damped", "warmed_up", "sharpened"),
 }
 
 

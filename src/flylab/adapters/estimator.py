@@ -101,7 +101,8 @@ class FlylabClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each signal `(n,)`; errors as of `predict_proba`."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        likely = self.predict_proba(X).argmax(1)
+        return self.classes_[likely]
 
     def _network(self) -> Model:
         if isinstance(self.model, Model):
