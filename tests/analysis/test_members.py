@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,7 +22,9 @@ from flylab.analysis import (
     subset,
     subset_masks,
 )
+from flylab.analysis.networks import flat_weights
 from flylab.data import MNIST1D, Dataset, fresh
+from flylab.models.model import Stateful
 
 MODEL, PLAN = flylab.get_model("logistic"), flylab.Plan(30, 50)
 GRID = {"learning_rate": [1e-2, 1e-1], "seed": [3, 5, 8]}
@@ -108,3 +111,20 @@ def test_memorisation_by_a_population():
             ValueError, match="masks must have a row for each seed up to 19, and a column for each of 100"
         ):
             memorisation(model, population, train, broken)
+
+
+def test_a_single_member_and_the_weights_of_a_model_with_a_state():
+    """One chosen member gives one number; a state, such as running statistics, is no weight."""
+    splits, grid = (
+        flylab.published(MNIST1D(n_train=60, n_valid=0, n_test=40)),
+        {"learning_rate": [1e-2], "seed": [0, 1]},
+    )
+    population = flylab.train_members(MODEL, splits, flylab.Plan(5, 20), grid)
+    one = per_member(lambda params: mean_loss(MODEL, params, splits.test), population.sel(learning_rate=1e-2, seed=1))
+    assert one.dims == ()
+    np.testing.assert_allclose(one, population.results.test_loss.isel(step=-1, seed=1, learning_rate=0), rtol=1e-5)
+
+    params = {"w": jnp.ones((3, 2)), "b": jnp.zeros(3)}
+    flat, unravel = flat_weights(Stateful(params, {"mean": jnp.arange(2.0)}))
+    assert flat.size == 9
+    assert unravel(flat).state["mean"].tolist() == [0, 1]

@@ -82,6 +82,13 @@ def jax_loop(model, params, train, valid, *, plan, key, learning_rate):
 def idle_loop(module, train, valid, *, plan, seed, lr):
     pass
 
+def idle_jax_loop(model, params, train, valid, *, plan, key, learning_rate):
+    return params
+
+def loop_of_a_copy(module, train, valid, *, plan, seed, lr):
+    import copy
+    return copy.deepcopy(module)
+
 def loop_without_result(model, params, train, valid, *, plan, key, learning_rate):
     pass
 
@@ -218,6 +225,8 @@ def test_an_activation_of_users_trains(mine):
         ("optimizers", "optimizer", "unknown_range", "names 'beta', which unknown_range does not take"),
         ("optimizers", "optimizer", "Lazy", "changes no parameter"),
         ("optimizers", "optimizer", "idle_loop", "changes no parameter"),
+        ("optimizers", "optimizer", "idle_jax_loop", "changes no parameter"),
+        ("optimizers", "optimizer", "loop_of_a_copy", "must train the module that it is given"),
         ("optimizers", "optimizer", "loop_without_result", "must return parameters"),
         ("losses", "loss", "scalar_loss", "not one loss for each label"),
         ("activations", "activation", "not_elementwise", "not elementwise"),

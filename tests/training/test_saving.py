@@ -132,3 +132,12 @@ def test_missing_arrays_are_refused_and_nothing_is_run(tmp_path):
         Population.load(path)
     with pytest.raises(OSError, match="nowhere"):
         Population.load(tmp_path / "nowhere")
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path):
+    population = trained(OWN)
+    with pytest.raises(ValueError, match="different labels along seed"):
+        population.isel(seed=[0, 0]).save(tmp_path / "twice.safetensors")
+    with pytest.raises(ValueError, match="no member would be left along seed"):
+        population.isel(seed=[])
+    assert not list(tmp_path.iterdir())

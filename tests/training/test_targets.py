@@ -206,3 +206,9 @@ def test_the_same_arguments_give_the_same_objective():
     assert flylab.multilabel(linear) is flylab.multilabel(linear)
     for loss in (mean_squared_error, mean_absolute_error, binary_cross_entropy):
         assert loss(jnp.zeros((3, 5)), jnp.ones((3, 5))).shape == (5,)
+
+
+@pytest.mark.parametrize("loss", [lambda out, y: (out - y) ** 2, lambda out, y: ((out - y) ** 2).mean()])
+def test_a_loss_has_one_number_for_each_example(loss):
+    with pytest.raises(ValueError, match=r"a loss must have shape \(20,\), one number per example"):
+        flylab.train_members(flylab.regression(linear(1), loss), NUMBERS, Plan(2, 20), GRID)

@@ -74,10 +74,12 @@ def fit_of_loop(loop: Any, model: str, data: MNIST1D, ranges: Ranges) -> Fit:
         module: nn.Module, splits: Splits, plan: Plan, values: dict[str, float], seed: int, key: Key,
         progress: Progress | None,
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        sets = _sets(splits)
+        sets, given = _sets(splits), _sets(splits)  # a loop may write into its own
         before = _scores(module, sets)
         module.train()
-        loop(module, sets["train"], sets["valid"], plan=plan, seed=seed, **values)
+        _require_in_place(
+            loop.name, module, loop(module, given["train"], given["valid"], plan=plan, seed=seed, **values)
+        )
         if progress is not None:
             progress(plan.n_steps)
         module.eval()
@@ -217,6 +219,12 @@ def try_loss(loss: Callable[..., Any], name: str) -> None:
         value.backward()
 
 
+def _require_in_place(name: str, module: nn.Module, returned: Any) -> None:
+    if returned is not None and returned is not module:
+        raise RefusedError(f"{name} must train the module that it is given, and return nothing, not "
+                           f"{type(returned).__name__}: copy the weights back by module.load_state_dict")  # fmt: skip
+
+
 def try_loop(loop: Any, values: dict[str, float]) -> None:
     """Train a small network for two steps with a loop.
 
@@ -226,6 +234,6 @@ def try_loop(loop: Any, values: dict[str, float]) -> None:
     module, (x, y) = nn.Linear(4, 2), (torch.ones(4, 4), torch.arange(4) % 2)
     before = module.weight.detach().clone()
     with seeded_globals(0), user_code(loop.name):
-        loop(module, (x, y), (x, y), plan=Plan(2, 2), seed=0, **values)
+        _require_in_place(loop.name, module, loop(module, (x, y), (x, y), plan=Plan(2, 2), seed=0, **values))
     if torch.equal(before, module.weight):
         raise RefusedError(f"{loop.name} changes no parameter in two steps")

@@ -8,10 +8,9 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from msgspec import Meta
 
-from flylab.analysis.networks import mean_loss
+from flylab.analysis.networks import flat_weights, mean_loss
 from flylab.base.constraints import MOST, PositiveFloat, PositiveInt, check, refusal
 from flylab.base.types import Key, Params
 from flylab.data.splits import Dataset
@@ -142,7 +141,7 @@ def hessian_product(
 
 
 def _flat(model: Model | Objective, params: Params, data: Dataset) -> tuple[jax.Array, Callable]:
-    flat, unravel = ravel_pytree(params)
+    flat, unravel = flat_weights(params)
     return flat, lambda point: mean_loss(model, unravel(point), data)
 
 

@@ -109,7 +109,7 @@ def _labelled(values: Sequence[Any], axes: dict[str, np.ndarray]) -> xr.DataArra
         array = np.stack(parts)
         shape = array.shape[1:]
         dims = [only] if only and len(shape) == 1 else [f"{name}_{i}" for i in range(len(shape))]
-        return xr.Variable((*axes, *dims), array.reshape(*sizes, *shape))
+        return xr.Variable((*axes, *dims), array.reshape((*sizes, *shape)))
 
     first: Any = values[0]
     if not hasattr(first, "_fields"):

@@ -1,15 +1,18 @@
 """What all measures read of one network: its outputs, its mean loss, its probabilities and classes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
+from jax.flatten_util import ravel_pytree
 
 from flylab.base.types import Params, Scalar
 from flylab.data.inputs import Targets, checked_set
 from flylab.data.splits import Dataset
-from flylab.models.model import Model
+from flylab.models.model import Model, joined, parted
 from flylab.training.inputs import as_objective
 from flylab.training.objectives import Objective
 
@@ -72,6 +75,12 @@ def accuracy(model: Model | Objective, params: Params, data: Dataset) -> Scalar:
     return 100 * (out.argmax(1) == y).mean()
 
 
+def flat_weights(params: Params) -> tuple[jax.Array, Callable[[jax.Array], Params]]:
+    """Return a network's weights as a vector, and the parameters of such a vector; a state beside them is held."""
+    flat, unravel = ravel_pytree(parted(params)[0])
+    return flat, lambda point: joined(unravel(point), params)
+
+
 def as_set(data: Dataset, targets: Targets = "classes") -> Dataset:
     """Return a set whose inputs and labels fit together; of arrays that JAX traces, nothing is known but shapes.
 
@@ -94,5 +103,9 @@ def require_outputs(y: Any, n_outputs: int) -> None:
     Raises:
         ValueError: naming the label.
     """
-    if not isinstance(y, Tracer) and y.max() >= n_outputs:
-        raise ValueError(f"label {y.max()} must be from 0 to {n_outputs - 1}; the network has {n_outputs} outputs")
+    if isinstance(y, Tracer):
+        return
+    if not np.issubdtype(np.asarray(y).dtype, np.integer):
+        raise ValueError(f"labels must be integers, not {np.asarray(y).dtype}")
+    if wrong := [label for label in (y.max(), y.min()) if not 0 <= label < n_outputs]:
+        raise ValueError(f"label {wrong[0]} must be from 0 to {n_outputs - 1}; the network has {n_outputs} outputs")

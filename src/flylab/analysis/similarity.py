@@ -4,9 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
-from flylab.analysis.networks import outputs_of
+from flylab.analysis.networks import flat_weights, outputs_of
 from flylab.base.types import Params
 from flylab.models.model import Model
 from flylab.training.objectives import Objective
@@ -72,7 +71,7 @@ def ntk(model: Model | Objective, params: Params, x: Any, other: Any = None) -> 
     >>> ntk(linear, linear.init(jax.random.key(0)), x)[:, :, 0, 0].tolist()  # x · x'
     [[5.0, 2.0], [2.0, 2.0]]
     """
-    flat, unravel = ravel_pytree(params)
+    flat, unravel = flat_weights(params)
 
     def gradients(x: Any) -> jax.Array:  # (n, n_outputs, n_params)
         return jax.jacrev(lambda point: outputs_of(model, unravel(point), x))(flat)

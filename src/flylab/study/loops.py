@@ -113,3 +113,8 @@ def try_loop(loop: Any, values: dict[str, float]) -> None:
     params, plan = network.init(jax.random.key(0)), Plan(2, 2)
     trained = loop(network, params, (x, y), (x, y), plan=plan, key=jax.random.key(1), **values)
     _require_alike(loop.name, params, trained)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(trained)]
+    if not all(np.isfinite(leaf).all() for leaf in leaves):
+        raise RefusedError(f"{loop.name} returns parameters that are not finite after two steps")
+    if all(np.array_equal(a, b) for a, b in zip(leaves, jax.tree.leaves(params), strict=True)):
+        raise RefusedError(f"{loop.name} changes no parameter in two steps")

@@ -85,6 +85,8 @@ class Population(NamedTuple):
         n = self._n_members
         places = choose(xr.DataArray(np.arange(n).reshape(self._sizes), self.axes, [*self.axes]))
         axes = {str(axis): places[axis].values.tolist() for axis in places.dims}
+        if empty := [axis for axis, labels in axes.items() if not labels]:
+            raise ValueError(f"no member would be left along {empty[0]}: choose at least one")
         gone = {axis: places[axis].item() for axis in self.axes if axis not in axes}
 
         def at(leaf: np.ndarray) -> np.ndarray:

@@ -81,7 +81,10 @@ def supervised(
 
     def loss(params, batch, hparams, key):
         out, after = training_outputs(network(model, hparams), params, batch.x, key)
-        return per_example_loss(out, batch.y).mean(), {}, *_state(after)
+        losses = per_example_loss(out, batch.y)
+        if losses.shape != out.shape[-1:]:
+            raise ValueError(f"a loss must have shape {out.shape[-1:]}, one number per example, not {losses.shape}")
+        return losses.mean(), {}, *_state(after)
 
     # gradients that JAX derives sum over the batch; without YNNPACK that is a tenth faster
     is_derived = not isinstance(model, Model) or model.apply_batch is None

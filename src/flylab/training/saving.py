@@ -58,6 +58,9 @@ def load(path: str | Path, model: Objective | Model | None) -> Population:
 def encode(population: Population) -> bytes:
     """Return a population as the bytes of a safetensors file."""
     results, key = population.results, population.key
+    for axis, labels in population.axes.items():
+        if not labels or len({*labels}) < len(labels):
+            raise ValueError(f"a population to save must have different labels along {axis}, at least one: {labels}")
     arrays = {f"results:{name}": variable.values for name, variable in results.variables.items()}
     for place, params in _trees(population):
         arrays |= {f"{place}{name}": np.asarray(leaf) for name, leaf in _leaves(params)}
