@@ -101,7 +101,7 @@ class FlylabClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each signal `(n,)`; errors as of `predict_proba`."""
-        likely = self.predict_proba(X).argmax(1)
+        likely = self.predict_proba(X).argmax(1)  # first, since it says so where nothing is fitted
         return self.classes_[likely]
 
     def _network(self) -> Model:

@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import xarray as xr
 
 from flylab.base.optional import need
 from flylab.base.rng import seeded_globals, stream
@@ -22,7 +21,7 @@ from flylab.data.splits import SETS, Splits
 from flylab.models.registry import get_model
 from flylab.training.dispatch import Progress
 from flylab.training.step import Plan, epoch_order
-from flylab.training.tuning import Fit, Ranges, Trials, before_and_after, results_of
+from flylab.training.tuning import Fit, Ranges, before_and_after, fit_of_single
 
 need("torch", "torch", "a contestant in PyTorch")  # before the imports below, for its clear error
 
@@ -94,20 +93,15 @@ def _fit(name: str, model: str, data: MNIST1D, ranges: Ranges, train_one: Callab
     network = get_model(model, *size)
 
     def train(
-        data: Callable[[int], Splits], plan: Plan, tried: Trials, chosen: Sequence[int], seeds: Sequence[int],
-        key: Key, progress: Progress | None,
-    ) -> xr.Dataset:  # fmt: skip
-        histories = []
-        for trial, seed in itertools.product(chosen, seeds):
-            member_key = jax.random.fold_in(key, seed)
-            module = MODULES[model](*size)
-            params = jax.device_get(network.init(stream(member_key, "init")))
-            module.load_state_dict({name: torch.tensor(array) for name, array in state_dict(params).items()})
-            with seeded_globals(seed), user_code(name):
-                histories.append(train_one(module, data(seed), plan, tried.of(trial), seed, member_key, progress))
-        return results_of(histories, chosen, seeds, plan)
+        splits: Splits, plan: Plan, values: dict[str, float], seed: int, key: Key, progress: Progress | None
+    ) -> dict[str, np.ndarray]:
+        module = MODULES[model](*size)
+        params = jax.device_get(network.init(stream(key, "init")))
+        module.load_state_dict({name: torch.tensor(array) for name, array in state_dict(params).items()})
+        with seeded_globals(seed), user_code(name):
+            return train_one(module, splits, plan, values, seed, key, progress)
 
-    return Fit(ranges, train)
+    return fit_of_single(ranges, train)
 
 
 def _trained(

@@ -2,14 +2,12 @@
 
 import functools
 import inspect
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
 from flylab.base.rng import stream
 from flylab.base.types import Key, Params
@@ -22,7 +20,7 @@ from flylab.models.registry import get_model
 from flylab.training.dispatch import Progress
 from flylab.training.objectives import cross_entropy
 from flylab.training.step import Plan
-from flylab.training.tuning import Fit, Ranges, Trials, before_and_after, results_of
+from flylab.training.tuning import Fit, Ranges, before_and_after, fit_of_single
 
 FIRST = ("module", "model")  # names of a loop's first argument, in PyTorch and in JAX
 
@@ -53,27 +51,19 @@ def fit_of_loop(loop: Any, model: str, data: MNIST1D, ranges: Ranges) -> Fit:
         return torch_contest.fit_of_loop(loop, model, data, ranges)
     network = get_model(model, data.final_seq_length, data.outputs)
 
-    def train(
-        data: Callable[[int], Splits], plan: Plan, tried: Trials, chosen: Sequence[int], seeds: Sequence[int],
-        key: Key, progress: Progress | None,
-    ) -> xr.Dataset:  # fmt: skip
-        histories = []
-        for trial, seed in itertools.product(chosen, seeds):
-            splits, member_key = trainable(data(seed)), jax.random.fold_in(key, seed)
-            sets = {name: (jnp.asarray(part.x, jnp.float32), jnp.asarray(part.y))
-                    for name, part in zip(SETS, splits[:3], strict=True)}  # fmt: skip
-            params = network.init(stream(member_key, "init"))
-            trained = loop(
-                network, params, sets["train"], sets["valid"], plan=plan, key=stream(member_key, "loop"),
-                **tried.of(trial),
-            )  # fmt: skip
-            _require_alike(loop.name, params, trained)
-            histories.append(before_and_after(_scores(network, params, sets), _scores(network, trained, sets), plan))
-            if progress is not None:
-                progress(plan.n_steps)
-        return results_of(histories, chosen, seeds, plan)
+    def train_one(
+        splits: Splits, plan: Plan, values: dict[str, float], _: int, key: Key, progress: Progress | None
+    ) -> dict[str, np.ndarray]:
+        sets = {name: (jnp.asarray(part.x, jnp.float32), jnp.asarray(part.y))
+                for name, part in zip(SETS, trainable(splits)[:3], strict=True)}  # fmt: skip
+        params = network.init(stream(key, "init"))
+        trained = loop(network, params, sets["train"], sets["valid"], plan=plan, key=stream(key, "loop"), **values)
+        _require_alike(loop.name, params, trained)
+        if progress is not None:
+            progress(plan.n_steps)
+        return before_and_after(_scores(network, params, sets), _scores(network, trained, sets), plan)
 
-    return Fit(ranges, train)
+    return fit_of_single(ranges, train_one)
 
 
 def _scores(network: Model, params: Params, sets: dict[str, tuple[jax.Array, jax.Array]]) -> dict[str, float]:

@@ -7,10 +7,12 @@ independent repetitions of "tune, then train", and their interval includes the l
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -127,15 +129,30 @@ def _by_trial(objective: Objective, optimizer: Any, numbers: tuple) -> tuple[Obj
     return by_trial, lambda hparams: make(of_trial(hparams))
 
 
-def results_of(
-    histories: Sequence[Mapping[str, np.ndarray]], chosen: Sequence[int], seeds: Sequence[int], plan: Plan
-) -> xr.Dataset:
-    """Return the histories of single trainings, each trial's seeds in turn, as `Fit.train` does."""
-    variables = {
-        name: (("trial", "seed", "step"), np.stack([h[name] for h in histories]).reshape(len(chosen), len(seeds), -1))
-        for name in histories[0]
-    }
-    return xr.Dataset(variables, {"trial": list(chosen), "seed": list(seeds), "step": list(plan.evaluated)})
+def fit_of_single(ranges: Ranges, train_one: Callable[..., Mapping[str, np.ndarray]]) -> Fit:
+    """Return how something trains that is no population, one network after the other.
+
+    Args:
+        ranges: the hyper-parameters to tune.
+        train_one: (splits, plan, hyper-parameters, seed, the seed's key, progress) → history by name, over
+            the evaluated steps.
+    """
+
+    def train(
+        data: Callable[[int], Splits], plan: Plan, tried: Trials, chosen: Sequence[int], seeds: Sequence[int],
+        key: Key, progress: Progress | None,
+    ) -> xr.Dataset:  # fmt: skip
+        histories = [
+            train_one(data(seed), plan, tried.of(trial), seed, jax.random.fold_in(key, seed), progress)
+            for trial, seed in itertools.product(chosen, seeds)
+        ]
+        variables = {
+            name: (("trial", "seed", "step"), np.reshape([h[name] for h in histories], (len(chosen), len(seeds), -1)))
+            for name in histories[0]
+        }
+        return xr.Dataset(variables, {"trial": list(chosen), "seed": list(seeds), "step": list(plan.evaluated)})
+
+    return Fit(ranges, train)
 
 
 def before_and_after(before: dict[str, float], after: dict[str, float], plan: Plan) -> dict[str, np.ndarray]:
