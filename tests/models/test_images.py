@@ -27,7 +27,7 @@ key = jax.random.key(0)
 class Cnn(nn.Module):
     """Convolutions of stride 2."""
 
-    def __init__(self, shape, *(16, 16, 16)):
+    def __init__(self, shape, widths=(16, 16, 16)):
         super().__init__()
         for i, n_out in enumerate(widths):
             setattr(self, f"conv{i + 1}", nn.Conv2d(widths[i - 1] if i else shape[2], n_out, 3, 2, 1))
@@ -52,7 +52,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, shape, *(16, 24, 32)):
+    def __init__(self, shape, widths=(16, 24, 32)):
         super().__init__()
         self.stem, self.output = nn.Conv2d(shape[2], widths[0], 5, 2, 2), nn.Linear(widths[-1], 10)
         self.block1 = Block(widths[0], widths[0], 1)
@@ -95,12 +95,12 @@ resnet = partial(case, make=convolutional.resnet2d, module=ResNet)
 CASES = {
     "cnn2d-digits": case((8, 8, 1), 4970),
     "cnn2d-mnist": case((28, 28, 1), 7370),
-    "cnn2d-cifar": case((32, 32, 3), 52730, *(32, 48, 64)),
-    "cnn2d-one": case((5, 12, 2), 1204, *(6,)),
-    "cnn2d-five": case((9, 33, 1), 770, *(4, 5, 4, 3, 5)),
+    "cnn2d-cifar": case((32, 32, 3), 52730, 32, 48, 64),
+    "cnn2d-one": case((5, 12, 2), 1204, 6),
+    "cnn2d-five": case((9, 33, 1), 770, 4, 5, 4, 3, 5),
     "resnet2d-digits": resnet((8, 8, 1), 31474),
     "resnet2d-cifar": resnet((32, 32, 3), 32274),
-    "resnet2d-odd": resnet((13, 9, 2), 2514, *(4, 6, 5, 7)),
+    "resnet2d-odd": resnet((13, 9, 2), 2514, 4, 6, 5, 7),
 }  # fmt: skip
 SLOW = ("cnn2d-cifar", "resnet2d-cifar", "cnn2d-mnist", "resnet2d-digits")
 EACH = pytest.mark.parametrize("name", CASES)
