@@ -68,6 +68,11 @@ def test_data_of_each_seed():
         per_member(partial(mean_loss, MODEL), population, data)
 
 
+def test_a_measure_returns_numbers_or_a_named_tuple(population):
+    with pytest.raises(TypeError, match="a NamedTuple of them, not a dict"):
+        per_member(lambda params: {"norm": 1.0}, population)
+
+
 def test_data_are_checked_before_any_member(population, tiny):
     with pytest.raises(ValueError, match="label 12 must be from 0 to 9"):
         per_member(partial(mean_loss, MODEL), population, Dataset(tiny.test.x, tiny.test.y + 3))

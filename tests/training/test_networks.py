@@ -58,6 +58,8 @@ REFUSED = {
     "an unknown label in a list": (lambda p: p.sel(seed=[4, 5]), r"seed=\[4, 5\] must be among"),
     "one example": (lambda p: p.outputs(np.ones(40)), r"x must be numbers of shape \(n, \*shape\), .* not float64 of"),
     "text": (lambda p: p.predict("x"), "examples in rows, not str"),
+    "no numbers": (lambda p: p.predict(np.full((2, 40), np.nan)), "x must be finite"),
+    "another length": (lambda p: p.predict(np.ones((2, 30))), r"examples of shape \(30,\) do not fit this network"),
     "an unknown measure": (lambda p: p.stopped("loss"), "by='loss' must be one of test_accuracy, test_loss, train"),
     "stopped again": (lambda p: p.stopped().stopped(), "by='valid_loss' must be one of none"),
     "nothing saved": (lambda p: p._replace(saved_params=()).stopped(), "give the plan save_params_at"),
@@ -69,6 +71,11 @@ def test_refuses(case, population):
     call, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         call(population)
+
+
+def test_a_place_beyond_an_axis(population):
+    with pytest.raises(IndexError, match="seed=3 must be from -3 to 2: the population has 3 along seed"):
+        population.isel(seed=3)
 
 
 @pytest.mark.parametrize("name", ["cnn", "gru", "shallow", "tcn"])

@@ -145,6 +145,16 @@ def test_a_source_makes_numbers():
         flylab.train_members(flylab.regression(linear(1)), labelled, Plan(3, 50), grid)
 
 
+def test_a_population_comes_back_with_its_own_objective_only(tmp_path):
+    source, grid = Source(lambda data_params: None, example, evaluation), {"learning_rate": [0.03], "seed": [0]}
+    objective = flylab.regression(linear(1))
+    path = flylab.train_members(objective, source, Plan(3, 50), grid).save(tmp_path / "population.safetensors")
+    x = np.ones((2, 8), np.float32)
+    assert flylab.Population.load(path, objective).predict(x).dims[-1] == "output"
+    with pytest.raises(ValueError, match=r"learns numbers: give that, such as .*regression\(model\)"):
+        flylab.Population.load(path, linear(1))
+
+
 def test_a_loss_of_ones_own_may_have_other_outputs():
     """A mean and a variance for each number: the negative log likelihood of a normal distribution."""
 

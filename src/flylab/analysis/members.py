@@ -28,7 +28,7 @@ def per_member(measure: Callable[..., Any], population: Population, data: Any = 
         A `DataArray` with the population's axes in front; of a NamedTuple a `Dataset` with a variable for each field.
 
     Raises:
-        TypeError: if the function of the seed returns `Splits`.
+        TypeError: if the function of the seed returns `Splits`, or the measure something else than it may.
 
     >>> import flylab
     >>> from flylab.analysis import mean_loss
@@ -112,6 +112,10 @@ def _labelled(values: Sequence[Any], axes: dict[str, np.ndarray]) -> xr.DataArra
         return xr.Variable((*axes, *dims), array.reshape((*sizes, *shape)))
 
     first: Any = values[0]
+    if isinstance(first, dict | list) or type(first) is tuple:
+        raise TypeError(
+            f"a measure must return a number, an array or a NamedTuple of them, not a {type(first).__name__}"
+        )
     if not hasattr(first, "_fields"):
         return xr.DataArray(stacked(values, "dim"), axes)
     fields = zip(first._fields, zip(*values, strict=True), strict=True)

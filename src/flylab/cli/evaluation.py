@@ -1,22 +1,27 @@
-"""Commands for the user's own models: `flylab evaluate | leaderboard`."""
+"""Commands for what users bring: `flylab evaluate | leaderboard | time`."""
 
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from flylab.base.config import override_flat
-from flylab.cli.options import RUNS, Force, Json, Out, with_options
+from flylab.base.files import check_target, write_atomic
+from flylab.cli.options import RUNS, File, Force, Json, Out, with_options
 from flylab.cli.terminal import console, print_json, print_table, say
 from flylab.evaluation.contests import contest_leaderboards
 from flylab.evaluation.evaluation import FLAGS, protocol_of, run
 from flylab.evaluation.leaderboard import leaderboard as ranked
 from flylab.evaluation.leaderboard import leaderboard_table
+from flylab.evaluation.timing import time_run
+from flylab.reporting import image
 from flylab.runs.progress import Bar
 from flylab.studies import continuum
 
 Kind = Annotated[  # main.py makes other kinds than models a run of their study
     Literal["model", "optimizer", "train_fn", "loss", "regulariser", "activation"], Parameter(name="--as")
 ]
+
+Functions = Annotated[tuple[str, ...], Parameter(show_default=False)]
 
 
 def evaluate(
@@ -55,6 +60,8 @@ def leaderboard(
         by: Order of the models.
     """
     if kind != "model":
+        if by != "score":
+            raise ValueError(f"--by {by} orders models only: contests are ranked by accuracy")
         tables = contest_leaderboards(out, kind)
         if json:
             print_json([table._asdict() for table in tables])
@@ -66,3 +73,19 @@ def leaderboard(
         print_json([entry._asdict() for entry in entries])
     else:
         print_table(console(), leaderboard_table(entries))
+
+
+def time(run: File, functions: Functions = (), /, *, rounds: int = 3) -> None:
+    """Run `flylab time`.
+
+    Args:
+        run: Folder of a run of optimizers, losses, regularisers or activations.
+        functions: Places of the users' functions in it, e.g. my.py:MyOptimizer.
+        rounds: Rounds, of which the median counts.
+    """
+    check_target(run / "time.png")
+    table, figure = time_run(run, functions, rounds)
+    print_table(console(), table)
+    for kind in ("png", "svg"):
+        write_atomic(run / f"time.{kind}", image(figure, kind))
+    say(f"curves against seconds are in {run / 'time.png'}")

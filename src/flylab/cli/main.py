@@ -75,6 +75,8 @@ _add(MODELS, "flylab.cli.evaluation:evaluate", "evaluate", help=EVALUATE,
      usage="Usage: flylab evaluate MODEL [PRESET] [OPTIONS]")  # fmt: skip
 _add(MODELS, "flylab.cli.evaluation:leaderboard", "leaderboard",
      help="Rank what was evaluated in a folder among flylab's own.")  # fmt: skip
+_add(MODELS, "flylab.cli.evaluation:time", "time", help="Time a training with each contestant of a run.",
+     usage="Usage: flylab time RUN [FUNCTION …] [OPTIONS]")  # fmt: skip
 _add(MORE, "flylab.cli.data:data", "data", help="Write a data set to a file (-o), or draw it (--plot).")
 
 

@@ -48,7 +48,7 @@ def contest_leaderboards(out: str | Path = "runs", kind: str = "optimizer") -> l
             continue
         comparable = {field: value for field, value in protocol.items() if field not in (N_SEEDS, name)}
         by_protocol.setdefault(json.dumps(comparable, sort_keys=True), []).append(results)
-    merged = [_merged(runs, axis) for runs in by_protocol.values()]
+    merged = [_merged(runs, axis, {*study.slots[axis].taken}) for runs in by_protocol.values()]
     return [study.table(results) for results in sorted(merged, key=lambda results: -results.sizes[axis])]
 
 
@@ -59,12 +59,20 @@ def _finished(folder: Path) -> str:
         return ""
 
 
-def _merged(runs: Sequence[xr.Dataset], axis: str) -> xr.Dataset:
-    """Return the contestants of several runs, the first one's first, on the seeds that all have."""
+def _merged(runs: Sequence[xr.Dataset], axis: str, taken: set[str]) -> xr.Dataset:
+    """Return the contestants of several runs, the first one's first, on the seeds that all have; warn of what is lost.
+
+    Names in `taken` are flylab's own, which all runs share.
+    """
     seeds = [seed for seed in runs[0].seed.values.tolist() if all(seed in run.seed for run in runs)]
+    if dropped := sorted({seed for run in runs for seed in run.seed.values.tolist()} - {*seeds}):
+        few = f"not all runs of this protocol have them: {len(seeds)} remain"
+        warnings.warn(f"{len(dropped)} seeds are left out, since {few}", stacklevel=3)
     parts: list[xr.Dataset] = []
     known: set[str] = set()
     for run in runs:
+        if repeated := sorted(known & {*run[axis].values.tolist()} - taken):
+            warnings.warn(f"in several runs, of which the last counts: {', '.join(repeated)}", stacklevel=3)
         new = [label for label in run[axis].values.tolist() if label not in known]
         known.update(new)
         if new and seeds:

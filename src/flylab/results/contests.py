@@ -37,8 +37,9 @@ def table_of(results: xr.Dataset, kind: str, titles: Mapping[str, str]) -> Table
                 "; ".join(_tuned_text(one, name) for name in tuned_names(one)),
             ))  # fmt: skip
     columns = ("network", "data", kind, "test accuracy (%)", "rank (95 % interval)", "tuned (median; at an end)")
-    return Table(f"Tuned by equally many trials, mean of {results.sizes['seed']} seeds ± half of the 95 % interval",
-                 columns, rows)  # fmt: skip
+    n = results.sizes["seed"]
+    what = f"mean of {n} seeds ± half of the 95 % interval" if n > 1 else "one seed, which has no interval"
+    return Table(f"Tuned by equally many trials, {what}", columns, rows)
 
 
 def places(results: xr.Dataset) -> list[tuple[str, str]]:

@@ -22,12 +22,15 @@ from flylab.training.objectives import cross_entropy
 from flylab.training.step import Plan
 from flylab.training.tuning import Fit, Ranges, before_and_after, fit_of_single
 
-FIRST = ("module", "model")  # names of a loop's first argument, in PyTorch and in JAX
-
 
 def is_loop(function: Any) -> bool:
-    """Return whether a function is a training loop and makes no optimiser."""
-    return not inspect.isclass(function) and next(iter(inspect.signature(function).parameters), "") in FIRST
+    """Return whether a function is a training loop, which takes a `plan`, and makes no optimiser."""
+    return not inspect.isclass(function) and "plan" in inspect.signature(function).parameters
+
+
+def _is_of_torch(function: Any) -> bool:
+    """Return whether a loop trains a module in place; one in JAX takes `params` behind the model."""
+    return list(inspect.signature(function).parameters)[1:2] != ["params"]
 
 
 def fit_of_loop(loop: Any, model: str, data: MNIST1D, ranges: Ranges) -> Fit:
@@ -45,7 +48,7 @@ def fit_of_loop(loop: Any, model: str, data: MNIST1D, ranges: Ranges) -> Fit:
         data: the data set, for the network's size.
         ranges: the hyper-parameters to tune.
     """
-    if next(iter(inspect.signature(loop.function).parameters)) == "module":
+    if _is_of_torch(loop.function):
         from flylab.adapters import torch_contest
 
         return torch_contest.fit_of_loop(loop, model, data, ranges)
@@ -94,7 +97,7 @@ def _require_alike(name: str, params: Params, trained: Any) -> None:
 
 def try_loop(loop: Any, values: dict[str, float]) -> None:
     """Train a small network for two steps with a loop, and raise ValueError if that does not work."""
-    if next(iter(inspect.signature(loop.function).parameters)) == "module":
+    if _is_of_torch(loop.function):
         from flylab.adapters import torch_contest
 
         torch_contest.try_loop(loop, values)

@@ -74,6 +74,10 @@ class Population(NamedTuple):
             IndexError: for a place beyond an axis.
         """
         self._require_axes(places)
+        for axis, place in places.items():
+            n = len(self.axes[axis])
+            if isinstance(place, int | np.integer) and not -n <= place < n:
+                raise IndexError(f"{axis}={place} must be from {-n} to {n - 1}: the population has {n} along {axis}")
         return self._chosen(lambda array: array.isel(places))
 
     def _require_axes(self, given: Mapping[str, Any]) -> None:
@@ -143,7 +147,7 @@ class Population(NamedTuple):
             x: examples `(n, *shape)`, as those that they were trained on.
 
         Raises:
-            ValueError: if they are no examples in rows.
+            ValueError: if they are no finite examples in rows, or do not fit the network.
 
         >>> from flylab import MNIST1D, Plan, get_model, published, train_members
         >>> splits = published(MNIST1D(n_train=100, n_valid=100, n_test=100))
@@ -152,7 +156,8 @@ class Population(NamedTuple):
         {'seed': 2, 'example': 100, 'output': 10}
         """
         x, compute = predicting.examples(x), predicting.outputs_of(self.objective)
-        return self._labelled([np.asarray(compute(*member, x)) for member in self._members()], "output")
+        with predicting.fitting(x):
+            return self._labelled([np.asarray(compute(*member, x)) for member in self._members()], "output")
 
     def predict(self, x: Any) -> xr.DataArray:
         """Predict the class of examples by every member, over the axes and `example`; arguments as of `outputs`.
@@ -190,7 +195,8 @@ class Population(NamedTuple):
         {'conv1': (2, 5, 25, 19), 'conv2': (2, 5, 25, 10), 'conv3': (2, 5, 25, 5), 'output': (2, 5, 10)}
         """
         x, compute = predicting.examples(x), predicting.features_of(self.objective)
-        rows = [compute(*member, x) for member in self._members()]
+        with predicting.fitting(x):
+            rows = [compute(*member, x) for member in self._members()]
         return {
             layer: self._labelled([row[layer] for row in rows], *(f"{layer}_{i}" for i in range(values.ndim - 1)))
             for layer, values in rows[0].items()

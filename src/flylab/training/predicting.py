@@ -1,7 +1,8 @@
 """What a trained network makes of examples: its outputs and its activations by layer, in compiled programs."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -14,6 +15,10 @@ from flylab.training.objectives import Objective, network
 from flylab.training.step import EVALUATION_CHUNK, chunked, predicted
 
 
+class NoFeaturesError(ValueError):
+    """A model that does not say what its layers' activations are."""
+
+
 def examples(x: Any) -> np.ndarray:
     """Return examples in rows as float32.
 
@@ -24,7 +29,25 @@ def examples(x: Any) -> np.ndarray:
     if rows.ndim < 2 or not len(rows) or rows.dtype.kind not in "biuf":
         what = f"{rows.dtype} of shape {rows.shape}" if hasattr(x, "__array__") else type(x).__name__
         raise ValueError(f"x must be numbers of shape (n, *shape), examples in rows, not {what}")
+    if not np.isfinite(rows).all():
+        raise ValueError("x must be finite: it holds NaN or infinity")
     return rows.astype(np.float32)
+
+
+@contextlib.contextmanager
+def fitting(x: np.ndarray) -> Iterator[None]:
+    """Make one line of what JAX raises where examples have another shape than the network's.
+
+    Raises:
+        ValueError: if it raises, naming the shape.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if isinstance(error, NoFeaturesError):
+            raise
+        reason = str(error).split("\n")[0][:200]
+        raise ValueError(f"examples of shape {x.shape[1:]} do not fit this network ({reason})") from None
 
 
 @functools.lru_cache(maxsize=64)
@@ -46,7 +69,7 @@ def features_of(objective: Objective) -> Callable:
     def features(params: Params, hparams: Hparams, key: Key, x: jax.Array) -> dict[str, jax.Array]:
         model = network(objective.model, objective.prepare(hparams))
         if model.features is None:
-            raise ValueError("the model offers no features: give it a function, flylab.Model(init, apply, features=…)")
+            raise NoFeaturesError("the model offers no features: give it a function, flylab.Model(…, features=…)")
         return jax.vmap(model.features, (None, 0))(params, x)
 
     def in_chunks(params: Params, hparams: Hparams, key: Key, x: np.ndarray) -> dict[str, np.ndarray]:

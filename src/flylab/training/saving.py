@@ -28,6 +28,7 @@ from flylab.training.networks import Population
 from flylab.training.objectives import Objective, predict_of, supervised
 
 METADATA = "flylab.population"
+EXAMPLES = {"numbers": "regression(model)", "flags": "multilabel(model)"}
 
 
 class _Layout(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,6 +41,7 @@ class _Layout(msgspec.Struct, forbid_unknown_fields=True):
     config: dict[str, Any]
     dims: dict[str, list[str]]
     n_saved: int
+    targets: str = "classes"
 
 
 def save(path: str | Path, population: Population) -> Path:
@@ -67,7 +69,8 @@ def encode(population: Population) -> bytes:
     layout = _Layout(
         axes=plain(population.axes), hparams=plain(population.hparams), config=population.config,
         key=(str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()),
-        model=registered(population.objective), n_saved=len(population.saved_params),
+        model=registered(population.objective), targets=population.objective.targets,
+        n_saved=len(population.saved_params),
         dims={str(name): [*map(str, variable.dims)] for name, variable in results.variables.items()},
     )  # fmt: skip
     metadata = {METADATA: msgspec.json.encode(layout).decode()}
@@ -94,6 +97,9 @@ def decode(data: bytes, model: Objective | Model | None, place: str = "this") ->
         if model is not None:
             raise
         raise ValueError(f"{place} is of a model that cannot be built ({str(error)[:200]})") from None
+    if objective.targets != layout.targets:
+        raise ValueError(f"{place} is of an objective that learns {layout.targets}: give that, such as "
+                         f"Population.load(path, {EXAMPLES.get(layout.targets, 'objective')})")  # fmt: skip
     trees = [_tree(place, layout, arrays, which, shapes) for which in _places(layout.n_saved)]
     return Population(trees[0], results, tuple(trees[1:]), layout.axes, layout.hparams, objective, key, layout.config)
 
