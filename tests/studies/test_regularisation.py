@@ -41,15 +41,11 @@ def test_a_random_method_differs_between_steps(method):
     assert len({*changed.tolist()}) == 3
 
 
-def test_dropout_keeps_the_mean_of_a_layer():
-    rate, z = 0.3, jnp.ones((200, 50))
+def test_unchanged_layers_are_the_published_mlp():
     objective = objective_of("none", (12,), 8)
     params = objective.init(KEY, {})
-    np.testing.assert_allclose(
-        forward(params, BATCH.x, lambda _, z: z), objective.predict(params, X, {}, KEY), rtol=1e-5
-    )
-    dropped = jnp.where(jax.random.bernoulli(KEY, 1 - rate, z.shape), z / (1 - rate), 0)
-    assert abs(dropped.mean() - 1) < 0.02
+    logits = objective.predict(params, X, {}, KEY)
+    np.testing.assert_allclose(forward(params, BATCH.x, lambda _, z: z), logits, rtol=1e-5)
 
 
 def test_label_smoothing_is_cross_entropy_with_smooth_labels():
