@@ -111,9 +111,9 @@ def made(difference: dict[str, float], n_seeds: int = 12) -> xr.Dataset:
     steps = difference.values()
     values = [step * np.arange(len(methods))[:, None] + rng.normal(size=(len(methods), n_seeds)) for step in steps]
     results = xr.Dataset(
-        {"test_accuracy": (("dataset", "method", "seed", "step"), np.stack(values)[..., None]),
-         "flops": (("dataset", "method", "seed"), np.ones((len(difference), len(methods), n_seeds)))},
-        {"dataset": [*difference], "method": methods, "seed": range(n_seeds), "step": [1]},
+        {"test_accuracy": (("dataset", "regulariser", "seed", "step"), np.stack(values)[..., None]),
+         "flops": (("dataset", "regulariser", "seed"), np.ones((len(difference), len(methods), n_seeds)))},
+        {"dataset": [*difference], "regulariser": methods, "seed": range(n_seeds), "step": [1]},
     )  # fmt: skip
     return results
 
@@ -149,7 +149,7 @@ def test_which_set_is_clearer(ours, expected):
 
 def test_a_smoke_run(tmp_path):
     results = flylab.run("regularisation", "smoke", out=tmp_path)
-    assert results.method.values.tolist() == ["none", "dropout", "batch_norm"]
+    assert results.regulariser.values.tolist() == ["none", "dropout", "batch_norm"]
     assert results.dataset.values.tolist() == ["mnist1d", "digits"]
     assert np.isfinite(results.test_accuracy).all()
     assert len(regularisation.table(results).rows) == 5

@@ -42,8 +42,8 @@ def table(results: xr.Dataset) -> Table:
     sets = sets_in(results)
     accuracy = final(results.test_accuracy)
     rows: list[tuple[str, ...]] = [
-        (TITLES[method], *(plus_minus(accuracy.sel(method=method, dataset=name)) for name in sets))
-        for method in results.method.values.tolist()
+        (TITLES[method], *(plus_minus(accuracy.sel(regulariser=method, dataset=name)) for name in sets))
+        for method in results.regulariser.values.tolist()
     ]
     rows.append(("F statistic", *(f"{float(clarity(results, name)):.1f}" for name in sets)))
     rows.append(
@@ -55,7 +55,7 @@ def table(results: xr.Dataset) -> Table:
 
 
 PRESETS = {
-    "smoke": Protocol(n_seeds=3, methods=("none", "dropout", "batch_norm"), n_trials=2, n_steps=20, eval_every=10,
+    "smoke": Protocol(n_seeds=3, regularisers=("none", "dropout", "batch_norm"), n_trials=2, n_steps=20, eval_every=10,
                       width=20, data=MNIST1D(n_train=200, n_valid=100, n_test=100)),
     "quick": Protocol(n_seeds=6, n_trials=6, n_steps=2000),
     "paper": Protocol(n_seeds=20),

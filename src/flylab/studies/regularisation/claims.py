@@ -13,7 +13,7 @@ ALL = tuple(METHODS)
 
 
 def _against(dataset: str, source: str, published: str) -> tuple[Claim, ...]:
-    requires: dict[str, Any] = {"dataset": ("mnist1d", dataset), "method": ALL}
+    requires: dict[str, Any] = {"dataset": ("mnist1d", dataset), "regulariser": ALL}
     where = {"needs": f"needs --dataset {dataset}"} if dataset != "digits" else {}
     name = IMAGES[dataset]
     larger = f"differences between regularisers are larger, in standard errors, on MNIST-1D than on {name}"
@@ -30,8 +30,8 @@ def _against(dataset: str, source: str, published: str) -> tuple[Claim, ...]:
 
 
 def _helps(method: str) -> Claim:
-    effect = Effect(lambda r: (accuracy(r, "mnist1d").sel(method=method) - accuracy(r, "mnist1d").sel(method="none")),
-                    {"dataset": "mnist1d", "method": ("none", method)})  # fmt: skip
+    effect = Effect(lambda r: (accuracy(r, "mnist1d").sel(regulariser=method) - accuracy(r, "mnist1d").sel(regulariser="none")),
+                    {"dataset": "mnist1d", "regulariser": ("none", method)})  # fmt: skip
     return Claim(f"helps.{method}", f"on MNIST-1D {TITLES[method]} raises the test accuracy of the MLP", "here", "–",
                  "points", effect, above=0)  # fmt: skip
 
@@ -41,6 +41,6 @@ CLAIMS = independent(
     (
         *sharing("these data sets", (*_against("mnist", "blog", "hard to judge on MNIST"),
                                      *_against("digits", "here", "–"))),
-        *independent(["methods"], sharing("this data set", tuple(map(_helps, ALL[1:])))),
+        *independent(["regularisers"], sharing("this data set", tuple(map(_helps, ALL[1:])))),
     ),
 )  # fmt: skip

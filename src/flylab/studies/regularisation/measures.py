@@ -15,8 +15,8 @@ def sets_in(results: xr.Dataset) -> list[str]:
 
 
 def accuracy(results: xr.Dataset, dataset: str) -> xr.DataArray:
-    """Return the final test accuracy on a data set, over `method` and `seed`."""
-    return final(results.test_accuracy).sel(dataset=dataset).transpose("method", "seed")
+    """Return the final test accuracy on a data set, over `regulariser` and `seed`."""
+    return final(results.test_accuracy).sel(dataset=dataset).transpose("regulariser", "seed")
 
 
 def clarity(results: xr.Dataset, dataset: str) -> float:

@@ -61,7 +61,7 @@ class Protocol(BaseProtocol):
     """Images to compare with. MNIST-1D is always included."""
     data_dir: str | None = None
     """Folder with mnist/ and fashion_mnist/, which hold the files. By default the files are downloaded."""
-    methods: tuple[Name, ...] = get_args(Name)
+    regularisers: tuple[Name, ...] = get_args(Name)
     """Regularisers to compare; "none" is always included."""
     n_trials: NTrials = 8
     """Pairs of strength and rate that each method may try, for each seed; without a strength, as many rates."""
@@ -78,7 +78,7 @@ class Protocol(BaseProtocol):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, all_of in (("dataset", ("mnist1d", *self.dataset)), ("methods", ("none", *self.methods))):
+        for name, all_of in (("dataset", ("mnist1d", *self.dataset)), ("regularisers", ("none", *self.regularisers))):
             known = get_args(DatasetName if name == "dataset" else Name)
             object.__setattr__(self, name, tuple(item for item in known if item in all_of))
         if not self.data.n_valid:
@@ -101,7 +101,9 @@ def image_sets(protocol: Protocol) -> dict[str, Images]:
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
     """Return data sets × methods."""
-    return [{"dataset": dataset, "method": method} for dataset in protocol.dataset for method in protocol.methods]
+    return [
+        {"dataset": dataset, "regulariser": method} for dataset in protocol.dataset for method in protocol.regularisers
+    ]
 
 
 def shape_of(protocol: Protocol, dataset: str) -> tuple[int, ...]:
@@ -125,7 +127,7 @@ def _flat(config: Images) -> Splits:
     return splits._replace(train=train, valid=valid, test=test)
 
 
-def training(protocol: Protocol, dataset: str, method: str) -> list[Training]:
+def training(protocol: Protocol, dataset: str, regulariser: str) -> list[Training]:
     """Return the trainings of one seed for an estimate of their cost; regularisers cost little beside the products."""
     network = mlp(math.prod(shape_of(protocol, dataset)), 10, protocol.width)
     data = protocol.data if dataset == "mnist1d" else data_of(protocol, dataset)
@@ -170,7 +172,7 @@ def _stopped(fit: Fit) -> Fit:
 
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
     """Tune a method for each seed and train with the best trial."""
-    dataset, method = condition["dataset"], condition["method"]
+    dataset, method = condition["dataset"], condition["regulariser"]
     results = tuned(fit(protocol, dataset, method), data_of(protocol, dataset), protocol.plan, context.seeds,
                     n_trials=protocol.n_trials, key=context.key, progress=context.progress)  # fmt: skip
     shape = (math.prod(shape_of(protocol, dataset)),)
