@@ -129,7 +129,7 @@ CLAIMS = independent(
     ARMS,
     (
         *independent(IMAGES, sharing(DATA, _SIGNALS)),
-        *sharing("these data sets", ON_IMAGES),
+        *ON_IMAGES,
         *independent([*FITTED, *IMAGES], _REFERENCES),
         *independent(IMAGES, _ANEW),
     ),

@@ -15,6 +15,7 @@ from flylab.training.learners import learner_title
 
 TIMES = 5  # as widely as on MNIST
 COST = 20  # times the FLOPs
+BOTH = "MNIST-1D and MNIST"
 
 
 def _tuned(model: str, dataset: str, arrangement: str = "plain") -> Effect:
@@ -30,7 +31,7 @@ def _gap(better: str, worse: str, dataset: str) -> Effect:
 def _level(model: str, published: str, **region: Any) -> Claim:
     statement = f"on 28×28 MNIST the {learner_title(model)}, tuned on validation data, reaches {published} %"
     return Claim(f"mnist-{model}", statement, "blog", published, "%", _tuned(model, "mnist"),
-                 needs="needs --dataset mnist", **region)  # fmt: skip
+                 needs="needs --dataset mnist", on="MNIST", **region)  # fmt: skip
 
 
 def _wider(id_: str, worse: str, published: str) -> Claim:
@@ -39,7 +40,7 @@ def _wider(id_: str, worse: str, published: str) -> Claim:
     statement = f"from {learner_title(worse)} to CNN accuracies spread at least {TIMES} × as widely as on 28×28 MNIST"
     return Claim(id_, f"{statement} (spread − {TIMES} × MNIST's ≥ 0)", "blog", published, "points",
                  gaps[0] - gaps[1].then(lambda points: TIMES * points), above=0,
-                 needs="needs --dataset mnist")  # fmt: skip
+                 needs="needs --dataset mnist", on=BOTH)  # fmt: skip
 
 
 def _cost(model: str) -> Claim:
@@ -53,14 +54,14 @@ def _cost(model: str) -> Claim:
                  f"({np.log10(COST):.2f} decades) the FLOPs on 28×28 MNIST")  # fmt: skip
     requires = merged(_tuned(model, "mnist").requires, {"dataset": ("mnist1d", "mnist")})
     return Claim(f"cost-{model}", statement, "blog", f"{COST} ×", "decades", Effect(ratio, requires),
-                 above=float(np.log10(COST)), needs="needs --dataset mnist")  # fmt: skip
+                 above=float(np.log10(COST)), needs="needs --dataset mnist", on=BOTH)  # fmt: skip
 
 
 def _cifar10(id_: str, better: str, worse: str) -> Claim:
     statement = f"CIFAR-10 separates the {learner_title(worse)} from the {learner_title(better)} better than MNIST"
     return Claim(id_, statement, "blog", "yes", "points",
                  _gap(better, worse, "cifar10") - _gap(better, worse, "mnist"), above=0,
-                 needs="needs --dataset mnist cifar10")  # fmt: skip
+                 needs="needs --dataset mnist cifar10", on="MNIST and CIFAR-10")  # fmt: skip
 
 
 ON_IMAGES = (
@@ -72,10 +73,10 @@ ON_IMAGES = (
     *map(_cost, ("logistic", "mlp", "cnn")),
     Claim("fashion-harder", "Fashion-MNIST is a bit harder than MNIST for the CNN", "blog", "yes", "points",
           _tuned("cnn", "mnist") - _tuned("cnn", "fashion_mnist"), above=0,
-          needs="needs --dataset mnist fashion_mnist"),
+          needs="needs --dataset mnist fashion_mnist", on="MNIST and Fashion-MNIST"),
     _cifar10("cifar-discriminates", "cnn", "mlp"),
     _cifar10("cifar-discriminates-resnet", "resnet", "cnn"),
     Claim("reshuffle-mnist", "on 28×28 MNIST another order of the pixels for each seed costs the CNN at least a point",
           "here", "–", "points", _tuned("cnn", "mnist") - _tuned("cnn", "mnist", "reshuffled"), above=1,
-          needs="needs the preset images"),
+          needs="needs the preset images", on="MNIST"),
 )  # fmt: skip
