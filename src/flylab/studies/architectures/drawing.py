@@ -22,7 +22,9 @@ def figure(results: xr.Dataset) -> Figure:
     for ax, quantity in ((train, "train_accuracy"), (test, "test_accuracy")):
         for model in shown:
             for arrangement, line in (("plain", "-"), ("shuffled", "--")):
-                curve = curves(results, quantity, model, arrangement)
+                curve = curves(results, quantity, model, arrangement).dropna("step", how="all")  # steps of other sets
+                if not curve.sizes["step"]:
+                    continue
                 label = learner_title(model) + ("" if arrangement == "plain" else ", shuffled")
                 band(ax, curve, label=label, color=colours[model], linestyle=line, linewidth=1.5)
         ax.set(ylim=(0, 102))
