@@ -161,9 +161,10 @@ def _look(name: str) -> dict[str, Any]:
 def figure(results: xr.Dataset) -> Figure:
     """Plot test loss over epochs, and the activations in order of loss in the first epoch and at the end."""
     datasets = results.dataset.values.tolist()
-    titles = [title for dataset in datasets for title in (f"Test loss, {titles(results.attrs)[dataset]}",
+    named = titles(results.attrs)
+    headings = [heading for dataset in datasets for heading in (f"Test loss, {named[dataset]}",
               "Training loss over the first epoch", "Test loss at the end")]  # fmt: skip
-    drawn, axes = panels(*titles, size=(12, 4.4 * len(datasets)), n_rows=len(datasets))
+    drawn, axes = panels(*headings, size=(12, 4.4 * len(datasets)), n_rows=len(datasets))
     for dataset, (left, early, late) in zip(datasets, zip(*[iter(axes)] * 3, strict=True), strict=True):
         one = results.sel(dataset=dataset)
         for name in _in_order(one, "test_loss")[::-1]:

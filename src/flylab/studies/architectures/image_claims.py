@@ -48,7 +48,7 @@ def _cost(model: str) -> Claim:
 
     def ratio(results: xr.Dataset) -> xr.DataArray:
         ours, theirs = (training_flops(results, model, dataset) for dataset in ("mnist", "mnist1d"))
-        return np.log10(ours / theirs)
+        return xr.apply_ufunc(np.log10, ours / theirs)
 
     statement = (f"training the {learner_title(model)} to its best validation accuracy takes at least {COST} × "
                  f"({np.log10(COST):.2f} decades) the FLOPs on 28×28 MNIST")  # fmt: skip
