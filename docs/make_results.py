@@ -40,7 +40,8 @@ def store(folder: Path) -> str:
     if name not in list_studies() or preset == "smoke":
         return "is skipped: it is no run of a study, or a smoke preset"
     study, command = get_study(name), reporting.repeat_command(results.attrs)
-    if json.loads(results.attrs["protocol"]) != plain(study.presets[preset]):
+    protocol = {**plain(study.presets[preset]), **_places(results)}
+    if json.loads(results.attrs["protocol"]) != protocol:
         return f"is skipped: its protocol is not its preset's ({command})"
     place = RESULTS / name / preset
     place.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,12 @@ def store(folder: Path) -> str:
     }
     _write(place, info, results)
     return f"is stored in {place}{_keep_results(folder, place)}"
+
+
+def _places(results: Any) -> dict[str, Any]:
+    """Return the fields that say where files are; what was in them, results say themselves."""
+    protocol = json.loads(results.attrs["protocol"])
+    return {name: protocol[name] for name in ("data_dir",) if name in protocol}
 
 
 def again(place: Path) -> str:
