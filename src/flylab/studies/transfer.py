@@ -7,7 +7,7 @@ function is a file that the study `activation` wrote.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from scipy.stats import rankdata
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import Dataset, Images, Splits, load_images
-from flylab.data.images.load import Name, digest
+from flylab.data.images import titles
+from flylab.data.images.load import Name
 from flylab.models import activations, convolutional
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect, final, pick
@@ -33,8 +34,7 @@ from flylab.training.step import Plan
 from flylab.training.training import Training
 
 NAMES = ("learned", *activations.ALL)
-DATASETS = {"digits": "scikit-learn's digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST",
-            "cifar10": "CIFAR-10"}  # fmt: skip
+PUBLISHED = titles({})
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,9 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
     return [{"dataset": dataset, "activation": name} for dataset in protocol.dataset for name in NAMES]
 
 
-def input_digest(protocol: Protocol) -> Callable[[Condition], str | None]:
-    """Return the digest of the images, which reads them: missing files raise before training."""
-    digests = {dataset: digest(protocol.images(dataset, 0)) for dataset in protocol.dataset}
-    return lambda condition: digests[condition["dataset"]]
+def image_sets(protocol: Protocol) -> dict[str, Images]:
+    """Return the images by their names."""
+    return {dataset: protocol.images(dataset, 0) for dataset in protocol.dataset}
 
 
 def training(protocol: Protocol, dataset: str, activation: str, artifact: Path = activations.ARTIFACT) -> Training:
@@ -119,7 +118,7 @@ def _claims(dataset: str, source: str, published: str) -> tuple[Claim, ...]:
     where |= {"needs": f"needs --dataset {dataset}"} if dataset != "digits" else {}
     early, late = _rank("first_epoch_loss", dataset), _rank("test_loss", dataset)
     # a claim on one data set is judged on no other
-    images = f"on {DATASETS[dataset]}, in most seeds, of nine activations the learned one has"
+    images = f"on {PUBLISHED[dataset]}, in most seeds, of nine activations the learned one has"
     return (
         Claim(f"transfer-early.{dataset}", f"{images} the lowest or second-lowest mean training loss over the first "
               "epoch", source, published, "% of seeds", early.holds(lambda rank: rank <= 2), above=50, **where),
@@ -134,7 +133,7 @@ CLAIMS = (*_claims("mnist", "blog", "yes"), *_claims("cifar10", "blog", "yes"), 
 def table(results: xr.Dataset) -> Table:
     """Return losses, ranks and accuracies of every activation, in the order of the first epoch."""
     parts = [_table(results.sel(dataset=dataset)) for dataset in results.dataset.values]
-    rows = [(DATASETS[dataset], *row) for dataset, part in zip(results.dataset.values, parts, strict=True)
+    rows = [(titles(results.attrs)[dataset], *row) for dataset, part in zip(results.dataset.values, parts, strict=True)
             for row in part.rows]  # fmt: skip
     return Table(parts[0].title, ["images", "activation", *parts[0].columns[1:]], rows)
 
@@ -162,7 +161,7 @@ def _look(name: str) -> dict[str, Any]:
 def figure(results: xr.Dataset) -> Figure:
     """Plot test loss over epochs, and the activations in order of loss in the first epoch and at the end."""
     datasets = results.dataset.values.tolist()
-    titles = [title for dataset in datasets for title in (f"Test loss, {DATASETS[dataset]}",
+    titles = [title for dataset in datasets for title in (f"Test loss, {titles(results.attrs)[dataset]}",
               "Training loss over the first epoch", "Test loss at the end")]  # fmt: skip
     drawn, axes = panels(*titles, size=(12, 4.4 * len(datasets)), n_rows=len(datasets))
     for dataset, (left, early, late) in zip(datasets, zip(*[iter(axes)] * 3, strict=True), strict=True):
