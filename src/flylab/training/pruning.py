@@ -51,7 +51,7 @@ def search_tickets(
 
     Args:
         model: the dense network.
-        plan: of each round; its first `save_params_at` is the step of the dense training to which survivors are rewound.
+        plan: of each round; survivors are rewound to the first step of `save_params_at` in the dense training.
         members: each with its data and initial parameters.
         sparsities: the share of pruned weights in each round, ascending from 0.
         progress: callback for optimiser steps.

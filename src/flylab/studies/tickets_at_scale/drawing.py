@@ -1,66 +1,66 @@
 """Clustering against sparsity, distance, width and data; what tickets are worth; and barriers between children."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from flylab.results.plots import COLOURS, band, dots, panels, points, style
-from flylab.studies.tickets_at_scale.claims import TITLES, advantage, at
+from flylab.results.plots import COLOURS, MARKERS, band, dots, panels, points, style
+from flylab.studies.tickets_at_scale.claims import advantage, at, names_in
 from flylab.studies.tickets_at_scale.method import LONGER
 
-GAINS = {"dense": "dense", "random": "random mask"}
+DASHES = {"plain": "-", "permuted": "--", "ticket": "-", "dense": "--"}
 
 
 @style()
 def figure(results: xr.Dataset) -> Figure:
     """Plot clustering, accuracies and barriers of every data set."""
-    names = results.dataset.values.tolist()
-    look = dict(zip(names, COLOURS, strict=False))
-    full = [name for name in names if name not in LONGER]
-    drawn, axes = panels("Neighbouring survivors", "Co-survival (dashed: permuted)", "… by width", "… by training data",
-                         "Ticket less dense, or random", "Children (dashed: dense)", size=(11, 7), n_rows=2)  # fmt: skip
-    rounds, pairs, *series, gains, lines = axes
+    names, titles = results.dataset.values.tolist(), names_in(results)
+    look, full = dict(zip(names, COLOURS, strict=False)), [name for name in names if name not in LONGER]
+    drawn, (rounds, pairs, width, share, gains, lines) = panels(
+        "Neighbouring survivors", "Pairs of survivors", "… by width", "… by training data", "Test accuracy of tickets",
+        "Children of tickets", size=(12, 8), n_rows=2,
+    )  # fmt: skip
     for name in names:
         curve = at("neighbours", name, sparsity=None)(results).dropna("sparsity", how="all")
-        band(rounds, curve, label=TITLES[name], color=look[name])
-        for arrangement, dash in (("plain", "-"), ("permuted", "--")):
+        band(rounds, curve, label=titles[name], color=look[name])
+        for arrangement in ("plain", "permuted"):
             profile = at("co_survival", name, arrangement=arrangement)(results).dropna("distance", how="all")
-            band(pairs, profile, color=look[name], linestyle=dash)
-    for ax, along in zip(series, ("width", "share"), strict=True):
+            band(pairs, profile, color=look[name], linestyle=DASHES[arrangement])
+    for ax, along in ((width, "width"), (share, "share")):
         values = [at("association", name, **{along: None})(results) for name in full]
-        points(ax, xr.concat(values, xr.Variable("dataset", full)), along, "dataset", look, TITLES.get)
-        ax.set_xticks(results[along].values, [f"{value:g}" for value in results[along].values], minor=False)
+        points(ax, xr.concat(values, xr.Variable("dataset", full)), along, "dataset", look, titles.__getitem__)
+        ax.set_xticks(results[along].values, [f"{value:g}" for value in results[along].values])
         ax.minorticks_off()
-    rows = [(name, target, over) for name in names for target in results.target.values if over_known(results, name, target)
-            for over in GAINS]  # fmt: skip
-    for row, (name, target, over) in enumerate(rows):
-        face = look[name] if over == "dense" else "white"
-        dots(
-            gains, advantage(name, over, target)(results), row, horizontal=True, color=look[name], markerfacecolor=face
-        )
-    labels = [f"{TITLES[name]}{'' if target == name else f' → {TITLES.get(target, target)}'}: {GAINS[over]}"
-              for name, target, over in rows]  # fmt: skip
-    gains.set(
-        yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) - 0.5, -0.5), xlabel="points of test accuracy"
-    )
-    gains.tick_params("y", labelsize=6.5)
+    _draw_gains(gains, results, look)
     steps = results.rewind_to.values.tolist()
     for name in full:
-        for network, dash in (("ticket", "-"), ("dense", "--")):
-            values = at("barrier", name, network=network, rewind_to=None)(results)
-            values = values.transpose("rewind_to", "seed").sortby("rewind_to").values
-            dots(lines, values, np.arange(len(steps)), color=look[name], fmt=f"o{dash}", capsize=2)
+        for network in ("ticket", "dense"):
+            values = at("barrier", name, network=network, rewind_to=None)(results).transpose("rewind_to", "seed")
+            dots(lines, values.sortby("rewind_to").values, np.arange(len(steps)), color=look[name], capsize=2,
+                 fmt=f"{MARKERS[look[name]]}{DASHES[network]}")  # fmt: skip
     lines.set(
         xticks=range(len(steps)), xticklabels=sorted(steps), xlabel="rewinding step", ylabel="error barrier (points)"
     )
-    for ax in (rounds, pairs):
-        ax.axhline(1, color="0.5", linewidth=1)
-    for ax in (gains, *series):
-        (ax.axvline if ax is gains else ax.axhline)(0, color="0.5", linewidth=1)
-    rounds.legend(fontsize=7)
+    for ax, level in ((rounds, 1), (pairs, 1), (width, 0), (share, 0)):
+        ax.axhline(level, color="0.5", linewidth=1)
+    rounds.legend(fontsize=8)
     return drawn
 
 
-def over_known(results: xr.Dataset, name: str, target: str) -> bool:
-    """Return whether a data set's ticket was trained on a target."""
-    return bool(results.transfer_accuracy.sel(dataset=name, target=target).notnull().any())
+def _draw_gains(ax: Any, results: xr.Dataset, look: dict[str, str]) -> None:
+    """Plot what tickets have more than dense networks and random masks, on each data set that they were trained on."""
+    titles, accuracy = names_in(results) | {"permuted": "permuted"}, results.transfer_accuracy
+    rows = [(name, target) for name in results.dataset.values for target in results.target.values
+            if accuracy.sel(dataset=name, target=target).notnull().any()]  # fmt: skip
+    for row, (name, target) in enumerate(rows):
+        for offset, over, face in ((-0.15, "dense", look[name]), (0.15, "random", "white")):
+            dots(ax, advantage(name, over, target)(results), row + offset, horizontal=True, color=look[name],
+                 markerfacecolor=face)  # fmt: skip
+    for over, face in (("dense", "0.3"), ("random", "white")):
+        ax.errorbar([], [], fmt="o", color="0.3", markerfacecolor=face, label=f"ticket less {over}")
+    labels = [titles[name] if name == target else f"→ {titles[target]}" for name, target in rows]
+    ax.set(yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) + 1.2, -0.6), xlabel="points")
+    ax.axvline(0, color="0.5", linewidth=1)
+    ax.legend(fontsize=8, loc="lower left", ncols=2)

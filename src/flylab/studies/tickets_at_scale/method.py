@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -53,11 +53,11 @@ class Protocol(BaseProtocol):
     """Test examples; digits have 397."""
     widths: tuple[PositiveInt, ...] = (100, 200, 400)
     """Hidden units of each of the two layers."""
-    shares: tuple[Annotated[float, Meta(gt=0, le=1)], ...] = (1.0, 0.25, 0.0625)
+    shares: tuple[Annotated[float, Meta(gt=0, le=1)], ...] = (1.0, 0.125)
     """Shares of the training examples."""
     rewinds: tuple[NonNegativeInt, ...] = (0, 25, 100)
     """Steps of the dense training to which survivors are rewound; 0 is the initialisation."""
-    n_rounds: Annotated[int, Meta(ge=2, le=100)] = 8
+    n_rounds: Annotated[int, Meta(ge=2, le=100)] = 6
     """Rounds of pruning; the first trains the dense network."""
     prune_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.4
     """Share of each layer's surviving weights that a round prunes."""
@@ -179,22 +179,13 @@ def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Datase
             for arm in arms[seed][:2] for child in (1, 2) if has_children(protocol, condition))  # fmt: skip
     on, children = (train_pruned(model, plan, some, context.progress) for some in (elsewhere, born))
 
-    is_all, shape = bool(targets), (len(seeds), protocol.n_rounds)
-    locality = {name: np.full(shape, np.nan, np.float32) for name in ("neighbours", "association")}
-    pairs = np.full((len(seeds), N_DISTANCES), np.nan, np.float32)
-    for i, (seed, search) in enumerate(zip(seeds, found, strict=True)):
-        for number in range(1, protocol.n_rounds) if is_all else [at]:
-            rng = np.random.default_rng([seed, number, 2])
-            one = clustering(first_layer(search.masks[number]), SHAPES[name], rng, N_DISTANCES, protocol.null_samples)
-            locality["neighbours"][i, number], locality["association"][i, number] = one[:2]
-            pairs[i] = one.co_survival if number == at else pairs[i]
     height = jax.jit(lambda a, b, test: barrier(model, a, b, Dataset(*test), of="error", n_points=N_POINTS))
     heights = [height(a.params, b.params, tuple(data(seeds[i // 2]).test)) for i, (a, b) in
                enumerate(zip(children[::2], children[1::2], strict=True))]  # fmt: skip
     accuracies = [one.history["test_accuracy"][-1] for one in on]
-    variables = {name: (("seed", "sparsity"), values) for name, values in locality.items()}
-    variables |= {"co_survival": (("seed", "distance"), pairs),
-                  "search_accuracy": (("seed", "sparsity"), np.float32([search.accuracy for search in found]))}  # fmt: skip
+    masks = {seed: search.masks for seed, search in zip(seeds, found, strict=True)}
+    variables = _clusters(protocol, SHAPES[name], masks, range(1, protocol.n_rounds) if targets else [at], at)
+    variables["search_accuracy"] = ("seed", "sparsity"), np.float32([search.accuracy for search in found])
     coords = {"seed": seeds, "sparsity": [100 * value for value in protocol.sparsities],
               "distance": range(1, N_DISTANCES + 1), "treatment": [*TREATMENTS]}  # fmt: skip
     if targets:
@@ -205,3 +196,20 @@ def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Datase
         variables["barrier"] = ("seed", "network"), np.float32(heights).reshape(len(seeds), -1)
         coords["network"] = [*TREATMENTS[:2]]
     return xr.Dataset(variables, coords)
+
+
+def _clusters(
+    protocol: Protocol, shape: tuple[int, int, int], masks: Mapping[int, list], rounds: Iterable[int], at: int
+) -> dict[str, Any]:
+    """Measure how each seed's survivors cluster, after some rounds; by distance, after the analysed one."""
+    ratios, pairs = np.full((2, len(masks), protocol.n_rounds), np.nan, np.float32), []
+    for i, (seed, of_rounds) in enumerate(masks.items()):
+        for number in rounds:
+            rng = np.random.default_rng([seed, number, 2])
+            *ratios[:, i, number], by_distance = clustering(
+                first_layer(of_rounds[number]), shape, rng, N_DISTANCES, protocol.null_samples
+            )
+            pairs += [by_distance] if number == at else []
+    named = zip(("neighbours", "association"), ratios, strict=True)
+    return {name: (("seed", "sparsity"), values) for name, values in named} | {
+        "co_survival": (("seed", "distance"), np.float32(pairs))}  # fmt: skip
