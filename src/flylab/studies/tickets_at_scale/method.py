@@ -174,26 +174,29 @@ def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Datase
         ticket = search.masks[at]
         masks = (search.masks[0], ticket, rewired_mask(ticket, np.random.default_rng([seed, 1]), "unit-input"))
         arms[seed] = [with_mask(members[seed], search.rewound, mask) for mask in masks]
-    elsewhere = ((data(seed, target), arm) for seed in seeds for target in targets for arm in arms[seed])
+    on = [
+        [one.history["test_accuracy"][-1] for one in train_pruned(
+            model, plan, ((data(seed, target), arm) for seed in seeds for arm in arms[seed]), context.progress)]
+        for target in targets  # one by one, since sets differ in size
+    ]  # fmt: skip
     born = ((data(seed), arm._replace(key=jax.random.fold_in(arm.key, child))) for seed in seeds
             for arm in arms[seed][:2] for child in (1, 2) if has_children(protocol, condition))  # fmt: skip
-    on, children = (train_pruned(model, plan, some, context.progress) for some in (elsewhere, born))
+    children = train_pruned(model, plan, born, context.progress)
 
     height = jax.jit(lambda a, b, test: barrier(model, a, b, Dataset(*test), of="error", n_points=N_POINTS))
     heights = [height(a.params, b.params, tuple(data(seeds[i // 2]).test)) for i, (a, b) in
                enumerate(zip(children[::2], children[1::2], strict=True))]  # fmt: skip
-    accuracies = [one.history["test_accuracy"][-1] for one in on]
     masks = {seed: search.masks for seed, search in zip(seeds, found, strict=True)}
     variables = _clusters(protocol, SHAPES[name], masks, range(1, protocol.n_rounds) if targets else [at], at)
-    variables["search_accuracy"] = ("seed", "sparsity"), np.float32([search.accuracy for search in found])
+    variables["search_accuracy"] = ("seed", "sparsity"), np.array([search.accuracy for search in found], np.float32)
     coords = {"seed": seeds, "sparsity": [100 * value for value in protocol.sparsities],
               "distance": range(1, N_DISTANCES + 1), "treatment": [*TREATMENTS]}  # fmt: skip
     if targets:
-        variables["transfer_accuracy"] = (("seed", "target", "treatment"),
-                                          np.float32(accuracies).reshape(len(seeds), len(targets), -1))  # fmt: skip
+        accuracies = np.array(on, np.float32).reshape(len(targets), len(seeds), -1).swapaxes(0, 1)
+        variables["transfer_accuracy"] = ("seed", "target", "treatment"), accuracies
         coords["target"] = targets
     if heights:
-        variables["barrier"] = ("seed", "network"), np.float32(heights).reshape(len(seeds), -1)
+        variables["barrier"] = ("seed", "network"), np.array(heights, np.float32).reshape(len(seeds), -1)
         coords["network"] = [*TREATMENTS[:2]]
     return xr.Dataset(variables, coords)
 
@@ -212,4 +215,4 @@ def _clusters(
             pairs += [by_distance] if number == at else []
     named = zip(("neighbours", "association"), ratios, strict=True)
     return {name: (("seed", "sparsity"), values) for name, values in named} | {
-        "co_survival": (("seed", "distance"), np.float32(pairs))}  # fmt: skip
+        "co_survival": (("seed", "distance"), np.array(pairs, np.float32))}  # fmt: skip
