@@ -6,7 +6,7 @@ of every unit, and masks that keep those of every input position as well.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import fft
@@ -167,8 +167,9 @@ def pairs_by_displacement(mask: np.ndarray, shape: tuple[int, int, int], reach: 
     """
     pixels = np.asarray(mask, np.float32).reshape(-1, *shape).sum(3)
     padded = tuple(fft.next_fast_len(n + min(reach, n - 1), real=True) for n in shape[:2])
-    spectrum = fft.rfft2(pixels, padded)
-    counts = np.rint(fft.irfft2(np.square(np.abs(spectrum), dtype=float).sum(0), padded))
+    spectrum: Any = fft.rfft2(pixels, padded)
+    counts: Any = fft.irfft2(np.square(np.abs(spectrum), dtype=float).sum(0), padded)
+    counts = np.rint(counts)
     counts[0, 0] -= np.sum(mask)  # each with itself
     rows, columns = (np.arange(-min(reach, n - 1), min(reach, n - 1) + 1) for n in shape[:2])
     return counts[np.ix_(rows, columns)]

@@ -1,5 +1,6 @@
 """Clustering against sparsity, distance, width and data; what tickets are worth; and barriers between children."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def figure(results: xr.Dataset) -> Figure:
     return drawn
 
 
-def _draw_gains(ax: Any, results: xr.Dataset, look: dict[str, str]) -> None:
+def _draw_gains(ax: Any, results: xr.Dataset, look: Mapping[str, str]) -> None:
     """Plot what tickets have more than dense networks and random masks, on each data set that they were trained on."""
     titles, accuracy = names_in(results) | {"permuted": "permuted"}, results.transfer_accuracy
     rows = [(name, target) for name in results.dataset.values for target in results.target.values

@@ -43,7 +43,7 @@ class Protocol(BaseProtocol):
     differs from it in one of these.
     """
 
-    dataset: tuple[DatasetName, ...] = ("mnist1d", *LONGER, "digits")
+    dataset: tuple[DatasetName, ...] = ("mnist1d", "mnist1d-80", "mnist1d-160", "digits")
     """Data sets. Signals are made anew for each seed, images are divided anew."""
     data_dir: str | None = None
     """Folder with mnist/ and cifar10/, which hold the files. By default they are downloaded. Digits need none."""
