@@ -20,8 +20,8 @@ def figure(results: xr.Dataset) -> Figure:
     names, titles = results.dataset.values.tolist(), names_in(results)
     look, full = dict(zip(names, COLOURS, strict=False)), [name for name in names if name not in LONGER]
     drawn, (rounds, pairs, width, share, gains, lines) = panels(
-        "Neighbouring survivors", "Pairs of survivors", "… by width", "… by training data", "Test accuracy of tickets",
-        "Children of tickets", size=(12, 8), n_rows=2,
+        "Neighbouring survivors", "Pairs (dashed: permuted)", "… by width", "… by training data", "Test accuracy of tickets",
+        "Children (dashed: of dense)", size=(12, 8), n_rows=2,
     )  # fmt: skip
     for name in names:
         curve = at("neighbours", name, sparsity=None)(results).dropna("sparsity", how="all")
@@ -53,8 +53,10 @@ def figure(results: xr.Dataset) -> Figure:
 def _draw_gains(ax: Any, results: xr.Dataset, look: Mapping[str, str]) -> None:
     """Plot what tickets have more than dense networks and random masks, on each data set that they were trained on."""
     titles, accuracy = names_in(results) | {"permuted": "permuted"}, results.transfer_accuracy
-    rows = [(name, target) for name in results.dataset.values for target in results.target.values
+    names = results.dataset.values.tolist()
+    rows = [(name, target) for name in names for target in results.target.values
             if accuracy.sel(dataset=name, target=target).notnull().any()]  # fmt: skip
+    rows.sort(key=lambda row: (names.index(row[0]), row[1] != row[0]))  # the ticket's own data first
     for row, (name, target) in enumerate(rows):
         for offset, over, face in ((-0.15, "dense", look[name]), (0.15, "random", "white")):
             dots(ax, advantage(name, over, target)(results), row + offset, horizontal=True, color=look[name],
