@@ -20,7 +20,7 @@ def figure(results: xr.Dataset) -> Figure:
     names, titles = results.dataset.values.tolist(), names_in(results)
     look, full = dict(zip(names, COLOURS, strict=False)), [name for name in names if name not in LONGER]
     drawn, (rounds, pairs, width, share, gains, lines) = panels(
-        "Neighbouring survivors", "Pairs (dashed: permuted)", "… by width", "… by training data", "Test accuracy of tickets",
+        "Neighbouring survivors", "Pairs (dashed: permuted)", "… by width", "… by training data", "Accuracy of tickets",
         "Children (dashed: of dense)", size=(12, 8), n_rows=2,
     )  # fmt: skip
     for name in names:
