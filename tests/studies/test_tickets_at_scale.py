@@ -84,6 +84,7 @@ def test_conditions_differ_from_the_base_case_in_one_thing():
         assert all(sum(one[dim] != base[dim] for dim in base) == 1 for one in own[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist1d", "digits"])
 def test_steps_are_those_that_are_trained(name):
     for condition in STUDY.conditions(replace(TINY, dataset=(name,))):
