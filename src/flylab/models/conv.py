@@ -63,18 +63,18 @@ def conv_stack(
     hand-written transposes would take twice the time.
     """
     gathers = iter(plan_stack(x.shape[1], specs))
-    h = _ordered(x, [hop.stride for hop in _hops(specs)])
+    h = ordered(x, [hop.stride for hop in _hops(specs)])
     for param, spec in zip(params, specs, strict=True):
         h = jax.nn.relu(_convolve(param, h, next(gathers)))
         if spec.pooling is not None:
-            h = pooling_of(spec.pooling)(*_take(h, next(gathers)))  # pyright: ignore[reportGeneralTypeIssues]
+            h = pooling_of(spec.pooling)(*take(h, next(gathers)))  # pyright: ignore[reportGeneralTypeIssues]
     return h
 
 
 def _convolve(param: Params, h: Float[Array, "n_in length batch"], gather: "Gather"):
     n_out, kernel, n_in = param["w"].shape
     batch = h.shape[-1]
-    taps = jnp.reshape(_take(h, gather), (kernel * n_in, -1))  # pyright: ignore[reportArgumentType]
+    taps = jnp.reshape(take(h, gather), (kernel * n_in, -1))  # pyright: ignore[reportArgumentType]
     out = affine(param["w"].reshape(n_out, kernel * n_in), param["b"], taps)
     return out.reshape(n_out, -1, batch)
 
@@ -100,7 +100,7 @@ def plan_stack(length: int, specs: tuple[Conv, ...]) -> list[Gather]:
     return [_gather(orders[i], orders[i + 1], hop) for i, hop in enumerate(hops)]
 
 
-def _ordered(x: Float[Array, "n_in length batch"], strides: list[int]) -> Float[Array, "n_in length batch"]:
+def ordered(x: Float[Array, "n_in length batch"], strides: list[int]) -> Float[Array, "n_in length batch"]:
     """Reorder a signal into phase order, by a strided slice for each residue instead of a gather."""
     length, period = x.shape[1], math.prod(strides)
     phases = [x[:, residue::period] for residue in _phase_order(period, strides) if residue < length]
@@ -153,7 +153,8 @@ def _source_runs(readers: list[dict[int, int]]) -> tuple[tuple[int, tuple[tuple[
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _take(h: Float[Array, "n_in length batch"], gather: Gather) -> Float[Array, "kernel n_in length_out batch"]:
+def take(h: Float[Array, "n_in length batch"], gather: Gather) -> Float[Array, "kernel n_in length_out batch"]:
+    """Copy what each tap of a layer reads; the gradient adds it up again."""
     return _taken(h, gather)
 
 
@@ -180,7 +181,7 @@ def _take_backward(gather: Gather, _, g: Float[Array, "kernel n_in length_out ba
     return (_join([run(n, sources) for n, sources in gather.sources]),)
 
 
-_take.defvjp(_take_forward, _take_backward)
+take.defvjp(_take_forward, _take_backward)
 
 
 def _join(parts):

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from flylab.base.rng import stream
-from flylab.models import layers
+from flylab.models import conv2d, layers
 from flylab.models.batched import conv1d, from_batch, pointwise, readout, taps
 from flylab.models.conv import Conv, conv_stack, stack_lengths
 from flylab.models.model import Model
@@ -124,38 +124,99 @@ def _layers(params, x, specs: tuple[Conv, ...]) -> dict[str, jax.Array]:
 def cnn2d(
     shape: tuple[int, int, int] = (8, 8, 1),
     n_outputs: int = 10,
-    width: int = 16,
+    width: int | tuple[int, ...] = 16,
     activation: Callable[[jax.Array], jax.Array] = jax.nn.relu,
 ) -> Model:
-    """Build a CNN for images: three 3×3 convolutions (stride 2, padding 1) and a linear layer.
-
-    It has 4 970 parameters for 8×8 images and 7 370 for 28×28.
+    """Build a CNN for images: 3×3 convolutions (stride 2, padding 1), by default three, and a linear layer.
 
     Args:
         shape: height, width and channels. Inputs may also be flat; for large sets they should be, because XLA copies a
             set whose last axis has one entry at every dispatch.
         n_outputs: number of outputs.
-        width: channels of each convolution.
+        width: channels of each of three convolutions; or of each of any number, as a tuple.
         activation: any elementwise function; each function object compiles a program of its own.
+
+    >>> from flylab.models import n_params
+    >>> [n_params(cnn2d(shape)) for shape in ((8, 8, 1), (28, 28, 1), (32, 32, 3))]
+    [4970, 7370, 7658]
+    >>> n_params(cnn2d((32, 32, 3), width=(32, 48, 64)))
+    52730
     """
-    n_ins = (shape[2], width, width)
-    n_positions = 1
-    for length in shape[:2]:
-        n_positions *= functools.reduce(lambda n, _: layers.conv1d_length(n, 3, 2, 1), n_ins, length)
+    widths = (width,) * 3 if isinstance(width, int) else width
+    specs, n_ins = tuple(Conv(channels, 3, 2, 1) for channels in widths), (shape[2], *widths)
+    n_positions = math.prod(stack_lengths(length, specs)[-1] for length in shape[:2])
 
     def init(key):
-        *keys, output = jax.random.split(key, len(n_ins) + 1)
-        convolutions = zip(keys, n_ins, strict=True)
-        params = {f"conv{i + 1}": layers.conv2d_init(k, n_in, width, 3) for i, (k, n_in) in enumerate(convolutions)}
-        return params | {"output": layers.linear_init(output, width * n_positions, n_outputs)}
+        *keys, output = jax.random.split(key, len(specs) + 1)
+        params = {
+            f"conv{i + 1}": layers.conv2d_init(k, n_in, n_out, 3)
+            for i, (k, (n_in, n_out)) in enumerate(zip(keys, itertools.pairwise(n_ins), strict=True))
+        }
+        return params | {"output": layers.linear_init(output, n_ins[-1] * n_positions, n_outputs)}
 
     def apply(params, x):
         x = x.reshape(shape)
-        for i in range(len(n_ins)):
+        for i in range(len(specs)):
             x = activation(layers.conv2d(params[f"conv{i + 1}"], x, stride=2, padding=1))
         return layers.linear(params["output"], x.ravel())
 
-    return Model(init, apply)
+    def apply_batch(params, x):
+        h = conv2d.ordered2d(x.reshape(*shape, -1), specs)
+        for i, taps in enumerate(conv2d.plan_stack2d(shape[:2], specs)):
+            h = activation(conv2d.convolve2d(params[f"conv{i + 1}"], h, taps))
+        return conv2d.readout2d(params["output"], h)
+
+    return Model(init, apply, apply_batch)
+
+
+@functools.cache
+def resnet2d(
+    shape: tuple[int, int, int] = (8, 8, 1), n_outputs: int = 10, width: tuple[int, ...] = (16, 24, 32)
+) -> Model:
+    """Build a residual network for images: a convolution, two more for each width, and global average pooling.
+
+    It is `resnet` in two dimensions (He et al. 2016, without normalisation): each width halves height and width of
+    its images, the first by the first convolution (5×5), the others by the first of their two (3×3).
+
+    Args:
+        shape: height, width and channels. Inputs may also be flat, see `cnn2d`.
+        n_outputs: number of outputs.
+        width: channels of each residual block.
+
+    >>> from flylab.models import n_params
+    >>> [n_params(resnet2d(shape)) for shape in ((8, 8, 1), (32, 32, 3))]
+    [31474, 32274]
+    """
+    sizes = tuple(itertools.pairwise((width[0], *width)))
+    blocks = [(Conv(n_out, 3, 2 if i else 1, 1), Conv(n_out, 3, 1, 1)) for i, (_, n_out) in enumerate(sizes)]
+    specs = (Conv(width[0], 5, 2, 2), *itertools.chain(*blocks))
+
+    def init(key):
+        params = {"stem": layers.conv2d_init(stream(key, "stem"), shape[2], width[0], 5)}
+        for i, (n_in, n_out) in enumerate(sizes):
+            name = f"block{i + 1}"
+            params[name] = {
+                "conv1": layers.conv2d_init(stream(key, f"{name}.conv1"), n_in, n_out, 3),
+                "conv2": layers.conv2d_init(stream(key, f"{name}.conv2"), n_out, n_out, 3),
+            }
+            if i:
+                params[name]["skip"] = layers.linear_init(stream(key, f"{name}.skip"), n_in, n_out)
+        return params | {"output": layers.linear_init(stream(key, "output"), width[-1], n_outputs)}
+
+    def apply_batch(params, x):
+        taps = iter(conv2d.plan_stack2d(shape[:2], specs))
+        h = conv2d.ordered2d(x.reshape(*shape, -1), specs)
+        h = jax.nn.relu(conv2d.convolve2d(params["stem"], h, next(taps)))
+        for i in range(len(sizes)):
+            block = params[f"block{i + 1}"]
+            inner = jax.nn.relu(conv2d.convolve2d(block["conv1"], h, next(taps)))
+            inner = conv2d.convolve2d(block["conv2"], inner, next(taps))
+            # where the next layers have stride 2, the pixels of even rows and columns come first
+            skip = pointwise(block["skip"], h[:, : inner.shape[1], : inner.shape[2]]) if i else h
+            h = jax.nn.relu(inner + skip)
+        return readout(params["output"], h.mean((1, 2)))
+
+    return from_batch(init, apply_batch)
 
 
 @register_model("local", title="locally connected")
