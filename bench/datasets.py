@@ -12,7 +12,9 @@ import time
 import jax
 
 from flylab.base import runtime
+from flylab.data.images import identity
 from flylab.studies import architectures
+from flylab.studies.architectures import measures, method
 from flylab.training.learners import learner_title
 
 
@@ -38,7 +40,7 @@ def main() -> None:
     protocol = architectures.Protocol(
         n_steps=options.n_steps, dataset=tuple(options.dataset), data_dir=options.data_dir
     )
-    architectures.input_digest(protocol)  # report missing data before training
+    titles = measures.titles(identity.attributes(method.image_sets(protocol)))  # reports missing data before training
     models = architectures.IMAGE_NETWORKS
     print(f"{options.n_steps} steps, {len(runtime.devices())} models side by side\n")
     print("| | spread: best − logistic, points | " + " | ".join(f"{learner_title(m)}, s" for m in models) + " |")
@@ -47,7 +49,7 @@ def main() -> None:
         accuracies, seconds = zip(*(measure(protocol, dataset, model) for model in models), strict=True)
         spread = max(accuracies[1:]) - accuracies[0]
         times = " | ".join(f"{value:.3g}" for value in seconds)
-        print(f"| {architectures.NAMES[dataset]} | {spread:.1f} | {times} |", flush=True)
+        print(f"| {titles[dataset]} | {spread:.1f} | {times} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from flylab.data import DataFileError, Images, MissingImagesError, load_images
-from flylab.data.images import downloads, files
+from flylab.data.images import downloads, files, identity, retitled, title, titles
 from flylab.data.images.load import digest, stratified
 
 IDX_NAMES = tuple(downloads.SITES["mnist"].files)
@@ -300,6 +300,63 @@ def test_whatever_is_changed_in_a_file_it_is_read_or_refused(tmp_path_factory, p
     write(folder / "cifar10/cifar-10-binary.tar.gz", gzip.compress(broken, 1))
     with contextlib.suppress(DataFileError):
         load_images(Images("cifar10", n_valid=10, data_dir=folder))
+
+
+# ── what the files hold ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def known(monkeypatch, title, unpacked):
+    sums = tuple(hashlib.sha256(content).hexdigest() for content in unpacked)
+    monkeypatch.setitem(identity.CONTENTS, title, sums)
+
+
+def test_the_content_says_which_images_they_are(mnist, monkeypatch):
+    config = Images("mnist", data_dir=mnist)
+    assert title(config) == "MNIST (other files)"
+    known(monkeypatch, "MNIST", contents().values())
+    assert title(config) == "MNIST"
+    first = mnist / "mnist" / IDX_NAMES[0]
+    first.with_suffix("").write_bytes(gzip.decompress(first.read_bytes()))  # unpacked and packed, in other ways
+    first.unlink()
+    second = mnist / "mnist" / IDX_NAMES[1]
+    second.write_bytes(gzip.compress(gzip.decompress(second.read_bytes()), 1, mtime=9))
+    assert title(config) == "MNIST"
+    second.write_bytes(gzip.compress(idx(made()[1][::-1])))
+    assert title(config) == "MNIST (other files)"
+
+
+def test_a_set_is_not_verified_where_its_unpacked_digest_is_not_known(tmp_path, monkeypatch):
+    packed = write(tmp_path / "a/cifar10/cifar-10-binary.tar.gz", archive(BATCHES))
+    for name, content in BATCHES.items():
+        write(tmp_path / "b/cifar10/cifar-10-batches-bin" / name, content)
+    archived, folder = (Images("cifar10", data_dir=tmp_path / part) for part in "ab")
+    assert title(archived) == title(folder) == "CIFAR-10 (not verified)"
+    sums = {packed.name: hashlib.sha256(packed.read_bytes()).hexdigest()}
+    monkeypatch.setitem(downloads.SITES, "cifar10", downloads.SITES["cifar10"]._replace(files=sums))
+    assert (title(archived), title(folder)) == ("CIFAR-10", "CIFAR-10 (not verified)")
+    known(monkeypatch, "CIFAR-10 (photocopies)", BATCHES.values())
+    assert (title(archived), title(folder)) == ("CIFAR-10", "CIFAR-10 (photocopies)")
+
+
+def test_titles_go_into_attributes_and_statements(mnist):
+    attrs = identity.attributes({"mnist": Images("mnist", data_dir=mnist), "digits": Images()})
+    assert titles(attrs)["mnist"] == "MNIST (other files)"
+    assert titles(attrs)["cifar10"] == "CIFAR-10"
+    said = "MNIST, 28×28 MNIST's, MNIST-1D, Fashion-MNIST, CIFAR-10"
+    assert retitled(said, attrs) == said.replace("MNIST,", "MNIST (other files),", 1).replace(
+        "MNIST's", "MNIST (other files)'s"
+    )
+    assert retitled(said, {}) == said
+    assert identity.attributes({}) == {}
+
+
+REAL = Path("/tmp/data")  # where a developer may have unpacked the published MNIST and JPEG copies of CIFAR-10
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason="needs MNIST in /tmp/data")
+def test_the_published_mnist_is_recognised():
+    assert title(Images("mnist", data_dir=REAL)) == "MNIST"
 
 
 # ── downloads ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from flylab.data.images.identity import retitled
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect
 from flylab.results.power import seeds_needed
@@ -95,8 +96,9 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     changes, reductions = ([text for name, text in fields.items() if name not in unjudged]
                            for fields in (standing.changed, standing.reduced))  # fmt: skip
     changed, reduced, is_fresh = ", ".join(changes), ", ".join(reductions), FRESH in changes
+    statement = retitled(claim.statement, results.attrs)
     blank = Verdict(
-        attrs["study"], attrs["preset"], attrs["run"], claim.id, claim.statement, claim.source, claim.published,
+        attrs["study"], attrs["preset"], attrs["run"], claim.id, statement, claim.source, claim.published,
         claim.unit, claim.region, None, None, None, 0, None, None, None, results=attrs["checksum"],
         is_sanity_check=claim.is_sanity_check, on=without_data_set(claim.on) if is_fresh else claim.on,
     )  # fmt: skip

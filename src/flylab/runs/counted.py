@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 ALL, STUDY_NAME = "*", "STUDY"
 # fields of a study that do not change what a member is: members are named by protocol, condition and digest themselves
 BESIDE = {"question", "presets", "conditions", "claims", "figure", "table", "n_steps", "resources", "minutes",
-          "input_digest"}  # fmt: skip
+          "input_digest", "image_sets"}  # fmt: skip
 _BY_CONVENTION = BESIDE | {name.upper() for name in BESIDE}
 _DYNAMIC = {"globals", "vars", "locals", "eval", "exec", "modules", "getmodule", "currentframe", "_getframe",
             "f_globals", "__globals__", "__dict__"}  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from flylab.base import files, netcdf, runtime
+from flylab.data.images import identity
 from flylab.runs.assembly import assemble, require_free
 from flylab.runs.content import Content, decode
 from flylab.runs.dispatch import Batch, Resume, Trained, train_here, train_there
@@ -123,7 +124,9 @@ class _Running:
         self.n_trained, self.n_elsewhere = 0, 0
         self.n_seeds = len({seed for group in groups for seed in group.seeds})
         self.looks = store.looks(self.record)
-        self.attrs = {**plan.attrs, **self.looks.attrs(self.n_seeds, plan.claims)}
+        sets = {name: config for protocol in {group.protocol_hash: group.protocol for group in groups}.values()
+                for name, config in plan.study.image_sets(protocol).items()}  # fmt: skip
+        self.attrs = {**plan.attrs, **self.looks.attrs(self.n_seeds, plan.claims), **identity.attributes(sets)}
         self.at_once = runtime.most_at_once() * (len(runtime.devices()) if executor is None else 1)
         self.size = self.at_once
 

@@ -6,6 +6,7 @@ digits, need no download, but say nothing of the essay's: `--dataset mnist cifar
 one" is a population: each seed has a function of its own, learned by the published protocol of the study `activation`
 from a start, data and initial weights of its own, so that the verdicts are about such functions and not about one.
 """
+
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from scipy.stats import rankdata
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import Dataset, Images, Splits, load_images
-from flylab.data.images.load import Name, digest
+from flylab.data.images import titles
+from flylab.data.images.load import Name
 from flylab.models import Model, activations, convolutional
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect, final, pick
@@ -39,9 +41,8 @@ from flylab.training.training import Training
 
 NAMES = ("learned", *activations.ALL)
 N_FUNCTIONS = 10  # learned functions in the artifact
-FEW = ("digits",)  # sets of few images, with their own defaults
-DATASETS = {"digits": "scikit-learn's digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST",
-            "cifar10": "CIFAR-10"}  # fmt: skip
+FEW = {"digits": 1200}  # training images of small sets, which have defaults of their own
+PUBLISHED = titles({})
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Protocol(BaseProtocol):
     """A CNN of three strided 3×3 convolutions; Adam at its usual rate, batches reshuffled in each epoch.
 
     Batches of digits are small because digits are few: with batches of 50, an epoch has 24 steps, in which no network
-    learns. Seeds from 0 to 9, or any ten in a row, have ten different functions.
+    learns. The learned function of a seed is that of its last digit.
     """
 
     dataset: tuple[Name, ...] = ("digits",)
@@ -57,7 +58,7 @@ class Protocol(BaseProtocol):
     data_dir: str | None = None
     """Folder whose subfolder <dataset>/ has the images' files; by default they are downloaded. Digits need none."""
     n_train: PositiveInt | None = None
-    """Training images; by default, all outside the validation set."""
+    """Training images, at most; by default, all outside the validation set."""
     channels: PositiveInt = 16
     """Channels of each convolution."""
     n_epochs: PositiveInt | None = None
@@ -73,10 +74,7 @@ class Protocol(BaseProtocol):
         self._require(self.n_seeds <= N_FUNCTIONS, "n_seeds", allowed)
 
     def plan(self, dataset: str, n_train: int) -> Plan:
-        """Return the plan of training on so many images, evaluated after the first epoch, in the middle and at the end.
-
-        Each evaluation costs a third of an epoch.
-        """
+        """Return the plan of training on so many images."""
         n_epochs, batch_size = self.n_epochs or (10 if dataset in FEW else 3), self.batch_size
         batch_size = batch_size or (10 if dataset in FEW else 50)
         epoch = max(n_train // batch_size, 1)
@@ -84,7 +82,8 @@ class Protocol(BaseProtocol):
 
     def images(self, dataset: Any, seed: int) -> Images:
         """Return the images as a seed splits them; published test sets stay, but digits have none."""
-        return Images(dataset, n_train=self.n_train, seed=seed, data_dir=self.data_dir)
+        n_train = self.n_train and min(self.n_train, FEW.get(dataset, self.n_train))
+        return Images(dataset, n_train=n_train, seed=seed, data_dir=self.data_dir)
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
@@ -92,16 +91,17 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
     return [{"dataset": dataset, "activation": name} for dataset in protocol.dataset for name in NAMES]
 
 
-def input_digest(protocol: Protocol) -> Callable[[Condition], str | None]:
-    """Return the digest of the images, which reads them: missing files raise before training."""
-    digests = {dataset: digest(protocol.images(dataset, 0)) for dataset in protocol.dataset}
-    return lambda condition: digests[condition["dataset"]]
+def image_sets(protocol: Protocol) -> dict[str, Images]:
+    """Return the images by their names."""
+    return {dataset: protocol.images(dataset, 0) for dataset in protocol.dataset}
 
 
 def training(protocol: Protocol, dataset: str, activation: str) -> Training:
     """Describe one network per seed with a usual activation; with a learned one it costs as much, and `run` makes it."""
     shape, splits = _flattened(protocol.images(dataset, 0))
-    network = convolutional.cnn2d(shape, width=protocol.channels, activation=activations.ALL.get(activation, jax.nn.elu))
+    network = convolutional.cnn2d(
+        shape, width=protocol.channels, activation=activations.ALL.get(activation, jax.nn.elu)
+    )
     hparams = {"learning_rate": protocol.learning_rate}
 
     def data(seed: int) -> Splits:
@@ -169,7 +169,7 @@ def _claims(dataset: str, source: str, published: str) -> tuple[Claim, ...]:
     where |= {"needs": f"needs --dataset {dataset}"} if dataset != "digits" else {}
     early, late = _rank("first_epoch_loss", dataset), _rank("test_loss", dataset)
     # a claim on one data set is judged on no other
-    images = f"on {DATASETS[dataset]}, for most pairs of a learned function and a seed, of nine activations it has"
+    images = f"on {PUBLISHED[dataset]}, for most pairs of a learned function and a seed, of nine activations it has"
     return (
         Claim(f"transfer-early.{dataset}", f"{images} the lowest or second-lowest mean training loss over the first "
               "epoch", source, published, "% of pairs", early.holds(lambda rank: rank <= 2), above=50, **where),
@@ -184,7 +184,7 @@ CLAIMS = (*_claims("mnist", "blog", "yes"), *_claims("cifar10", "blog", "yes"), 
 def table(results: xr.Dataset) -> Table:
     """Return losses, ranks and accuracies of every activation, in the order of the first epoch."""
     parts = [_table(results.sel(dataset=dataset)) for dataset in results.dataset.values]
-    rows = [(DATASETS[dataset], *row) for dataset, part in zip(results.dataset.values, parts, strict=True)
+    rows = [(titles(results.attrs)[dataset], *row) for dataset, part in zip(results.dataset.values, parts, strict=True)
             for row in part.rows]  # fmt: skip
     return Table(parts[0].title, ["images", "activation", *parts[0].columns[1:]], rows)
 
@@ -212,7 +212,7 @@ def _look(name: str) -> dict[str, Any]:
 def figure(results: xr.Dataset) -> Figure:
     """Plot test loss over epochs, and the activations in order of loss in the first epoch and at the end."""
     datasets = results.dataset.values.tolist()
-    titles = [title for dataset in datasets for title in (f"Test loss, {DATASETS[dataset]}",
+    titles = [title for dataset in datasets for title in (f"Test loss, {titles(results.attrs)[dataset]}",
               "Training loss over the first epoch", "Test loss at the end")]  # fmt: skip
     drawn, axes = panels(*titles, size=(12, 4.4 * len(datasets)), n_rows=len(datasets))
     for dataset, (left, early, late) in zip(datasets, zip(*[iter(axes)] * 3, strict=True), strict=True):
@@ -247,7 +247,7 @@ def _draw_order(ax: Axes, results: xr.Dataset, variable: str) -> None:
 
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_train=100, channels=4, n_epochs=2),
-    "quick": Protocol(n_seeds=N_FUNCTIONS),
+    "quick": Protocol(n_seeds=6, n_train=10_000),
     "paper": Protocol(n_seeds=N_FUNCTIONS),
 }
 MINUTES = {"smoke": 0.4, "quick": 0.7, "paper": 4}

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.base.config import override, to_json
+from flylab.data.images import Images, digest
 from flylab.results.claims import Claim
 from flylab.results.tables import Table
 from flylab.study.context import Context
@@ -41,6 +42,8 @@ class Study:
         artifacts: files with results of other studies, by name.
         input_digest: protocol → condition → a digest of the files that the condition reads, or None. It is called
             before training, and raises if files are missing.
+        image_sets: protocol → the image sets that it reads, by name. Results say by what title each goes
+            (`flylab.data.images.titles`): a folder may hold others than the published ones.
         name: the name of the study's module, set by the registry.
         place: where the registry finds the study, if not by its name: a file.
         slots: places for functions of its users, by name; see `flylab.study.Slot`.
@@ -62,6 +65,7 @@ class Study:
     minutes: Mapping[str, float] = field(default_factory=dict)
     artifacts: Mapping[str, Path] = field(default_factory=dict)
     input_digest: Callable[[Any], Callable[[Condition], str | None]] = lambda protocol: lambda condition: None
+    image_sets: Callable[[Any], Mapping[str, Images]] = lambda protocol: {}
     name: str = ""
     place: str = ""
     slots: Mapping[str, Slot] = field(default_factory=dict)
@@ -90,7 +94,8 @@ class Study:
           default they are those of the condition's only training.
 
         There may be `CLAIMS`, `MINUTES`, `ARTIFACTS`, `SLOTS` (see `flylab.study.Slot`), `QUESTION` (by default, the
-        first line of its docstring), `input_digest(protocol)` and, where they do not follow from `training`,
+        first line of its docstring), `image_sets(protocol)`, `input_digest(protocol)` (by default, of the image set
+        that is the condition's `dataset`) and, where they do not follow from `training`,
         `n_steps(protocol, **condition)` and `resources(protocol, **condition)`.
 
         Raises:
@@ -105,7 +110,9 @@ class Study:
             raise ValueError(f"the study {title} defines neither training nor run")
         trainings = None if training is None else functools.partial(_trainings, training)
         artifacts = given.get("ARTIFACTS", {})
-        more = {"input_digest": given["input_digest"]} if "input_digest" in given else {}
+        more = {part: given[part] for part in ("image_sets", "input_digest") if callable(given.get(part))}
+        if "image_sets" in more:
+            more.setdefault("input_digest", functools.partial(_images_digest, given["image_sets"]))
         if "n_steps" in given:
             more["n_steps"] = lambda protocol, condition: given["n_steps"](protocol, **condition)
         elif trainings is not None:
@@ -169,6 +176,12 @@ def _run(training: Callable | None, run: Callable | None, artifacts: Mapping[str
         return context.train(training(protocol, **condition)).results
 
     return functools.wraps(run or training)(run_study)  # pyright: ignore[reportArgumentType]
+
+
+def _images_digest(image_sets: Callable, protocol: Any) -> Callable[[Condition], str | None]:
+    """Return the digest of a condition's images, as a function; reading them all finds missing files at once."""
+    digests = {name: digest(config) for name, config in image_sets(protocol).items()}
+    return lambda condition: digests.get(condition.get("dataset", ""))
 
 
 def _fields_of(value: Any) -> tuple:

@@ -61,8 +61,8 @@ UNPACKED = {"cifar-10-binary.tar.gz": "cifar-10-batches-bin"}  # other files unp
 def files_of(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[Path]:
     """Return the files of a set in the order of its site, from `data_dir/<name>/` or from the cache.
 
-    Files in `data_dir` may be unpacked and are not verified; nothing is downloaded. Files in the cache are verified
-    each time, and downloaded if they are missing or damaged.
+    Files in `data_dir` may be unpacked, and may be others than those published (`identity.title` says which they are);
+    nothing is downloaded. Files in the cache are verified each time, and downloaded if they are missing or damaged.
 
     Raises:
         MissingImagesError: if files are missing from `data_dir`, or cannot be downloaded.
@@ -71,7 +71,7 @@ def files_of(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[
         return _files_in(user_path(data_dir) / name, name)
     folder, paths = CACHE / name, []
     for file, sha256 in SITES[name].files.items():
-        if not _is_intact(folder / file, sha256):
+        if not is_intact(folder / file, sha256):
             _download(name, file, folder)
         paths.append(folder / file)
     return paths
@@ -85,7 +85,8 @@ def _files_in(folder: Path, name: str) -> list[Path]:
     return [packed if packed.exists() else unpacked for packed, unpacked in pairs]
 
 
-def _is_intact(path: Path, sha256: str) -> bool:
+def is_intact(path: Path, sha256: str) -> bool:
+    """Return whether there is a file with this SHA-256."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -101,7 +102,7 @@ def _download(name: str, file: str, folder: Path) -> None:
             return
         except (OSError, ValueError) as error:  # no network, a refusal, a wrong checksum, no pooch, a full disk
             reasons.append(" ".join(str(error).split()))
-    missing = [other for other, sha256 in site.files.items() if not _is_intact(folder / other, sha256)]
+    missing = [other for other, sha256 in site.files.items() if not is_intact(folder / other, sha256)]
     _refuse(name, missing, folder, f"the download failed: {reasons[-1]}")
 
 

@@ -71,12 +71,29 @@ def read_cifar10(path: Path) -> tuple[UInt8[np.ndarray, "..."], ...]:
     Raises:
         DataFileError: if a batch is missing or damaged.
     """
-    batches = dict(_unpacked(path) if path.is_dir() else _members(path))
+    batches = dict(_batches(path))
     if missing := [name for name in CIFAR10_BATCHES if name not in batches]:
         raise DataFileError(f"{path} lacks {', '.join(missing)}: download it again")
     pairs = [_batch(f"{path}/{name}", batches[name]) for name in CIFAR10_BATCHES]
     x, y = zip(*pairs, strict=True)
     return np.concatenate(x[:-1]), np.concatenate(y[:-1]), x[-1], y[-1]
+
+
+def unpacked(path: Path) -> Iterator[bytes]:
+    """Yield the unpacked content of an IDX file, or of the batches in CIFAR-10's archive or folder, in their order.
+
+    Raises:
+        DataFileError: if the file cannot be unpacked.
+    """
+    if path.is_dir() or path.name.endswith(".tar.gz"):
+        batches = dict(_batches(path))
+        yield from (batches[name] for name in CIFAR10_BATCHES if name in batches)
+    else:
+        yield _content(path)
+
+
+def _batches(path: Path) -> Iterator[tuple[str, bytes]]:
+    return _unpacked(path) if path.is_dir() else _members(path)
 
 
 def _batch(place: str, content: bytes) -> Pair:

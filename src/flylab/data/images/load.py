@@ -94,25 +94,38 @@ def load_images(config: Images | None = None) -> Splits:
     (array([1, 0, 7, 0, 2]), True)
     """
     config = Images() if config is None else config
-    return _divided(_READERS[config.name](config), config)
+    raw = _READERS[config.name](config)
+    train, valid, test = _divided(raw, config)
+    levels = standard_levels(raw.x[train])
+
+    def dataset(x, y, chosen) -> Dataset:
+        return Dataset(levels[x[chosen]], y[chosen].astype(int))
+
+    tested = (raw.x_test, raw.y_test) if len(raw.y_test) else (raw.x, raw.y)
+    parts = dataset(raw.x, raw.y, train), dataset(raw.x, raw.y, valid), dataset(*tested, test)
+    return Splits(*parts, np.empty(0), None, config)
 
 
 def digest(config: Images) -> str:
-    """Return the SHA-256 of the splits' pixels and labels, which identifies the data of a result.
+    """Return the SHA-256 of all pixels and labels, and of their division, which identifies the data of a result.
 
     It does not depend on the files' folder and compression.
 
     Raises:
         OSError, ValueError: as `load_images`.
     """
-    sha256 = hashlib.sha256()
-    for part in load_images(config)[:3]:
-        sha256.update(np.ascontiguousarray(part.x).tobytes() + part.y.astype("<i8").tobytes())
+    raw, sha256 = _READERS[config.name](config), hashlib.sha256()
+    for part in (*raw, *_divided(raw, config)):
+        sha256.update(repr(part.shape).encode())
+        sha256.update(np.ascontiguousarray(part if part.dtype == np.uint8 else part.astype("<i8")))
     return sha256.hexdigest()
 
 
-def _divided(raw: Raw, config: Images) -> Splits:
-    """Choose validation set, digits' test set and training set in this order; no set depends on the size of a later."""
+def _divided(raw: Raw, config: Images) -> tuple[Int[np.ndarray, " n"], ...]:
+    """Return which examples are for training, validation and test.
+
+    Validation set, digits' test set and training set are chosen in this order; no set depends on the size of a later.
+    """
     n_published_test = len(raw.y_test)  # 0 for digits, which have no published test set
     default_n_valid = min(N_VALID, len(raw.y) // 8) if n_published_test else N_VALID_DIGITS
     n_valid = default_n_valid if config.n_valid is None else config.n_valid
@@ -131,16 +144,7 @@ def _divided(raw: Raw, config: Images) -> Splits:
     order = stratified(raw.y, rng)
     ends = np.cumsum([n_valid, n_held_out, n_train])
     valid, held_out, train = (rng.permutation(part) for part in np.split(order, ends)[:3])
-    levels = standard_levels(raw.x[train])
-
-    def dataset(x, y, chosen) -> Dataset:
-        return Dataset(levels[x[chosen]], y[chosen].astype(int))
-
-    if n_published_test:
-        test = dataset(raw.x_test, raw.y_test, np.sort(stratified(raw.y_test, rng)[:n_test]))
-    else:
-        test = dataset(raw.x, raw.y, held_out)
-    return Splits(dataset(raw.x, raw.y, train), dataset(raw.x, raw.y, valid), test, np.empty(0), None, config)
+    return train, valid, np.sort(stratified(raw.y_test, rng)[:n_test]) if n_published_test else held_out
 
 
 def stratified(y: Integer[np.ndarray, " n"], rng: np.random.RandomState) -> Int[np.ndarray, " n"]:

@@ -26,6 +26,7 @@ from flylab.studies.architectures.measures import (
     last,
     paper,
     stopped,
+    titles,
 )
 from flylab.studies.architectures.method import (
     ARRANGEMENTS,
@@ -35,7 +36,7 @@ from flylab.studies.architectures.method import (
     REFERENCES,
     Protocol,
     conditions,
-    input_digest,
+    image_sets,
     n_steps,
     run,
     training,
@@ -45,7 +46,7 @@ from flylab.training.learners import learner_title
 
 __all__ = [
     "ARRANGEMENTS", "CLAIMS", "IMAGE_NETWORKS", "NAMES", "NETWORKS", "REFERENCES", "STUDY", "Protocol", "accuracy",
-    "best", "compared", "components_of", "conditions", "curves", "figure", "gap", "input_digest", "last", "n_steps",
+    "best", "compared", "components_of", "conditions", "curves", "figure", "gap", "image_sets", "last", "n_steps",
     "run", "stopped", "table", "training",
 ]  # fmt: skip
 
@@ -70,7 +71,7 @@ def table(results: xr.Dataset) -> Table:
     datasets = compared(results)
     for dataset in datasets if len(datasets) > 1 else ():
         strongest = max(IMAGE_NETWORKS[1:], key=lambda model: float(last(results, model, dataset=dataset).mean()))
-        name = f"{NAMES[dataset]}: spread, {learner_title(strongest)} − {learner_title('logistic')}"
+        name = f"{titles(results.attrs)[dataset]}: spread, {learner_title(strongest)} − {learner_title('logistic')}"
         rows.append((name, plus_minus(gap(results, strongest, "logistic", dataset)), "–", "–", "–"))
     if max(map(len, rows)) > len(columns):
         columns += ("sd of initialisation", "sd of data or permutation", "its share of the variance (95 % interval)")
@@ -87,7 +88,7 @@ def _row(results: xr.Dataset, model: str, arrangement: str, source: str, dataset
     if dataset == "mnist1d":
         name += ", fresh data" if source == "fresh" else ""
     else:
-        name = f"{NAMES[dataset]}: {name}" + (", divided anew" if source == "fresh" else "")
+        name = f"{titles(results.attrs)[dataset]}: {name}" + (", divided anew" if source == "fresh" else "")
     is_network = model in NETWORKS
     mean, spread = paper(model, arrangement) if dataset == "mnist1d" else (None, None)
     parts = components_of(results, (model,), arrangement, source) if is_network and dataset == "mnist1d" else None

@@ -5,8 +5,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.results.plots import COLOURS, band, dots, panels, published_values, style
-from flylab.studies.architectures.measures import HUMAN, compared, curves, last, paper
-from flylab.studies.architectures.method import IMAGE_NETWORKS, NAMES, NETWORKS
+from flylab.studies.architectures.measures import HUMAN, compared, curves, last, paper, titles
+from flylab.studies.architectures.method import IMAGE_NETWORKS, NETWORKS
 from flylab.training.learners import learner_title
 
 
@@ -39,7 +39,7 @@ def _by_dataset(ax, results: xr.Dataset, datasets: list[str], colours: dict[str,
         accuracies = [last(results, model, dataset=dataset) for dataset in datasets]
         rows = np.arange(len(datasets)) + 0.14 * (i - 1)
         dots(ax, accuracies, rows, horizontal=True, color=colours[model], label=learner_title(model))
-    ax.set(yticks=range(len(datasets)), yticklabels=[NAMES[name] for name in datasets], xlim=(0, 101))
+    ax.set(yticks=range(len(datasets)), yticklabels=[titles(results.attrs)[name] for name in datasets], xlim=(0, 101))
     ax.set(ylim=(len(datasets) - 0.5, -0.5), xlabel="test accuracy (%)")
     ax.legend(fontsize=8, loc="center left")
 

@@ -1,8 +1,12 @@
 """Accuracies by data set, network, arrangement and source, and the published ones."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
+from flylab.data import images
 from flylab.results import sampling
 from flylab.results.places import cross_fitted
 from flylab.studies.architectures.method import NAMES
@@ -81,6 +85,11 @@ def components_of(
     both = values(fixed), values(varied)
     is_known = fixed != varied and results.sizes["seed"] > 1 and not np.isnan(both).any()
     return sampling.components(*both) if is_known else None
+
+
+def titles(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the title of each data set by its name, as the attributes of results have it."""
+    return {"mnist1d": "MNIST-1D"} | images.titles(attrs)
 
 
 def compared(results: xr.Dataset) -> list[str]:

@@ -11,7 +11,6 @@ import xarray as xr
 
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, Dataset, Images, Splits, fresh, load_images, shared, shuffled
-from flylab.data.images.load import digest
 from flylab.data.inputs import stacked_classes
 from flylab.models import convolutional, get_model
 from flylab.models.registry import PUBLISHED
@@ -23,10 +22,9 @@ NETWORKS = PUBLISHED
 IMAGE_NETWORKS = ("logistic", "mlp", "cnn")
 REFERENCES = ("neighbours", "sklearn_logistic", "svm")  # untuned classifiers of scikit-learn
 DatasetName = Literal["mnist1d", "digits", "mnist", "fashion_mnist", "cifar10"]
-TITLES = ("MNIST-1D", "scikit-learn's digits", "MNIST", "Fashion-MNIST", "CIFAR-10")
 # "shuffled" by the published permutation, "reshuffled" by one of its own for each seed
 ARRANGEMENTS = {"plain": "plain", "shuffled": "shuffled", "reshuffled": "shuffled in its own way by each seed"}
-NAMES = dict(zip(get_args(DatasetName), TITLES, strict=True))
+NAMES = get_args(DatasetName)
 N_REFERENCE = 2000  # training images for scikit-learn's classifiers: with all images some would take hours
 
 
@@ -85,10 +83,9 @@ def conditions(protocol: Protocol) -> Sequence[Condition]:
     ]
 
 
-def input_digest(protocol: Protocol) -> Callable[[Condition], str | None]:
-    """Return the digest of a condition's images, as a function; reading them all finds missing files at once."""
-    digests = {name: digest(_config(protocol, name)) for name in protocol.dataset[1:]}
-    return lambda condition: digests.get(condition["dataset"])
+def image_sets(protocol: Protocol) -> dict[str, Images]:
+    """Return the image sets by their names."""
+    return {name: _config(protocol, name) for name in protocol.dataset[1:]}
 
 
 def training(protocol: Protocol, dataset: str, model: str, arrangement: str, source: str) -> Training | list[Training]:
