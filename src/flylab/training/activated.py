@@ -31,13 +31,15 @@ def activated(network: Callable[[Callable], Model]) -> Objective:
     """
 
     def with_function(hparams: Hparams) -> Model:
-        return network(functools.partial(activations.learnable, hparams["table"]))
+        return network(functools.partial(activations.learnable, hparams["function"]))
 
     def init(key, hparams):
         return network(jax.nn.elu).init(key)
 
     def prepare(hparams: Hparams) -> Hparams:
-        return hparams | {"table": activations.table(hparams["activation"])}
+        weights = hparams["activation"]
+        has_few = len(weights["w"]) <= activations.FEW
+        return hparams | {"function": weights if has_few else activations.table(weights)}
 
     options = supervised(network(jax.nn.elu)).options  # which depend on whether it has a batched form
     return supervised(with_function)._replace(init=init, options=options, prepare=prepare)
