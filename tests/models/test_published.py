@@ -9,13 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from flylab.data import Images, load_images
 from flylab.models import convolutional, n_params, outputs
 from flylab.models.conv import Conv, conv_stack
-from flylab.models.layers import conv1d, conv1d_init, conv2d, conv2d_init, linear_init, pool1d
+from flylab.models.layers import conv1d, conv1d_init, linear_init, pool1d
 from flylab.models.registry import PUBLISHED, get_model, list_models
 from flylab.training.objectives import Batch, supervised
-from flylab.training.population import train_members
 from flylab.training.step import Plan
 from flylab.training.train import train
 
@@ -320,112 +318,3 @@ def test_linear_init_is_bounded_by_fan_in():
     params = linear_init(key, 100, 50)
     assert float(jnp.abs(params["w"]).max()) <= 0.1
     assert float(jnp.abs(params["w"]).max()) > 0.099
-
-
-# ── images ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("kernel", "stride", "padding", "size"),
-    [(3, 2, 1, (8, 8)), (3, 1, 0, (9, 5)), (4, 3, 2, (17, 10)), (1, 1, 0, (5, 6)), (5, 2, 1, (28, 28))],
-)
-def test_conv2d_equals_pytorch(kernel, stride, padding, size):
-    """Values, and gradients to weights, bias and image."""
-    layer = nn.Conv2d(3, 7, kernel, stride, padding)
-    image = torch.randn(3, *size, requires_grad=True)
-    params = {"w": layer.weight.detach().numpy().transpose(0, 2, 3, 1), "b": layer.bias.detach().numpy()}
-    x = image.detach().numpy().transpose(1, 2, 0)
-
-    @partial(jax.grad, argnums=(0, 1), has_aux=True)
-    def gradients(params, x):
-        out = conv2d(params, x, stride, padding)
-        return jnp.sin(out).sum(), out
-
-    (gradient, to_x), out = jax.jit(gradients)(params, x)
-    expected = layer(image)
-    expected.sin().sum().backward()
-    np.testing.assert_allclose(out, expected.detach().numpy().transpose(1, 2, 0), atol=1e-5)
-    np.testing.assert_allclose(gradient["w"], layer.weight.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(gradient["b"], layer.bias.grad, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(to_x, image.grad.numpy().transpose(1, 2, 0), rtol=1e-4, atol=1e-4)
-
-
-def test_conv2d_init_is_pytorchs():
-    """U(−b, b) with b = 1/√fan_in: values stay within the bounds and nearly reach them."""
-    params, layer = conv2d_init(key, 3, 400, 3), nn.Conv2d(3, 400, 3).requires_grad_(False)
-    for ours, theirs in ((params["w"], layer.weight), (params["b"], layer.bias)):
-        assert ours.size == theirs.numel()
-        assert float(jnp.abs(ours).max()) <= 27**-0.5
-        assert float(jnp.abs(ours).max()) == pytest.approx(float(theirs.abs().max()), rel=0.02)
-        assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.1)
-
-
-def test_conv2d_refuses_a_kernel_that_is_too_large():
-    with pytest.raises(ValueError, match="kernel=9 must be ≤ 5"):
-        conv2d(conv2d_init(key, 1, 2, 9), jnp.ones((20, 5, 1)))
-
-
-SHAPES = pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)], ids=str)
-
-
-class Cnn2d(nn.Module):
-    """Three convolutions of stride 2: 8, 28 and 32 pixels become 1, 4 and 4."""
-
-    def __init__(self, shape):
-        super().__init__()
-        n = shape[0] // 8 + (shape[0] == 28)
-        self.conv1, self.conv2 = nn.Conv2d(shape[2], 16, 3, 2, 1), nn.Conv2d(16, 16, 3, 2, 1)
-        self.conv3, self.output = nn.Conv2d(16, 16, 3, 2, 1), nn.Linear(16 * n * n, 10)
-
-    def forward(self, x):
-        h = self.conv3(self.conv2(self.conv1(x).relu()).relu()).relu()
-        return self.output(h.permute(0, 2, 3, 1).flatten(1))  # ours has channels last
-
-
-@SHAPES
-def test_cnn2d_equals_pytorch(shape):
-    module, x = Cnn2d(shape), torch.randn(5, *shape)
-    tensors = {name: jnp.asarray(value.detach().numpy()) for name, value in module.state_dict().items()}
-    params = {
-        layer: {
-            "w": tensors[f"{layer}.weight"].transpose(0, 2, 3, 1) if layer != "output" else tensors["output.weight"],
-            "b": tensors[f"{layer}.bias"],
-        }
-        for layer in ("conv1", "conv2", "conv3", "output")
-    }
-    model = convolutional.cnn2d(shape)
-    assert n_params(model) == sum(value.size for value in tensors.values())
-    ours = jax.jit(partial(outputs, model))(params, x.numpy().transpose(1, 2, 3, 0))
-    np.testing.assert_allclose(ours.T, module(x.permute(0, 3, 1, 2)).detach(), atol=1e-5)
-
-
-@pytest.mark.slow
-@SHAPES
-@pytest.mark.parametrize("activation", [jax.nn.relu, jnp.tanh, jax.nn.silu, jnp.sin], ids=lambda a: a.__name__)
-def test_cnn2d_batched_equals_single_and_has_finite_gradients(shape, activation):
-    model = convolutional.cnn2d(shape, width=4, n_outputs=3, activation=activation)
-    params, x = model.init(key), jax.random.normal(key, (*shape, 6))
-    batched = outputs(model, params, x)
-    single = jnp.stack([model.apply(params, x[..., i]) for i in range(6)], axis=-1)
-    assert batched.shape == (3, 6)
-    np.testing.assert_allclose(batched, single, rtol=2e-4, atol=1e-5)
-    np.testing.assert_allclose(outputs(model, params, x.reshape(-1, 6)), batched, rtol=2e-4, atol=1e-5)  # flat pixels
-    gradient = jax.grad(lambda p: outputs(model, p, x).sum())(params)
-    assert all(jnp.isfinite(leaf).all() and (leaf != 0).any() for leaf in jax.tree.leaves(gradient))
-
-
-def test_cnn2d_is_cached_and_compiles_once():
-    assert convolutional.cnn2d() is convolutional.cnn2d()
-    assert convolutional.cnn2d(activation=jnp.tanh) is not convolutional.cnn2d()
-    traced = []
-
-    def activation(h):
-        traced.append(h.shape)
-        return jnp.tanh(h)
-
-    splits, grid = load_images(Images(n_train=100, n_valid=50, n_test=50)), {"learning_rate": [1e-3], "seed": range(2)}
-    train_members(supervised(convolutional.cnn2d(activation=activation)), splits, Plan(3), grid)
-    assert traced
-    traced.clear()
-    train_members(supervised(convolutional.cnn2d(activation=activation)), splits, Plan(3), grid)
-    assert not traced

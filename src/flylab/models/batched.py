@@ -1,4 +1,4 @@
-"""Layers for batch-last features `(channels, positions, batch)`, initialised as in PyTorch.
+"""Layers for batch-last features `(channels, positions …, batch)`, initialised as in PyTorch.
 
 `from_batch` makes a `Model` of a network written with them.
 """
@@ -13,8 +13,8 @@ from flylab.base.types import Key, Params
 from flylab.models import layers
 from flylab.models.model import Model
 
-_Features = Float[Array, "n_in positions batch"]
-_NewFeatures = Float[Array, "n_out positions batch"]
+_Features = Float[Array, "n_in *positions batch"]
+_NewFeatures = Float[Array, "n_out *positions batch"]
 
 
 def from_batch(init: Callable[[Key], Params], apply_batch: Callable) -> Model:
