@@ -97,7 +97,7 @@ def image_sets(protocol: Protocol) -> dict[str, Images]:
 
 
 def training(protocol: Protocol, dataset: str, activation: str) -> Training:
-    """Describe one network per seed with a usual activation; with a learned one it costs as much, and `run` makes it."""
+    """Describe one network per seed, with a usual activation; `run` trains those with learned ones, too."""
     shape, splits = _flattened(protocol.images(dataset, 0))
     network = convolutional.cnn2d(
         shape, width=protocol.channels, activation=activations.ALL.get(activation, jax.nn.elu)

@@ -32,7 +32,7 @@ TARGETS = {"mnist1d": ("mlp", "cnn"), "mnist": ("cnn2d",)}  # by data set
 X = np.linspace(-5, 5, 201)
 UNSEEN = 100_000  # the first seed of data, initial weights and order that metalearning never saw
 N_UNITS = 8  # of a learned function's network: as few hyper-parameters as evolution can follow
-IMAGES = {"n_train": 4000, "n_valid": 500, "n_test": 2000}
+IMAGES = {"n_train": 2000, "n_valid": 500, "n_test": 2000}
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Protocol(BaseProtocol):
     """Folder whose subfolder mnist/ has the images' files; by default they are downloaded."""
     goals: tuple[Literal["early", "final", "evolved"], ...] = ("early", "final")
     """What functions are learned for."""
-    n_outer_steps: PositiveInt = 40
+    n_outer_steps: PositiveInt = 60
     """Steps of metalearning."""
-    outer_rate: PositiveFloat = 0.03
+    outer_rate: PositiveFloat = 0.1
     """Learning rate of metalearning, by Adam on clipped gradients."""
     clip: PositiveFloat = 0.1
     """Bound of each component of a metagradient, as published."""
@@ -62,9 +62,9 @@ class Protocol(BaseProtocol):
     """Pairs of trainings in each step of evolution."""
     sigma: PositiveFloat = 0.1
     """Standard deviation of evolution's deviates."""
-    n_steps: PositiveInt = 400
+    n_steps: PositiveInt = 200
     """Steps of a whole training."""
-    n_early: PositiveInt = 80
+    n_early: PositiveInt = 40
     """First steps, whose mean training loss is the early one; as many are unrolled."""
     batch_size: PositiveInt = 50
     """Examples per step."""
@@ -74,7 +74,7 @@ class Protocol(BaseProtocol):
     """What Adam adds under its square root, whose derivative at 0 would be infinite."""
     width: PositiveInt = 64
     """Units of each of the MLP's three hidden layers; the CNNs' three convolutions have an eighth as many channels."""
-    data: MNIST1D = field(default_factory=lambda: MNIST1D(n_train=4000, n_valid=500, n_test=1000))
+    data: MNIST1D = field(default_factory=lambda: MNIST1D(n_train=2000, n_valid=500, n_test=1000))
     """The data set MNIST-1D."""
 
     def __post_init__(self) -> None:
@@ -233,7 +233,7 @@ def _data(protocol: Protocol, target: str) -> Callable[[int], Splits]:
     """Return the function from a seed to its data: a set of its own, or MNIST as the seed divides it."""
     if target != "cnn2d":
         return fresh(protocol.data)
-    return functools.partial(_flat, replace(_images(protocol)))
+    return functools.partial(_flat, _images(protocol))
 
 
 def _images(protocol: Protocol) -> Images:
@@ -264,7 +264,7 @@ def resources(protocol: Protocol, activation: str) -> tuple[int, int]:
     """Return the FLOPs of one seed, and the bytes of its largest data and network."""
 
     def cost(target: str, n: float) -> tuple[int, int]:
-        shape, n_examples = ((784,), 6500) if target == "cnn2d" else ((40,), 5500)
+        shape, n_examples = ((784,), 4500) if target == "cnn2d" else ((40,), 3500)
         model = _network(target, protocol.width)(jax.nn.elu)
         return training_cost(model, shape, round(n), protocol.batch_size, 2, n_examples)
 
