@@ -19,7 +19,7 @@ SEEDS = range(1000, 1000 + transfer.N_FUNCTIONS)  # of `paper` runs, on which no
 def save(weights: dict[str, np.ndarray]) -> None:
     """Save the learned functions with their origin."""
     described = {"study": "activation", "preset": "paper", "seeds": list(SEEDS), "command": "docs/make_activations.py"}
-    activations.save_weights(activations.FUNCTIONS, weights, described | origin())
+    activations.save_weights(activations.FUNCTIONS, weights, origin() | described)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Protocol(BaseProtocol):
     data_dir: str | None = None
     """Folder whose subfolder <dataset>/ has the images' files; by default they are downloaded. Digits need none."""
     n_train: PositiveInt | None = None
-    """Training images, at most; by default, all outside the validation set."""
+    """Training images, at most; by default all, of digits those outside the validation set."""
     channels: PositiveInt = 16
     """Channels of each convolution."""
     n_epochs: PositiveInt | None = None
@@ -83,7 +83,8 @@ class Protocol(BaseProtocol):
     def images(self, dataset: Any, seed: int) -> Images:
         """Return the images as a seed splits them; published test sets stay, but digits have none."""
         n_train = self.n_train and min(self.n_train, FEW.get(dataset, self.n_train))
-        return Images(dataset, n_train=n_train, seed=seed, data_dir=self.data_dir)
+        n_valid = None if dataset in FEW else 0  # nothing is chosen on it
+        return Images(dataset, n_train=n_train, n_valid=n_valid, seed=seed, data_dir=self.data_dir)
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
@@ -247,7 +248,7 @@ def _draw_order(ax: Axes, results: xr.Dataset, variable: str) -> None:
 
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_train=100, channels=4, n_epochs=2),
-    "quick": Protocol(n_seeds=6, n_train=10_000),
+    "quick": Protocol(n_seeds=6, n_train=5000),
     "paper": Protocol(n_seeds=N_FUNCTIONS),
 }
 MINUTES = {"smoke": 0.4, "quick": 0.7, "paper": 4}
