@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import answers
 from sphinx.pycode import ModuleAnalyzer
 
 from flylab.base.config import plain as as_plain
@@ -43,7 +44,7 @@ def slug(name: str) -> str:
 def study_page(name: str) -> str:
     """Return a study's page: question; command, figure, table, claims and provenance of each stored run; protocol."""
     study, runs = get_study(name), stored.of(name)
-    text = f"{WIDE}# {name.replace('_', ' ').capitalize()}\n\n*{study.question}*\n\n"
+    text = f"{WIDE}# {name.replace('_', ' ').capitalize()}\n\n*{study.question}*\n\n{answers.ANSWERS.get(name, '')}\n"
     if not runs:
         text += (
             "No run of this study is stored here yet. This command makes one, with figure, claims and report:\n\n"
