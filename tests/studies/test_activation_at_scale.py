@@ -66,6 +66,7 @@ def test_evolved_functions_are_compared_with_unrolled_ones():
 @pytest.mark.parametrize("target", ["mlp", "cnn", "cnn2d"])
 def test_targets_take_any_activation(target):
     model = method._network(target, 16)(jax.nn.elu)
+    assert model.apply_batch is not None
     params, x = model.init(KEY), jax.numpy.ones((784 if target == "cnn2d" else 40, 3))
     out = model.apply_batch(params, x)
     np.testing.assert_allclose(out[:, 0], model.apply(params, x[:, 0]), rtol=1e-4, atol=1e-5)

@@ -61,7 +61,7 @@ def test_bad_input_gets_a_clear_error(monkeypatch):
     with pytest.raises(ValueError, match="sigma=0"):
         Evolution(sigma=0.0)
     with pytest.raises(ValueError, match="mode='evolution' must be"):
-        MetaPlan(INNER, 1, optax.sgd(0.1), mode="evolution")
+        MetaPlan(INNER, 1, optax.sgd(0.1), mode="evolution")  # pyright: ignore[reportArgumentType]
     monkeypatch.setitem(__import__("sys").modules, "evosax.algorithms", None)
     with pytest.raises(MissingExtraError, match=r"flylab\[evolution\]"):
-        Evolution().gradient(jnp.sum, jnp.zeros(2), KEY)
+        Evolution().gradient(lambda hparams: hparams["a"], {"a": jnp.float32(0)}, KEY)

@@ -128,13 +128,14 @@ def _with_learned(described: Training, protocol: Protocol, dataset: str, context
     """Train each seed's network with the learned function that is its own, through one program."""
     functions = activations.load_functions(context.artifacts["activation"])
     n, (shape, _) = len(functions["c"]), _flattened(protocol.images(dataset, 0))
+    rate = np.float32(protocol.learning_rate)
     objective = activated(_network(shape, protocol.channels))
 
     def members() -> Iterator[tuple[SplitArrays, Member]]:
         for seed in context.seeds:
             weights = {name: leaf[seed % n] for name, leaf in functions.items()}
-            hparams = {"activation": weights, "learning_rate": np.float32(described.hparams["learning_rate"])}
-            yield as_arrays(described.data(seed)), Member(jax.random.fold_in(context.key, seed), hparams)
+            sets = as_arrays(_flattened(protocol.images(dataset, seed))[1])
+            yield sets, Member(jax.random.fold_in(context.key, seed), {"activation": weights, "learning_rate": rate})
 
     trained = run_members(training_run(objective, described.plan), members(), progress=context.progress)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *trained)
@@ -213,9 +214,10 @@ def _look(name: str) -> dict[str, Any]:
 def figure(results: xr.Dataset) -> Figure:
     """Plot test loss over epochs, and the activations in order of loss in the first epoch and at the end."""
     datasets = results.dataset.values.tolist()
-    titles = [title for dataset in datasets for title in (f"Test loss, {titles(results.attrs)[dataset]}",
+    named = titles(results.attrs)
+    headings = [heading for dataset in datasets for heading in (f"Test loss, {named[dataset]}",
               "Training loss over the first epoch", "Test loss at the end")]  # fmt: skip
-    drawn, axes = panels(*titles, size=(12, 4.4 * len(datasets)), n_rows=len(datasets))
+    drawn, axes = panels(*headings, size=(12, 4.4 * len(datasets)), n_rows=len(datasets))
     for dataset, (left, early, late) in zip(datasets, zip(*[iter(axes)] * 3, strict=True), strict=True):
         one = results.sel(dataset=dataset)
         for name in _in_order(one, "test_loss")[::-1]:

@@ -64,8 +64,8 @@ def _unchanged(population, values, state, settings):
     return values  # ranks would lose the gradient's length
 
 
-def _keep(gradient, state, params=None):
-    return gradient, gradient
+def _keep(updates, state, params=None):
+    return updates, updates
 
 
 _KEEPS_GRADIENT = optax.GradientTransformation(lambda params: params, _keep)  # the plan's optimiser descends along it

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -116,10 +116,11 @@ def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Datase
         functions = activations.load_functions(context.artifacts["activation"])
         weights = {part: leaf[np.array(context.seeds) % len(leaf)] for part, leaf in functions.items()}
     elif name not in USUAL:
-        weights, descent = _metalearned(protocol, *name.split("."), context)
+        source, goal = name.split(".")
+        weights, descent = _metalearned(protocol, source, goal, context)
     tested = xr.concat([_tested(protocol, target, name, weights, context) for target in targets(protocol)], "target")
     if weights is not None:
-        value = jax.device_get(jax.vmap(lambda one: activations.learnable(one, np.float32(X)))(weights))
+        value = jax.device_get(jax.vmap(lambda one: activations.learnable(one, X.astype(np.float32)))(weights))
         descent = descent.assign(value=(("seed", "x"), value)).assign_coords(x=X)
     return tested.assign_coords(target=targets(protocol)).merge(descent)
 
@@ -164,8 +165,9 @@ def _tested(protocol: Protocol, target: str, name: str, weights: dict | None, co
 
     def members() -> Iterator[tuple[SplitArrays, Member]]:
         for i, seed in enumerate(context.seeds):
-            hparams = {"activation": {part: leaf[i] for part, leaf in weights.items()}} if weights else {}
-            hparams["learning_rate"] = np.float32(protocol.learning_rate)
+            hparams: dict[str, Any] = {"learning_rate": np.float32(protocol.learning_rate)}
+            if weights:
+                hparams["activation"] = {part: leaf[i] for part, leaf in weights.items()}
             yield as_arrays(data(UNSEEN + seed)), Member(jax.random.fold_in(context.key, UNSEEN + seed), hparams)
 
     trained = run_members(training_run(objective, plan), members(), progress=context.progress)
