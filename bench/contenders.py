@@ -3,11 +3,13 @@
     python bench/contenders.py CONTENDER NETWORK N_MEMBERS N_THREADS        started by peers.py
 
 Write "ready" when compiled; then, for each number of steps read from standard input, the seconds that they take. All
-train with Adam on batches of 100 from the published training set, in single precision, and never evaluate.
+train with Adam on batches of 100 from the published training set, in single precision, and never evaluate. Images are
+random, since their pixels do not matter to the time.
 """
 
 import copy
 import functools
+import math
 import os
 import sys
 import time
@@ -15,24 +17,37 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flylab.data import MNIST1D, published
+from flylab.data import MNIST1D, Dataset, published
 
 BATCH = 100
+N_IMAGES = 300  # few, as flylab evaluates them once, at the end of steps that are few, too
+IMAGES = {"mnist cnn": (28, 28, 1), "cifar cnn": (32, 32, 3)}  # height, width and channels of what a network sees
+WIDTHS = {"mnist cnn": (16, 16, 16), "cifar cnn": (32, 48, 64)}  # channels of its layers: 7 370 and 52 730 parameters
 Steps = Callable[[int], object]  # trains for a number of steps
 
 
-def training_set() -> tuple[np.ndarray, np.ndarray]:
-    """Return the published signals `(4000, 40)` and labels."""
+def chunk(name: str) -> int:
+    """Return the fewest steps of a network that are timed at once."""
+    return 5 if name in IMAGES else 50
+
+
+def training_set(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the published signals `(4000, 40)`, or a network's images with flat pixels, and labels."""
+    if name in IMAGES:
+        rng = np.random.default_rng(0)
+        return rng.random((N_IMAGES, math.prod(IMAGES[name])), np.float32), rng.integers(0, 10, N_IMAGES)
     train = published(MNIST1D()).train
     return train.x.astype(np.float32), train.y.astype(np.int64)
 
 
-def torch_steps(step: Callable, n_threads: int) -> Steps:
-    """Return a loop over batches in fixed order of a function of signals and labels."""
+def torch_steps(name: str, step: Callable, n_threads: int) -> Steps:
+    """Return a loop over batches in fixed order of a function of signals, or images with channels first, and labels."""
     import torch
 
     torch.set_num_threads(n_threads)
-    x, y = map(torch.tensor, training_set())
+    x, y = map(torch.tensor, training_set(name))
+    if name in IMAGES:
+        x = x.reshape(len(x), *IMAGES[name]).permute(0, 3, 1, 2).contiguous()
 
     def steps(n: int) -> None:
         for i in range(n):
@@ -49,7 +64,7 @@ def torch_loop(name: str, n_members: int, n_threads: int) -> Steps:
     import torch_loop
 
     model = torch_loop.MODELS[name]()
-    return torch_steps(_torch_step(model, torch.optim.Adam(model.parameters(), 1e-2)), n_threads)
+    return torch_steps(name, _torch_step(model, torch.optim.Adam(model.parameters(), 1e-2)), n_threads)
 
 
 def torch_compile(name: str, n_members: int, n_threads: int) -> Steps:
@@ -60,7 +75,7 @@ def torch_compile(name: str, n_members: int, n_threads: int) -> Steps:
 
     model = torch_loop.MODELS[name]()
     optimizer = torch.optim.Adam(model.parameters(), 1e-2, fused=True)
-    return torch_steps(_torch_step(torch.compile(model), optimizer), n_threads)
+    return torch_steps(name, _torch_step(torch.compile(model), optimizer), n_threads)
 
 
 def _torch_step(model, optimizer) -> Callable:
@@ -78,7 +93,7 @@ def torch_func(name: str, n_members: int, n_threads: int, *, compiled: bool = Fa
     """An ensemble: stacked parameters, vmapped gradients, one Adam for all."""
     import torch_loop
 
-    return torch_steps(ensemble_step(torch_loop.MODELS[name], n_members, compiled), n_threads)
+    return torch_steps(name, ensemble_step(torch_loop.MODELS[name], n_members, compiled), n_threads)
 
 
 def ensemble_step(make: Callable, n_members: int, compiled: bool | str | None, device: str = "cpu") -> Callable:
@@ -121,7 +136,7 @@ def jax_vmap(name: str, n_members: int, n_threads: int) -> Steps:
 
     import plain_jax
 
-    x, y = (jnp.asarray(part).reshape(-1, BATCH, *part.shape[1:]) for part in training_set())
+    x, y = (jnp.asarray(part).reshape(-1, BATCH, *part.shape[1:]) for part in training_set(name))
     init, apply = plain_jax.NETWORKS[name]
     optimizer = optax.adam(1e-2)
 
@@ -138,13 +153,13 @@ def jax_vmap(name: str, n_members: int, n_threads: int) -> Steps:
         return jax.lax.scan(step, state, steps)[0]
 
     params = jax.vmap(init)(jax.random.split(jax.random.key(0), n_members))
-    state, chunk = (params, jax.vmap(optimizer.init)(params)), 50
+    state, size = (params, jax.vmap(optimizer.init)(params)), chunk(name)
     train = jax.jit(jax.vmap(train, in_axes=(0, None)), donate_argnums=0)
 
     def steps(n: int) -> None:
         nonlocal state
-        for first in range(0, n, chunk):
-            state = train(state, first + jnp.arange(chunk))
+        for first in range(0, n, size):
+            state = train(state, first + jnp.arange(size))
         jax.block_until_ready(state)
 
     return steps
@@ -152,12 +167,20 @@ def jax_vmap(name: str, n_members: int, n_threads: int) -> Steps:
 
 def flylab(name: str, n_members: int, n_threads: int) -> Steps:
     """Train networks with flylab, which chooses devices and threads itself."""
+    from flylab.models import convolutional
     from flylab.models.registry import get_model
     from flylab.training.objectives import supervised
     from flylab.training.population import train_members
     from flylab.training.step import Plan
 
-    splits, objective = published(MNIST1D(n_valid=0, n_test=10)), supervised(get_model(name))
+    splits = published(MNIST1D(n_valid=0, n_test=10))
+    if name in IMAGES:
+        train = Dataset(*training_set(name))
+        splits = splits._replace(train=train, test=Dataset(train.x[:10], train.y[:10]))
+        model = convolutional.cnn2d(IMAGES[name], width=WIDTHS[name])
+    else:
+        model = get_model(name)
+    objective = supervised(model)
     grid = {"learning_rate": [1e-2], "seed": range(n_members)}
     return lambda n: train_members(objective, splits, Plan(n, eval_every=n), grid)
 

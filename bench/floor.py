@@ -37,6 +37,18 @@ PRODUCTS: dict[str, list[Shape]] = {
         *trained(25, 75, 5 * BATCH),
         *trained(10, 125),
     ],
+    "mnist cnn": [
+        *trained(16, 9, 14 * 14 * BATCH, first=True),
+        *trained(16, 144, 7 * 7 * BATCH),
+        *trained(16, 144, 4 * 4 * BATCH),
+        *trained(10, 256),
+    ],
+    "cifar cnn": [
+        *trained(32, 27, 16 * 16 * BATCH, first=True),
+        *trained(48, 288, 8 * 8 * BATCH),
+        *trained(64, 432, 4 * 4 * BATCH),
+        *trained(10, 1024),
+    ],
     "gru": [*trained(24, 8), *trained(24, 8)] * 40 + trained(10, 480),
     "masked mlp": [*trained(500, 40, first=True), *trained(500, 500), *trained(10, 500)],
 }

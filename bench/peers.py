@@ -1,5 +1,7 @@
 """Time flylab beside its best peers, and beside the floor, in one run: `python bench/peers.py [--rounds 5]`.
 
+`--networks "mnist cnn" "cifar cnn" --into bench/results.json` measures these rows only and puts them among stored ones.
+
 Every contender (see contenders.py) runs in a process of its own, with the numbers of members and threads at which it
 was fastest in a short trial. Each round times all of them once, in turn; the table has medians over rounds.
 """
@@ -15,9 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from contenders import IMAGES, chunk
+
 FOLDER = Path(__file__).parent
 N_CORES = len(os.sched_getaffinity(0))
-NETWORKS = ("logistic", "mlp", "cnn", "gru")
+NETWORKS = ("logistic", "mlp", "cnn", "gru", *IMAGES)
 ONE, ENSEMBLE = (1,), (10, 32)
 MEMBERS: dict[str, tuple[int, ...]] = {  # to try
     "PyTorch loop": ONE,
@@ -34,17 +38,18 @@ SECONDS = 1.5  # of each timing
 class Contender:
     """A contender's process, which trains when asked to."""
 
-    def __init__(self, command: list[str], n_members: int, n_threads: int) -> None:
-        self.n_members, self.n_threads, self.n_steps = n_members, n_threads, 50
+    def __init__(self, network: str, command: list[str], n_members: int, n_threads: int) -> None:
+        self.n_members, self.n_threads = n_members, n_threads
+        self.n_steps = fewest = chunk(network)
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             [sys.executable, *command], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
         )
         try:
             if self._answer(self.n_steps) != "ready":
-                raise RuntimeError(f"{command[1]} cannot train {command[2]}")
+                raise RuntimeError(f"{command[1]} cannot train {network}")
             seconds = self.microseconds() * self.n_steps * n_members / 1e6
-            self.n_steps = max(50, round(self.n_steps * SECONDS / seconds / 50) * 50)
+            self.n_steps = max(fewest, round(self.n_steps * SECONDS / seconds / fewest) * fewest)
         except BaseException:
             self.end()
             raise
@@ -73,10 +78,12 @@ def fastest(contender: str, network: str, settings: Sequence[tuple[int, int]] = 
     """Try numbers of members and threads; return the fastest, or None if the network cannot be trained so."""
     best, best_time = None, float("inf")
     threads = (N_CORES,) if contender in CHOOSES_THREADS else sorted({1, N_CORES})
-    for n_members, n_threads in settings or itertools.product(MEMBERS[contender], threads):
+    most = 10 if network in IMAGES else 32  # larger ensembles of image networks take minutes
+    members = [n for n in MEMBERS[contender] if n <= most]
+    for n_members, n_threads in settings or itertools.product(members, threads):
         command = [str(FOLDER / "contenders.py"), contender, network, str(n_members), str(n_threads)]
         try:
-            tried = Contender(command, n_members, n_threads)
+            tried = Contender(network, command, n_members, n_threads)
         except (RuntimeError, ValueError):
             continue
         time = min(tried.microseconds() for _ in range(2))
@@ -99,7 +106,7 @@ def measure(network: str, n_rounds: int, chosen: Mapping[str, Any] | None = None
     """
     settings = {name: [(one["members"], one["threads"])] for name, one in (chosen or {}).items()}
     contenders = {name: fastest(name, network, settings.get(name, ())) for name in MEMBERS}
-    contenders["floor"] = Contender([str(FOLDER / "floor.py"), network], 1, N_CORES)
+    contenders["floor"] = Contender(network, [str(FOLDER / "floor.py"), network], 1, N_CORES)
     present = {name: contender for name, contender in contenders.items() if contender is not None}
     times: dict[str, list[float]] = {name: [] for name in present}
     for _ in range(n_rounds):
@@ -149,6 +156,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--chosen", type=Path, help="JSON of run.py, whose numbers of members and threads are taken")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--into", type=Path, help="JSON of run.py, where these rows are put, and in its tables")
     options = parser.parse_args()
     chosen = json.loads(options.chosen.read_text())["peers"] if options.chosen else {}
     measured = {}
@@ -158,6 +166,11 @@ def main() -> None:
     print(f"\n{markdown(measured)}")
     if options.out:
         options.out.write_text(json.dumps(measured, indent=1) + "\n")
+    if options.into:
+        import run  # which imports this module
+
+        record = json.loads(options.into.read_text())
+        run.write(record | {"peers": record["peers"] | measured}, options.into)
 
 
 if __name__ == "__main__":

@@ -79,9 +79,31 @@ def _gru(p, x):
     return _linear(p["out"], states.swapaxes(0, 1).reshape(len(x), -1))
 
 
+def _cnn2d_of(shape: tuple[int, int, int], widths: tuple[int, int, int]):
+    def init(key):
+        *keys, last = jax.random.split(key, 4)
+        convolutions = {}
+        for name, k, n_in, n_out in zip("abc", keys, (shape[2], *widths), widths, strict=False):
+            p = _linear_init(k, 9 * n_in, n_out)
+            convolutions[name] = {"w": p["w"].reshape(3, 3, n_in, n_out), "b": p["b"]}
+        return convolutions | {"d": _linear_init(last, widths[-1] * 4 * 4, 10)}
+
+    def apply(p, x):
+        h = x.reshape(len(x), *shape)
+        for name in "abc":
+            w, dimensions = p[name]["w"], ("NHWC", "HWIO", "NHWC")
+            h = jax.lax.conv_general_dilated(h, w, (2, 2), [(1, 1)] * 2, dimension_numbers=dimensions) + p[name]["b"]
+            h = jax.nn.relu(h)
+        return _linear(p["d"], h.reshape(len(h), -1))
+
+    return init, apply
+
+
 NETWORKS = {
     "logistic": (_logistic_init, _linear),
     "mlp": (_mlp_init, _mlp),
     "cnn": (_cnn_init, _cnn),
     "gru": (_gru_init, _gru),
+    "mnist cnn": _cnn2d_of((28, 28, 1), (16, 16, 16)),
+    "cifar cnn": _cnn2d_of((32, 32, 3), (32, 48, 64)),
 }

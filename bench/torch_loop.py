@@ -72,6 +72,21 @@ class PoolingCnn(nn.Module):
         return self.c(self.pool(self.b(self.pool(self.a(x[:, None]).relu())).relu()).flatten(1))
 
 
+class Cnn2d(nn.Module):
+    """Three strided convolutions of images, and a linear layer."""
+
+    def __init__(self, shape: tuple[int, int, int], widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (
+            nn.Conv2d(n_in, n_out, 3, 2, 1) for n_in, n_out in zip((shape[2], *widths), widths, strict=False)
+        )
+        self.d = nn.Linear(widths[-1] * 4 * 4, 10)  # 28 and 32 pixels both become 4
+
+    def forward(self, x):
+        """Map images `(batch, channels, height, width)` to outputs `(batch, 10)`."""
+        return self.d(self.c(self.b(self.a(x).relu()).relu()).relu().flatten(1))
+
+
 def contrasted() -> nn.Module:
     """Return the CNN with SimCLR's head 125-125-16."""
     model = Cnn()
@@ -116,6 +131,7 @@ def contrastive_seconds(splits, n_threads: int) -> float:
 
 POOLINGS = ("none", "stride", "max", "average", "l2")
 MODELS = {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru, "masked mlp": lambda: Mlp(500)}
+MODELS |= {"mnist cnn": partial(Cnn2d, (28, 28, 1), (16,) * 3), "cifar cnn": partial(Cnn2d, (32, 32, 3), (32, 48, 64))}
 MODELS |= {f"pooling {name}": partial(PoolingCnn, name) for name in POOLINGS}
 SURVIVORS = {"masked mlp": 0.08}  # share of weights in a lottery ticket's mask
 SWEEPS = {"mlp": plain_mlp, "cnn": Cnn}

@@ -86,20 +86,21 @@ class Case(NamedTuple):
     size: int  # parameters
 
 
-def case(shape, size, make=convolutional.cnn2d, module=Cnn, **widths):
-    return Case(make(shape, **{"width": value for value in widths.values()}), module(shape, **widths), shape, size)
+def case(shape, size, *widths, make=convolutional.cnn2d, module=Cnn):
+    sizes = [widths] if widths else []
+    return Case(make(shape, 10, *sizes), module(shape, *sizes), shape, size)
 
 
 resnet = partial(case, make=convolutional.resnet2d, module=ResNet)
 CASES = {
     "cnn2d-digits": case((8, 8, 1), 4970),
     "cnn2d-mnist": case((28, 28, 1), 7370),
-    "cnn2d-cifar": case((32, 32, 3), 52730, widths=(32, 48, 64)),
-    "cnn2d-one": case((5, 12, 2), 1204, widths=(6,)),
-    "cnn2d-five": case((9, 33, 1), 770, widths=(4, 5, 4, 3, 5)),
+    "cnn2d-cifar": case((32, 32, 3), 52730, 32, 48, 64),
+    "cnn2d-one": case((5, 12, 2), 1204, 6),
+    "cnn2d-five": case((9, 33, 1), 770, 4, 5, 4, 3, 5),
     "resnet2d-digits": resnet((8, 8, 1), 31474),
     "resnet2d-cifar": resnet((32, 32, 3), 32274),
-    "resnet2d-odd": resnet((13, 9, 2), 2514, widths=(4, 6, 5, 7)),
+    "resnet2d-odd": resnet((13, 9, 2), 2514, 4, 6, 5, 7),
 }  # fmt: skip
 SLOW = ("cnn2d-cifar", "resnet2d-cifar", "cnn2d-mnist", "resnet2d-digits")
 EACH = pytest.mark.parametrize("name", CASES)

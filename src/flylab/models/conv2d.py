@@ -1,8 +1,8 @@
 """Fast 2-D convolutions, batch last, with rows and columns in the *phase order* of `conv.py`.
 
 A tap of a 2-D convolution is a tap of the rows and one of the columns. So the rows of all taps are gathered first, each
-whole, and the columns then, within them: twice `conv.take`, whose transpose is written by hand. Both copy long runs, and
-the layer is one matrix product.
+whole, and the columns then, within them: twice `conv.take`, whose transpose is written by hand. Both copy long runs,
+and the layer is one matrix product.
 """
 
 import functools
@@ -63,7 +63,7 @@ def convolve2d(params: Params, h: _Features, taps: Taps) -> _NewFeatures:
 
 
 def readout2d(params: Params, h: _Features) -> Float[Array, "n_outputs batch"]:
-    """Map all features linearly to the outputs, with weights for pixels before channels, as `apply` of one image has."""
+    """Map all features linearly to the outputs, with weights in the order height, width, channels of one image."""
     n_in, height, width, batch = h.shape
     w = params["w"].reshape(-1, height * width, n_in).swapaxes(1, 2)  # smaller than h
     return linear_batch(params | {"w": w.reshape(-1, h.size // batch)}, h.reshape(-1, batch))

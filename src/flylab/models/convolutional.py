@@ -162,8 +162,8 @@ def cnn2d(
 
     def apply_batch(params, x):
         h = conv2d.ordered2d(x.reshape(*shape, -1), specs)
-        for i, taps in enumerate(conv2d.plan_stack2d(shape[:2], specs)):
-            h = activation(conv2d.convolve2d(params[f"conv{i + 1}"], h, taps))
+        for i, read in enumerate(conv2d.plan_stack2d(shape[:2], specs)):
+            h = activation(conv2d.convolve2d(params[f"conv{i + 1}"], h, read))
         return conv2d.readout2d(params["output"], h)
 
     return Model(init, apply, apply_batch)
@@ -204,13 +204,13 @@ def resnet2d(
         return params | {"output": layers.linear_init(stream(key, "output"), width[-1], n_outputs)}
 
     def apply_batch(params, x):
-        taps = iter(conv2d.plan_stack2d(shape[:2], specs))
+        reads = iter(conv2d.plan_stack2d(shape[:2], specs))
         h = conv2d.ordered2d(x.reshape(*shape, -1), specs)
-        h = jax.nn.relu(conv2d.convolve2d(params["stem"], h, next(taps)))
+        h = jax.nn.relu(conv2d.convolve2d(params["stem"], h, next(reads)))
         for i in range(len(sizes)):
             block = params[f"block{i + 1}"]
-            inner = jax.nn.relu(conv2d.convolve2d(block["conv1"], h, next(taps)))
-            inner = conv2d.convolve2d(block["conv2"], inner, next(taps))
+            inner = jax.nn.relu(conv2d.convolve2d(block["conv1"], h, next(reads)))
+            inner = conv2d.convolve2d(block["conv2"], inner, next(reads))
             # where the next layers have stride 2, the pixels of even rows and columns come first
             skip = pointwise(block["skip"], h[:, : inner.shape[1], : inner.shape[2]]) if i else h
             h = jax.nn.relu(inner + skip)
