@@ -8,6 +8,7 @@ from a start, data and initial weights of its own, so that the verdicts are abou
 """
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,7 +153,7 @@ def _flattened(config: Images) -> tuple[tuple[int, int, int], Splits]:
     """Return the images' shape, and splits with flat pixels: XLA would copy images of one channel at every dispatch."""
     splits = load_images(config)
     shape = splits.train.x.shape[1:]
-    train, valid, test = (Dataset(part.x.reshape(len(part.x), -1), part.y) for part in splits[:3])
+    train, valid, test = (Dataset(part.x.reshape(len(part.x), math.prod(shape)), part.y) for part in splits[:3])
     return shape, splits._replace(train=train, valid=valid, test=test)
 
 

@@ -97,7 +97,7 @@ PRESETS = {
     "smoke": Protocol(n_seeds=2, n_outer_steps=2, n_steps=6, n_early=3, width=8,
                       data=MNIST1D(n_train=100, n_valid=50, n_test=50)),
     "quick": Protocol(),
-    "paper": Protocol(n_seeds=10, n_outer_steps=150, n_steps=800, n_early=80,
+    "paper": Protocol(n_seeds=10, n_outer_steps=100, n_steps=800, n_early=80,
                       data=MNIST1D(n_train=4000, n_valid=1000, n_test=1000)),
 }  # fmt: skip
 MINUTES = {"smoke": 0.4, "quick": 2.5, "paper": 30}
