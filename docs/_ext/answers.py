@@ -42,7 +42,7 @@ Are two networks that grow from one ticket joined by a line without a barrier (F
     "transfer": """**What was guessed.** The learned function "is especially good at producing low training loss early
 in optimization", and has a middle rank by final test loss, in a CNN on MNIST and on CIFAR-10.
 
-**What came out**, for ten functions instead of one. First or second of nine by training loss over the first epoch:
+**What came out.** First or second of nine by training loss over the first epoch:
 
 - MNIST: {verdict}`transfer/transfer-early.mnist`
 - CIFAR-10: {verdict}`transfer/transfer-early.cifar10`

@@ -254,6 +254,6 @@ PRESETS = {
     "quick": Protocol(n_seeds=6, n_train=5000),
     "paper": Protocol(n_seeds=N_FUNCTIONS),
 }
-MINUTES = {"smoke": 0.4, "quick": 0.7, "paper": 4}
+MINUTES = {"smoke": 0.4, "quick": 1, "paper": 3}
 ARTIFACTS = {"activation": activations.FUNCTIONS}
 STUDY = Study.of_module(__name__)
