@@ -39,4 +39,42 @@ Are two networks that grow from one ticket joined by a line without a barrier (F
 
 {_each(_STUDY, "stable-late", "barrier-falls")}
 """,
+    "transfer": """**What was guessed.** The learned function "is especially good at producing low training loss early
+in optimization", and has a middle rank by final test loss, in a CNN on MNIST and on CIFAR-10.
+
+**What came out.** First or second of nine by training loss over the first epoch:
+
+- MNIST: {verdict}`transfer/transfer-early.mnist`
+- CIFAR-10: {verdict}`transfer/transfer-early.cifar10`
+- digits: {verdict}`transfer/transfer-early.digits`
+
+Rank 4 to 6 by final test loss:
+
+- MNIST: {verdict}`transfer/transfer-final.mnist`
+- CIFAR-10: {verdict}`transfer/transfer-final.cifar10`
+- digits: {verdict}`transfer/transfer-final.digits`
+""",
+    "activation_at_scale": """**What was guessed.** "Running the same metalearning algorithm on larger models and
+datasets would further refine" the function: one that was learned on a small network for early training loss has a
+middle rank by final test loss.
+
+**What came out.** Are functions that are learned on a larger network, by the same goal, better there by final test loss
+than those of the published protocol?
+
+- deep MLP: {verdict}`activation_at_scale/larger-refines.mlp`
+- CNN: {verdict}`activation_at_scale/larger-refines.cnn`
+- CNN of MNIST: {verdict}`activation_at_scale/larger-refines.cnn2d`
+
+Is the goal to blame? Places gained by learning for final loss:
+
+- deep MLP: {verdict}`activation_at_scale/final-rank.mlp`
+- CNN: {verdict}`activation_at_scale/final-rank.cnn`
+- CNN of MNIST: {verdict}`activation_at_scale/final-rank.cnn2d`
+
+And test accuracy over the best of eight usual functions:
+
+- deep MLP: {verdict}`activation_at_scale/gain.mlp`
+- CNN: {verdict}`activation_at_scale/gain.cnn`
+- CNN of MNIST: {verdict}`activation_at_scale/gain.cnn2d`
+""",
 }

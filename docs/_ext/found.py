@@ -40,6 +40,10 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "transfer": (
         "transfer-early.mnist", "transfer-final.mnist", "transfer-early.cifar10", "transfer-final.cifar10",
     ),
+    "activation_at_scale": (
+        "own-early.mlp", "own-early.cnn", "own-final.mlp", "own-final.cnn", "final-rank.mlp", "final-rank.cnn",
+        "larger-refines.mlp", "larger-refines.cnn", "larger-refines.cnn2d", "transfers.mlp-cnn", "transfers.cnn-mlp",
+    ),
     "pooling": (
         "low-data-max", "low-data-average", "low-data-l2", "stride-is-not-pooling", "high-data-equal-max",
         "high-data-equal-average", "high-data-equal-l2", "high-data-hinders-max", "high-data-hinders-average",
