@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import answers
 from sphinx.pycode import ModuleAnalyzer
 
 from flylab.base.config import plain as as_plain
