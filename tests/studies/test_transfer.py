@@ -36,6 +36,15 @@ def verdicts(results):
     return {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": []})}
 
 
+def test_the_last_epoch_is_that_of_each_data_set():
+    short, long = (made_up(np.arange(9), np.arange(9), name).assign_coords(epoch=[epoch])
+                   for name, epoch in (("mnist", 3.0), ("digits", 10.0)))  # fmt: skip
+    results = xr.concat([short, long], "dataset", join="outer")
+    assert np.isnan(results.test_loss.isel(epoch=-1)).any()
+    found = transfer.ranks(results, "test_loss").transpose("dataset", "activation", "seed")
+    assert (found == np.arange(1, 10)[:, None]).all()
+
+
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10"])
 def test_ranks_decide_the_claims_on_their_own_data_set_alone(dataset):
     results = made_up(np.arange(9), np.roll(np.arange(9), -4), dataset)

@@ -27,7 +27,7 @@ from flylab.data.images import titles
 from flylab.data.images.load import Name
 from flylab.models import Model, activations, convolutional
 from flylab.results.claims import Claim
-from flylab.results.effects import Effect, final, pick
+from flylab.results.effects import Effect, pick
 from flylab.results.plots import COLOURS, band, forest, panels, style
 from flylab.results.statistics import plus_minus
 from flylab.results.tables import Table, over_seeds, pivot
@@ -157,9 +157,17 @@ def _flattened(config: Images) -> tuple[tuple[int, int, int], Splits]:
     return shape, splits._replace(train=train, valid=valid, test=test)
 
 
+def last(values: xr.DataArray) -> xr.DataArray:
+    """Return the values after the last epoch of each data set, which train for different numbers of epochs."""
+    if "epoch" not in values.dims:
+        return values
+    trained = values.notnull().any([dim for dim in values.dims if dim not in ("dataset", "epoch")])
+    return values.isel(epoch=trained.cumsum("epoch").argmax("epoch")).drop_vars("epoch")
+
+
 def ranks(results: xr.Dataset, variable: str) -> xr.DataArray:
     """Return the rank of each activation by a loss, for each data set and seed; the lowest loss has rank 1."""
-    losses = final(results[variable], "epoch")
+    losses = last(results[variable])
     return losses.copy(data=rankdata(losses.values, axis=losses.get_axis_num("activation")))
 
 
@@ -197,8 +205,8 @@ def _table(results: xr.Dataset) -> Table:
     order = np.argsort(early.mean("seed").values, kind="stable")
     columns = {
         "training loss, first epoch": (results.first_epoch_loss.isel(activation=order), 3), "rank": early,
-        "test loss at the end": (final(results.test_loss, "epoch"), 3), "rank at the end": late,
-        "test accuracy (%)": final(results.test_accuracy, "epoch"),
+        "test loss at the end": (last(results.test_loss), 3), "rank at the end": late,
+        "test accuracy (%)": last(results.test_accuracy),
     }  # fmt: skip
     return pivot(over_seeds(results), columns, "activation", name=activations.title)
 
@@ -232,12 +240,12 @@ def figure(results: xr.Dataset) -> Figure:
 
 
 def _in_order(results: xr.Dataset, variable: str) -> list[str]:
-    losses = final(results[variable], "epoch").mean("seed")
+    losses = last(results[variable]).mean("seed")
     return losses.activation.values[np.argsort(losses.values)].tolist()
 
 
 def _draw_order(ax: Axes, results: xr.Dataset, variable: str) -> None:
-    losses, ranked, order = final(results[variable], "epoch"), ranks(results, variable), _in_order(results, variable)
+    losses, ranked, order = last(results[variable]), ranks(results, variable), _in_order(results, variable)
     names = {name: f"{activations.title(name)} ({plus_minus(ranked.sel(activation=name))})" for name in order}
     colours = [_look(name)["color"] for name in order]
     forest(ax, {names[name]: losses.sel(activation=name) for name in order}, colours=colours)
