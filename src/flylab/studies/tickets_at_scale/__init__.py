@@ -18,12 +18,13 @@ from flylab.studies.tickets_at_scale.method import (
     image_sets,
     input_digest,
     n_steps,
+    resources,
     run,
 )
 from flylab.study import Study
 
 __all__ = ["CLAIMS", "STUDY", "Protocol", "advantage", "at", "conditions", "figure", "image_sets", "input_digest",
-           "n_steps", "run", "table"]  # fmt: skip
+           "n_steps", "resources", "run", "table"]  # fmt: skip
 
 
 def table(results: xr.Dataset) -> Table:

@@ -19,6 +19,7 @@ from flylab.data import MNIST1D, Dataset, Images, fresh, load_images, shuffled
 from flylab.data.images.load import digest
 from flylab.data.images.resize import resized
 from flylab.models.dense import mlp
+from flylab.models.flops import training_cost
 from flylab.models.locality import clustering
 from flylab.models.masks import first_layer, rewired_mask
 from flylab.study import BaseProtocol, Condition, Context
@@ -131,6 +132,14 @@ def n_steps(protocol: Protocol, **condition: Any) -> int:
     """Return the optimiser steps of one seed, without reading images."""
     n_analysed = len(TREATMENTS) * len(analysed_on(protocol, condition)) + 4 * has_children(protocol, condition)
     return protocol.n_steps * (protocol.n_rounds + n_analysed)
+
+
+def resources(protocol: Protocol, **condition: Any) -> tuple[int, int]:
+    """Return the FLOPs of one seed, and the bytes of its data and network."""
+    name, steps = condition["dataset"], n_steps(protocol, **condition)
+    shape, n_examples = (math.prod(SHAPES[name]),), protocol.n_train + protocol.n_test
+    model = mlp(*shape, 10, condition["width"])
+    return training_cost(model, shape, steps, protocol.batch_size, 2 * steps // protocol.n_steps, n_examples)
 
 
 @functools.lru_cache(maxsize=24)
