@@ -258,7 +258,7 @@ def _draw_order(ax: Axes, results: xr.Dataset, variable: str) -> None:
 
 
 PRESETS = {
-    "smoke": Protocol(n_seeds=2, n_train=100, channels=4, n_epochs=2),
+    "smoke": Protocol(n_seeds=2, n_train=100, channels=4, n_epochs=2, batch_size=10),
     "quick": Protocol(n_seeds=6, n_train=5000),
     "paper": Protocol(n_seeds=N_FUNCTIONS),
 }

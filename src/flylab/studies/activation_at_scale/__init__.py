@@ -10,12 +10,16 @@ train at the one learning rate at which functions are learned.
 
 from typing import Any
 
+import xarray as xr
+
 from flylab.data import MNIST1D
 from flylab.models import activations
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect
-from flylab.studies.activation_at_scale.drawing import figure, table
-from flylab.studies.activation_at_scale.measures import TITLES, gain, rank
+from flylab.results.statistics import plus_minus
+from flylab.results.tables import Table, over_seeds
+from flylab.studies.activation_at_scale.drawing import figure
+from flylab.studies.activation_at_scale.measures import TITLES, gain, learned_in, rank, title
 from flylab.studies.activation_at_scale.method import (
     USUAL,
     Protocol,
@@ -93,6 +97,22 @@ CLAIMS = (
     *(claim for target in TITLES for claim in _on_one(target)),
     *(_transfers(source, target) for source in TITLES for target in TITLES if source != target),
 )
+
+
+def table(results: xr.Dataset) -> Table:
+    """Tabulate, for each target, ranks among nine by early training loss and final test loss, and test accuracy."""
+    targets, rows = results.target.values.tolist(), []
+    for name in (*learned_in(results), *USUAL):
+        row = [title(name)]
+        for target in targets:
+            row += [plus_minus(rank(results, name, target, variable)) if name not in USUAL else "–"
+                    for variable in ("early_loss", "test_loss")]  # fmt: skip
+            row.append(plus_minus(results.test_accuracy.sel(activation=name, target=target)))
+        rows.append(row)
+    columns = [f"{TITLES[target]}: {what}" for target in targets for what in ("rank, early", "rank, final", "test (%)")]
+    return Table(over_seeds(results, "Learned on, and for"), ["", *columns], rows)
+
+
 PRESETS = {
     "smoke": Protocol(n_seeds=2, n_outer_steps=2, n_steps=6, n_early=3, width=8,
                       data=MNIST1D(n_train=100, n_valid=50, n_test=50)),

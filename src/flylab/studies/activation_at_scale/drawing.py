@@ -6,27 +6,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.results.plots import COLOURS, band, dots, panels, style
-from flylab.results.statistics import plus_minus
-from flylab.results.tables import Table, over_seeds
 from flylab.studies.activation_at_scale.measures import TITLES, learned_in, rank, title
-from flylab.studies.activation_at_scale.method import USUAL, X
+from flylab.studies.activation_at_scale.method import X
 
 HUES = {"published": "0.4", "mlp": COLOURS[0], "cnn": COLOURS[1], "cnn2d": COLOURS[2]}
 DASHES = {"early": "-", "final": "--", "evolved": ":", "": "-"}
-
-
-def table(results: xr.Dataset) -> Table:
-    """Tabulate, for each target, ranks among nine by early training loss and final test loss, and test accuracy."""
-    targets, rows = results.target.values.tolist(), []
-    for name in (*learned_in(results), *USUAL):
-        row = [title(name)]
-        for target in targets:
-            row += [plus_minus(rank(results, name, target, variable)) if name not in USUAL else "–"
-                    for variable in ("early_loss", "test_loss")]  # fmt: skip
-            row.append(plus_minus(results.test_accuracy.sel(activation=name, target=target)))
-        rows.append(row)
-    columns = [f"{TITLES[target]}: {what}" for target in targets for what in ("rank, early", "rank, final", "test (%)")]
-    return Table(over_seeds(results, "Learned on, and for"), ["", *columns], rows)
 
 
 def _look(name: str) -> dict[str, Any]:
