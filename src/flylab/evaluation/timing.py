@@ -33,8 +33,6 @@ from flylab.study.contest import config_of
 from flylab.study.registry import get_study
 from flylab.training.tuning import Trials
 
-SEED_KEY = 0
-
 
 @runtime.pinned()
 def timed(results: xr.Dataset, functions: Sequence[Any] = (), n_rounds: int = 3) -> xr.DataArray:
@@ -100,7 +98,7 @@ def _training(fit: Any, protocol: Any, task: str, one: xr.Dataset) -> Any:
     splits = published(config_of(protocol, task))
 
     def train() -> int:
-        fit.train(lambda seed: splits, protocol.plan, Trials(values), [0], range(n), jax.random.key(SEED_KEY), None)
+        fit.train(lambda seed: splits, protocol.plan, Trials(values), [0], range(n), jax.random.key(0), None)
         return n
 
     return train

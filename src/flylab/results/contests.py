@@ -38,7 +38,7 @@ def table_of(results: xr.Dataset, kind: str, titles: Mapping[str, str], seconds:
                 model_title(model), TASKS[task], titles.get(label, label), interval_text(interval(accuracy[i])),
                 f"{rank.mean:g}" + ("" if np.isnan(rank.low) else f" ({rank.low:g} to {rank.high:g})"),
                 "; ".join(_tuned_text(one, name) for name in tuned_names(one)),
-                *([] if seconds is None else [f"{seconds.sel({'model': model, 'task': task, kind: label}).item():.2g}"]),
+                *([] if seconds is None else [f"{seconds.sel(model=model, task=task).sel({kind: label}).item():.2g}"]),
             ))  # fmt: skip
     columns = ("network", "data", kind, "test accuracy (%)", "rank (95 % interval)", "tuned (median; at an end)",
                *(() if seconds is None else ("seconds",)))  # fmt: skip

@@ -22,8 +22,8 @@ def activated(network: Callable[[Callable], Model]) -> Objective:
         network: elementwise function → network. The function may be traced, so it must not be kept by a cache.
 
     >>> import jax.numpy as jnp
-    >>> from flylab.models import get_model
-    >>> objective = activated(lambda function: get_model("mlp", activation=function))
+    >>> from flylab.models.dense import mlp
+    >>> objective = activated(lambda function: mlp.__wrapped__(activation=function))  # without its cache
     >>> hparams = objective.prepare({"activation": activations.network_init(jax.random.key(0))})
     >>> params = objective.init(jax.random.key(1), hparams)
     >>> objective.predict(params, jnp.ones((40, 3)), hparams, jax.random.key(2)).shape

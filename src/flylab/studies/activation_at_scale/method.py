@@ -266,7 +266,10 @@ def resources(protocol: Protocol, activation: str) -> tuple[int, int]:
     """Return the FLOPs of one seed, and the bytes of its largest data and network."""
 
     def cost(target: str, n: float) -> tuple[int, int]:
-        shape, n_examples = ((784,), 4500) if target == "cnn2d" else ((40,), 3500)
+        data = protocol.data
+        shape, n_examples = (784,), sum(IMAGES.values())
+        if target != "cnn2d":
+            shape, n_examples = (40,), data.n_train + data.n_valid + data.n_test
         model = _network(target, protocol.width)(jax.nn.elu)
         return training_cost(model, shape, round(n), protocol.batch_size, 2, n_examples)
 
