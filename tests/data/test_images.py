@@ -351,8 +351,6 @@ def test_titles_go_into_attributes_and_statements(mnist):
 
 
 REAL = Path(__file__).parents[3] / "shared" / "data"  # beside the checkout, where a developer may have them
-    os.environ.get("FLYLAB_TEST_IMAGES", "/nowhere")
-)  # where a developer may have unpacked the published MNIST and JPEG copies of CIFAR-10
 
 
 @pytest.mark.slow
