@@ -45,13 +45,13 @@ in optimization", and has a middle rank by final test loss, in a CNN on MNIST an
 **What came out.** First or second of nine by training loss over the first epoch:
 
 - MNIST: {verdict}`transfer/transfer-early.mnist`
-- CIFAR-10: {verdict}`transfer/transfer-early.cifar10`
+- CIFAR-10 (JPEG copies): {verdict}`transfer/transfer-early.cifar10`
 - digits: {verdict}`transfer/transfer-early.digits`
 
 Rank 4 to 6 by final test loss:
 
 - MNIST: {verdict}`transfer/transfer-final.mnist`
-- CIFAR-10: {verdict}`transfer/transfer-final.cifar10`
+- CIFAR-10 (JPEG copies): {verdict}`transfer/transfer-final.cifar10`
 - digits: {verdict}`transfer/transfer-final.digits`
 """,
     "activation_at_scale": """**What was guessed.** "Running the same metalearning algorithm on larger models and
