@@ -355,7 +355,8 @@ def test_without_images_table_and_figure_are_as_before(done):
 @pytest.mark.slow
 def test_mnist1d_has_the_same_bits_beside_images(done, tmp_path):
     alone = execute(STUDY, "smoke", protocol_of(STUDY, "smoke", **TINY), tmp_path).results
-    ours, theirs = (results.sel(dataset="mnist1d") for results in (alone, done.results))
+    ours = alone.sel(dataset="mnist1d")
+    theirs = done.results.sel(dataset="mnist1d", model=ours.model)  # without the ResNet, which learns images only
     for name in ours.data_vars:
         expected = theirs[name].isel(example=slice(100)) if "example" in theirs[name].dims else theirs[name]
         xr.testing.assert_identical(ours[name].isel(example=slice(100)) if "example" in ours[name].dims else ours[name],
@@ -435,12 +436,12 @@ def test_from_the_command_line(mnist, tmp_path, capsys):
     words = ["run", "architectures", *TINY_WORDS, "--dataset", "mnist", "--data-dir", str(mnist)]
     words += ["--image-n-train", "300", "--out", str(tmp_path)]
     assert main(words) == 0
-    assert "MNIST (other files): CNN − MLP" in capsys.readouterr().out
     (folder,) = (tmp_path / "architectures").iterdir()
     by_id = {claim["id"]: claim for claim in json.loads((folder / "claims.json").read_text())}
     assert by_id["discriminates"]["effect"] is not None
     assert by_id["fashion-harder"]["effect"] is None
     page = (folder / "report.html").read_text()
+    assert "MNIST (other files): CNN − MLP" in page
     for flag in (f"--data-dir {mnist} ", "--dataset mnist1d mnist ", "--image-n-train 300"):
         assert flag in page
     assert main(words) == 0

@@ -29,7 +29,7 @@ def figure(results: xr.Dataset) -> Figure:
         for arrangement in ("plain", "permuted"):
             profile = at("co_survival", name, arrangement=arrangement)(results).dropna("distance", how="all")
             band(pairs, profile, color=look[name], linestyle=DASHES[arrangement])
-    for ax, along in ((width, "width"), (share, "share")):
+    for ax, along in ((width, "width"), (share, "share")) if full else ():
         values = [at("association", name, **{along: None})(results) for name in full]
         points(ax, xr.concat(values, xr.Variable("dataset", full)), along, "dataset", look, titles.__getitem__)
         ax.set_xticks(results[along].values, [f"{value:g}" for value in results[along].values])
