@@ -20,6 +20,7 @@ import numpy as np
 from flylab.data import MNIST1D, Dataset, published
 
 BATCH = 100
+N_IMAGES = 300  # few, as flylab evaluates them once, at the end of steps that are few, too
 IMAGES = {"mnist cnn": (28, 28, 1), "cifar cnn": (32, 32, 3)}  # height, width and channels of what a network sees
 WIDTHS = {"mnist cnn": (16, 16, 16), "cifar cnn": (32, 48, 64)}  # channels of its layers: 7 370 and 52 730 parameters
 Steps = Callable[[int], object]  # trains for a number of steps
@@ -34,7 +35,7 @@ def training_set(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the published signals `(4000, 40)`, or a network's images with flat pixels, and labels."""
     if name in IMAGES:
         rng = np.random.default_rng(0)
-        return rng.random((1000, math.prod(IMAGES[name])), np.float32), rng.integers(0, 10, 1000)
+        return rng.random((N_IMAGES, math.prod(IMAGES[name])), np.float32), rng.integers(0, 10, N_IMAGES)
     train = published(MNIST1D()).train
     return train.x.astype(np.float32), train.y.astype(np.int64)
 

@@ -16,11 +16,10 @@ from flylab.base import runtime
 from flylab.data import MNIST1D, published
 from flylab.models import dense, get_model, masks
 from flylab.models.registry import PUBLISHED
-from flylab.studies import lottery
 from flylab.studies.architectures import STUDY
 from flylab.training import dispatch
 from flylab.training.inputs import as_arrays
-from flylab.training.objectives import Objective, supervised
+from flylab.training.objectives import Objective, supervised, under_mask
 from flylab.training.population import train_members
 from flylab.training.step import Hparams, Member, Params, Plan
 from flylab.training.train import training_run
@@ -58,7 +57,7 @@ def network(name: str, formulation: str = "batch") -> tuple[Objective, Hparams, 
         return supervised(model), hparams, None
     params = jax.device_get(model.init(jax.random.key(0)))
     mask = masks.random_mask(params, 0.92, np.random.default_rng(0))
-    return lottery.objective_of(model), hparams | {"mask": mask}, params
+    return under_mask(model), hparams | {"mask": mask}, params
 
 
 def started(name: str, formulation: str, width: int) -> tuple[Any, Callable, int, float]:

@@ -78,7 +78,9 @@ def fastest(contender: str, network: str, settings: Sequence[tuple[int, int]] = 
     """Try numbers of members and threads; return the fastest, or None if the network cannot be trained so."""
     best, best_time = None, float("inf")
     threads = (N_CORES,) if contender in CHOOSES_THREADS else sorted({1, N_CORES})
-    for n_members, n_threads in settings or itertools.product(MEMBERS[contender], threads):
+    most = 10 if network in IMAGES else 32  # larger ensembles of image networks take minutes
+    members = [n for n in MEMBERS[contender] if n <= most]
+    for n_members, n_threads in settings or itertools.product(members, threads):
         command = [str(FOLDER / "contenders.py"), contender, network, str(n_members), str(n_threads)]
         try:
             tried = Contender(network, command, n_members, n_threads)

@@ -37,10 +37,9 @@ from flylab.data.views import view
 from flylab.models import Model, convolutional, dense, layers, masks
 from flylab.models.registry import PUBLISHED, get_model
 from flylab.runs.provenance import origin
-from flylab.studies import lottery
 from flylab.training.dispatch import run_members
 from flylab.training.inputs import as_arrays
-from flylab.training.objectives import contrastive, info_nce, supervised
+from flylab.training.objectives import contrastive, info_nce, supervised, under_mask
 from flylab.training.population import train_members
 from flylab.training.step import Member, Plan
 from flylab.training.train import training_run
@@ -142,7 +141,7 @@ def masked_microseconds(splits, n_steps: int) -> float:
     hparams = {"learning_rate": np.float32(1e-2), "mask": mask}
     members = ((data, Member(jax.random.key(i), hparams, params)) for i in range(n))
     start = time.perf_counter()
-    list(run_members(training_run(lottery.objective_of(model), Plan(n_steps, eval_every=EVAL_EVERY)), members))
+    list(run_members(training_run(under_mask(model), Plan(n_steps, eval_every=EVAL_EVERY)), members))
     return (time.perf_counter() - start) / n_steps / n * 1e6
 
 

@@ -131,7 +131,10 @@ def contrastive_seconds(splits, n_threads: int) -> float:
 
 POOLINGS = ("none", "stride", "max", "average", "l2")
 MODELS = {"logistic": lambda: nn.Linear(40, 10), "mlp": Mlp, "cnn": Cnn, "gru": Gru, "masked mlp": lambda: Mlp(500)}
-MODELS |= {"mnist cnn": partial(Cnn2d, (28, 28, 1), (16,) * 3), "cifar cnn": partial(Cnn2d, (32, 32, 3), (32, 48, 64))}
+MODELS |= {
+    "mnist cnn": partial(Cnn2d, (28, 28, 1), (16, 16, 16)),
+    "cifar cnn": partial(Cnn2d, (32, 32, 3), (32, 48, 64)),
+}
 MODELS |= {f"pooling {name}": partial(PoolingCnn, name) for name in POOLINGS}
 SURVIVORS = {"masked mlp": 0.08}  # share of weights in a lottery ticket's mask
 SWEEPS = {"mlp": plain_mlp, "cnn": Cnn}

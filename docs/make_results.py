@@ -1,8 +1,9 @@
 """Store finished runs, small enough to commit: `python docs/make_results.py FOLDER`, the folder of `flylab run --out`.
 
-Every run of an unchanged preset gets `claims.json` (the verdicts), `run.json` (command, seeds, minutes, protocol,
-table, provenance), `figure.png`, `figure.svg` and, up to 2 MB, `results.nc` in `docs/results/<study>/<preset>/`, which
-`flylab.load` opens. Members, other runs and smoke presets are left out. Then the table in README is written anew.
+Every run of a preset, on whatever data sets, gets `claims.json` (the verdicts), `run.json` (command, seeds, minutes,
+protocol, table, provenance), `figure.png`, `figure.svg` and, up to 2 MB, `results.nc` in
+`docs/results/<study>/<preset>/`, which `flylab.load` opens. Members, other runs and smoke presets are left out. Then
+the table in README is written anew.
 
 Without a folder, what is stored is judged and drawn again, after a change of claims, verdicts or figures.
 """
@@ -19,12 +20,14 @@ from PIL import Image
 from flylab import reporting
 from flylab.base.config import plain
 from flylab.reporting.figures import figure
+from flylab.results.protocols import changes
 from flylab.results.verdicts import Verdict
 from flylab.study.registry import get_study, list_studies
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- begin: written by docs/make_results.py -->", "<!-- end -->"
+FREE = ("dataset", "data_dir")  # fields that a stored run may change: a claim on one data set is judged on no other
 KEPT = ("finished", "commit", "platform", "processor", "cores", "parity", "python", "versions", "seconds", "trained")
 DOTS = 110  # per inch
 MOST = 300_000  # bytes of a PNG
@@ -40,7 +43,8 @@ def store(folder: Path) -> str:
     if name not in list_studies() or preset == "smoke":
         return "is skipped: it is no run of a study, or a smoke preset"
     study, command = get_study(name), reporting.repeat_command(results.attrs)
-    if json.loads(results.attrs["protocol"]) != plain(study.presets[preset]):
+    protocol = json.loads(results.attrs["protocol"])
+    if changes(protocol, plain(study.presets[preset])).keys() - FREE:
         return f"is skipped: its protocol is not its preset's ({command})"
     place = RESULTS / name / preset
     place.mkdir(parents=True, exist_ok=True)
@@ -49,10 +53,10 @@ def store(folder: Path) -> str:
         "study": name,
         "preset": preset,
         "run": results.attrs["run"],
-        "command": command,
+        "command": command.replace(str(protocol.get("data_dir")), "FOLDER"),
         "n_seeds": results.sizes["seed"],
         "minutes": round(provenance["seconds"] / 60, 2),
-        "protocol": json.loads(results.attrs["protocol"]),
+        "protocol": protocol,
         "table": study.table(results)._asdict(),
         "provenance": {key: provenance[key] for key in KEPT if key in provenance},
     }

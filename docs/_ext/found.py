@@ -25,6 +25,12 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "beats-dense-search", "beats-dense-fresh", "beats-random", "rewind-matters", "reinit", "shuffled", "flipped",
         "advantage-is-spatial", "iterative", "adjacency-2", "adjacency-3", "adjacency-4",
     ),
+    "tickets_at_scale": (
+        "clusters-mnist1d", "clusters-digits", "clusters-mnist", "clusters-cifar10", "widest-clusters-mnist1d",
+        "widest-clusters-digits", "widest-clusters-mnist", "widest-clusters-cifar10", "grows-with-width-mnist",
+        "grows-with-data-mnist", "grows-with-length", "advantage-is-spatial-mnist", "transfers-mnist-to-digits",
+        "stable-late-mnist", "barrier-falls-mnist",
+    ),
     "double_descent": (
         "mlp-peak", "mlp-descent", "mlp-peak-place", "no-noise", "cnn-peak", "dose-height", "epoch-wise", "sample-wise",
         "nll-threshold.random.n", "nll-threshold.random.k-n", "mse-threshold.random.n", "mse-threshold.random.k-nk",
@@ -33,6 +39,10 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "activation": ("beats-relu", "beats-elu", "beats-swish", "beats-all.tuned", "train-loss.all", "shape"),
     "transfer": (
         "transfer-early.mnist", "transfer-final.mnist", "transfer-early.cifar10", "transfer-final.cifar10",
+    ),
+    "activation_at_scale": (
+        "own-early.mlp", "own-early.cnn", "own-final.mlp", "own-final.cnn", "final-rank.mlp", "final-rank.cnn",
+        "larger-refines.mlp", "larger-refines.cnn", "larger-refines.cnn2d", "transfers.mlp-cnn", "transfers.cnn-mlp",
     ),
     "pooling": (
         "low-data-max", "low-data-average", "low-data-l2", "stride-is-not-pooling", "high-data-equal-max",

@@ -17,6 +17,7 @@ from flylab.results.verdicts import Verdict, counted
 from flylab.study.registry import get_study, list_studies
 from flylab.study.study import Study
 
+import answers
 import stored
 from stored import Stored, anchor, badge, plain, with_minus
 
@@ -43,7 +44,7 @@ def slug(name: str) -> str:
 def study_page(name: str) -> str:
     """Return a study's page: question; command, figure, table, claims and provenance of each stored run; protocol."""
     study, runs = get_study(name), stored.of(name)
-    text = f"{WIDE}# {name.replace('_', ' ').capitalize()}\n\n*{study.question}*\n\n"
+    text = f"{WIDE}# {name.replace('_', ' ').capitalize()}\n\n*{study.question}*\n\n{answers.ANSWERS.get(name, '')}\n"
     if not runs:
         text += (
             "No run of this study is stored here yet. This command makes one, with figure, claims and report:\n\n"

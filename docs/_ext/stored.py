@@ -34,8 +34,9 @@ def minutes() -> dict[str, Any]:
 
 
 def verdict_of(study: str, claim: str) -> Verdict | None:
-    """Return the verdict on a claim by the largest stored preset that tested it; None if no run is stored."""
-    verdicts = [verdict for run in of(study).values() for verdict in run.verdicts if verdict.id == claim]
+    """Return the verdict on a claim by the stored run of most seeds that tested it; None if no run is stored."""
+    runs = sorted(of(study).values(), key=lambda run: run.info["n_seeds"])
+    verdicts = [verdict for run in runs for verdict in run.verdicts if verdict.id == claim]
     tested = [verdict for verdict in verdicts if verdict.effect is not None]
     return (tested or verdicts or [None])[-1]
 

@@ -308,7 +308,7 @@ def test_every_repeat_command_is_a_command_line(monkeypatch):
         (["run", "lotery", "quick"], "there is no study 'lotery'; did you mean 'lottery'?"),
         (
             ["run", "architectures", "quik"],
-            "there is no preset 'quik'; did you mean 'quick'? There are smoke, quick, paper",
+            "there is no preset 'quik'; did you mean 'quick'? There are smoke, quick, images, paper",
         ),
         (["run", "architectures", "quick", "paper"], "unexpected word 'paper'"),
         (["run", "architectures", "--n-sead", "3"], "--n-sead. Did you mean --n-seeds?"),

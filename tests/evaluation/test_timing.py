@@ -39,7 +39,7 @@ def test_each_contestant_is_timed(contest):
 def test_the_command(contest, capsys):
     _, place, folder = contest
     assert main(["time", str(folder), place, "--rounds", "1"]) == 0
-    assert "Seconds of a training" in capsys.readouterr().out.replace("\n", " ")
+    assert "Seconds of a training" in " ".join(capsys.readouterr().out.split())
     assert (folder / "time.png").stat().st_size > 1000
 
 

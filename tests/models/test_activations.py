@@ -123,6 +123,24 @@ def test_weights_survive_their_file(tmp_path, ending):
         activations.save_weights(tmp_path / "a.pkl", weights, {})
 
 
+def test_a_file_may_hold_several_functions(tmp_path):
+    one = jax.tree.map(np.asarray, PARAMS)
+    two = {name: np.stack([leaf, 2 * leaf]) for name, leaf in one.items()}
+    path = activations.save_weights(tmp_path / "two.safetensors", two, {})
+    jax.tree.map(np.testing.assert_array_equal, activations.load_functions(path), two)
+    with pytest.raises(ValueError, match="holds 2 learned activations; load_functions"):
+        activations.load_weights(path)
+    with pytest.raises(ValueError, match="a JSON file holds one function"):
+        activations.save_weights(tmp_path / "two.json", two, {})
+    path = activations.save_weights(tmp_path / "one.json", one, {})
+    assert activations.load_functions(path)["w"].shape == (1, *one["w"].shape)
+
+
+def test_a_network_of_few_units_is_the_same():
+    few = activations.network_init(jax.random.key(3), 8)
+    np.testing.assert_allclose(activations.network(few, x), plain(few, x), rtol=0, atol=1e-6)
+
+
 def test_closed_form_recovers_a_network_of_two_units():
     """The reported error is that of the returned coefficients."""
     weights = {"w": np.array([1.3, -0.4]), "b": np.array([0.5, 0.2]), "v": np.array([2.0, -3.0]), "c": np.array(0.7)}

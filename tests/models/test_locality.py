@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from flylab.models import locality as module
-from flylab.models.locality import NULLS, RUN_LENGTHS, expected_runs, locality, n_runs, rewired, traded
+from flylab.models.locality import (
+    NULLS,
+    RUN_LENGTHS,
+    clustering,
+    expected_runs,
+    locality,
+    n_runs,
+    pairs_by_displacement,
+    rewired,
+    traded,
+)
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 7])
@@ -83,3 +93,67 @@ def test_where_chance_has_no_runs_there_is_no_ratio(rng, monkeypatch):
     few = locality(np.ones((3, 3), bool), rng)
     assert np.isnan(few.runs[:, RUN_LENGTHS.index(4)]).all()
     np.testing.assert_allclose(locality(np.ones((3, 40), bool), rng).runs, 1)
+
+
+def grid_pairs(mask, shape):
+    """The pairs of a unit's survivors by the distance between their pixels, by brute force."""
+    places = [(i // shape[2] // shape[1], i // shape[2] % shape[1]) for i in range(mask.shape[1])]
+    return [
+        np.hypot(places[i][0] - places[j][0], places[i][1] - places[j][1])
+        for row in mask
+        for i, j in itertools.combinations(np.flatnonzero(row), 2)
+    ]
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 1), (5, 4, 1), (4, 6, 3), (1, 3, 2)])
+def test_pairs_in_a_grid_are_those_of_a_count_by_hand(shape, rng):
+    mask = rng.random((7, np.prod(shape))) < 0.4
+    distances = np.array(grid_pairs(mask, shape))
+    counted = module._by_distance(mask, shape, 4)
+    assert counted[0] == (distances == 1).sum()
+    assert counted[1:].tolist() == [(np.rint(distances) == d).sum() for d in range(1, 5)]
+    if shape[0] == shape[2] == 1:
+        assert counted[0] == n_runs(mask, 2)
+    middle = pairs_by_displacement(mask, shape, 4)
+    assert middle.sum() == 2 * sum(np.abs(np.subtract(*places)).max() <= 4 for places in all_pairs(mask, shape))
+
+
+def all_pairs(mask, shape):
+    places = np.stack(np.unravel_index(np.arange(mask.shape[1]), shape), 1)[:, :2]
+    return [(places[i], places[j]) for row in mask for i, j in itertools.combinations(np.flatnonzero(row), 2)]
+
+
+def test_planted_squares_cluster_and_scattered_survivors_do_not(rng):
+    squares = np.zeros((300, 12, 12, 1), bool)
+    for image, (row, column) in zip(squares, rng.integers(11, size=(300, 2)), strict=True):
+        image[row : row + 2, column : column + 2] = True
+    planted = clustering(squares.reshape(300, -1), (12, 12, 1), rng, n_samples=5)
+    assert planted.neighbours > 10
+    assert planted.association > 0.3
+    assert planted.co_survival[0] > 10 * planted.co_survival[5]
+    order = rng.permutation(144)  # the same survivors where neighbours are others
+    scattered = clustering(squares.reshape(300, -1)[:, order], (12, 12, 1), rng, n_samples=5)
+    assert scattered.neighbours < 0.3 * planted.neighbours
+    assert scattered.association < 0.1
+
+
+def test_survivors_that_crowd_the_middle_of_an_image_do_not_cluster(rng):
+    """Independent survivors, of which the edges have few, in units of very different numbers.
+
+    Their odds are products, so that given the margins all masks are equally probable.
+    """
+    edge = np.sin(np.linspace(0.1, np.pi - 0.1, 12)) ** 2
+    odds = np.exp(rng.uniform(-3, 1, (400, 1))) * np.repeat(np.outer(edge, edge).ravel(), 3)
+    found = clustering(rng.random((400, 432)) < odds / (1 + odds), (12, 12, 3), rng, n_samples=10)
+    assert abs(found.neighbours - 1) < 0.02
+    assert abs(found.association) < 0.02
+    assert abs(found.co_survival - 1).max() < 0.05
+
+
+def test_the_association_is_one_where_no_mask_of_these_inputs_has_more_neighbours(rng):
+    mask = np.repeat(np.eye(2, dtype=bool), 8, axis=1).repeat(
+        50, axis=0
+    )  # units see one half of the signal, or another
+    found = clustering(mask, (1, 16, 1), rng, n_samples=20)
+    assert 0.8 < found.association <= 1  # but for the border between the halves
+    assert np.isnan(clustering(np.zeros((3, 16), bool), (4, 4, 1), rng, n_samples=2)[:2]).all()

@@ -6,6 +6,7 @@ import pytest
 
 from flylab.base.config import flat_fields
 from flylab.results.claims import Claim, independent
+from flylab.studies.tickets_at_scale.method import SHAPES
 from flylab.study.registry import get_study, list_studies
 
 
@@ -42,4 +43,5 @@ def test_sanity_checks_are_those_of_the_list():
         "neighbours-logistic",
         *(f"none-{model}" for model in ("logistic", "neighbours", "svm", "forest", "boosting")),
         *(f"noise-{kind}-{model}" for kind in ("smooth", "white") for model in ("mlp", "cnn")),
+        *(f"vanishes-permuted-{name}" for name in SHAPES),
     }  # fmt: skip

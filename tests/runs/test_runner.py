@@ -225,7 +225,9 @@ def test_refuses(tmp_path):
         protocol_of(STUDY, "papr")
     with pytest.raises(ValueError, match="n_seeds=0"):
         protocol_of(STUDY, "quick", n_seeds=0)
-    with pytest.raises(ValueError, match="there is no study 'x'; there are activation, activations, architectures"):
+    with pytest.raises(
+        ValueError, match="there is no study 'x'; there are activation, activation-at-scale, activations, architectures"
+    ):
         get_study("x")
 
 

@@ -432,11 +432,14 @@ def test_a_sweep_says_its_own_fields(tmp_path):
 @pytest.mark.parametrize("name", [name for name in list_studies() if get_study(name).resources])
 def test_the_work_of_a_dry_run_grows_with_its_steps(name):
     study = get_study(name)
-    field = "n_epochs" if hasattr(study.presets["smoke"], "n_epochs") else "n_steps"
+    length = "n_epochs" if hasattr(study.presets["smoke"], "n_epochs") else "n_steps"
+    fields = [
+        name for name in (length, "n_early") if hasattr(study.presets["smoke"], name)
+    ]  # unrolled, in metalearning
     found = []
     for factor in (1, 1001):
         protocol = protocol_of(study, "smoke")
-        protocol = replace(protocol, **{field: factor * getattr(protocol, field)})
+        protocol = replace(protocol, **{field: factor * getattr(protocol, field) for field in fields})
         found.append([study.resources(protocol, condition) for condition in study.conditions(protocol)])
         for (flops, n_bytes), condition in zip(found[-1], study.conditions(protocol), strict=True):
             if condition.get("model") in CLASSIFIERS:  # scikit-learn's, whose work nobody counts

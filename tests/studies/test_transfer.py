@@ -16,7 +16,7 @@ from flylab.study.registry import get_study
 from flylab.study.study import protocol_of
 
 STUDY = get_study("transfer")
-TINY = replace(STUDY.presets["smoke"], n_epochs=1)
+TINY = replace(STUDY.presets["smoke"], n_epochs=1, batch_size=20)
 KEY = jax.random.key(0)
 
 
@@ -36,6 +36,15 @@ def verdicts(results):
     return {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": []})}
 
 
+def test_the_last_epoch_is_that_of_each_data_set():
+    short, long = (made_up(np.arange(9), np.arange(9), name).assign_coords(epoch=[epoch])
+                   for name, epoch in (("mnist", 3.0), ("digits", 10.0)))  # fmt: skip
+    results = xr.concat([short, long], "dataset", join="outer")
+    assert np.isnan(results.test_loss.isel(epoch=-1)).any()
+    found = transfer.ranks(results, "test_loss").transpose("dataset", "activation", "seed")
+    assert (found == np.arange(1, 10)[:, None]).all()
+
+
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "cifar10"])
 def test_ranks_decide_the_claims_on_their_own_data_set_alone(dataset):
     results = made_up(np.arange(9), np.roll(np.arange(9), -4), dataset)
@@ -49,42 +58,38 @@ def test_ranks_decide_the_claims_on_their_own_data_set_alone(dataset):
         assert set(by_id.values()) == {"not tested"}
 
 
+def run(name, seeds, file=activations.FUNCTIONS):
+    condition = {"dataset": "digits", "activation": name}
+    return STUDY.run(TINY, condition, seeds, key=KEY, artifacts={"activation": file})
+
+
 @pytest.mark.slow
-def test_the_learned_function_is_an_artifact(tmp_path):
-    """Another file gives other results and names members anew; the usual functions' results stay."""
-    other = jax.tree.map(np.asarray, activations.network_init(KEY, 3))
-    path = activations.save_weights(tmp_path / "other.json", other, {})
-    runs = [
-        [
-            STUDY.run(TINY, {"dataset": "digits", "activation": name}, [0], key=KEY, artifacts={"activation": file})
-            for name in ("learned", "elu")
-        ]
-        for file in (activations.ARTIFACT, path)
-    ]
-    assert (runs[0][0].first_epoch_loss != runs[1][0].first_epoch_loss).all()
-    xr.testing.assert_identical(runs[0][1], runs[1][1])
+def test_each_seed_has_a_function_of_its_own(tmp_path):
+    """The file gives the functions, in the order of seeds; another file names members anew."""
+    weights = activations.load_functions()
+    path = activations.save_weights(tmp_path / "two.safetensors", {n: leaf[[0, 2]] for n, leaf in weights.items()}, {})
+    shipped, two = run("learned", [0, 1]), run("learned", [0, 1], path)
+    assert shipped.first_epoch_loss.sel(seed=0) == two.first_epoch_loss.sel(seed=0)
+    assert shipped.first_epoch_loss.sel(seed=1) != two.first_epoch_loss.sel(seed=1)
     names = [
         {
             name
             for group in plan_of_study(replace(STUDY, artifacts={"activation": file}), "smoke", TINY).groups()
             for name in group.names
         }
-        for file in (activations.ARTIFACT, path)
+        for file in (activations.FUNCTIONS, path)
     ]
     assert not names[0] & names[1]
 
 
+def test_the_artifact_has_a_function_for_each_seed():
+    assert len(activations.load_functions()["c"]) == transfer.N_FUNCTIONS
+    with pytest.raises(ValueError, match="n_seeds=11 must be at most 10, the number of learned functions"):
+        replace(TINY, n_seeds=11)
+
+
 def test_a_seed_is_the_same_alone():
-    both, alone = (
-        STUDY.run(
-            TINY,
-            {"dataset": "digits", "activation": "relu"},
-            seeds,
-            key=KEY,
-            artifacts={"activation": activations.ARTIFACT},
-        )
-        for seeds in ([0, 1], [1])
-    )
+    both, alone = run("learned", [0, 1]), run("learned", [1])
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
     assert both.epoch.values.tolist() == [0, 1]
 

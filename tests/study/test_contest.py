@@ -244,7 +244,8 @@ def test_contestants_of_several_runs_share_a_leaderboard(mine, optimised):
     run(mine, "optimizers", "optimizer", ["line_search", "plain"], optimizers=("sgd",), n_seeds=1)
     run(mine, "optimizers", "optimizer", [], optimizers=("sgd",), n_seeds=1, n_trials=2)
     lost = "1 seeds are left out, since not all runs of this protocol have them: 1 remain"
-    with pytest.warns(UserWarning, match="in several runs, of which the last counts: .*plain"), pytest.warns(match=lost):
+    several = "in several runs, of which the last counts: .*plain"
+    with pytest.warns(UserWarning, match=several), pytest.warns(match=lost):
         first, *_, last = contest_leaderboards(mine / "runs", "optimizer")
     assert {"line_search", "SGD", "Adam", *OPTIMIZERS} <= {row[2] for row in first.rows}
     assert "one seed, which has no interval" in first.title

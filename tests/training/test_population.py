@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flylab.base import runtime
-from flylab.data import MNIST1D, published
+from flylab.data import MNIST1D, Dataset, published
 from flylab.data.generator import endless
 from flylab.models import dense
 from flylab.models.registry import PUBLISHED, get_model
@@ -126,7 +126,7 @@ def test_memory_is_bounded(tiny):
     """A thousand CNNs in one population stay within 4 GB."""
     code = """
         from pathlib import Path
-        from flylab.data import MNIST1D, published
+        from flylab.data import MNIST1D, Dataset, published
         from flylab.training.population import train_members
         from flylab.models import get_model
         from flylab.training.objectives import supervised
@@ -145,7 +145,7 @@ def test_works_where_jax_has_started():
     code = """
         import warnings, jax
         jax.numpy.zeros(1).block_until_ready()
-        from flylab.data import MNIST1D, published
+        from flylab.data import MNIST1D, Dataset, published
         from flylab.training.population import train_members
         from flylab.models import get_model
         from flylab.training.objectives import supervised
@@ -240,3 +240,20 @@ def test_watched_training_ends_in_the_same_bits(kind, tiny):
             np.testing.assert_array_equal(partial.results[variable], expected)
     with pytest.raises(ValueError, match="axis 'seed'"):
         next(watch_members(*arguments[:3], {"learning_rate": [1e-2]}))
+
+
+def test_a_plan_may_evaluate_some_of_the_training_examples():
+    """They are the first ones; training, and the other sets, are as they were."""
+    splits = published(MNIST1D(n_train=100, n_valid=50, n_test=50))
+    few, all_ = (
+        train_members(
+            get_model("logistic"), splits, Plan(4, 10, 2, n_train_evaluated=n), {"learning_rate": 1e-2, "seed": [0]}
+        ).results
+        for n in (30, None)
+    )
+    first = splits._replace(train=Dataset(splits.train.x[:30], splits.train.y[:30]))
+    alone = train_members(get_model("logistic"), first, Plan(0, 10), {"learning_rate": 1e-2, "seed": [0]}).results
+    for name in ("valid_loss", "test_loss", "test_accuracy"):
+        np.testing.assert_allclose(few[name], all_[name], rtol=1e-5)
+    np.testing.assert_allclose(few.train_loss.isel(step=0), alone.train_loss.isel(step=0), rtol=1e-5)
+    assert (few.train_loss != all_.train_loss).any()

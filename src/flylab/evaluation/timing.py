@@ -22,11 +22,9 @@ from flylab.data import published
 from flylab.evaluation.evaluation import CONTESTS
 from flylab.models.registry import model_title
 from flylab.reporting import repeat_command
-from flylab.results.contests import TASKS, at_place, looks_of, places, tuned_names
+from flylab.results.contests import TASKS, at_place, looks_of, places, table_of
 from flylab.results.effects import final
 from flylab.results.plots import band, panels
-from flylab.results.ranks import rank_intervals
-from flylab.results.statistics import interval, interval_text
 from flylab.results.styles import style
 from flylab.results.tables import Table
 from flylab.runs.provenance import origin
@@ -34,8 +32,6 @@ from flylab.runs.slots import filled
 from flylab.study.contest import config_of
 from flylab.study.registry import get_study
 from flylab.training.tuning import Trials
-
-SEED_KEY = 0
 
 
 @runtime.pinned()
@@ -102,7 +98,7 @@ def _training(fit: Any, protocol: Any, task: str, one: xr.Dataset) -> Any:
     splits = published(config_of(protocol, task))
 
     def train() -> int:
-        fit.train(lambda seed: splits, protocol.plan, Trials(values), [0], range(n), jax.random.key(SEED_KEY), None)
+        fit.train(lambda seed: splits, protocol.plan, Trials(values), [0], range(n), jax.random.key(0), None)
         return n
 
     return train
@@ -112,27 +108,13 @@ def timing_table(results: xr.Dataset, seconds: xr.DataArray) -> Table:
     """Return accuracy, its rank, the tuned values and the seconds of a training, of each contestant at each place."""
     kind, study = _contest_of(results)
     titles = importlib.import_module(f"flylab.studies.{study}").TITLES
-    rows = []
-    for model, task in places(results):
-        here = at_place(results, kind, model, task)
-        accuracy = final(here.test_accuracy).transpose(kind, "seed").values
-        ranks = rank_intervals(accuracy)
-        for i in np.argsort([rank.mean for rank in ranks], kind="stable"):
-            one, rank, label = here.isel({kind: i}), ranks[i], str(here[kind].values[i])
-            rows.append((
-                model_title(model), TASKS[task], titles.get(label, label), interval_text(interval(accuracy[i])),
-                f"{rank.mean:g}" + ("" if np.isnan(rank.low) else f" ({rank.low:g} to {rank.high:g})"),
-                "; ".join(f"{name} {float(one[f'tuned_{name}'].median()):.2g}" for name in tuned_names(one)),
-                f"{float(seconds.sel({'model': model, 'task': task, kind: label})):.2g}",
-            ))  # fmt: skip
-    columns = ("network", "data", kind, "test accuracy (%)", "rank (95 % interval)", "tuned (median)", "seconds")
     machine = origin()
     n, n_trials = results.sizes["seed"], results.sizes["trial"]
     title = (
         f"{n} seeds, each tuned by {n_trials} trials: {repeat_command(results.attrs)}. "
         f"Seconds of a training: {machine['processor']}, {machine['cores']} cores, {machine['finished'][:10]}"
     )
-    return Table(title, columns, rows)
+    return table_of(results, kind, titles, seconds)._replace(title=title)
 
 
 @style()

@@ -34,9 +34,11 @@ FINE, OCTAVES = 8, 12  # a table has 2^FINE nodes between 1 + |x| = 2^k and 2^(k
 N_NODES = OCTAVES << FINE  # nodes on each side of 0
 LAST = 2.0**OCTAVES - 1  # position of the last node
 ONE = 0x3F800000  # the bits of 1.0
+FEW = 16  # units, up to which a network is faster than its table
 SHARE = 0.2  # the network's factor in a learnable activation, as published
 _NAMES = ("w", "b", "v", "c")
 ARTIFACT = Path(__file__).parents[1] / "artifacts" / "activation.json"
+FUNCTIONS = ARTIFACT.with_name("activations.safetensors")
 
 
 def title(name: str) -> str:
@@ -62,6 +64,9 @@ def network(params: Params, x: Float[Numbers, "*shape"]) -> Float[Array, "*shape
     >>> network(network_init(jax.random.key(0)), jnp.zeros((3, 2))).shape
     (3, 2)
     """
+    w, b, v = params["w"], params["b"], params["v"]
+    if len(w) <= FEW:  # written out, they are one loop over x
+        return sum(v[k] * jnp.tanh(w[k] * x + b[k]) for k in range(len(w))) + params["c"]
     w, b = (params[name].reshape(-1, *[1] * jnp.ndim(x)) for name in ("w", "b"))
     return jnp.tensordot(params["v"], jnp.tanh(w * x + b), 1) + params["c"]
 
@@ -157,14 +162,16 @@ def save_weights(path: str | Path, weights: Params, provenance: Mapping[str, Any
 
     Args:
         path: a file ending in .json or .safetensors.
-        weights: `w, b, v (n_units,)` and `c ()`.
+        weights: `w, b, v (n_units,)` and `c ()`; in safetensors also those of several functions, with an axis in front.
         provenance: origin of the weights, any JSON value.
 
     Raises:
-        ValueError: for any other ending, or if `safetensors` is needed but not installed.
+        ValueError: for any other ending, several functions as JSON, or if `safetensors` is needed but not installed.
         OSError: if the file cannot be written.
     """
     path, arrays = user_path(path), {name: np.asarray(weights[name], np.float32) for name in _NAMES}
+    if arrays["c"].ndim and path.suffix == ".json":
+        raise ValueError(f"path='{path}' must end in .safetensors: a JSON file holds one function")
     form = "elu(x) + 0.2 (sum_k v[k] tanh(w[k] x + b[k]) + c)"
     if path.suffix == ".safetensors":
         metadata = {"form": form, "provenance": json.dumps(provenance, sort_keys=True)}
@@ -193,7 +200,8 @@ def _loaded(path: Path, changed: int) -> Mapping[str, np.ndarray]:
         raise
     except Exception as error:
         raise _no_activation(path, repr(error)) from None
-    if len({weights[name].shape for name in "wbv"}) > 1 or weights["w"].ndim != 1 or weights["c"].ndim:
+    shape = weights["w"].shape
+    if len({weights[name].shape for name in "wbv"}) > 1 or weights["c"].shape != shape[:-1] or len(shape) not in (1, 2):
         raise _no_activation(path, "the shapes of its weights do not match")
     if not all(np.isfinite(leaf).all() for leaf in weights.values()):
         raise _no_activation(path, "a weight is not finite")
@@ -207,18 +215,38 @@ def _no_activation(path: Path, reason: str) -> ValueError:
 @functools.cache
 def _function(path: Path, changed: int) -> Callable[[Numbers], Array]:
     with jax.ensure_compile_time_eval():
-        return functools.partial(learnable, jax.device_get(table(_loaded(path, changed))))
+        return functools.partial(learnable, jax.device_get(table(load_weights(path))))
 
 
 def load_weights(path: str | Path = ARTIFACT) -> Params:
     """Load the weights that `save_weights` wrote, as NumPy arrays; by default those of `learned`.
 
     Raises:
-        ValueError: if the file holds no learned activation.
+        ValueError: if the file holds no learned activation, or several.
         OSError: if the file cannot be read.
     """
     path = user_path(path)
-    return dict(_loaded(path, path.stat().st_mtime_ns))
+    weights = dict(_loaded(path, path.stat().st_mtime_ns))
+    if weights["c"].ndim:
+        raise ValueError(f"{path} holds {len(weights['c'])} learned activations; load_functions loads them all")
+    return weights
+
+
+def load_functions(path: str | Path = FUNCTIONS) -> Params:
+    """Load the weights of all functions in a file, with an axis in front; by default ten that flylab metalearned.
+
+    They were learned by the published protocol, each from a start, data and initial weights of its own.
+
+    Raises:
+        ValueError: if the file holds no learned activation.
+        OSError: if the file cannot be read.
+
+    >>> load_functions()["w"].shape
+    (10, 100)
+    """
+    path = user_path(path)
+    weights = _loaded(path, path.stat().st_mtime_ns)
+    return {name: leaf if weights["c"].ndim else leaf[None] for name, leaf in weights.items()}
 
 
 def load(path: str | Path = ARTIFACT) -> Callable[[Numbers], Array]:

@@ -6,9 +6,10 @@ of every unit, and masks that keep those of every input position as well.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from scipy import fft
 from scipy.special import gammaln
 
 NULLS = ("unit", "unit-input")  # what a null keeps
@@ -108,6 +109,87 @@ def traded(mask: np.ndarray, rng: np.random.Generator, n_trades: int = BURN_IN) 
 def rewired(mask: np.ndarray, rng: np.random.Generator, keep: Literal["unit", "unit-input"]) -> np.ndarray:
     """Return a random mask that keeps the survivors of every unit (row), or of every unit and every input (column)."""
     return rng.permuted(mask, axis=1) if keep == "unit" else traded(mask, rng)
+
+
+class Clustering(NamedTuple):
+    """How often a unit's survivors are neighbours in a grid, relative to the null "unit-input"; NaN without chance.
+
+    Attributes:
+        neighbours: pairs of survivors on neighbouring pixels, relative to chance.
+        association: their excess over chance as a share of the greatest that the inputs' survivors allow (Cole 1949);
+            unlike a ratio, it is not bounded by how many survive.
+        co_survival: pairs of survivors by the distance of their pixels, rounded to 1, 2, …, relative to chance.
+    """
+
+    neighbours: float
+    association: float
+    co_survival: np.ndarray
+
+
+def clustering(
+    mask: np.ndarray, shape: tuple[int, int, int], rng: np.random.Generator, n_distances: int = 9,
+    n_samples: int = N_SAMPLES,
+) -> Clustering:  # fmt: skip
+    """Return how survivors cluster in a grid of pixels; channels share a pixel, a signal has one row.
+
+    Args:
+        mask: survivors, `(n_units, height · width · channels)`.
+        shape: height, width and channels of the inputs.
+        rng: draws the masks of the null.
+        n_distances: distances to count pairs at.
+        n_samples: masks to draw.
+
+    >>> image = np.zeros((4, 4, 1), bool)
+    >>> image[:2, :2] = True  # four survivors in a square: four pairs of neighbours, and two across
+    >>> mask = np.stack([image.ravel(), ~image.ravel()])
+    >>> pairs_by_displacement(mask[:1], image.shape, reach=1)
+    array([[1., 2., 1.],
+           [2., 0., 2.],
+           [1., 2., 1.]])
+    >>> clustering(mask, image.shape, np.random.default_rng(0)).neighbours > 1
+    True
+    """
+    sample, by_chance = traded(mask, rng, BURN_IN), np.zeros(n_distances + 1)
+    for _ in range(n_samples):
+        by_chance += _by_distance(sample, shape, n_distances) / n_samples
+        sample = traded(sample, rng, BETWEEN)
+    found = _by_distance(mask, shape, n_distances)
+    excess, possible = found[0] - by_chance[0], _most_neighbours(mask, shape) - by_chance[0]
+    ratios = _ratio(found, by_chance)
+    return Clustering(float(ratios[0]), float(excess / possible) if possible > 0 else math.nan, ratios[1:])
+
+
+def pairs_by_displacement(mask: np.ndarray, shape: tuple[int, int, int], reach: int) -> np.ndarray:
+    """Return the pairs of survivors of one unit by the displacement of their pixels: autocorrelations, summed.
+
+    The array `(2 · rows + 1, 2 · columns + 1)` has displacements up to `reach`, or to the edges; (0, 0), pairs of
+    channels, is in the middle. It holds every pair in both directions.
+    """
+    pixels = np.asarray(mask, np.float32).reshape(-1, *shape).sum(3)
+    padded = tuple(fft.next_fast_len(n + min(reach, n - 1), real=True) for n in shape[:2])
+    spectrum: Any = fft.rfft2(pixels, padded)
+    counts: Any = fft.irfft2(np.square(np.abs(spectrum), dtype=float).sum(0), padded)
+    counts = np.rint(counts)
+    counts[0, 0] -= np.sum(mask)  # each with itself
+    rows, columns = (np.arange(-min(reach, n - 1), min(reach, n - 1) + 1) for n in shape[:2])
+    return counts[np.ix_(rows, columns)]
+
+
+def _by_distance(mask: np.ndarray, shape: tuple[int, int, int], n_distances: int) -> np.ndarray:
+    """Return the pairs of survivors at distance 1, and those at distances that round to 1, 2, …."""
+    pairs = pairs_by_displacement(mask, shape, n_distances) / 2
+    rows, columns = (np.arange(n) - n // 2 for n in pairs.shape)
+    distance = np.hypot(rows[:, None], columns)
+    binned = np.bincount(np.rint(distance).astype(int).ravel(), pairs.ravel(), minlength=n_distances + 1)
+    return np.concatenate([[pairs[distance == 1].sum()], binned[1 : n_distances + 1]])
+
+
+def _most_neighbours(mask: np.ndarray, shape: tuple[int, int, int]) -> float:
+    """Return the most pairs of neighbouring survivors that masks with as many survivors of every input can have."""
+    survivors = mask.sum(0).reshape(shape)
+    down = np.minimum(survivors[1:, :, :, None], survivors[:-1, :, None, :]).sum()
+    across = np.minimum(survivors[:, 1:, :, None], survivors[:, :-1, None, :]).sum()
+    return float(down + across)
 
 
 def _counts(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,8 +21,11 @@ TASKS = {
 }  # fmt: skip
 
 
-def table_of(results: xr.Dataset, kind: str, titles: Mapping[str, str]) -> Table:
-    """Return final accuracy, its rank and the tuned hyper-parameters of each contestant, by network and task."""
+def table_of(results: xr.Dataset, kind: str, titles: Mapping[str, str], seconds: xr.DataArray | None = None) -> Table:
+    """Return final accuracy, its rank and the tuned hyper-parameters of each contestant, by network and task.
+
+    Seconds of a training, over `model`, `task` and the kind, are a column if they are given.
+    """
     rows = []
     for model, task in places(results):
         here = at_place(results, kind, model, task)
@@ -35,8 +38,10 @@ def table_of(results: xr.Dataset, kind: str, titles: Mapping[str, str]) -> Table
                 model_title(model), TASKS[task], titles.get(label, label), interval_text(interval(accuracy[i])),
                 f"{rank.mean:g}" + ("" if np.isnan(rank.low) else f" ({rank.low:g} to {rank.high:g})"),
                 "; ".join(_tuned_text(one, name) for name in tuned_names(one)),
+                *([] if seconds is None else [f"{seconds.sel(model=model, task=task).sel({kind: label}).item():.2g}"]),
             ))  # fmt: skip
-    columns = ("network", "data", kind, "test accuracy (%)", "rank (95 % interval)", "tuned (median; at an end)")
+    columns = ("network", "data", kind, "test accuracy (%)", "rank (95 % interval)", "tuned (median; at an end)",
+               *(() if seconds is None else ("seconds",)))  # fmt: skip
     n = results.sizes["seed"]
     what = f"mean of {n} seeds ± half of the 95 % interval" if n > 1 else "one seed, which has no interval"
     return Table(f"Tuned by equally many trials, {what}", columns, rows)

@@ -96,11 +96,11 @@ def _judge_one(claim: Claim, values, results: xr.Dataset, adjusted: float, prese
     changes, reductions = ([text for name, text in fields.items() if name not in unjudged]
                            for fields in (standing.changed, standing.reduced))  # fmt: skip
     changed, reduced, is_fresh = ", ".join(changes), ", ".join(reductions), FRESH in changes
-    statement = retitled(claim.statement, results.attrs)
+    statement, on = (retitled(text, results.attrs) for text in (claim.statement, claim.on))
     blank = Verdict(
         attrs["study"], attrs["preset"], attrs["run"], claim.id, statement, claim.source, claim.published,
         claim.unit, claim.region, None, None, None, 0, None, None, None, results=attrs["checksum"],
-        is_sanity_check=claim.is_sanity_check, on=without_data_set(claim.on) if is_fresh else claim.on,
+        is_sanity_check=claim.is_sanity_check, on=without_data_set(on) if is_fresh else on,
     )  # fmt: skip
     if values is None:
         able = [name for name, conditions in presets.items() if name != "smoke" and _has(conditions, claim.requires)]

@@ -3,7 +3,8 @@
 Hyper-parameters are any tree of numbers that the objective, the optimiser or the source of data reads: a learning rate,
 a schedule, weight decay by layer, an activation's weights, a generator's noise. The whole inner run is differentiated
 (Maclaurin, Duvenaud & Adams 2015): in forward mode, which keeps no states, for few hyper-parameters; otherwise in
-reverse mode, which keeps some inner states and recomputes the others.
+reverse mode, which keeps some inner states and recomputes the others. Where a run is too long or too chaotic to be
+differentiated, `Evolution` estimates a gradient from whole runs.
 """
 
 import functools
@@ -24,6 +25,7 @@ from flylab.base.types import Hparams, Key, Params, Scalar
 from flylab.data.inputs import data_type_error
 from flylab.data.splits import Source, Splits
 from flylab.models.model import Model
+from flylab.training.evolution import Evolution
 from flylab.training.inputs import SplitArrays, as_arrays, as_objective
 from flylab.training.objectives import Objective
 from flylab.training.step import (
@@ -35,7 +37,7 @@ from flylab.training.step import (
 from flylab.training.train import check_training, train_to_end
 
 History = dict[str, jax.Array]
-Mode = Literal["auto", "forward", "reverse"]
+Mode = Literal["auto", "forward", "reverse"] | Evolution
 FEW = 3  # number of hyper-parameters up to which forward mode is faster
 EXPLODED = 1e3  # a gradient norm of so many times the outer loss is useless for descent
 
@@ -82,7 +84,8 @@ def metagradient(
         params: initial parameters; by default the objective initialises them, given the hyper-parameters.
         fixed: further hyper-parameters.
         outer: history → outer loss, a scalar.
-        mode: "forward", "reverse", or "auto": forward for up to three hyper-parameters.
+        mode: "forward", "reverse", or "auto": forward for up to three hyper-parameters; or an `Evolution`, which
+            estimates the gradient from several runs.
 
     Raises:
         ValueError: for an unknown mode, a hyper-parameter that nothing reads, or a label that the network has no output
@@ -116,33 +119,36 @@ def metagradient(
 
 
 @functools.cache
-def _program(objective: Objective, plan: Plan, outer: Callable, mode: str, source: Source | None):
+def _program(objective: Objective, plan: Plan, outer: Callable, mode: Mode, source: Source | None):
     functions = training_functions(objective, plan, source)
     differentiate = differentiated(objective, plan, outer, mode, source)
 
     def program(data: SplitArrays | None, member: Member, hparams: Hparams) -> Metagradient:
         prepared = None if data is None else functions.prepare_data(data, hparams)
-        return differentiate(prepared, member, member.key, hparams)
+        return differentiate(prepared, member, member.key, hparams, member.key)
 
     return jax.jit(program)
 
 
-def differentiated(objective: Objective, plan: Plan, outer: Callable, mode: str, source: Source | None):
-    """Return a function (prepared data or None, member with fixed hparams, initial key, hparams) → `Metagradient`."""
+def differentiated(objective: Objective, plan: Plan, outer: Callable, mode: Mode, source: Source | None):
+    """Return a function (prepared data or None, member with fixed hparams, initial key, hparams, key) → `Metagradient`.
 
-    def run(forward: bool, data: PreparedData | None, member: Member, init_key: Key, hparams: Hparams):
-        run_objective = objective._replace(predict=_in_plain_operations(objective.predict)) if forward else objective
+    Only evolution uses the last key, from which it draws its deviates.
+    """
+
+    def run(in_plain: bool, data: PreparedData | None, member: Member, init_key: Key, hparams: Hparams, remat=False):
+        run_objective = objective._replace(predict=_in_plain_operations(objective.predict)) if in_plain else objective
         functions, all_hparams = training_functions(run_objective, plan, source), member.hparams | hparams
         prepared = functions.prepare_data(None, all_hparams) if data is None else data
         params = member.params
         if params is None:
             params = run_objective.init(stream(init_key, "init"), all_hparams)
         run_member = Member(member.key, all_hparams, params)
-        history = train_to_end(functions, plan, prepared, run_member, remat=not forward).history
+        history = train_to_end(functions, plan, prepared, run_member, remat=remat).history
         return outer(history), history["loss"]
 
     def reverse(data: PreparedData | None, member: Member, init_key: Key, hparams: Hparams) -> Metagradient:
-        value_and_grad = jax.value_and_grad(lambda h: run(False, data, member, init_key, h), has_aux=True)
+        value_and_grad = jax.value_and_grad(lambda h: run(False, data, member, init_key, h, remat=True), has_aux=True)
         (value, losses), gradient = value_and_grad(hparams)
         return Metagradient(value, gradient, losses)
 
@@ -159,7 +165,15 @@ def differentiated(objective: Objective, plan: Plan, outer: Callable, mode: str,
             value, slopes, losses = jax.vmap(along, out_axes=(None, 0, None))(jnp.eye(flat.size, dtype=flat.dtype))
         return Metagradient(value, unravel(slopes), losses)
 
-    def differentiate(data: PreparedData | None, member: Member, init_key: Key, hparams: Hparams) -> Metagradient:
+    def differentiate(
+        data: PreparedData | None, member: Member, init_key: Key, hparams: Hparams, key: Key
+    ) -> Metagradient:
+        if isinstance(mode, Evolution):
+            value, losses = run(False, data, member, init_key, hparams)
+            estimate = mode.gradient(
+                lambda h: run(False, data, member, init_key, h)[0], hparams, stream(key, "deviates")
+            )
+            return Metagradient(value, estimate, losses)
         are_few = sum(jnp.size(leaf) for leaf in jax.tree.leaves(hparams)) <= FEW
         if mode == "reverse" or (mode == "auto" and not are_few):
             return reverse(data, member, init_key, hparams)

@@ -60,7 +60,8 @@ class MetaPlan(Checked):
         n_steps: outer steps.
         optimizer: an optax transformation of the outer gradient.
         outer: history of an inner run (see `Trained`) → outer loss, a scalar to minimise.
-        mode: "forward", "reverse", or "auto": forward for up to three hyper-parameters.
+        mode: "forward", "reverse", or "auto": forward for up to three hyper-parameters; or an `Evolution`, which
+            estimates the gradient from several inner runs in each outer step, and needs the extra "evolution".
         fresh_start: whether every outer step has new initial parameters.
         fresh_noise: whether all other randomness of an inner run (noise, shuffled order, a source's data) is new in
             every outer step; else all have that of the first.
@@ -205,7 +206,7 @@ def _outer_run(objective: Objective, plan: MetaPlan, source: Source | None) -> T
         key = jax.random.fold_in(outer_key, state.step)
         noise_key = key if plan.fresh_noise else jax.random.fold_in(outer_key, 0)
         inner = Member(noise_key, member.hparams["fixed"], member.params)
-        result = differentiate(data, inner, key if plan.fresh_start else member.key, state.params)
+        result = differentiate(data, inner, key if plan.fresh_start else member.key, state.params, key)
         values = {
             "outer_loss": result.value,
             "last_loss": result.losses[-1],

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from flylab.base.constraints import refusal
 from flylab.base.types import Hparams, Key, Labels, Logits, Params, Scalar, Signals
 from flylab.data.inputs import Targets
+from flylab.models.masks import masked
 from flylab.models.model import Model, Stateful, outputs, training_outputs
 
 
@@ -93,6 +94,20 @@ def supervised(
         lambda key, hparams: network(model, hparams).init(key), loss, predict_of(model), options, per_example_loss,
         model=model,
     )  # fmt: skip
+
+
+@functools.cache
+def under_mask(model: Model) -> Objective:
+    """Return the objective of classification under a mask, which is the hyper-parameter `mask`: one program for all.
+
+    >>> import jax, jax.numpy as jnp
+    >>> from flylab.models import get_model
+    >>> mask = {"w": jnp.zeros((10, 40), bool), "b": jnp.ones(10, bool)}
+    >>> float(abs(under_mask(get_model("logistic")).init(jax.random.key(0), {"mask": mask})["w"]).max())
+    0.0
+    """
+    on_masked = supervised(lambda hparams: masked(model, hparams["mask"]))
+    return on_masked._replace(options=supervised(model).options)  # what is fast for the model is so under a mask
 
 
 def network(model: Model | Callable[[Hparams], Model] | None, hparams: Hparams) -> Model:

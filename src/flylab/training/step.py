@@ -51,6 +51,8 @@ class Plan(Checked):
         save_params_at: steps after which the parameters are saved and the network is evaluated, in ascending order.
         record_loss: whether a population records the loss of every step's batch (`train` always does). Metrics that
             the objective's loss returns are always recorded.
+        n_train_evaluated: training examples that are evaluated, the first ones; by default all. On large sets,
+            evaluating them would take as long as training. (Of a `Source` none is; loops in PyTorch evaluate all.)
 
     Raises:
         ValueError: for an invalid value.
@@ -65,6 +67,7 @@ class Plan(Checked):
     ) = "adam"
     save_params_at: tuple[NonNegativeInt, ...] = ()
     record_loss: bool = False
+    n_train_evaluated: PositiveInt | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -192,6 +195,7 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
         if data is not None:
             sets = tuple(jax.tree.map(jnp.asarray, data))
             train = _batched(sets[0], plan)
+            sets = (Dataset(*(part[: plan.n_train_evaluated] for part in sets[0])), *sets[1:])
         else:
             assert source is not None
             train = source.prepare(hparams)

@@ -85,12 +85,18 @@ class Training:
     @property
     def resources(self) -> tuple[int, int]:
         """The FLOPs of training one seed, and the bytes of its data and network; see `models.flops.training_cost`."""
-        shape, n_examples = self._sizes()
-        plan = self.plan
-        flops, n_bytes = training_cost(
-            self.model, shape, plan.n_steps, plan.batch_size, len(plan.evaluated), n_examples
-        )
+        (shape, n_examples), plan = self._sizes(), self.plan
+        sizes = shape, plan.n_steps, plan.batch_size
+        flops, n_bytes = training_cost(self.model, *sizes, len(plan.evaluated), n_examples)
+        if plan.n_train_evaluated and isinstance(self.data, Splits):
+            unread = max(len(self.data.train.y) - plan.n_train_evaluated, 0)
+            flops, _ = training_cost(self.model, *sizes, len(plan.evaluated), n_examples - unread)
         return flops * math.prod(map(len, self._axes.values())), n_bytes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of an example."""
+        return self._sizes()[0]
 
     def _sizes(self) -> tuple[tuple[int, ...], int]:
         """Return the shape of an example, and how many are kept; data of a config are not made for it."""

@@ -117,7 +117,7 @@ def digest(config: Images) -> str:
     raw, sha256 = _READERS[config.name](config), hashlib.sha256()
     for part in (*raw, *_divided(raw, config)):
         sha256.update(repr(part.shape).encode())
-        sha256.update(np.ascontiguousarray(part if part.dtype == np.uint8 else part.astype("<i8")))
+        sha256.update(np.ascontiguousarray(part if part.dtype == np.uint8 else part.astype("<i8")).data)
     return sha256.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What was published about the four networks, on signals and on images."""
+"""What was published about the four networks on signals; on images, see `image_claims`."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,12 +7,13 @@ import xarray as xr
 
 from flylab.results.claims import Claim, independent, sharing
 from flylab.results.effects import Effect, n_test_of
+from flylab.studies.architectures.image_claims import ON_IMAGES
 from flylab.studies.architectures.measures import curves, last
 from flylab.studies.architectures.method import NETWORKS
 from flylab.training.learners import learner_title
 
 ARMS = ("dataset", "fresh_data", "own_permutations")
-IMAGES = ("image_n_train", "image_learning_rate", "image_eval_every")
+IMAGES = ("image_n_train", "image_learning_rates", "image_n_steps", "image_eval_every")
 FITTED = ("n_steps", "batch_size", "learning_rate", "eval_every")  # scikit-learn's methods have none of these
 LAST = ("eval_every",)  # the accuracy after the last step is evaluated in any case
 DATA, BOTH = "this data set", "this data set and permutation"  # which all seeds share
@@ -103,18 +104,6 @@ _SIGNALS = (
           accuracy("cnn", "shuffled") - accuracy("mlp", "shuffled"), below=0, independent_of=LAST, on=BOTH),
     *(_interpolates(model) for model in NETWORKS[::-1]),
 )  # fmt: skip
-_IMAGES = (
-    Claim("discriminates", "accuracies spread at least 5 × as widely as on 28×28 MNIST (spread − 5 × MNIST's ≥ 0)",
-          "blog", "62 vs 5", "points",
-          _gap("cnn", "logistic") - _gap("cnn", "logistic", "mnist").then(lambda points: 5 * points), above=0,
-          needs="needs --dataset mnist"),
-    Claim("fashion-harder", "Fashion-MNIST is a bit harder than MNIST for the CNN", "blog", "yes", "points",
-          accuracy("cnn", dataset="mnist") - accuracy("cnn", dataset="fashion_mnist"), above=0,
-          needs="needs --dataset mnist fashion_mnist"),
-    Claim("cifar-discriminates", "CIFAR-10 separates the MLP from the CNN better than MNIST", "blog", "yes", "points",
-          _gap("cnn", "mlp", "cifar10") - _gap("cnn", "mlp", "mnist"), above=0,
-          needs="needs --dataset mnist cifar10"),
-)  # fmt: skip
 _REFERENCES = (
     Claim("sklearn-easy", "a linear or kernel method (here an SVM) reaches 95 % on scikit-learn's digits", "blog",
           "very well", "%", accuracy("svm", source="fresh", dataset="digits"), above=95, is_sanity_check=True),
@@ -140,7 +129,7 @@ CLAIMS = independent(
     ARMS,
     (
         *independent(IMAGES, sharing(DATA, _SIGNALS)),
-        *independent(["eval_every"], sharing("these data sets", _IMAGES)),
+        *ON_IMAGES,
         *independent([*FITTED, *IMAGES], _REFERENCES),
         *independent(IMAGES, _ANEW),
     ),

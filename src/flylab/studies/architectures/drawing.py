@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.results.plots import COLOURS, band, dots, panels, published_values, style
-from flylab.studies.architectures.measures import HUMAN, compared, curves, last, paper, titles
+from flylab.studies.architectures.measures import HUMAN, compared, curves, last, paper, stopped, titles
 from flylab.studies.architectures.method import IMAGE_NETWORKS, NETWORKS
 from flylab.training.learners import learner_title
 
@@ -14,15 +14,17 @@ from flylab.training.learners import learner_title
 def figure(results: xr.Dataset) -> Figure:
     """Plot learning curves, the last accuracies beside the paper's, and those on each data set if there are several."""
     shown = [model for model in NETWORKS[::-1] if model in results.model]
-    colours: dict[str, str] = dict(zip(shown, COLOURS, strict=False))
+    colours: dict[str, str] = dict(zip((*shown, "resnet"), COLOURS, strict=False))
     datasets = compared(results)
-    more = ["Data sets, after the last step"] if len(datasets) > 1 else []
+    more = ["Data sets, stopped by validation"] if len(datasets) > 1 else []
     titles = ("Training accuracy", "Test accuracy", "Test accuracy after the last step", *more)
     drawn, (train, test, ends, *rest) = panels(*titles, size=(18 if more else 13.5, 4.4))
     for ax, quantity in ((train, "train_accuracy"), (test, "test_accuracy")):
         for model in shown:
             for arrangement, line in (("plain", "-"), ("shuffled", "--")):
-                curve = curves(results, quantity, model, arrangement)
+                curve = curves(results, quantity, model, arrangement).dropna("step", how="all")  # steps of other sets
+                if not curve.sizes["step"]:
+                    continue
                 label = learner_title(model) + ("" if arrangement == "plain" else ", shuffled")
                 band(ax, curve, label=label, color=colours[model], linestyle=line, linewidth=1.5)
         ax.set(ylim=(0, 102))
@@ -36,8 +38,8 @@ def figure(results: xr.Dataset) -> Figure:
 
 def _by_dataset(ax, results: xr.Dataset, datasets: list[str], colours: dict[str, str]) -> None:
     for i, model in enumerate(IMAGE_NETWORKS):
-        accuracies = [last(results, model, dataset=dataset) for dataset in datasets]
-        rows = np.arange(len(datasets)) + 0.14 * (i - 1)
+        accuracies = [stopped(results, model, dataset=dataset) for dataset in datasets]
+        rows = np.arange(len(datasets)) + 0.14 * (i - 1.5)
         dots(ax, accuracies, rows, horizontal=True, color=colours[model], label=learner_title(model))
     ax.set(yticks=range(len(datasets)), yticklabels=[titles(results.attrs)[name] for name in datasets], xlim=(0, 101))
     ax.set(ylim=(len(datasets) - 0.5, -0.5), xlabel="test accuracy (%)")

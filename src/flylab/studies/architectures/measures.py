@@ -1,6 +1,6 @@
 """Accuracies by data set, network, arrangement and source, and the published ones."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,9 @@ def curves(
 def last(
     results: xr.Dataset, model: str, arrangement: str = "plain", source: str = "published", dataset: str = "mnist1d"
 ) -> xr.DataArray:
-    """Return test accuracy at the last step, over `seed`."""
-    return curves(results, "test_accuracy", model, arrangement, source, dataset).isel(step=-1)
+    """Return test accuracy at the last step of its training, over `seed`."""
+    curve = curves(results, "test_accuracy", model, arrangement, source, dataset)
+    return curve.isel(step=curve.notnull().cumsum("step").argmax("step"))  # data sets may be trained for fewer steps
 
 
 def stopped(
@@ -43,6 +44,12 @@ def stopped(
     """Return test accuracy at the first evaluation with the best validation accuracy, over `seed`."""
     test, valid = (curves(results, f"{on}_accuracy", model, arrangement, source, dataset) for on in ("test", "valid"))
     return test.isel(step=valid.fillna(-1).argmax("step"))
+
+
+def training_flops(results: xr.Dataset, model: str, dataset: str = "mnist1d") -> xr.DataArray:
+    """Return the FLOPs of training until the first evaluation with the best validation accuracy, over `seed`."""
+    steps = curves(results, "valid_accuracy", model, "plain", dataset=dataset).fillna(-1).idxmax("step")
+    return steps * curves(results, "flops_per_step", model, "plain", dataset=dataset)
 
 
 def best(
@@ -54,10 +61,11 @@ def best(
 
 
 def gap(
-    results: xr.Dataset, better: str, worse: str, dataset: str = "mnist1d", source: str = "published"
-) -> xr.DataArray:
-    """Return the points of test accuracy between two networks, paired by seed."""
-    ours, theirs = (last(results, model, source=source, dataset=dataset) for model in (better, worse))
+    results: xr.Dataset, better: str, worse: str, dataset: str = "mnist1d", source: str = "published",
+    read: Callable[..., xr.DataArray] = last,
+) -> xr.DataArray:  # fmt: skip
+    """Return the points of test accuracy between two networks, paired by seed, as `last` or `stopped` reads it."""
+    ours, theirs = (read(results, model, source=source, dataset=dataset) for model in (better, worse))
     return ours - theirs
 
 

@@ -29,14 +29,13 @@ from flylab.studies.lottery.protocol import (
     conditions,
     n_steps,
     network_of,
-    objective_of,
     resources,
 )
 from flylab.study import Study
 
 __all__ = [
     "ARRANGEMENTS", "CLAIMS", "SLOTS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions",
-    "figure", "last", "locality", "mask", "n_steps", "network_of", "objective_of", "resources", "run", "save_ticket",
+    "figure", "last", "locality", "mask", "n_steps", "network_of", "resources", "run", "save_ticket",
     "searched", "table",
 ]  # fmt: skip
 

@@ -20,12 +20,12 @@ from flylab.studies.lottery.protocol import (
     analysed_steps,
     analyses,
     network_of,
-    objective_of,
 )
 from flylab.studies.lottery.search import Search, arranged, control_mask, key_of, member
 from flylab.study import Context
 from flylab.training.dispatch import run_members
 from flylab.training.inputs import SplitArrays, as_arrays
+from flylab.training.objectives import under_mask
 from flylab.training.step import Member
 from flylab.training.train import training_run
 
@@ -50,7 +50,7 @@ def analysis(
     for seed in searches:
         for treatment, arrangement in analyses(protocol, users):
             network = small_network(protocol) if treatment == "small" else model
-            run = training_run(objective_of(network), protocol.plan(treatment, arrangement))
+            run = training_run(under_mask(network), protocol.plan(treatment, arrangement))
             rates = protocol.tuned_rates if treatment in TUNED else (protocol.learning_rate,)
             groups.setdefault((run, network), []).extend(Arm(seed, arrangement, treatment, rate) for rate in rates)
 

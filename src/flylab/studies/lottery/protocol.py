@@ -11,10 +11,8 @@ from msgspec import Meta
 from flylab.base.constraints import NonNegativeInt, PositiveFloat, PositiveInt
 from flylab.data import MNIST1D, exchanged, reversed_, shuffled
 from flylab.models import Model, tickets
-from flylab.models.masks import masked
 from flylab.study import BaseProtocol, Condition
 from flylab.study.protocol import Published
-from flylab.training.objectives import Objective, supervised
 from flylab.training.step import Plan
 from flylab.training.training import Training
 
@@ -202,13 +200,6 @@ def resources(protocol: Protocol, model: str, criterion: Any = None) -> tuple[in
     """Return the FLOPs of training one seed, and the bytes of its data and network; masks save none."""
     n = n_steps(protocol, model, criterion)
     return Training(network_of(protocol), protocol.data, Plan(n, protocol.batch_size, n)).resources
-
-
-@functools.cache
-def objective_of(model: Model) -> Objective:
-    """Return the objective of supervised learning under a mask, which is one of the hyper-parameters."""
-    on_masked = supervised(lambda hparams: masked(model, hparams["mask"]))
-    return on_masked._replace(options=supervised(model).options)  # what is fast for the model is so under a mask
 
 
 def network_of(protocol: Protocol, width: int = 0) -> Model:

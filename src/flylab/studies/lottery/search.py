@@ -17,13 +17,13 @@ from flylab.studies.lottery.protocol import (
     ARRANGEMENTS,
     CRITERIA,
     Protocol,
-    objective_of,
     search_steps,
     searched_in,
 )
 from flylab.study import Context
 from flylab.training.dispatch import run_members
 from flylab.training.inputs import SplitArrays, as_arrays
+from flylab.training.objectives import under_mask
 from flylab.training.step import Member, Plan
 from flylab.training.train import Trained, TrainingRun, training_run
 
@@ -106,7 +106,7 @@ def _round(
     names, ticket = searched_in(protocol, number, users), criteria(users)[0]
     places = [(seed, name) for seed in searches for name in names]
     masks = {(seed, name): _mask(protocol, searches[seed], name, seed, number, users) for seed, name in places}
-    trained = _trained(protocol, training_run(objective_of(model), plan), searches, masks, context)
+    trained = _trained(protocol, training_run(under_mask(model), plan), searches, masks, context)
     for seed, search in searches.items():
         measured = {
             name: locality(first_layer(masks[seed, name]), np.random.default_rng([seed, number, 1])) for name in names

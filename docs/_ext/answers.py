@@ -1,0 +1,80 @@
+"""What the essay guessed and what came out, for the pages of studies; the role `verdict` writes every number."""
+
+import itertools
+
+_DATA = {"mnist1d": "MNIST-1D", "digits": "digits", "mnist": "MNIST", "cifar10": "CIFAR-10"}
+
+
+def _each(study: str, *claims: str) -> str:
+    """Return claims on each data set as a list."""
+    lines = (f"- {_DATA[name]}: {{verdict}}`{study}/{claim}-{name}`\n"
+             for claim, name in itertools.product(claims, _DATA))  # fmt: skip
+    return "".join(lines)
+
+
+_STUDY = "tickets_at_scale"
+ANSWERS = {
+    _STUDY: f"""**What was guessed.** On MNIST-1D, survivors in a ticket's first layer are neighbours more often than
+by chance, which the essay reads as a spatial prior that pruning has found. It guesses that tickets of larger networks
+have one, too.
+
+**What came out.** Do survivors cluster in the published width, and in the widest network? Chance, a ratio of 1, keeps
+the survivors of every unit and every input.
+
+{_each(_STUDY, "clusters", "widest-clusters")}
+Does that grow with the network, the training data, and sparsity? The effect is the change of a coefficient (Cole 1949)
+that is 0 by chance, and 1 where survivors have as many neighbours as their inputs allow.
+
+{_each(_STUDY, "grows-with-width", "grows-with-data", "grows-with-sparsity")}
+With the points of a signal: {{verdict}}`{_STUDY}/grows-with-length`
+
+What is a ticket worth? Its accuracy less that of the dense network; less that of random masks that differ in the places
+of survivors only; and its gain over the dense network less that on permuted pixels:
+
+{_each(_STUDY, "wins", "positions-matter", "advantage-is-spatial")}
+On other images, less such random masks: MNIST's ticket on digits: {{verdict}}`{_STUDY}/transfers-mnist-to-digits`;
+the digits' on MNIST: {{verdict}}`{_STUDY}/transfers-digits-to-mnist`
+
+Are two networks that grow from one ticket joined by a line without a barrier (Frankle et al. 2020)?
+
+{_each(_STUDY, "stable-late", "barrier-falls")}
+""",
+    "transfer": """**What was guessed.** The learned function "is especially good at producing low training loss early
+in optimization", and has a middle rank by final test loss, in a CNN on MNIST and on CIFAR-10.
+
+**What came out.** First or second of nine by training loss over the first epoch:
+
+- MNIST: {verdict}`transfer/transfer-early.mnist`
+- CIFAR-10 (JPEG copies): {verdict}`transfer/transfer-early.cifar10`
+- digits: {verdict}`transfer/transfer-early.digits`
+
+Rank 4 to 6 by final test loss:
+
+- MNIST: {verdict}`transfer/transfer-final.mnist`
+- CIFAR-10 (JPEG copies): {verdict}`transfer/transfer-final.cifar10`
+- digits: {verdict}`transfer/transfer-final.digits`
+""",
+    "activation_at_scale": """**What was guessed.** "Running the same metalearning algorithm on larger models and
+datasets would further refine" the function: one that was learned on a small network for early training loss has a
+middle rank by final test loss.
+
+**What came out.** Are functions that are learned on a larger network, by the same goal, better there by final test loss
+than those of the published protocol?
+
+- deep MLP: {verdict}`activation_at_scale/larger-refines.mlp`
+- CNN: {verdict}`activation_at_scale/larger-refines.cnn`
+- CNN of MNIST: {verdict}`activation_at_scale/larger-refines.cnn2d`
+
+Is the goal to blame? Places gained by learning for final loss:
+
+- deep MLP: {verdict}`activation_at_scale/final-rank.mlp`
+- CNN: {verdict}`activation_at_scale/final-rank.cnn`
+- CNN of MNIST: {verdict}`activation_at_scale/final-rank.cnn2d`
+
+And test accuracy over the best of eight usual functions:
+
+- deep MLP: {verdict}`activation_at_scale/gain.mlp`
+- CNN: {verdict}`activation_at_scale/gain.cnn`
+- CNN of MNIST: {verdict}`activation_at_scale/gain.cnn2d`
+""",
+}
