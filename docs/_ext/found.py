@@ -49,6 +49,10 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "high-data-equal-average", "high-data-equal-l2", "high-data-hinders-max", "high-data-hinders-average",
         "high-data-hinders-l2", "max-vs-l2",
     ),
+    "regularisation": (
+        "discriminates-regularisers.mnist", "discriminates-regularisers.digits", "seeds.mnist", "seeds.digits",
+        "same-order.mnist", "same-order.digits", "helps.batch_norm", "helps.augmentation", "helps.dropout",
+    ),
     "self_supervised": (
         "probe", "probe-all", "guillotine-default", "guillotine-none", "guillotine-deep", "peak-place-default.paper",
         "peak-place-none.paper", "peak-place-deep.paper", "deep-learns", "vicreg",

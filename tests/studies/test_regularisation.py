@@ -1,156 +1,182 @@
-"""The study `regularisation`: each method does what its name says, and clarity is that of made-up accuracies."""
+"""The study `regularisation`: each regulariser does what its name says, and clarity is that of made-up accuracies."""
+
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import f_oneway
 
-import flylab
-from flylab.models import Stateful
-from flylab.studies import regularisation
-from flylab.studies.regularisation.measures import accuracy, clarity, clearer, jackknifed
-from flylab.studies.regularisation.method import METHODS, _stopped
-from flylab.studies.regularisation.networks import EPSILON, forward, objective_of
+from flylab import Plan
+from flylab.results.judging import judge
+from flylab.runs.runner import execute
+from flylab.studies.regularisation import REGULARISERS, f_statistic, networks
+from flylab.studies.regularisation.measures import jackknifed
+from flylab.studies.regularisation.method import stopped
+from flylab.study.registry import get_study
+from flylab.study.study import protocol_of
 from flylab.training.objectives import Batch
 from flylab.training.tuning import Fit
 
+STUDY = get_study("regularisation")
 KEY = jax.random.key(3)
 X = np.random.default_rng(0).normal(size=(12, 7)).astype(np.float32)
-Y = np.arange(7) % 10
+Y = np.arange(7)
 BATCH = Batch(jnp.asarray(X), jnp.asarray(Y))
+PLAIN = networks.objective_of("none", (12,), 8)
+PARAMS = PLAIN.init(KEY, {})
 
 
-def losses(method, strength, n=1, shape=(12,)):
-    """Return the loss of a method for some keys, and the plain loss at the same parameters."""
-    objective, plain = objective_of(method, shape, 8), objective_of("none", shape, 8)
-    params = objective.init(KEY, {})
-    of = [objective.loss(params, BATCH, {"strength": strength}, key)[0] for key in jax.random.split(KEY, n)]
-    return np.array(of), plain.loss(params, BATCH, {}, KEY)[0]
+def losses(name, strength, n=1, shape=(12,)):
+    """Return the loss under a regulariser for some keys."""
+    objective = networks.objective_of(name, shape, 8)
+    return np.array([objective.loss(PARAMS, BATCH, {"strength": strength}, key)[0] for key in jax.random.split(KEY, n)])
 
 
-@pytest.mark.parametrize("method", ["dropout", "label_smoothing", "augmentation"])
-def test_without_strength_it_is_the_plain_loss(method):
-    changed, plain = losses(method, 0.0)
-    np.testing.assert_allclose(changed, plain, rtol=1e-5)
+def test_a_strength_of_0_is_the_plain_loss_and_others_differ_between_steps():
+    plain = PLAIN.loss(PARAMS, BATCH, {}, KEY)[0]
+    for name in ("dropout", "label_smoothing", "augmentation"):
+        np.testing.assert_allclose(losses(name, 0.0), plain, rtol=1e-5)
+    for name in ("dropout", "mixup", "augmentation"):
+        assert len({*losses(name, 0.5, n=3).tolist()}) == 3
 
 
-@pytest.mark.parametrize("method", ["dropout", "mixup", "augmentation"])
-def test_a_random_method_differs_between_steps(method):
-    changed, _ = losses(method, 0.5, n=3)
-    assert len({*changed.tolist()}) == 3
-
-
-def test_unchanged_layers_are_the_published_mlp():
-    objective = objective_of("none", (12,), 8)
-    params = objective.init(KEY, {})
-    logits = objective.predict(params, X, {}, KEY)
-    np.testing.assert_allclose(forward(params, BATCH.x, lambda _, z: z), logits, rtol=1e-5)
-
-
-def test_label_smoothing_is_cross_entropy_with_smooth_labels():
-    (changed,), _ = losses("label_smoothing", 0.2)
-    objective = objective_of("none", (12,), 8)
-    logits = objective.predict(objective.init(KEY, {}), X, {}, KEY)
+def test_smooth_labels_are_mixed_with_the_uniform_distribution():
+    logits = PLAIN.predict(PARAMS, X, {}, KEY)
+    np.testing.assert_allclose(networks.logits(PARAMS, BATCH.x), logits, rtol=1e-5)
     labels = 0.8 * np.eye(10)[Y] + 0.2 / 10
-    np.testing.assert_allclose(changed, -(labels.T * jax.nn.log_softmax(logits, 0)).sum(0).mean(), rtol=1e-5)
+    cross_entropies = -(labels.T * jax.nn.log_softmax(logits, 0)).sum(0)
+    np.testing.assert_allclose(losses("label_smoothing", 0.2), cross_entropies.mean(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(12,), (3, 4)])
-def test_shifting_an_example_permutes_it(shape):
+def test_shifting_rolls_each_example(monkeypatch, shape):
     seen = []
-
-    def apply(params, x):
-        seen.append(np.asarray(x))
-        return jnp.zeros((10, x.shape[1]))
-
-    from flylab.studies.regularisation.networks import _shifted
-
-    _shifted(shape, apply, {}, BATCH, 0.5, KEY)
-    for before, after in zip(X.T.reshape(-1, *shape), seen[0].T.reshape(-1, *shape), strict=True):
-        rolls = [np.roll(before, by, tuple(range(len(shape)))) for by in np.ndindex(*shape)]
-        assert any(np.array_equal(after, roll) for roll in rolls)
-    assert not np.array_equal(seen[0], X)
+    monkeypatch.setattr(networks, "logits", lambda params, x: (seen.append(np.asarray(x)), jnp.zeros((10, 7)))[1])
+    networks.shifted({}, BATCH, 0.5, KEY, shape)
+    rolls = [
+        [by for by in np.ndindex(*shape) if np.array_equal(after, np.roll(before, by, range(len(shape))))]
+        for before, after in zip(X.T.reshape(-1, *shape), seen[0].T.reshape(-1, *shape), strict=True)
+    ]
+    assert all(rolls)
+    assert len({by for (by,) in rolls}) > 2
 
 
-def test_batch_normalisation_normalises_and_keeps_running_statistics():
-    objective = objective_of("batch_norm", (12,), 8)
-    params = objective.init(KEY, {})
-    loss, _, state = objective.loss(params, BATCH, {}, KEY)
-    z = params.params["hidden1"]["w"] @ X + 0 * params.params["hidden1"]["b"][:, None]
-    z = np.asarray(z) + np.asarray(params.params["hidden1"]["b"])[:, None]
-    np.testing.assert_allclose(state["mean"]["hidden1"], 0.1 * z.mean(1), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(state["var"]["hidden1"], 0.9 + 0.1 * z.var(1, ddof=1), rtol=1e-4)
-    mean, var = ({layer: s[layer] for layer in s} for s in (state["mean"], state["var"]))
-    assert isinstance(params, Stateful)
-    assert np.isfinite(loss)
-    out = objective.predict(params._replace(state={"mean": mean, "var": var}), X, {}, KEY)
-    first = (z - np.asarray(mean["hidden1"])[:, None]) / np.sqrt(np.asarray(var["hidden1"])[:, None] + EPSILON)
-    assert out.shape == (10, 7)
-    assert np.isfinite(first).all()
+def test_batch_normalisation_agrees_with_pytorch():
+    torch = pytest.importorskip("torch")
+    objective = networks.objective_of("batch_norm", (12,), 8)
+    start = objective.init(KEY, {})
+
+    def tensor(x):
+        return torch.tensor(np.asarray(x))
+
+    norms = {layer: torch.nn.BatchNorm1d(8) for layer in networks.LAYERS}
+    for layer, norm in norms.items():
+        norm.bias.data = tensor(start.params[layer]["b"])
+
+    def forward():
+        def linear(name, x):
+            return torch.nn.functional.linear(x, *(tensor(start.params[name][part]) for part in "wb"))
+
+        h = torch.relu(norms["hidden1"](linear("hidden1", tensor(X.T))))
+        h = h + torch.relu(norms["hidden2"](linear("hidden2", h)))
+        return linear("output", h)
+
+    loss, _, state = objective.loss(start, BATCH, {}, KEY)
+    expected = torch.nn.functional.cross_entropy(forward(), tensor(Y))
+    np.testing.assert_allclose(loss, expected.detach(), rtol=1e-4)
+    for layer, norm in norms.items():
+        norm.eval()
+        np.testing.assert_allclose(state["mean"][layer], norm.running_mean, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(state["var"][layer], norm.running_var, rtol=1e-4)
+    out = objective.predict(start._replace(state=state), X, {}, KEY)
+    np.testing.assert_allclose(out.T, forward().detach(), rtol=1e-3, atol=1e-4)
 
 
 def test_early_stopping_reports_the_best_evaluation_so_far():
-    loss = np.array([[[3.0, 1.0, 2.0, 0.5, 0.7]]])
+    loss = np.array([[[np.nan, 1.0, 2.0, 0.5, 0.7], [3.0, 4.0, np.inf, np.nan, 5.0]]])
 
     def train(data, plan):
-        steps = list(plan.evaluated)
         dims = ("trial", "seed", "step")
-        return xr.Dataset({"valid_loss": (dims, loss), "test_accuracy": (dims, 10 * loss)}, {"step": steps})
+        found = {"valid_loss": (dims, loss), "test_accuracy": (dims, np.arange(10.0).reshape(loss.shape))}
+        return xr.Dataset(found, {"step": list(plan.evaluated)})
 
-    stopped = _stopped(Fit({}, train)).train(None, flylab.Plan(4, eval_every=1))
-    assert stopped.valid_loss.values.ravel().tolist() == [3.0, 1.0, 1.0, 0.5, 0.5]
-    assert stopped.test_accuracy.values.ravel().tolist() == [30.0, 10.0, 10.0, 5.0, 5.0]
-    at_end = _stopped(Fit({}, train)).train(None, flylab.Plan(4, eval_every=1)).isel(step=-1)
-    assert float(at_end.valid_loss.squeeze()) == 0.5
-
-
-def made(difference: dict[str, float], n_seeds: int = 12) -> xr.Dataset:
-    """Return accuracies whose methods differ by some standard deviations of a seed, by data set."""
-    rng, methods = np.random.default_rng(1), [*METHODS]
-    steps = difference.values()
-    values = [step * np.arange(len(methods))[:, None] + rng.normal(size=(len(methods), n_seeds)) for step in steps]
-    results = xr.Dataset(
-        {"test_accuracy": (("dataset", "regulariser", "seed", "step"), np.stack(values)[..., None]),
-         "flops": (("dataset", "regulariser", "seed"), np.ones((len(difference), len(methods), n_seeds)))},
-        {"dataset": [*difference], "regulariser": methods, "seed": range(n_seeds), "step": [1]},
-    )  # fmt: skip
-    return results
+    kept = stopped(Fit({}, train), 1).train(None, Plan(4, eval_every=2))
+    assert kept.step.values.tolist() == [0, 2, 4]
+    assert kept.test_accuracy.values.tolist() == [[[0, 1, 3], [5, 5, 5]]]
 
 
-def test_clarity_is_the_f_statistic():
-    from scipy.stats import f_oneway
+def made_up(differences, n_seeds=12, n_steps=1):
+    """Return accuracies whose regularisers differ by some standard deviations of a seed, by data set."""
+    rng, names = np.random.default_rng(1), [*REGULARISERS]
+    values = [size * np.arange(8)[:, None] + rng.normal(size=(8, n_seeds)) for size in differences.values()]
+    accuracy = 60 + np.repeat(np.stack(values)[..., None], n_steps, -1)
+    cost = np.ones((len(differences), 8, n_seeds)) * np.array([1.0, 64.0])[: len(differences), None, None]
+    coords = {"dataset": [*differences], "regulariser": names, "seed": range(n_seeds), "step": range(n_steps)}
+    variables = {"test_accuracy": (("dataset", "regulariser", "seed", "step"), accuracy),
+                 "flops_per_step": (("dataset", "regulariser", "seed"), cost)}  # fmt: skip
+    return xr.Dataset(variables, coords, {"study": "regularisation", "preset": "quick", "run": "r"})
 
-    results = made({"mnist1d": 1.0}, 40)
-    values = accuracy(results, "mnist1d").values
-    assert clarity(results, "mnist1d") == pytest.approx(f_oneway(*values).statistic, rel=0.1)  # seeds explain nothing
-    shifted = results.assign(test_accuracy=results.test_accuracy + 100 * results.seed)
-    assert clarity(shifted, "mnist1d") == pytest.approx(clarity(results, "mnist1d"))
+
+def words(results):
+    return {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {"quick": []})}
+
+
+def test_f_is_that_of_a_repeated_measurement():
+    accuracy = made_up({"mnist1d": 0.1}, 200).test_accuracy.isel(dataset=0, step=0)
+    assert float(f_statistic(accuracy)) == pytest.approx(f_oneway(*accuracy.values).statistic, rel=0.1)
+    np.testing.assert_allclose(f_statistic(accuracy + 100 * accuracy.seed), f_statistic(accuracy))  # seeds are blocks
 
 
 def test_the_jackknife_of_a_mean_is_its_values():
     results = xr.Dataset({"value": ("seed", [1.0, 2.0, 6.0])}, {"seed": range(3)})
-    np.testing.assert_allclose(jackknifed(lambda some: float(some.value.mean()), results), results.value)
-    assert np.isnan(jackknifed(lambda some: 1.0, results.isel(seed=[0, 1]))).all()
+    np.testing.assert_allclose(jackknifed(lambda some: some.value.mean(), results), results.value)
+    assert jackknifed(lambda some: some.value.mean(), results.isel(seed=[0, 1])).isnull().all()
 
 
-@pytest.mark.parametrize(("ours", "expected"), [(4.0, "supported"), (0.2, "refuted")])
-def test_which_set_is_clearer(ours, expected):
-    results = made({"mnist1d": ours, "mnist": 1.0})
-    claims = {claim.id: claim for claim in regularisation.CLAIMS}
-    claim = claims["discriminates-regularisers.seeds.mnist"]
-    values = claim.effect(results)
-    assert (values.mean() > 0) == (expected == "supported")
-    assert float(values.mean()) == pytest.approx(np.log2(ours), abs=0.5)
-    costly = results.assign(flops=results.flops.where(results.dataset != "mnist", 64.0))
-    gained = clearer(costly, "mnist", at_equal_flops=True) - clearer(costly, "mnist", at_equal_flops=False)
-    np.testing.assert_allclose(gained, 3, atol=1e-9)  # log₂ √64
+def test_claims_hold_where_signals_are_clearer_and_fall_where_images_are():
+    clear, unclear = (words(made_up({"mnist1d": ours, "mnist": theirs})) for ours, theirs in ((4, 1), (-1, 4)))
+    ids = {f"{claim}.mnist" for claim in ("discriminates-regularisers", "seeds", "same-order")}
+    helping = {f"helps.{name}" for name in REGULARISERS if name != "none"}
+    assert {id_ for id_, word in clear.items() if word == "supported"} == ids | helping
+    assert {unclear[id_] for id_ in (ids | helping) - {"discriminates-regularisers.mnist"}} == {"refuted"}
+    assert (
+        unclear["discriminates-regularisers.mnist"] == "supported"
+    )  # images are 4 times as clear at 64 times the cost
+    assert {unclear[id_] for id_ in clear.keys() - ids - helping} == {"not tested"}  # on digits
 
 
-def test_a_smoke_run(tmp_path):
-    results = flylab.run("regularisation", "smoke", out=tmp_path)
-    assert results.regulariser.values.tolist() == ["none", "dropout", "batch_norm"]
-    assert results.dataset.values.tolist() == ["mnist1d", "digits"]
-    assert np.isfinite(results.test_accuracy).all()
-    assert len(regularisation.table(results).rows) == 5
-    assert flylab.verdicts(results)
+def test_images_that_cost_more_are_not_clearer_for_nothing():
+    claim = next(claim for claim in STUDY.claims if claim.id == "discriminates-regularisers.mnist")
+    assert claim.effect is not None
+    nothing, something = (claim.effect(made_up({"mnist1d": size, "mnist": size}, 40)) for size in (0, 1))
+    assert abs(float(nothing.mean())) < 0.5
+    assert float(something.mean()) == pytest.approx(3, abs=0.5)  # log₂ √64
+
+
+def test_a_short_run_of_every_part(tmp_path):
+    names = ("none", "weight_decay", "early_stopping")
+    protocol = replace(STUDY.presets["smoke"], n_seeds=1, regularisers=names, dataset=("mnist1d",), n_steps=4,
+                       eval_every=2)  # fmt: skip
+    run = execute(STUDY, "smoke", protocol, tmp_path)
+    assert run.results.regulariser.values.tolist() == [*names]
+    assert np.isfinite(run.results.test_accuracy).all()
+    table = STUDY.table(run.results)
+    assert [row[0] for row in table.rows[:3]] == [REGULARISERS[name].title for name in names]
+    STUDY.figure(run.results).savefig(tmp_path / "figure.png")
+    STUDY.figure(made_up({"mnist1d": 1, "digits": 1}, 3, 4)).savefig(tmp_path / "figure.png")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": ("mnits",)}, r"dataset\[0\]='mnits' must be one of mnist1d"),
+        ({"regularisers": ("l2",)}, r"regularisers\[0\]='l2' must be one of none"),
+        ({"n_valid": 0}, "n_valid=0"),
+    ],
+)
+def test_bad_values_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        protocol_of(STUDY, "smoke", **changes)

@@ -1,4 +1,4 @@
-"""How clearly a data set tells methods apart."""
+"""How clearly a data set tells regularisers apart."""
 
 from collections.abc import Callable
 
@@ -6,64 +6,74 @@ import numpy as np
 import xarray as xr
 from scipy.stats import kendalltau
 
+from flylab.data.images import titles
 from flylab.results.effects import final
 
-
-def sets_in(results: xr.Dataset) -> list[str]:
-    """Return the data sets, MNIST-1D first."""
-    return sorted(results.dataset.values.tolist(), key=lambda name: name != "mnist1d")
+LEAST = 0.1  # of an F statistic, so that it has a logarithm
 
 
-def accuracy(results: xr.Dataset, dataset: str) -> xr.DataArray:
-    """Return the final test accuracy on a data set, over `regulariser` and `seed`."""
-    return final(results.test_accuracy).sel(dataset=dataset).transpose("regulariser", "seed")
+def f_statistic(accuracy: xr.DataArray) -> xr.DataArray:
+    """Return the F statistic of two ways, regularisers against seeds, over all other dimensions.
 
-
-def clarity(results: xr.Dataset, dataset: str) -> float:
-    """Return the F statistic of the methods' accuracies, with seeds as blocks.
-
-    It is the mean square of differences between methods over that of what neither methods nor seeds explain, times the
-    number of seeds: 1 is expected where methods do not differ. Its root is the size of differences in standard errors.
+    It is the mean square of what regularisers differ by, over that of what neither they nor the seed explain. Without
+    differences 1 is expected. Its root is the size of differences in standard errors.
     """
-    values = accuracy(results, dataset).values.astype(float)
-    n_methods, n_seeds = values.shape
-    of_method, of_seed, mean = values.mean(1, keepdims=True), values.mean(0, keepdims=True), values.mean()
-    between = n_seeds * ((of_method - mean) ** 2).sum() / (n_methods - 1)
-    rest = ((values - of_method - of_seed + mean) ** 2).sum() / ((n_methods - 1) * (n_seeds - 1))
-    return float(between / rest) if rest > 0 else np.nan
+    n_regularisers, n_seeds = accuracy.sizes["regulariser"], accuracy.sizes["seed"]
+    of_regulariser, of_seed = accuracy.mean("seed"), accuracy.mean("regulariser")
+    mean, n_free = of_seed.mean("seed"), max(n_regularisers - 1, 1)
+    between = n_seeds * ((of_regulariser - mean) ** 2).sum("regulariser") / n_free
+    rest = accuracy - of_regulariser - of_seed + mean
+    within = (rest**2).sum(["regulariser", "seed"]) / (n_free * max(n_seeds - 1, 1))
+    return between / within.where(within > 0)
+
+
+def clarity(results: xr.Dataset, dataset: str, n_seeds: float) -> xr.DataArray:
+    """Return log₂ of the size of differences, in standard errors, that so many seeds would show, over `step`.
+
+    What an F statistic has beyond 1 grows with the number of seeds: noise does not shrink with what seeds cost.
+    """
+    beyond = f_statistic(results.test_accuracy.sel(dataset=dataset).astype(float)) - 1
+    return 0.5 * np.log2((1 + beyond * n_seeds / results.sizes["seed"]).clip(min=LEAST))
 
 
 def clearer(results: xr.Dataset, than: str, *, at_equal_flops: bool) -> xr.DataArray:
     """Return log₂ of how much larger differences are, in standard errors, on MNIST-1D than on another set.
 
-    At equal FLOPs, each set has as many seeds as the same computing buys, and standard errors shrink with their root.
+    At equal FLOPs, the other set has as many seeds as the computing of this run's MNIST-1D would buy.
 
     Returns:
-        Jackknife pseudo-values over `seed`, whose mean is the estimate without its bias of first order (Tukey 1958).
+        Pseudo-values of the jackknife over `seed`.
     """
-
-    def ratio(some: xr.Dataset) -> float:
-        ours, theirs = (clarity(some, name) for name in ("mnist1d", than))
-        if at_equal_flops:
-            ours, theirs = (value / float(some.flops.sel(dataset=name).max())
-                            for value, name in ((ours, "mnist1d"), (theirs, than)))  # fmt: skip
-        return 0.5 * np.log2(ours / theirs)
-
-    return jackknifed(ratio, results)
+    n, cost = results.sizes["seed"], flops_per_step(results)
+    n_others = n * float(cost.sel(dataset="mnist1d") / cost.sel(dataset=than)) if at_equal_flops else n
+    return jackknifed(lambda some: final(clarity(some, "mnist1d", n) - clarity(some, than, n_others)), results)
 
 
-def jackknifed(statistic: Callable[[xr.Dataset], float], results: xr.Dataset) -> xr.DataArray:
-    """Return the pseudo-values of a statistic over `seed`; NaN with fewer than three seeds."""
-    n = results.sizes["seed"]
+def flops_per_step(results: xr.Dataset) -> xr.DataArray:
+    """Return the FLOPs of a step over `dataset`; those of regularisers are few and do not count."""
+    return results.flops_per_step.max(["regulariser", "seed"])
+
+
+def jackknifed(statistic: Callable[[xr.Dataset], xr.DataArray], results: xr.Dataset) -> xr.DataArray:
+    """Return the pseudo-values of a statistic over `seed`, whose mean has no bias of first order (Tukey 1958).
+
+    They are NaN for fewer than three seeds.
+    """
+    n, whole = results.sizes["seed"], statistic(results)
     if n < 3:
-        return xr.DataArray(np.full(n, np.nan), {"seed": results.seed}, ["seed"])
-    whole = statistic(results)
-    without = [statistic(results.isel(seed=[j for j in range(n) if j != i])) for i in range(n)]
-    return xr.DataArray(n * whole - (n - 1) * np.array(without), {"seed": results.seed}, ["seed"])
+        return xr.full_like(results.seed, np.nan, float) + whole
+    without = [statistic(results.drop_isel(seed=i)) for i in range(n)]
+    return n * whole - (n - 1) * xr.concat(without, results.seed)
 
 
 def agreement(results: xr.Dataset, other: str) -> xr.DataArray:
-    """Return Kendall's τ between the orders of the methods on MNIST-1D and on another set, for each seed."""
-    pairs = [accuracy(results, name).values.T for name in ("mnist1d", other)]
-    taus = [kendalltau(ours, theirs).statistic for ours, theirs in zip(*pairs, strict=True)]
-    return xr.DataArray(taus, {"seed": results.seed}, ["seed"])
+    """Return Kendall's τ between the orders of regularisers on MNIST-1D and on another set, for each seed."""
+    accuracy = final(results.test_accuracy).transpose("dataset", "seed", "regulariser")
+    pairs = zip(*(accuracy.sel(dataset=name).values for name in ("mnist1d", other)), strict=True)
+    return results.seed.copy(data=[kendalltau(*pair).statistic for pair in pairs])
+
+
+def names_in(results: xr.Dataset) -> dict[str, str]:
+    """Return the title of each data set by its name, MNIST-1D first."""
+    known = {"mnist1d": "MNIST-1D"} | titles(results.attrs)
+    return {name: title for name, title in known.items() if name in results.dataset}
