@@ -144,7 +144,7 @@ def test_claims_hold_where_signals_are_clearer_and_fall_where_images_are():
     assert {unclear[id_] for id_ in (ids | helping) - {"discriminates-regularisers.mnist"}} == {"refuted"}
     assert (
         unclear["discriminates-regularisers.mnist"] == "supported"
-    )  # images are 4 times as clear at 64 times the cost
+    )  # 4 times as clear, 64 times the cost
     assert {unclear[id_] for id_ in clear.keys() - ids - helping} == {"not tested"}  # on digits
 
 
