@@ -32,7 +32,8 @@ PARAMS = PLAIN.init(KEY, {})
 def losses(name, strength, n=1, shape=(12,)):
     """Return the loss under a regulariser for some keys."""
     objective = networks.objective_of(name, shape, 8)
-    return np.array([objective.loss(PARAMS, BATCH, {"strength": strength}, key)[0] for key in jax.random.split(KEY, n)])
+    loss = jax.jit(lambda key, strength: objective.loss(PARAMS, BATCH, {"strength": strength}, key)[0])
+    return np.array([loss(key, strength) for key in jax.random.split(KEY, n)])
 
 
 def test_a_strength_of_0_is_the_plain_loss_and_others_differ_between_steps():
@@ -40,11 +41,11 @@ def test_a_strength_of_0_is_the_plain_loss_and_others_differ_between_steps():
     for name in ("dropout", "label_smoothing", "augmentation"):
         np.testing.assert_allclose(losses(name, 0.0), plain, rtol=1e-5)
     for name in ("dropout", "mixup", "augmentation"):
-        assert len({*losses(name, 0.5, n=3).tolist()}) == 3
+        assert len({*losses(name, 0.5, n=2).tolist()}) == 2
 
 
 def test_smooth_labels_are_mixed_with_the_uniform_distribution():
-    logits = PLAIN.predict(PARAMS, X, {}, KEY)
+    logits = PLAIN.predict(PARAMS, BATCH.x, {}, KEY)
     np.testing.assert_allclose(networks.logits(PARAMS, BATCH.x), logits, rtol=1e-5)
     labels = 0.8 * np.eye(10)[Y] + 0.2 / 10
     cross_entropies = -(labels.T * jax.nn.log_softmax(logits, 0)).sum(0)
@@ -91,7 +92,7 @@ def test_batch_normalisation_agrees_with_pytorch():
         norm.eval()
         np.testing.assert_allclose(state["mean"][layer], norm.running_mean, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(state["var"][layer], norm.running_var, rtol=1e-4)
-    out = objective.predict(start._replace(state=state), X, {}, KEY)
+    out = objective.predict(start._replace(state=state), BATCH.x, {}, KEY)
     np.testing.assert_allclose(out.T, forward().detach(), rtol=1e-3, atol=1e-4)
 
 
