@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from scipy.stats import f_oneway
 
-from flylab import Plan
+from flylab import MNIST1D, Plan
 from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies.regularisation import REGULARISERS, f_statistic, networks
@@ -143,9 +143,7 @@ def test_claims_hold_where_signals_are_clearer_and_fall_where_images_are():
     helping = {f"helps.{name}" for name in REGULARISERS if name != "none"}
     assert {id_ for id_, word in clear.items() if word == "supported"} == ids | helping
     assert {unclear[id_] for id_ in (ids | helping) - {"discriminates-regularisers.mnist"}} == {"refuted"}
-    assert (
-        unclear["discriminates-regularisers.mnist"] == "supported"
-    )  # 4 times as clear, 64 times the cost
+    assert unclear["discriminates-regularisers.mnist"] == "supported"  # 4 times as clear, 64 times the cost
     assert {unclear[id_] for id_ in clear.keys() - ids - helping} == {"not tested"}  # on digits
 
 
@@ -157,6 +155,7 @@ def test_images_that_cost_more_are_not_clearer_for_nothing():
     assert float(something.mean()) == pytest.approx(3, abs=0.5)  # log₂ √64
 
 
+@pytest.mark.slow
 def test_a_short_run_of_every_part(tmp_path):
     names = ("none", "weight_decay", "early_stopping")
     protocol = replace(STUDY.presets["smoke"], n_seeds=1, regularisers=names, dataset=("mnist1d",), n_steps=4,
@@ -175,7 +174,7 @@ def test_a_short_run_of_every_part(tmp_path):
     [
         ({"dataset": ("mnits",)}, r"dataset\[0\]='mnits' must be one of mnist1d"),
         ({"regularisers": ("l2",)}, r"regularisers\[0\]='l2' must be one of none"),
-        ({"n_valid": 0}, "n_valid=0"),
+        ({"data": MNIST1D(n_valid=0)}, "n_valid=0"),
     ],
 )
 def test_bad_values_are_refused(changes, message):
