@@ -13,8 +13,8 @@ project, author = "flylab", "flylab maintainers"
 copyright = "flylab maintainers, Apache-2.0"  # noqa: A001
 version = release = flylab.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "roles"]
-exclude_patterns = ["_build", "results", "generated/found.md", "**/README.md"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "sphinx_design", "roles"]
+exclude_patterns = ["_build", "results", "concepts", "generated/found.md", "**/README.md"]
 source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence"]
 myst_heading_anchors = 3
