@@ -74,7 +74,7 @@ export function draw(config, rng) {
 }
 
 /** Return a function (number of the pattern, draws) → the example after each of its six steps. */
-export function constructor_(config) {
+export function maker(config) {
   const patterns = patternsOf(config).x;
   const points = config.template_len + config.padding[1];
   const [ramp, last, padded] = [linspace(-0.5, 0.5, points), resampler(points, config.final_seq_length), new Map()];
@@ -104,13 +104,13 @@ export function constructor_(config) {
 
 /** One example of each class after each step of its construction, as flylab's `stages(config, seed)`. */
 export function stages(config, seed = 0) {
-  const [rng, construct] = [new RandomState(seed), constructor_(config)];
+  const [rng, construct] = [new RandomState(seed), maker(config)];
   const draws = patternsOf(config).x.map(() => draw(config, rng)); // all draws first: they are the same for any pattern
   return draws.map((one, which) => construct(which, one));
 }
 
 function makeRaw(config, n, rng, shuffleSeq) {
-  const construct = constructor_(config);
+  const construct = maker(config);
   const { y: labels } = patternsOf(config);
   const each = n / labels.length;
   const made = Array.from({ length: n }, (_, i) => construct(Math.floor(i / each), draw(config, rng))[5]);

@@ -54,18 +54,18 @@ export const layersFor = ({ model, data }) => {
 export function* train(job) {
   const layers = layersFor(job);
   const initial = initialParams(layers, job.seed);
-  const [train_, test] = dataOf(job.data);
+  const [training, test] = dataOf(job.data);
   const network = new Network(layers, job.batchSize);
   network.start(initial, job.mask ?? null);
-  const n = train_.y.length;
+  const n = training.y.length;
   let step = 0;
   for (const stop of evaluated(job.nSteps)) {
     for (; step < stop; step++) {
       const numbers = Array.from({ length: job.batchSize }, (_, j) => (step * job.batchSize + j) % n);
-      network.load(train_.x, numbers);
-      network.learn(numbers.map((i) => train_.y[i]), job.rate);
+      network.load(training.x, numbers);
+      network.learn(numbers.map((i) => training.y[i]), job.rate);
     }
-    yield { step, train: evaluate(network, train_, N_EVALUATED), test: evaluate(network, test, Infinity) };
+    yield { step, train: evaluate(network, training, N_EVALUATED), test: evaluate(network, test, Infinity) };
   }
   return { initial, trained: network.params.slice() };
 }
