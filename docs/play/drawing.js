@@ -48,7 +48,7 @@ export function steps(named, ink, description, width) {
 /** Examples of each class, one column for each: `{label, signals}`. */
 export function examples(classes, description, width) {
   const columns = Math.min(classes.length, width < 500 ? 5 : 10);
-  const [cell, height, nEach] = [width / columns, 34, classes[0].signals.length];
+  const [cell, height, nEach] = [width / columns, 30, classes[0].signals.length];
   const block = 18 + nEach * height;
   const bound = bounds(classes.flatMap(({ signals }) => signals));
   const parts = classes.flatMap(({ label: name, signals }, i) => {
@@ -76,7 +76,7 @@ export function ticks(low, high, n = 5) {
  * A curve is `{title, colour, dash, points}`, a point `{step, mean, low, high}`; bounds may be null.
  */
 export function curves(drawn, { xMax, yMax, xLabel, yLabel, width, height }) {
-  const [left, top, right, bottom] = [46, 24, 12, 40];
+  const [left, top, right, bottom] = [40, 22, 12, 38];
   const [w, h] = [width - left - right, height - top - bottom];
   const px = (step) => left + (w * step) / xMax;
   const py = (value) => top + h * (1 - Math.min(Math.max(value, 0), yMax) / yMax);
@@ -116,7 +116,7 @@ export const swatch = (colour, dash) =>
 export function drawWeights(canvas, rows, most = 48) {
   const [positive, negative] = [CLASSES[0], CLASSES[1]];
   const kept = rows.slice(0, most);
-  const cell = Math.max(3, Math.min(12, Math.floor(190 / kept[0].length), Math.floor(240 / kept.length) || 3));
+  const cell = Math.max(3, Math.min(12, Math.floor(190 / kept[0].length), Math.floor(200 / kept.length)));
   const bound = Math.max(1e-9, ...kept.flat().map((value) => Math.abs(value ?? 0)));
   const zoom = globalThis.devicePixelRatio || 1;
   [canvas.width, canvas.height] = [kept[0].length * cell * zoom, kept.length * cell * zoom];

@@ -34,30 +34,38 @@ export function resampler(length, n) {
     while (j < length - 2 && old[j + 1] <= now[i]) j++;
     left[i] = j;
   }
-  return (x) => Float64Array.from({ length: n }, (_, i) => {
-    const j = left[i];
-    if (length === 1) return x[0];
-    if (old[j + 1] === now[i]) return x[j + 1];
-    return ((x[j + 1] - x[j]) / (old[j + 1] - old[j])) * (now[i] - old[j]) + x[j];
-  });
+  return (x) => {
+    const y = new Float64Array(n);
+    for (let i = 0; i < n; i++) {
+      const j = left[i];
+      if (length === 1) y[i] = x[0];
+      else if (old[j + 1] === now[i]) y[i] = x[j + 1];
+      else y[i] = ((x[j + 1] - x[j]) / (old[j + 1] - old[j])) * (now[i] - old[j]) + x[j];
+    }
+    return y;
+  };
 }
 
 const RADIUS = 8; // scipy.ndimage.gaussian_filter1d with σ = 2 reaches as far
-const KERNEL = Float64Array.from({ length: RADIUS + 1 }, (_, i) => Math.exp(-0.5 * (i / 2) ** 2));
-const TOTAL = KERNEL.reduce((sum, w, i) => sum + (i ? 2 * w : w), 0);
+const BELL = Array.from({ length: RADIUS + 1 }, (_, i) => Math.exp(-0.5 * (i / 2) ** 2));
+const TOTAL = BELL.reduce((sum, w, i) => sum + (i ? 2 * w : w), 0);
+const KERNEL = Float64Array.from(BELL, (w) => w / TOTAL);
 
 /** Smooth a signal by a Gaussian filter (σ = 2 points) that reflects at the ends: d c b a | a b c d | d c b a. */
 export function smooth(x) {
   const n = x.length;
-  const at = (i) => {
+  const [wide, y] = [new Float64Array(n + 2 * RADIUS), new Float64Array(n)];
+  for (let i = -RADIUS; i < n + RADIUS; i++) {
     const j = ((i % (2 * n)) + 2 * n) % (2 * n);
-    return x[j < n ? j : 2 * n - 1 - j];
-  };
-  return Float64Array.from({ length: n }, (_, i) => {
-    let sum = (KERNEL[0] / TOTAL) * x[i];
-    for (let r = 1; r <= RADIUS; r++) sum += (KERNEL[r] / TOTAL) * (at(i - r) + at(i + r));
-    return sum;
-  });
+    wide[i + RADIUS] = x[j < n ? j : 2 * n - 1 - j];
+  }
+  for (let i = 0; i < n; i++) {
+    const at = i + RADIUS;
+    let sum = KERNEL[0] * wide[at];
+    for (let r = 1; r <= RADIUS; r++) sum += KERNEL[r] * (wide[at - r] + wide[at + r]);
+    y[i] = sum;
+  }
+  return y;
 }
 
 /** Draw the random numbers of one example, in the reference's order. */
@@ -124,8 +132,11 @@ function makeRaw(config, n, rng, shuffleSeq) {
 
 /** Standardise all values to mean 0 and deviation 1, then reorder the positions of every example. */
 function finished(x, length, ...orders) {
-  const mean = x.reduce((sum, value) => sum + value, 0) / x.length;
-  const deviation = Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / x.length);
+  let [sum, squares] = [0, 0];
+  for (let i = 0; i < x.length; i++) sum += x[i];
+  const mean = sum / x.length;
+  for (let i = 0; i < x.length; i++) squares += (x[i] - mean) ** 2;
+  const deviation = Math.sqrt(squares / x.length);
   let order = [...Array(length).keys()];
   for (const next of orders) if (next) order = next.map((i) => order[i]);
   return x.map((_, i) => (x[i - (i % length) + order[i % length]] - mean) / deviation);

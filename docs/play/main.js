@@ -11,16 +11,17 @@ const find = (name) => document.getElementById(name);
 let state = fromHash(location.hash);
 let [run, pool, digit, number] = [null, null, 3, 0];
 
-/** Call a function in the next frame, once, however often it is asked for. */
-function inFrame(what) {
-  let asked = false;
+/** Call a function in the next frame, or at most every `pause` milliseconds, however often it is asked for. */
+function inFrame(what, pause = 0) {
+  let [asked, last] = [false, -Infinity];
+  const now = () => requestAnimationFrame(() => {
+    [asked, last] = [false, performance.now()];
+    what();
+  });
   return () => {
     if (asked) return;
     asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      what();
-    });
+    setTimeout(now, Math.max(0, last + pause - performance.now()));
   };
 }
 
@@ -33,7 +34,7 @@ const drawRun = inFrame(() => {
   showRun(run);
   showAge(run, state);
   say();
-});
+}, 250); // drawing takes time from training
 const drawMasks = inFrame(() => run?.isPrunable && showMasks(run, state.pruned));
 
 /** Show the numbers of the kept classes, to choose whose construction is shown. */
@@ -57,11 +58,15 @@ const show = controls(document, (name, value) => {
   choose(next);
 });
 
+let writing = 0;
+const address = () => `${location.href.split("#")[0]}${toHash(state) && `#${toHash(state)}`}`;
+const writeAddress = () => history.replaceState(null, "", address());
+
 /** Take a state: show it everywhere and write it into the address. */
 function choose(next) {
   state = next;
-  const hash = toHash(state);
-  history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  clearTimeout(writing);
+  writing = setTimeout(writeAddress, 150); // browsers refuse to write it at each move of a slider
   show(state);
   drawData();
   drawMasks();
@@ -81,7 +86,7 @@ function say() {
   const { share, n, nDone } = run.progress;
   const percent = Math.round(100 * share);
   const words = {
-    training: `${percent} %: ${nDone} of ${n} networks done`,
+    training: `${percent} %, ${nDone} of ${n} networks`,
     done: `Done: ${n} networks in ${run.seconds.toFixed(1)} s`,
     stopped: `Stopped at ${percent} %`,
     failed: `Failed: ${run.error}`,
@@ -125,7 +130,7 @@ find("another").addEventListener("click", () => {
 });
 find("again").addEventListener("click", () => choose({ ...run.state, pruned: state.pruned }));
 find("usual").addEventListener("click", () => choose(fromHash("")));
-for (const [button, text] of [["copy", () => find("program").textContent], ["share", () => location.href]]) {
+for (const [button, text] of [["copy", () => find("program").textContent], ["share", address]]) {
   find(button).addEventListener("click", async () => {
     const before = find(button).textContent;
     try {

@@ -1,7 +1,7 @@
 // Keeps the page for when there is no network. With one, the newest files are used.
 
 const FILES = [
-  "./", "constants.js", "controls.js", "drawing.js", "generator.js", "kernel.js", "main.js", "network.js", "play.css",
+  "./", "index.html", "constants.js", "controls.js", "drawing.js", "generator.js", "kernel.js", "main.js", "network.js", "play.css",
   "pool.js", "program.js", "pruning.js", "random.js", "run.js", "state.js", "statistics.js", "training.js", "view.js",
   "wasm.js", "worker.js",
 ];

@@ -14,16 +14,17 @@ export function evaluated(nSteps) {
   return [...steps, nSteps];
 }
 
-const kept = new Map(); // data sets, by their config
+let kept = { name: "", sets: [] }; // the last data set, in the order in which it was made
 
-function dataOf(config) {
-  const name = JSON.stringify(config);
-  if (!kept.has(name)) {
-    if (kept.size > 3) kept.clear();
-    const { train, test } = published(configOf(config));
-    kept.set(name, [train, test].map(({ x, y }) => ({ x: Float32Array.from(x), y })));
+function dataOf({ permutation, ...changes }) {
+  const name = JSON.stringify(changes);
+  if (kept.name !== name) {
+    const { train, test } = published(configOf(changes));
+    kept = { name, sets: [train, test].map(({ x, y }) => ({ x: Float32Array.from(x), y })) };
   }
-  return kept.get(name);
+  if (!permutation) return kept.sets;
+  const n = permutation.length; // making the set again would take longer
+  return kept.sets.map(({ x, y }) => ({ x: x.map((_, i) => x[i - (i % n) + permutation[i % n]]), y }));
 }
 
 /** Mean loss (nats) and accuracy (%) on the first `most` examples. */

@@ -34,13 +34,14 @@ export function showData(state, chosen, number) {
   const below = find("examples");
   const isShuffledOnly = order && state.arrangements.length === 1;
   if (isShuffledOnly) for (const one of classes) one.signals = one.signals.map(reordered);
-  const words = `three examples of each class${isShuffledOnly ? ", shuffled" : ""}`;
-  below.innerHTML = examples(classes, words, widthOf(below));
+  const more = isShuffledOnly ? ", shuffled" : order ? ", not shuffled" : "";
+  find("signals").textContent = `Three signals of each digit${more}`;
+  below.innerHTML = examples(classes, `three signals of each digit${more}`, widthOf(below));
 }
 
 const VALUES = [
-  ["accuracy", "accuracy on new examples (%)", (part) => part.test.accuracy],
-  ["loss", "loss on the training examples", (part) => part.train.loss],
+  ["accuracy", "new signals read right (%)", (part) => part.test.accuracy],
+  ["loss", "loss on the training signals (nats)", (part) => part.train.loss],
 ];
 
 /** Draw the curves and the table of a run. */
@@ -50,7 +51,7 @@ export function showRun(run) {
     const drawn = lines.map((line) => ({ ...line, points: Run.curve(line, of) }));
     const most = Math.max(0.1, ...drawn.flatMap(({ points }) => points.map(({ mean }) => mean)));
     const place = find(name);
-    const size = { width: widthOf(place), height: widthOf(place) < 400 ? 220 : 240 };
+    const size = { width: widthOf(place), height: 200 };
     place.innerHTML = curves(drawn, { xMax: state.n_steps, yMax: name === "loss" ? Math.min(most, 4) : 100, xLabel: "steps of training", yLabel, ...size });
   }
   const rows = lines.map((line) => {
@@ -58,7 +59,7 @@ export function showRun(run) {
       .map((of) => Run.curve(line, of).at(-1)).map((last) => (last ? plusMinus(last) : "–"));
     const head = element("th", { scope: "row" });
     head.innerHTML = swatch(line.colour, line.dash);
-    head.append(` ${line.title}`);
+    head.append(element("span", {}, line.title));
     return element("tr", {}, head, element("td", {}, test), element("td", {}, training));
   });
   find("accuracies").replaceChildren(...rows);
