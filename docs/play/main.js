@@ -4,7 +4,7 @@ import { controls, element } from "./controls.js";
 import { Pool } from "./pool.js";
 import { asPython } from "./program.js";
 import { Run } from "./run.js";
-import { FIELDS, fromHash, shown, toHash } from "./state.js";
+import { fromHash, isUsual, toHash } from "./state.js";
 import { showAge, showData, showMasks, showRun } from "./view.js";
 
 const find = (name) => document.getElementById(name);
@@ -80,7 +80,7 @@ function showProgram() {
   find("whose").textContent = run ? "the networks trained above" : "the settings as they are";
 }
 
-let announced = 0;
+let announced = -1;
 /** Say how far the training is; to screen readers, at each quarter. */
 function say() {
   const { share, n, nDone } = run.progress;
@@ -95,7 +95,7 @@ function say() {
   find("progress").textContent = words;
   const isTraining = run.phase === "training";
   if (!isTraining || Math.floor(percent / 25) !== announced) find("status").textContent = words;
-  announced = isTraining ? Math.floor(percent / 25) : 0;
+  announced = isTraining ? Math.floor(percent / 25) : -1;
   find("train").disabled = isTraining;
   find("stop").disabled = !isTraining;
   find("prune").disabled = !run.isPrunable;
@@ -109,7 +109,10 @@ async function go(training) {
   find("waiting").hidden = true;
   find("results").hidden = false;
   showProgram();
-  await training();
+  const over = training();
+  showRun(run);
+  say();
+  await over;
   drawRun();
   drawMasks();
   showProgram();
@@ -120,7 +123,7 @@ find("settings").addEventListener("submit", (event) => {
   if (run?.phase === "training") return;
   run = new Run({ ...state }, workers(), drawRun);
   go(() => run.train());
-  if (innerWidth < 800) find("results").scrollIntoView({ block: "start" });
+  if (innerWidth <= 800) find("learnt").scrollIntoView();
 });
 find("stop").addEventListener("click", () => pool?.stop());
 find("prune").addEventListener("click", () => go(() => run.prune(state.pruned)));
@@ -142,7 +145,15 @@ for (const [button, text] of [["copy", () => find("program").textContent], ["sha
     setTimeout(() => (find(button).textContent = before), 1500);
   });
 }
-addEventListener("hashchange", () => choose(fromHash(location.hash)));
+/** Take the state of the address, and show all that is unusual in it. */
+function arrive() {
+  choose(fromHash(location.hash));
+  for (const details of find("settings").querySelectorAll("details")) {
+    const names = details.querySelector("[data-fields]").dataset.fields.split(" ");
+    if (names.some((name) => !isUsual(name, state[name]))) details.open = true;
+  }
+}
+addEventListener("hashchange", arrive);
 let width = innerWidth;
 addEventListener("resize", () => {
   if (innerWidth === width) return; // a phone's address bar comes and goes
@@ -151,7 +162,7 @@ addEventListener("resize", () => {
   drawRun();
 });
 
-choose(state);
+arrive();
 document.documentElement.dataset.ready = "yes";
 requestAnimationFrame(() => setTimeout(() => {
   workers(); // they fetch their programs now

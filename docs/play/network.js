@@ -48,7 +48,7 @@ export function leavesOf(layers) {
 export function initialParams(layers, seed) {
   const leaves = leavesOf(layers);
   const params = new Float32Array(leaves.at(-1).start + leaves.at(-1).size);
-  const key = foldIn(keyOf(seed), STREAMS.init);
+  const key = foldIn(foldIn(keyOf(0), seed), STREAMS.init); // as `train_members`
   const keys = layers.length === 1 ? [key] : split(key, layers.length);
   layers.forEach((layer, i) => {
     split(keys[i]).forEach((k, j) => {
