@@ -25,11 +25,13 @@ SIZES = "performance.getEntriesByType('resource').reduce((sum, {transferSize}) =
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 READY = """async () => {
   const start = performance.now();
+  const seconds = async (selector, words) => {
+    while (!words.test(document.querySelector(selector)?.textContent)) await new Promise(requestAnimationFrame);
+    return (performance.now() - start) / 1000;
+  };
   document.getElementById("train").click();
-  while (!document.querySelector("#accuracies tr td")?.textContent.match(/\\d/)) await new Promise(requestAnimationFrame);
-  const curve = performance.now() - start;
-  while (!/1 of|[2-9] of/.test(document.getElementById("progress").textContent)) await new Promise(requestAnimationFrame);
-  return [curve, performance.now() - start].map((ms) => ms / 1000);
+  const curves = await seconds("#accuracies td", /\\d/);
+  return [curves, await seconds("#progress", /[1-9]\\d* of/), await seconds("#progress", /Done/)];
 }"""
 
 
@@ -39,7 +41,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 def visit(browser: Browser, address: str) -> tuple[float, float, float, list[float]]:
-    """Return first paint (ms), bytes, milliseconds until the page answers, and seconds to a curve and to a network."""
+    """Return first paint (ms), bytes, milliseconds until the page answers, and seconds until networks are trained."""
     page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     page.goto(address)
     page.wait_for_selector("html[data-ready]")
@@ -64,16 +66,16 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=FLAGS)
         visits = [visit(browser, address) for _ in range(options.rounds)]
         paint, size, ready = (statistics.median(one[i] for one in visits) for i in range(3))
-        curve, network = (statistics.median(one[3][i] for one in visits) for i in range(2))
+        curve, network, all_ = (statistics.median(one[3][i] for one in visits) for i in range(3))
         print(f"first paint {paint:.0f} ms, ready {ready:.0f} ms, {size / 1000:.0f} kB transferred")
-        print(f"after Train: first values {curve:.1f} s, first network of 1000 steps {network:.1f} s")
+        print(f"after Train: curves {curve:.1f} s, first of 12 networks {network:.1f} s, all {all_:.1f} s (1000 steps)")
         page = browser.new_page()
         page.goto(address)
         for model in ("logistic", "mlp", "cnn"):
             job = {"model": model, "data": {"n_valid": 0}, "seed": 0, "nSteps": options.steps, "batchSize": 100,
                    "rate": 1e-2}  # fmt: skip
             seconds = statistics.median(page.evaluate(TRAIN, job) for _ in range(options.rounds))
-            print(f"{model}: {options.steps} steps and {40} evaluations in {seconds:.2f} s, one worker")
+            print(f"{model}: {options.steps} steps and 40 evaluations in {seconds:.2f} s, one worker")
     server.shutdown()
 
 
