@@ -105,9 +105,10 @@ export class Run {
   /** A line's curve over steps: mean and interval over the seeds that are so far; `of` picks a value of an evaluation. */
   static curve(line, of) {
     const longest = Math.max(...line.parts.map((list) => list.length));
-    return range(longest).map((i) => {
+    const points = range(longest).map((i) => {
       const there = line.parts.filter((list) => list.length > i);
       return { step: there[0][i].step, ...interval(there.map((list) => of(list[i]))) };
     });
+    return points.filter(({ mean }) => Number.isFinite(mean)); // a training that diverged has no loss
   }
 }
