@@ -36,11 +36,11 @@ READY = """async () => {
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 
 
-def visit(browser: Browser, address: str) -> tuple[float, float, float, list[float]]:
+def visit(browser: Browser, address: str) -> list[float]:
     """Return first paint (ms), bytes, milliseconds until the page answers, and seconds until networks are trained."""
     page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     page.goto(address)
@@ -50,7 +50,7 @@ def visit(browser: Browser, address: str) -> tuple[float, float, float, list[flo
     size = page.evaluate(SIZES) + page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
     paint, seconds = page.evaluate(PAINT), page.evaluate(READY)
     page.context.close()
-    return paint, size, ready, seconds
+    return [paint, size, ready, *seconds]
 
 
 def main() -> None:
@@ -58,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--screenshot", type=Path, help="also train, and save a screenshot here")
     options = parser.parse_args()
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(FOLDER)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -65,12 +66,15 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=FLAGS)
         visits = [visit(browser, address) for _ in range(options.rounds)]
-        paint, size, ready = (statistics.median(one[i] for one in visits) for i in range(3))
-        curve, network, all_ = (statistics.median(one[3][i] for one in visits) for i in range(3))
+        paint, size, ready, curve, network, all_ = map(statistics.median, zip(*visits, strict=True))
         print(f"first paint {paint:.0f} ms, ready {ready:.0f} ms, {size / 1000:.0f} kB transferred")
         print(f"after Train: curves {curve:.1f} s, first of 12 networks {network:.1f} s, all {all_:.1f} s (1000 steps)")
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(address)
+        if options.screenshot:
+            page.evaluate(READY)
+            page.wait_for_timeout(1000)
+            page.screenshot(path=options.screenshot)
         for model in ("logistic", "mlp", "cnn"):
             job = {"model": model, "data": {"n_valid": 0}, "seed": 0, "nSteps": options.steps, "batchSize": 100,
                    "rate": 1e-2}  # fmt: skip

@@ -76,7 +76,7 @@ export function ticks(low, high, n = 5) {
  * A curve is `{title, colour, dash, points}`, a point `{step, mean, low, high}`; bounds may be null.
  */
 export function curves(drawn, { xMax, yMax, xLabel, yLabel, width, height }) {
-  const [left, top, right, bottom] = [40, 22, 12, 38];
+  const [left, top, right, bottom] = [40, 28, 20, 38];
   const [w, h] = [width - left - right, height - top - bottom];
   const px = (step) => left + (w * step) / xMax;
   const py = (value) => top + h * (1 - Math.min(Math.max(value, 0), yMax) / yMax);

@@ -102,6 +102,18 @@ export class Run {
     return { share, n: lasts.length, nDone: lasts.filter((step) => step === this.state.n_steps).length };
   }
 
+  /** What shuffling costs each model in points of accuracy, paired by seed, `[[title, interval], …]`. */
+  get costs() {
+    const last = (model, arrangement) => this.lines
+      .find((line) => line.sparsity === null && line.model === model && line.arrangement === arrangement)
+      ?.parts.map((list) => list.at(-1)?.test.accuracy);
+    return this.state.models.flatMap((model) => {
+      const [plain, shuffled] = [last(model, "plain"), last(model, "shuffled")];
+      if (!plain || !shuffled) return [];
+      return [[MODELS[model].title, interval(plain.map((accuracy, seed) => accuracy - shuffled[seed]))]];
+    });
+  }
+
   /** A line's curve over steps: mean and interval over the seeds that are so far; `of` picks a value of an evaluation. */
   static curve(line, of) {
     const longest = Math.max(...line.parts.map((list) => list.length));

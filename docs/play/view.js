@@ -51,7 +51,7 @@ export function showRun(run) {
     const drawn = lines.map((line) => ({ ...line, points: Run.curve(line, of) }));
     const most = Math.max(0.1, ...drawn.flatMap(({ points }) => points.map(({ mean }) => mean)));
     const place = find(name);
-    const size = { width: widthOf(place), height: 200 };
+    const size = { width: widthOf(place), height: 204 };
     place.innerHTML = curves(drawn, { xMax: state.n_steps, yMax: name === "loss" ? Math.min(most, 4) : 100, xLabel: "steps of training", yLabel, ...size });
   }
   const rows = lines.map((line) => {
@@ -63,6 +63,8 @@ export function showRun(run) {
     return element("tr", {}, head, element("td", {}, test), element("td", {}, training));
   });
   find("accuracies").replaceChildren(...rows);
+  const costs = run.isPrunable ? run.costs.map(([title, cost]) => `${title} ${plusMinus(cost)}`) : []; // when all are trained
+  find("costs").textContent = costs.length ? `Points lost by shuffling: ${costs.join(", ")}.` : "";
 }
 
 /** Say with which settings a run was made, if they are no longer those of the page; returns whether they differ. */
