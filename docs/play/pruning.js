@@ -1,6 +1,6 @@
 // Magnitude pruning, as `flylab.models.masks.prune(…, prune_biases=False)`: each layer loses its smallest weights.
 
-import { leavesOf } from "./network.js";
+import { leavesOf } from "./layers.js";
 
 /** Round half to even, as Python does. */
 function rounded(value) {

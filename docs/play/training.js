@@ -1,7 +1,8 @@
 // One training, as flylab's `train_members` with Adam and the examples in fixed order.
 
 import { configOf, labelsOf, published } from "./generator.js";
-import { initialParams, layersOf, Network } from "./network.js";
+import { initialParams, layersOf } from "./layers.js";
+import { Network } from "./network.js";
 
 export const EVALUATIONS = 40; // in a training, for a smooth curve
 export const N_EVALUATED = 1000; // training examples that are evaluated, the first ones

@@ -94,8 +94,10 @@ def visit(site, browser):
 NUMBERS = """async ([configs, x, y, models, sparsity]) => {
   const load = (name) => import(new URL(name, location.href));
   const { configOf, published, stages } = await load("generator.js");
-  const { initialParams, layersOf, leavesOf, Network } = await load("network.js");
+  const { initialParams, layersOf, leavesOf } = await load("layers.js");
+  const { Network } = await load("network.js");
   const { prune } = await load("pruning.js");
+  const { interval } = await load("statistics.js");
   const network = (name) => {
     const layers = layersOf(name, 40, 10);
     const leaves = (values) => Object.fromEntries(
@@ -116,6 +118,7 @@ NUMBERS = """async ([configs, x, y, models, sparsity]) => {
     sets: configs.map((changes) => sets(changes).map(([name, { x, y }]) => [name, [...x], y])),
     stages: configs.map((changes) => stages(configOf(changes), 5).map((steps) => steps.map((signal) => [...signal]))),
     networks: models.map(network),
+    interval: interval(x[0].slice(0, 9)),
   };
 }"""
 CONFIGS = [
@@ -148,6 +151,7 @@ def test_signals_networks_gradients_and_masks_are_flylabs(visit):
     x, y = rng.normal(size=(37, 40)).astype(np.float32), rng.integers(10, size=37)
     given = [[changes(config) for config in CONFIGS], x.tolist(), y.tolist(), MODELS, sparsity]
     got = visit().evaluate(NUMBERS, given)
+    assert got["interval"] == pytest.approx(interval(x[0, :9])._asdict(), abs=1e-6)
     for config, sets, steps in zip(CONFIGS, got["sets"], got["stages"], strict=True):
         splits = flylab.published(config)
         for name, signals, labels in sets:
