@@ -17,6 +17,10 @@ from playwright.sync_api import sync_playwright
 DOCS = Path(__file__).parent
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
 
+OPEN = (
+    "addEventListener('DOMContentLoaded', () => document.querySelectorAll('details').forEach((one) => one.open = true))"
+)
+
 
 def _print(folder: Path, slides: list[Path], chromium: str) -> None:
     handler = functools.partial(Handler, directory=str(folder))
@@ -25,6 +29,7 @@ def _print(folder: Path, slides: list[Path], chromium: str) -> None:
         browser = play.chromium.launch(executable_path=chromium, args=list(FLAGS))
         for page in slides:
             shown = browser.new_page()
+            shown.add_init_script(OPEN)
             shown.goto(f"http://127.0.0.1:{server.server_port}/lectures/{page.name}?print-pdf")
             shown.wait_for_function("document.querySelector('.pdf-page') !== null")
             shown.wait_for_load_state("networkidle")
