@@ -14,7 +14,15 @@ project, author = "flylab", "flylab maintainers"
 copyright = "flylab maintainers, Apache-2.0"  # noqa: A001
 version = release = flylab.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "sphinx_design", "sphinx_revealjs", "roles"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_revealjs",
+    "roles",
+]
 if "revealjs" in sys.argv:
     extensions.remove("sphinx_copybutton")  # its script wants what pages of reveal.js do not have
 exclude_patterns = ["_build", "results", "concepts", "generated/found.md", "**/README.md"]

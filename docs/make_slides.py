@@ -1,4 +1,4 @@
-"""Build the slides of the lectures from their pages: `python docs/make_slides.py [FOLDER]`, by default docs/_build/slides.
+"""Build the slides of the lectures from their pages: `python docs/make_slides.py [FOLDER]`, or else docs/_build/slides.
 
 Each lecture is one page of `docs/lectures`: the site shows it as a page, and here each section becomes a slide
 (reveal.js). With Chromium on the machine, a PDF is printed of each, one page a slide.
@@ -41,7 +41,7 @@ def _print(folder: Path, slides: list[Path], chromium: str) -> None:
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Serve a folder without a word."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 
 
