@@ -71,7 +71,7 @@ def gallery() -> str:
     for name, title in titles.items():
         text += (
             f"\n({name})=\n\n## {title}\n\n![{title}](../gallery/{name}.png)\n\n"
-            f":::{{dropdown}} The script\n\n```{{literalinclude}} ../gallery/{name}.py\n:caption: docs/gallery/{name}.py\n"
-            "```\n:::\n"
+            f":::{{dropdown}} The script\n\n```{{literalinclude}} ../gallery/{name}.py\n"
+            f":caption: docs/gallery/{name}.py\n```\n:::\n"
         )
     return text
