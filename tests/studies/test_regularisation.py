@@ -85,7 +85,7 @@ def test_batch_normalisation_agrees_with_pytorch():
         h = h + torch.relu(norms["hidden2"](linear("hidden2", h)))
         return linear("output", h)
 
-    loss, _, state = objective.loss(start, BATCH, {}, KEY)
+    loss, _, *(state,) = objective.loss(start, BATCH, {}, KEY)
     expected = torch.nn.functional.cross_entropy(forward(), tensor(Y))
     np.testing.assert_allclose(loss, expected.detach(), rtol=1e-4)
     for layer, norm in norms.items():

@@ -33,7 +33,7 @@ def clarity(results: xr.Dataset, dataset: str, n_seeds: float) -> xr.DataArray:
     What an F statistic has beyond 1 grows with the number of seeds: noise does not shrink with what seeds cost.
     """
     beyond = f_statistic(results.test_accuracy.sel(dataset=dataset).astype(float)) - 1
-    return 0.5 * np.log2((1 + beyond * n_seeds / results.sizes["seed"]).clip(min=LEAST))
+    return 0.5 * np.log2((1 + beyond * n_seeds / results.sizes["seed"]).clip(min=LEAST))  # pyright: ignore[reportReturnType]
 
 
 def clearer(results: xr.Dataset, than: str, *, at_equal_flops: bool) -> xr.DataArray:
@@ -70,7 +70,7 @@ def agreement(results: xr.Dataset, other: str) -> xr.DataArray:
     """Return Kendall's τ between the orders of regularisers on MNIST-1D and on another set, for each seed."""
     accuracy = final(results.test_accuracy).transpose("dataset", "seed", "regulariser")
     pairs = zip(*(accuracy.sel(dataset=name).values for name in ("mnist1d", other)), strict=True)
-    return results.seed.copy(data=[kendalltau(*pair).statistic for pair in pairs])
+    return results.seed.copy(data=[kendalltau(*pair).statistic for pair in pairs])  # pyright: ignore
 
 
 def names_in(results: xr.Dataset) -> dict[str, str]:

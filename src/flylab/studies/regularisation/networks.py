@@ -11,7 +11,6 @@ from flylab.base.types import Hparams, Key, Params
 from flylab.models import layers
 from flylab.models.dense import mlp
 from flylab.models.model import Stateful
-from flylab.studies.losses import label_smoothing
 from flylab.training.objectives import Batch, Objective, cross_entropy, supervised
 
 LAYERS = ("hidden1", "hidden2")
@@ -58,6 +57,12 @@ def dropout(params: Params, batch: Batch, rate, key: Key, shape: Shape):
     return cross_entropy(logits(params, batch.x, dropped), batch.y)
 
 
+def smoothed(params: Params, batch: Batch, share, key: Key, shape: Shape):
+    """Mix labels with the uniform distribution (Szegedy et al. 2016)."""
+    out = logits(params, batch.x)
+    return (1 - share) * cross_entropy(out, batch.y) - share * jax.nn.log_softmax(out, axis=0).mean(0)
+
+
 def mixup(params: Params, batch: Batch, alpha, key: Key, shape: Shape):
     """Mix each example with its neighbour in the batch, in one proportion per batch, Beta(α, α) (Zhang et al. 2018)."""
     part = jax.random.beta(key, alpha, alpha)
@@ -76,7 +81,7 @@ def shifted(params: Params, batch: Batch, share, key: Key, shape: Shape):
 # parameters, batch, strength, key and shape → the losses of the examples
 LOSSES: dict[str, Callable[..., jax.Array]] = {
     "dropout": dropout,
-    "label_smoothing": lambda params, batch, share, *_: label_smoothing(logits(params, batch.x), batch.y, share),
+    "label_smoothing": smoothed,
     "mixup": mixup,
     "augmentation": shifted,
 }
