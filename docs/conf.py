@@ -1,5 +1,6 @@
 """Configure the site, which is built offline by `python -m sphinx -W -b html docs docs/_build`."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -47,8 +48,15 @@ def drop_docstring_of_the_type(app, what, name, obj, options, lines):
         lines.clear()
 
 
+def add_the_page_that_trains(app, error):
+    """Copy `docs/play` as it is: plain modules, which no step builds."""
+    if error is None:
+        shutil.copytree(Path(app.srcdir) / "play", Path(app.outdir) / "play", dirs_exist_ok=True)
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", drop_docstring_of_the_type)
+    app.connect("build-finished", add_the_page_that_trains)
 
 
 generate.everything()
