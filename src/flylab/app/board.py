@@ -45,9 +45,10 @@ def chart(entries: list[Entry]) -> Any:
     low = math.floor(min(value[f"{on}_low"] for value in values for on in ("plain", "shuffled"))) - 2
     top, right = (math.ceil(max(value[f"{on}_high"] for value in values)) + 2 for on in ("plain", "shuffled"))
     # as in the figure of `evaluate`, with room for names to the right
-    scale_x, scale_y = alt.Scale(domain=[low, right + 0.3 * (right - low)]), alt.Scale(domain=[low, top])
+    scale_x, scale_y = alt.Scale(domain=[low, right + 0.5 * (right - low)]), alt.Scale(domain=[low, top])
     words = alt.Axis(titleFontSize=13, labelFontSize=12)
-    across = alt.X("shuffled:Q", title=SHUFFLED, scale=scale_x, axis=words)
+    until = alt.Axis(titleFontSize=13, labelFontSize=12, values=list(range(0, right + 1, 10)))
+    across = alt.X("shuffled:Q", title=SHUFFLED, scale=scale_x, axis=until)
     up = alt.Y("plain:Q", title=PLAIN, scale=scale_y, axis=words)
     whose = ["flylab's models", "your own"]
     ink = alt.Color("whose:N", title="", scale=alt.Scale(domain=whose, range=list(svg.CLASSES[:2])),

@@ -44,7 +44,7 @@ HEAD = """<style>
   .flylab-800 > .flylab-wide { display: none; }
   .flylab-800 > .flylab-narrow { display: block; }
 }
-body:has(.flylab-rail) #App .mx-auto { padding-left: 1.25rem; padding-right: 1.25rem; max-width: 80rem; }
+body:has(.flylab-rail) #App [class*="px-24"] { padding-left: 1.25rem; padding-right: 1.25rem; }
 @media (max-width: 600px) {
   #App .mx-auto, main { padding-left: .5rem !important; padding-right: .5rem !important; }
 }
