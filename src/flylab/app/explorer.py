@@ -44,12 +44,15 @@ def figure(folder: Path, results: xr.Dataset | None) -> str:
     except OSError:
         return ""
     about = 'alt="figure of the study" style="width: 100%; max-width: 1100px"'
+    inverted = f'<div class="flylab-scroll"><img src="{_data(light)}" class="flylab-light-only" {about}></div>'
+    if results is None:
+        return inverted
     with contextlib.suppress(Exception):  # matplotlib's, and those of users' studies, may be any
         drawn = draw(reporting.study_of(results), results, dark=True)
         dark = _data(reporting.image(drawn, "png", results.attrs.get("checksum", "")))
         source = f'<source srcset="{dark}" media="(prefers-color-scheme: dark)">'
         return f'<div class="flylab-scroll"><picture>{source}<img src="{_data(light)}" {about}></picture></div>'
-    return f'<div class="flylab-scroll"><img src="{_data(light)}" class="flylab-light-only" {about}></div>'
+    return inverted
 
 
 def _data(png: bytes) -> str:

@@ -226,7 +226,8 @@ def splits(data: MNIST1D) -> Splits:
 @functools.lru_cache(maxsize=16)
 def positions(data: MNIST1D) -> list[int]:
     """Return the order in which a data set with `shuffle_seq` has its positions."""
-    return make_raw(data, data.n_train + data.n_test, np.random.RandomState(data.seed))[2].tolist()
+    order = make_raw(data, data.n_train + data.n_test, np.random.RandomState(data.seed))[2]
+    return list(range(data.final_seq_length)) if order is None else order.tolist()
 
 
 _PROGRAM = """\

@@ -70,10 +70,10 @@ def load(folder: Path) -> Run:
     Raises:
         ValueError: if it cannot be read.
     """
-    is_ours = (folder / "run.json").exists()
-    results = reporting.load(folder) if (folder / "results.nc").exists() or not is_ours else None
-    if not is_ours:
+    if not (folder / "run.json").exists():
+        results = reporting.load(folder)
         return Run(folder, {}, results, reporting.verdicts(results))
+    results = reporting.load(folder) if (folder / "results.nc").exists() else None
     claims = msgspec.convert(json.loads((folder / "claims.json").read_text()), list[dict[str, Any]])
     return Run(folder, dict(read_json(folder / "run.json")), results, [Verdict(**claim) for claim in claims])
 
@@ -105,7 +105,8 @@ def claims(run: Run) -> str:
 def table(run: Run) -> str:
     """Return the run's table as HTML; nothing if it cannot be made of foreign results."""
     try:
-        made = Table(**run.info["table"]) if run.info else reporting.study_of(run.results).table(run.results)
+        own = None if run.info else run.results
+        made = Table(**run.info["table"]) if own is None else reporting.study_of(own).table(own)
     except Exception:  # a study's own code, on results that it did not make
         return ""
     return look.titled(made.title, f'<div class="flylab-scroll">{html_table(made._replace(title=""))}</div>')
