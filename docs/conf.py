@@ -14,8 +14,18 @@ project, author = "flylab", "flylab maintainers"
 copyright = "flylab maintainers, Apache-2.0"  # noqa: A001
 version = release = flylab.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "roles"]
-exclude_patterns = ["_build", "results", "generated/found.md", "**/README.md"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_revealjs",
+    "roles",
+]
+if "revealjs" in sys.argv:
+    extensions.remove("sphinx_copybutton")  # its script wants what pages of reveal.js do not have
+exclude_patterns = ["_build", "results", "concepts", "generated/found.md", "**/README.md"]
 source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence"]
 myst_heading_anchors = 3
@@ -31,9 +41,13 @@ autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
 python_maximum_signature_line_length = 100
 
+revealjs_style_theme = "white"
+revealjs_css_files = ["verdicts.css", "slides.css"]
+revealjs_static_path = html_static_path = ["_static", "generated/static"]
+revealjs_script_conf = {"slideNumber": True, "hash": True, "pdfSeparateFragments": False}
+
 html_theme = "furo"
 html_title = "flylab"
-html_static_path = ["_static", "generated/static"]
 html_css_files = ["verdicts.css", "site.css"]
 html_js_files = ["ledger.js"]
 html_copy_source = False
