@@ -11,6 +11,7 @@ from pathlib import Path
 from scipy import stats
 
 from flylab.app.settings import DATA_PARAMS, TRAINING
+from flylab.app.svg import CLASSES
 from flylab.data import MNIST1D, digits
 from flylab.models import model_title
 from flylab.results.statistics import MANY
@@ -19,8 +20,6 @@ from flylab.studies.architectures.method import NETWORKS
 
 PATH = Path(__file__).parent / "play" / "constants.js"
 MODELS = ("logistic", "mlp", "cnn")
-# of the ten classes: those of flylab's figures but black, and four more that light and dark pages show
-CLASSES = (*(colour for colour in COLOURS if colour != "#000000"), "#8F6FD6", "#9A9400", "#E8638C", "#7D8794")
 
 
 def constants() -> str:
