@@ -84,8 +84,11 @@ What helps on MNIST-1D, in points of test accuracy:
 - early stopping: {verdict}`regularisation/helps.early_stopping`
 - shifted examples: {verdict}`regularisation/helps.augmentation`
 
-Every training has equally many steps, which are more epochs of a small set than of a large one: regularisers have less
-to do where examples are seen less often. The figure has what shorter trainings would have shown.
+Three things to know. The same FLOPs are fewer seeds of equally long trainings; the last panel has shorter
+trainings, by which MNIST is told apart for less, so that part of the lead for equal FLOPs is lost. Equally many
+steps are more epochs of a small set than of a large one, and regularisers have less to do where examples are seen
+less often. And early stopping takes the evaluation with the lowest validation *loss*: on MNIST-1D that of an
+overconfident network rises long before its accuracy has ceased to.
 """,
     "regularisers": """This study compares penalties on weights, those of users too, on MNIST-1D. Whether MNIST-1D tells
 regularisers of all kinds apart better than images do is asked by the study [regularisation](regularisation.md).
