@@ -10,9 +10,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from app import FLAGS
+
 FOLDER = Path(__file__).parents[1] / "docs" / "play"
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]  # fmt: skip
 TRAIN = """async (job) => {
   const { Pool } = await import(new URL("pool.js", location.href));
   const pool = new Pool(1);

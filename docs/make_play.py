@@ -11,12 +11,11 @@ from pathlib import Path
 from scipy import stats
 
 from flylab.app.settings import DATA_PARAMS, TRAINING
-from flylab.app.svg import CLASSES
+from flylab.app.svg import CLASSES, ink
 from flylab.data import MNIST1D, digits
 from flylab.models import model_title
 from flylab.results.statistics import MANY
 from flylab.results.styles import COLOURS
-from flylab.studies.architectures.method import NETWORKS
 
 PATH = Path(__file__).parent / "play" / "constants.js"
 MODELS = ("logistic", "mlp", "cnn")
@@ -25,13 +24,12 @@ MODELS = ("logistic", "mlp", "cnn")
 def constants() -> str:
     """Return the text of `constants.js`."""
     templates = digits()
-    colours = dict(zip(NETWORKS[::-1], COLOURS, strict=False))  # those of the figure of `architectures`
     values = {
         "TEMPLATES": {"x": templates.x, "t": templates.t, "y": templates.y},
         "DEFAULTS": {field.name: getattr(MNIST1D(), field.name) for field in dataclasses.fields(MNIST1D)},
         "STREAMS": {"init": int.from_bytes(hashlib.sha256(b"init").digest()[:4], "little")},  # flylab.base.rng.stream
         "CONTROLS": {name: control._asdict() for name, control in (DATA_PARAMS | TRAINING).items()},
-        "MODELS": {name: {"title": model_title(name), "colour": colours[name]} for name in MODELS},
+        "MODELS": {name: {"title": model_title(name), "colour": ink(name)} for name in MODELS},
         "COLOURS": COLOURS,
         "CLASSES": CLASSES,
         # the intervals of `flylab.results.statistics.interval`: quantile of n seeds, from 2 on

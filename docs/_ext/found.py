@@ -16,7 +16,9 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "mlp.paper", "mlp.nb", "cnn.paper", "gru.paper", "cnn-shuffled.paper", "gru-shuffled.paper",
         "fresh-spatial-gap", "reshuffle-order", "discriminates",
     ),
-    "data_params": ("gap-grows", "gap-grows.log-odds", "gap-without"),
+    "data_params": (
+        "gap-grows", "gap-grows.log-odds", "gap-without", "ten-times-the-examples", "examples-close-the-gap",
+    ),
     "continuum": (
         "between-local", "between-ticket", "between-attention", "moderate-local", "moderate-ticket",
         "moderate-attention", "equivariant-gru",

@@ -11,7 +11,8 @@ import optax
 import xarray as xr
 
 from flylab.base.constraints import PositiveInt, refusal
-from flylab.data import MNIST1D, Dataset, Images, Splits, fresh, load_images
+from flylab.data import MNIST1D, Images, Splits, fresh, load_images
+from flylab.data.images.flat import flat
 from flylab.models.dense import mlp
 from flylab.models.flops import forward_flops, training_cost
 from flylab.studies.regularisation.networks import objective_of
@@ -119,17 +120,15 @@ def resources(protocol: Protocol, dataset: str, regulariser: str) -> tuple[int, 
 
 
 @functools.lru_cache(maxsize=4)  # they are large
-def flat(config: Images) -> Splits:
+def loaded(config: Images) -> Splits:
     """Return images with flat pixels."""
-    splits = load_images(config)
-    train, valid, test = (Dataset(part.x.reshape(len(part.x), -1), part.y) for part in splits[:3])
-    return splits._replace(train=train, valid=valid, test=test)
+    return flat(load_images(config))
 
 
 def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
     """Tune a regulariser for each seed, and train with the best trial."""
     dataset, shape = condition["dataset"], protocol.shape(condition["dataset"])
-    data = (lambda seed: flat(protocol.images(dataset, seed))) if dataset in SHAPES else fresh(protocol.data)
+    data = (lambda seed: loaded(protocol.images(dataset, seed))) if dataset in SHAPES else fresh(protocol.data)
     results = tuned(fit(protocol, shape, condition["regulariser"]), data, protocol.plan, context.seeds,
                     n_trials=protocol.n_trials, key=context.key, progress=context.progress)  # fmt: skip
     n_inputs = math.prod(shape)

@@ -11,6 +11,7 @@ from flylab.base.types import Hparams, Key, Params
 from flylab.models import layers
 from flylab.models.dense import mlp
 from flylab.models.model import Stateful
+from flylab.training.losses import label_smoothing
 from flylab.training.objectives import Batch, Objective, cross_entropy, supervised
 
 LAYERS = ("hidden1", "hidden2")
@@ -59,8 +60,7 @@ def dropout(params: Params, batch: Batch, rate, key: Key, shape: Shape):
 
 def smoothed(params: Params, batch: Batch, share, key: Key, shape: Shape):
     """Mix labels with the uniform distribution (Szegedy et al. 2016)."""
-    out = logits(params, batch.x)
-    return (1 - share) * cross_entropy(out, batch.y) - share * jax.nn.log_softmax(out, axis=0).mean(0)
+    return label_smoothing(logits(params, batch.x), batch.y, share)
 
 
 def mixup(params: Params, batch: Batch, alpha, key: Key, shape: Shape):
