@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from flylab.app import answers, background, downloads, drawing, quiz, state, svg
+from flylab.app import answers, background, downloads, drawing, limits, quiz, state, svg
 from flylab.app.background import BusyError, Training, confusion, first_layer, misread
 from flylab.app.settings import Settings, data_of, positions, splits
 from flylab.base.netcdf import open_checked
@@ -70,13 +70,68 @@ def test_two_trainings_at_once_give_the_bits_of_one_alone(done):
             jax.tree.map(np.testing.assert_array_equal, ours.params, alone.params)
 
 
-def test_too_many_are_refused(monkeypatch):
-    monkeypatch.setattr(background, "MOST_AT_ONCE", 1)
-    training = Training(LONG)
-    with pytest.raises(BusyError, match="1 trainings are running already"):
-        Training(LONG)
-    training.stop()
+@pytest.fixture
+def narrow():
+    """Room for one training to run, and one to wait; a page may have two."""
+    limits.choose(limits.ALONE._replace(at_once=1, waiting=1, each=2))
+    yield
+    limits.choose(limits.ALONE)
+
+
+def elsewhere(does):
+    """Return what another page gets; its thread lives until the end is set."""
+    end, made = threading.Event(), []
+
+    def page():
+        try:
+            made.append(does())
+        except ValueError as error:
+            made.append(error)
+        end.wait(60)
+
+    threading.Thread(target=page, daemon=True).start()
+    assert wait_until(lambda: made)
+    return made[0], end
+
+
+def test_trainings_wait_in_a_queue_and_too_many_are_refused(narrow):
+    first = Training(LONG)
+    second, end = elsewhere(lambda: Training(dataclasses.replace(LONG, n_seeds=3)))
+    assert (first.place, second.place) == (0, 1)
+    assert drawing.status([second], None)["text"] == "place 1 in the queue"
+    refused, _ = elsewhere(lambda: Training.all_of([LONG, SHORT]))
+    assert isinstance(refused, BusyError)
+    assert "1 trainings are waiting already" in str(refused)
+    first.stop()
+    assert wait_until(lambda: second.phase == "training")  # its turn has come
+    assert first.phase == "stopped"
+    end.set()
+    second.join(60)
+    assert not Training.running
+
+
+def test_a_page_has_only_so_many_trainings(narrow):
+    limits.choose(limits.now()._replace(waiting=9))
+    both = Training.all_of([LONG, dataclasses.replace(LONG, n_seeds=3)])
+    with pytest.raises(BusyError, match="2 trainings of this page are not over"):
+        Training.of(SHORT)
+    for training in both:
+        training.stop()
+        training.join(60)
+        assert training.phase == "stopped"
+
+
+def test_no_page_stops_the_training_of_another():
+    training = Training.of(LONG)
+    assert wait_until(lambda: training.phase == "training")
+    left, end = elsewhere(lambda: Training.of(LONG).stop())
+    assert left.phase == "stopped"
+    assert left.populations
+    assert not training.is_over
+    end.set()
+    assert training.stop() is training
     training.join(60)
+    assert training.phase == "stopped"
 
 
 def test_a_failure_is_reported(monkeypatch):

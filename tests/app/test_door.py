@@ -1,4 +1,4 @@
-"""Who gets through the app's door: its own pages with their secret, and nobody else."""
+"""Who gets through the app's door, and to what: its own pages with their secrets, and nobody else."""
 
 import asyncio
 
@@ -23,9 +23,12 @@ async def inner(scope, receive, send):
     await send({"type": "http.response.body", "body": PAGE[9:]})
 
 
-def answer(path=f"/{SECRET}/quiz/", kind="http", method="GET", headers=(), **more):
+def answer(path=None, kind="http", method="GET", headers=(), door=None, **more):
     """Return the messages that a request gets."""
     sent = []
+    if path is None:
+        path = {"GET": "quiz/", "POST": "quiz/api/kernel/set_model_value"}[method] if kind == "http" else "quiz/ws"
+        path = f"/{SECRET}/{path}"
 
     async def send(message):
         sent.append(message)
@@ -33,7 +36,7 @@ def answer(path=f"/{SECRET}/quiz/", kind="http", method="GET", headers=(), **mor
     pairs = [*(OWN | more).items(), *headers]
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in pairs if value is not None]
     scope = {"type": kind, "path": path, "method": method, "headers": raw}
-    asyncio.run(Door(inner, SECRET)(scope, None, send))
+    asyncio.run((door or Door({SECRET: inner}))(scope, None, send))
     return sent
 
 
@@ -127,6 +130,82 @@ def test_the_app_finds_its_own_paths():
     async def app(scope, receive, send):
         seen.update(scope)
 
-    asyncio.run(Door(app, SECRET)({"type": "http", "path": f"/{SECRET}/a", "method": "GET",
+    asyncio.run(Door({SECRET: app})({"type": "http", "path": f"/{SECRET}/a", "method": "GET",
                                    "headers": [(b"host", b"localhost")]}, None, None))  # fmt: skip
     assert (seen["root_path"], seen["path"]) == (f"/{SECRET}", f"/{SECRET}/a")
+
+
+CLASS = {"host": "192.168.1.5:8000"}
+
+
+def class_door(most=2):
+    return Door({"student": inner, "teacher": inner}, ("192.168.1.5",), most)
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize("request_", [
+    {}, {"host": "127.0.0.1:8000"}, {"host": "localhost:8000"}, {"host": "192.168.1.50:8000"},
+    {"host": "school.example"},
+    CLASS | {"origin": "http://127.0.0.1:8000"}, CLASS | {"origin": "http://192.168.1.5"}, CLASS | {"origin": "null"},
+    CLASS | {"path": "/quiz/"}, CLASS | {"path": "/studen/quiz/"}, CLASS | {"path": "/Student/quiz/"},
+    CLASS | {"path": "/studentteacher/quiz/"}, CLASS | {"path": "/student%2Fquiz/"},
+    CLASS | {"path": "//student/quiz/"},
+])  # fmt: skip
+def test_a_class_is_no_wider_open(request_, kind):
+    request = {"path": "/student/quiz/" if kind == "http" else "/student/quiz/ws"} | request_
+    assert status(kind=kind, door=class_door(), **request) == (403 if kind == "http" else "close")
+
+
+def test_a_class_has_a_secret_for_its_teacher_too():
+    for path in ("/student/quiz/", "/teacher/class/", "/teacher/"):
+        start = answer(path=path, door=class_door(), **CLASS)[0]
+        assert start["status"] == 200
+        assert b"cross-origin-opener-policy" not in dict(start["headers"])  # browsers would complain: it needs TLS
+
+
+OTHER_PATHS = [
+    ("GET", "/quiz/api/kernel/set_model_value"), ("GET", "/quiz/api/status/connections"), ("GET", "/quiz/sse"),
+    ("GET", "/quiz/public/../quiz.py"), ("GET", "/quiz/assets/../../../quiz.py"), ("GET", "/quiz/quiz.py"),
+    ("GET", "/quiz/@file/9-..//etc/passwd"), ("GET", "/quiz/assets/x\ny"), ("GET", "/quiz/public/quiz.csv"),
+    ("GET", "/quiz/auth/login"),
+    ("GET", "/api/files/download"), ("GET", "/quiz//"), ("GET", "/../quiz/"), ("POST", "/quiz/"),
+    ("POST", "/quiz/api/kernel/run"), ("POST", "/quiz/api/kernel/read_code"), ("POST", "/quiz/api/kernel/instantiate"),
+    ("POST", "/quiz/api/kernel/set_model_value/../run"), ("POST", "/quiz/api/home/workspace_files"),
+    ("POST", "/quiz/api/export/html"), ("POST", "/quiz/api/files/update"), ("POST", "/quiz/api/ai/chat"),
+    ("POST", "/quiz/api/kernel/shutdown"), ("HEAD", "/quiz/"), ("OPTIONS", "/quiz/"), ("DELETE", "/quiz/"),
+    ("websocket", "/quiz/terminal/ws"), ("websocket", "/quiz/ws_sync"), ("websocket", "/quiz/lsp/pylsp"),
+    ("websocket", "/quiz/"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), OTHER_PATHS)
+def test_only_what_a_page_needs_is_open(method, path):
+    """marimo closes its editor in run mode, too; this holds whatever marimo does."""
+    request = {"kind": "websocket"} if method == "websocket" else {"method": method}
+    assert status(path=f"/{SECRET}{path}", **request) == ("close" if method == "websocket" else 404)
+
+
+def test_so_many_pages_and_no_more():
+    async def visit():
+        ends, sent, door = asyncio.Event(), [], None
+
+        async def page(scope, receive, send):
+            await send({"type": "websocket.accept"})
+            await ends.wait()
+
+        door = Door({SECRET: page}, most=2)
+        scope = {"type": "websocket", "path": f"/{SECRET}/quiz/ws", "headers": [(b"host", b"localhost")]}
+
+        async def send(message):
+            sent.append(message["type"])
+
+        pages = [asyncio.create_task(door(scope, None, send)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert door.n_open == 2
+        await door(scope, None, send)
+        refused = sent[-1]
+        ends.set()
+        await asyncio.gather(*pages)
+        return refused, door.n_open
+
+    assert asyncio.run(visit()) == ("websocket.close", 0)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from flylab.app import limits
 from flylab.app.background import Training
 from flylab.app.settings import (
     DATA_PARAMS,
@@ -58,6 +59,18 @@ def test_settings_too_large_for_a_server_or_unknown_are_refused(changes):
         ValueError, match=r"must be (a non-empty list|one of|True or False)|from 100 to 20000|take fewer"
     ):
         Settings(**changes)
+
+
+def test_a_class_trains_less():
+    limits.choose(limits.CLASS)
+    try:
+        assert Settings().flops < limits.CLASS.flops / 4  # all networks of the usual settings, several times
+        with pytest.raises(ValueError, match="n_train=6000 must be at most 6000 together with the test examples"):
+            Settings(data_of({"n_train": 6000}))
+        with pytest.raises(ValueError, match="more than the 2e\\+12 that a page may ask for"):
+            Settings(n_steps=20_000, n_seeds=32)
+    finally:
+        limits.choose(limits.ALONE)
 
 
 def test_the_usual_data_params_are_those_of_the_published_set():

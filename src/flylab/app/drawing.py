@@ -119,10 +119,11 @@ def status(trainings: Sequence[Training], trained: dict[str, Any] | None) -> dic
     shares = [training.share for training in trainings]
     share, last = sum(shares) / len(shares), trainings[-1]
     is_busy = not all(training.is_over for training in trainings)
-    phase = next((one.phase for one in trainings if not one.is_over), last.phase)
+    now = next((one for one in trainings if not one.is_over), last)
     words = {"begun": "compiling …", "training": f"{100 * share:.0f} % done", "done": "done",
              "stopped": f"stopped at {100 * last.share:.0f} %", "failed": f"failed: {last.error}"}  # fmt: skip
-    return {"text": words[phase], "share": round(share, 3), "busy": is_busy, "done": not is_busy,
+    text = f"place {now.place} in the queue" if now.place else words[now.phase]
+    return {"text": text, "share": round(share, 3), "busy": is_busy, "done": not is_busy,
             "pinned": len(trainings) > 1, "trained": trained}  # fmt: skip
 
 

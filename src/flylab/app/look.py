@@ -59,10 +59,11 @@ body:not(:has(.flylab-nav))::before { content: "flylab"; position: fixed; inset:
 
 
 def navigation(current: str) -> str:
-    """Return links to all pages, the current one marked."""
+    """Return links to all pages, the current one marked; the page of a class is known to its teacher only."""
+    pages = {"class": "Class", **PAGES} if current == "class" else PAGES
     links = "".join(
         f'<a href="../{name}/"{" aria-current=page" if name == current else ""}>{title}</a>'
-        for name, title in PAGES.items()
+        for name, title in pages.items()
     )
     return f'<nav class="flylab-nav" aria-label="pages"><b>flylab</b>{links}</nav>'
 

@@ -69,10 +69,10 @@ function control(name, field, change) {
 }
 
 function render({ model, el }) {
-  const { fields, groups } = model.get("spec");
+  const { fields, groups, pause } = model.get("spec");
   const rows = {};
   let waiting = null;
-  const send = () => {  // at most every 60 ms while a slider moves
+  const send = () => {  // now and then while a slider moves
     waiting = null;
     model.save_changes();
   };
@@ -80,7 +80,7 @@ function render({ model, el }) {
   const set = (values) => {
     model.set("values", values);
     show();
-    waiting ??= setTimeout(send, 60);
+    waiting ??= setTimeout(send, pause);
   };
   const press = (name) => {
     model.set("command", [name, model.get("command")[1] + 1]);

@@ -1,18 +1,22 @@
-"""The ASGI app of all pages, and a server that only its user's browser on this machine can reach."""
+"""The ASGI app of all pages, and its server: for its user's browser on this machine only, or for a class."""
 
 import contextlib
+import errno
+import ipaddress
 import os
 import secrets
 import socket
+import sys
 import threading
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from flylab.app import look
+from flylab.app import limits, look
 from flylab.app.door import MOST_BYTES, Door
 from flylab.base import files, runtime
+from flylab.base.constraints import refusal
 from flylab.base.optional import need
 
 HOST = "127.0.0.1"
@@ -27,8 +31,8 @@ def out() -> Path:
     return Path(os.environ.get(OUT, "runs"))
 
 
-def build(secret: str) -> Any:
-    """Return the ASGI app: every page at `/<secret>/<name>`, and a redirect from `/<secret>/` to the first page.
+def build(folders: Sequence[str]) -> Any:
+    """Return the ASGI app of some pages: each at `/<name>`, and a redirect from `/` to the first.
 
     Raises:
         MissingExtraError: if marimo is not installed.
@@ -39,37 +43,45 @@ def build(secret: str) -> Any:
     from starlette.routing import Mount, Route
 
     pages = marimo.create_asgi_app(quiet=True, include_code=False, session_ttl=SESSION_SECONDS, html_head=look.HEAD)
-    for name in look.PAGES:
+    for name in folders:
         pages = pages.with_app(path=f"/{name}", root=str(PAGES / f"{name}.py"))
-    first = next(iter(look.PAGES))
-    home = Route("/", lambda request: RedirectResponse(f"{request.scope['root_path']}/{first}/"))
-    return Door(applications.Starlette(routes=[home, Mount("/", pages.build())]), secret)
+    home = Route("/", lambda request: RedirectResponse(f"{request.scope['root_path']}/{folders[0]}/"))
+    return applications.Starlette(routes=[home, Mount("/", pages.build())])
 
 
-def serve(folder: Path, port: int, browser: bool) -> None:
+def serve(folder: Path, port: int, browser: bool, host: str = HOST, is_class: bool = False) -> None:
     """Serve the app until Ctrl-C.
 
     Args:
         folder: the folder of runs.
-        port: the port on 127.0.0.1; 0 picks a free one.
+        port: the port; 0 picks a free one.
         browser: whether to open a browser.
+        host: the IPv4 address of this machine to listen on; another one than 127.0.0.1 only for a class.
+        is_class: whether a class shares the app, see `flylab.app.classroom`.
 
     Raises:
         MissingExtraError: if marimo is not installed.
+        ValueError: if others could reach the app without its being for a class, or `host` is not one address.
         OSError: if the port cannot be bound.
     """
+    _check(host, is_class)
     uvicorn = need("uvicorn", "app", "flylab app")
     os.environ[OUT] = str(folder.resolve())
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(128)  # from here on, connections wait until the server is ready
-    except (OSError, OverflowError) as error:
-        raise OSError(f"cannot listen on port {port} of {HOST} ({error}); choose another one with --port") from None
-    secret = secrets.token_urlsafe(24)
-    address = f"http://{HOST}:{listener.getsockname()[1]}/{secret}/"
+    listener = _listen(host, port)
+    home = f"http://{host}:{listener.getsockname()[1]}"
     runtime.initialise()  # start JAX once for all pages
+    pages = build(list(look.PAGES))
+    if is_class:
+        from flylab.app import classroom
+
+        limits.choose(limits.CLASS)
+        token, secret = classroom.token(), secrets.token_urlsafe(24)
+        door = Door({token: pages, secret: build(["class", *look.PAGES])}, (host,), limits.CLASS.pages)
+        room = classroom.open_class(f"{home}/{token}/", door)
+        own, said = f"{home}/{secret}/", f"{room.invitation(sys.stdout.isatty())}\nYour own page, with scores, is"
+    else:
+        secret = secrets.token_urlsafe(24)
+        door, own, said = Door({secret: pages}, most=limits.ALONE.pages), f"{home}/{secret}/", "flylab is running at"
     options = {
         "log_level": "warning",
         "timeout_graceful_shutdown": 1,
@@ -77,10 +89,39 @@ def serve(folder: Path, port: int, browser: bool) -> None:
         "proxy_headers": False,
     }
     threading.Thread(target=_import, daemon=True, name="flylab-import").start()
-    server = uvicorn.Server(uvicorn.Config(build(secret), **options))
-    print(f"flylab is running at {address} (press Ctrl-C to stop)", flush=True)
-    with _opening(address) if browser else contextlib.nullcontext():
+    server = uvicorn.Server(uvicorn.Config(door, **options))
+    print(f"{said} {own} (press Ctrl-C to stop)", flush=True)
+    with _opening(own) if browser else contextlib.nullcontext():
         server.run(sockets=[listener])
+
+
+def _check(host: str, is_class: bool) -> None:
+    """Raise a ValueError if the app must not listen on an address."""
+    try:
+        address = ipaddress.IPv4Address(host)
+    except ValueError:
+        raise refusal("host", host, "an IPv4 address of this machine, such as 192.168.1.5") from None
+    if address.is_unspecified or address.is_multicast:
+        raise refusal("host", host, "one address, by which the class reaches this machine, such as 192.168.1.5")
+    if not address.is_loopback and not is_class:
+        raise ValueError(
+            f"host={host!r} would show the app to everyone on the network: without --class, it listens on {HOST} only. "
+            f"For a class, run flylab app --host {host} --class"
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket on which connections wait until the server is ready."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise OSError(f"{host} is no address of this machine ({error}); choose another one with --host") from None
+        raise OSError(f"cannot listen on port {port} of {host} ({error}); choose another one with --port") from None
+    return listener
 
 
 def _import() -> None:

@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 from msgspec import Meta
 
+from flylab.app import limits
 from flylab.base.constraints import Checked, check, refusal
 from flylab.data import MNIST1D, Splits, published
 from flylab.data.published import make_raw
@@ -17,8 +18,6 @@ from flylab.models.flops import training_cost
 from flylab.training.objectives import supervised
 from flylab.training.population import train_members
 from flylab.training.step import Plan
-
-MOST_FLOPS = 1e13  # of one training: some minutes on a laptop
 
 
 class Control(NamedTuple):
@@ -37,7 +36,7 @@ class Control(NamedTuple):
 
 DATA_PARAMS: dict[str, Control] = {
     "scale_coeff": Control(0, 2, 0.05, "variation of scale"),
-    "max_translation": Control(1, 100, 1, "largest shift + 1 (points)"),
+    "max_translation": Control(1, 100, 1, "largest translation + 1 (points)"),
     "corr_noise_scale": Control(0, 2, 0.05, "smooth noise"),
     "iid_noise_scale": Control(0, 1, 0.01, "white noise"),
     "shear_scale": Control(0, 3, 0.05, "shear (linear trend)"),
@@ -110,9 +109,12 @@ class Settings(Checked):
             check(name, value, DATA_PARAMS[name].kind)
         known = (*activations.ALL, "learned")
         self._require(self.activation in known, "activation", f"one of {', '.join(known)}")
-        if self.flops > MOST_FLOPS:
+        most = limits.now()
+        if self.data.n_train + self.data.n_test > most.examples:
+            raise refusal("n_train", self.data.n_train, f"at most {most.examples} together with the test examples")
+        if self.flops > most.flops:
             raise ValueError(
-                f"this training takes {self.flops:.1e} operations, more than the {MOST_FLOPS:.0e} that a page may ask "
+                f"this training takes {self.flops:.1e} operations, more than the {most.flops:.0e} that a page may ask "
                 "for: take fewer steps, seeds or units (the command line has no such bound)"
             )
 
@@ -217,9 +219,9 @@ def mask(settings: Settings, model: str) -> masks.Mask:
     return masks.prune(params, masks.full(params), settings.pruned, prune_biases=False)
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def splits(data: MNIST1D) -> Splits:
-    """Return the data set; it is cached."""
+    """Return the data set; it is cached, since pages often look at the same."""
     return published(data)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from flylab.app import svg
+from flylab.app import limits, svg
 from flylab.app.settings import DATA_PARAMS, MODELS, TRAINING, Settings, data_of, data_params_of
 from flylab.base.constraints import refusal
 from flylab.data import MNIST1D
@@ -166,8 +166,9 @@ def description(settings: Settings, other: Settings) -> str:
 
 
 def as_json() -> dict[str, Any]:
-    """Return fields and groups as the page's controls need them."""
+    """Return fields, groups and the pause while a slider moves as the page's controls need them."""
     return {
         "fields": {name: asdict(one) for name, one in FIELDS.items()},
         "groups": {k: list(v) for k, v in GROUPS.items()},
+        "pause": limits.now().pause,
     }

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnusedCliTokensError
@@ -167,19 +167,30 @@ def _complain(message: object, *_: object) -> int:
     return 2
 
 
-def serve(*, out: Out = RUNS, port: int = 8000, no_browser: Switch = False) -> None:
+def serve(
+    *,
+    out: Out = RUNS,
+    host: str = "127.0.0.1",
+    class_: Annotated[Switch, Parameter(name="--class")] = False,
+    port: int = 8000,
+    no_browser: Switch = False,
+) -> None:
     """Open the lab in the browser.
 
-    It has the data, networks, studies, a quiz and the leaderboard. Only this machine can reach the page.
+    It has the data, networks, studies, a quiz and the leaderboard. Only this machine can reach the page, unless it is
+    for a class.
 
     Args:
-        port: Port of 127.0.0.1; 0 takes a free one.
+        host: Address of this machine to listen on; another one than 127.0.0.1 needs --class.
+        class_: Share the app with a class: a link with a token, as a QR code, too; limits for each page, and a
+            scoreboard of the quiz.
+        port: Port to listen on; 0 takes a free one.
         no_browser: Only print the address.
     """
     from flylab.app.server import serve
 
     interrupts.uninstall()
-    serve(out, port, not no_browser)
+    serve(out, port, not no_browser, host, class_)
 
 
 def help_(*command: str) -> None:

@@ -15,13 +15,13 @@ def _():
 
     import marimo as mo
 
-    from flylab.app import downloads, drawing, look, settings, state
+    from flylab.app import downloads, drawing, limits, look, settings, state
     from flylab.app.background import Training, prepare
     from flylab.app.rail import Rail
     from flylab.models import model_title
 
     mo.Html(look.navigation("playground"))
-    return Rail, Training, downloads, drawing, functools, look, mo, model_title, prepare, settings, state
+    return Rail, Training, downloads, drawing, functools, limits, look, mo, model_title, prepare, settings, state
 
 
 @app.cell
@@ -62,18 +62,18 @@ def _(Training, chosen, get_shown, is_valid, last, rail, set_refusal, set_shown,
         _shown = get_shown()
         set_refusal("")
         try:
-            if _command == "train" and is_valid:
-                for _training in _shown[-1:]:
-                    if not _training.is_over and _training.settings != chosen:
+            if _command in ("train", "beside") and is_valid:
+                _kept, _wanted = _shown[:-1], [chosen]
+                if _command == "beside":
+                    _other = state.settings_of({**rail.value["values"], "shuffled": not chosen.data.shuffle_seq})
+                    _kept, _wanted = (), [_other, chosen]
+                for _training in _shown[len(_kept) :]:
+                    if not _training.is_over and _training.settings not in _wanted:
                         _training.stop()
-                _new = Training.of(chosen)
-                set_shown((*(one for one in _shown[:-1] if one is not _new), _new))
-            elif _command == "beside" and is_valid:
-                _other = state.settings_of({**rail.value["values"], "shuffled": not chosen.data.shuffle_seq})
-                set_shown((Training.of(_other), Training.of(chosen)))
+                _new = Training.all_of(_wanted)
+                set_shown((*(one for one in _kept if one not in _new), *_new))
             elif _command == "stop":
-                for _training in _shown:
-                    _training.stop()
+                set_shown(tuple(_training if _training.is_over else _training.stop() for _training in _shown))
             elif _command == "pin" and _shown:
                 set_shown((*_shown, _shown[-1]))
             elif _command == "unpin":
@@ -108,9 +108,9 @@ def _(data, drawing, look, mo, prepare, settings):
 
 
 @app.cell
-def _(get_over, get_shown, mo):
+def _(get_over, get_shown, limits, mo):
     # refresh while a training on the page is running
-    tick = mo.ui.refresh(default_interval=0.5) if get_over() != get_shown() else None
+    tick = mo.ui.refresh(default_interval=limits.now().refresh) if get_over() != get_shown() else None
     mo.Html(f'<div style="display:none">{tick}</div>') if tick is not None else None
     return (tick,)
 

@@ -15,10 +15,11 @@ def _():
 
     import marimo as mo
 
-    from flylab.app import answers, keys, look, quiz, server
+    from flylab.app import answers, badge, classroom, keys, look, quiz, scores, server
 
+    room = classroom.now()
     mo.Html(look.navigation("quiz"))
-    return answers, functools, keys, look, mo, quiz, server
+    return answers, badge, functools, keys, look, mo, quiz, room, scores, server
 
 
 @app.cell
@@ -41,6 +42,30 @@ def _(mo):
     get_sitting, set_sitting = mo.state(None)
     get_problem, set_problem = mo.state("")
     return get_problem, get_sitting, set_problem, set_sitting
+
+
+@app.cell
+def _(badge, mo, room):
+    # in a class, nothing is saved but the scoreboard in memory; a page knows its own sittings only
+    mine = []
+    joining = mo.ui.anywidget(badge.Badge()) if room else None
+    joining if room else None
+    return joining, mine
+
+
+@app.cell
+def _(joining, mo, room):
+    mo.stop(room is None)
+    _badge, (_name, _n) = joining.widget, joining.value["asked"]
+    _player = room.board.found(_badge.key or joining.value["kept"])
+    _error = ""
+    if _player is None and _n:
+        try:
+            _player = room.board.join(str(_name))
+        except ValueError as error:
+            _error = str(error)
+    _badge.key, _badge.name, _badge.error = (_player.key, _player.name, "") if _player else ("", "", _error)
+    return
 
 
 @app.cell
@@ -85,17 +110,23 @@ def _(digits, get_sitting, mo):
 
 
 @app.cell
-def _(digits, get_sitting, n_seen, quiz, server, set_problem, set_sitting):
+def _(digits, get_sitting, joining, mine, n_seen, quiz, room, server, set_problem, set_sitting):
     _pressed = digits.value["pressed"]
     _sitting = get_sitting()
     for _digit in _pressed[n_seen[0] :]:
         if _sitting is not None and not _sitting.is_over:
             _sitting = _sitting.undone() if _digit < 0 else _sitting.answered(_digit)
-            if _sitting.is_over and not _sitting.is_practice:
-                try:
-                    quiz.save(server.out(), _sitting)
-                except OSError as error:
-                    set_problem(str(error))
+            if not _sitting.is_over or _sitting.is_practice:
+                continue
+            if room:
+                mine.append(_sitting)
+                if (_player := room.board.found(joining.widget.key)) is not None:
+                    room.board.record(_player, _sitting)
+                continue
+            try:
+                quiz.save(server.out(), _sitting)
+            except OSError as error:
+                set_problem(str(error))
     if len(_pressed) > n_seen[0]:
         n_seen[0] = len(_pressed)
         set_sitting(_sitting)
@@ -117,10 +148,28 @@ def _(answers, get_sitting, mo):
 
 
 @app.cell
-def _(answers, functools, get_sitting, mo, quiz, server):
+def _(get_sitting, mo, room):
+    _sitting = get_sitting()
+    mo.stop(room is None or (_sitting is not None and not _sitting.is_over))
+    tick = mo.ui.refresh(default_interval=5)
+    mo.Html(f'<div style="display:none">{tick}</div>')
+    return (tick,)
+
+
+@app.cell
+def _(arrangement, joining, mo, room, scores, tick):
+    tick  # runs this cell again
+    _shown = room.board, room.board.found(joining.widget.key), arrangement.value
+    mo.Html(scores.standing(*_shown) + scores.drawn(room.board, arrangement.value))
+    return
+
+
+@app.cell
+def _(answers, functools, get_sitting, mine, mo, quiz, room, server):
     get_sitting()  # runs this cell again after each sitting
-    _sittings = quiz.load(server.out())
-    mo.stop(not _sittings, mo.md("Your results are saved on this machine only."))
+    _sittings = list(mine) if room else quiz.load(server.out())
+    _where = "nowhere: they are gone with this page" if room else "on this machine only"
+    mo.stop(not _sittings, mo.md(f"Your answers are saved {_where}."))
     mo.vstack(
         [
             mo.Html(answers.sittings(_sittings)),

@@ -15,11 +15,12 @@ def _():
 
     import marimo as mo
 
-    from flylab.app import explorer, look, running, server, stored
+    from flylab.app import explorer, limits, look, running, server, stored
     from flylab.study import get_study, list_studies
 
+    is_class = limits.now().is_class  # then nobody runs a study from here, and figures are not drawn anew
     mo.Html(look.navigation("studies"))
-    return explorer, get_study, json, list_studies, look, mo, running, server, stored
+    return explorer, get_study, is_class, json, list_studies, look, mo, running, server, stored
 
 
 @app.cell
@@ -38,11 +39,13 @@ def _(mo):
 
 
 @app.cell
-def _(get_running, get_study, mo, running, server, set_over, set_refusal, set_running, study):
+def _(get_running, get_study, is_class, mo, running, server, set_over, set_refusal, set_running, study):
     _presets = [name for name in ("smoke", "quick") if name in get_study(study.value).presets]
     preset = mo.ui.dropdown(_presets, "quick" if "quick" in _presets else _presets[0], label="preset")
 
     def _begin(_):
+        if is_class:
+            return
         if (before := get_running()) is not None and not before.is_over:
             set_refusal("A study is running already; stop it first.")
             return
@@ -63,14 +66,15 @@ def _(get_running, get_study, mo, running, server, set_over, set_refusal, set_ru
 
 
 @app.cell
-def _(get_study, mo, preset, run_button, stop_button, study):
+def _(get_study, is_class, mo, preset, run_button, stop_button, study):
     _study = get_study(study.value)
     _minutes = _study.minutes.get(preset.value)
     _time = f"about {_minutes:g} min on two cores" if _minutes else ""
     _command = f"flylab run {study.value.replace('_', '-')} {preset.value}"
+    _buttons = [] if is_class else [preset, run_button, stop_button, mo.md(_time)]
     mo.vstack(
         [
-            mo.hstack([study, preset, run_button, stop_button, mo.md(_time)], justify="start", wrap=True, align="end"),
+            mo.hstack([study, *_buttons], justify="start", wrap=True, align="end"),
             mo.md(f"## {_study.question}\n\n`{_command}`"),
         ]
     )
@@ -131,11 +135,13 @@ def _(explorer, get_over, mo, server, stored, study):
 
 
 @app.cell
-def _(explorer, look, mo, run, stored):
+def _(explorer, is_class, look, mo, run, stored):
     shown = stored.load(run.value)
     folder, results = shown.folder, shown.results
     _said = f'<p class="flylab-verdict"><b>{look.text(stored.sentence(shown))}</b></p>'
-    mo.Html(_said + explorer.figure(folder, None if shown.info else results))  # drawing a dark one takes seconds
+    mo.Html(
+        _said + explorer.figure(folder, None if shown.info or is_class else results)
+    )  # drawing a dark one takes seconds
     return folder, results, shown
 
 
