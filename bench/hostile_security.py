@@ -7,11 +7,15 @@ from hostile import Case
 
 APP = """
 import http.client, os, re, signal, socket, subprocess, sys, time
-server = subprocess.Popen([sys.executable, "-m", "flylab", "app", "--port", "0", "--no-browser"], text=True,
+server = subprocess.Popen([sys.executable, "-m", "flylab", "app", "--port", "0", "--no-browser", *OPTIONS], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-port, secret = re.search(r"http://127[.]0[.]0[.]1:(\\d+)/([^/]*)/", server.stdout.readline()).groups()
+said = ""
+while "Ctrl-C" not in said:
+    said += server.stdout.readline()
+links = re.findall(r"http://([\\d.]+):(\\d+)/([^/]*)/", said)
+(own, port, secret), teacher = links[0], links[-1][2]
 def ask(path, method="GET", body=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
+    connection = http.client.HTTPConnection(own, int(port), timeout=60)
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
@@ -21,7 +25,7 @@ def connect(path, **headers):
     upgrade = dict(Upgrade="websocket", Connection="Upgrade", Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==",
                    Sec_WebSocket_Version="13")
     return ask(path, **upgrade, **headers).status
-home = f"http://127.0.0.1:{port}"
+home = f"http://{own}:{port}"
 page, ws = f"/{secret}/studies/", f"/{secret}/studies/ws?session_id=s_abcdef"
 try:
     CHECKS
@@ -30,45 +34,71 @@ finally:
 """
 
 
-def app(name: str, checks: str) -> Case:
-    return Case(f"app: {name}", APP.replace("CHECKS", checks.replace("\n", "\n    ")), "well")
+CLASS = ["--host", "127.0.0.2", "--class"]  # Linux has it, too
 
 
-APPS = [
-    app("its own page, and nothing without the secret", """\
+def app(name: str, checks: str, options: list[str] | None = None) -> Case:
+    source = APP.replace("CHECKS", checks.replace("\n", "\n    ")).replace("*OPTIONS", f"*{options or []}")
+    return Case(f"{'class' if options else 'app'}: {name}", source, "well")
+
+
+DOORS = {
+    "its own page, and nothing without the secret": """\
 assert ask(page).status == 200 and connect(ws, Origin=home) == 101
-assert len(secret) >= 32
+assert len(secret) >= (32 if own == "127.0.0.1" else 11) and len(teacher) >= 32
 for path in ("/", "/studies/", "/playground/", "/studies/ws", f"/{secret[:-1]}/studies/", f"/{secret}x/studies/",
              f"/x/{secret}/", f"//{secret}x/", f"/%2e%2e/{secret}/", "/studies/api/kernel/set_ui_element_value"):
     assert ask(path).status in (403, 404), path
-    assert ask(path, "POST", "{}").status in (403, 404), path"""),
-    app("foreign hosts, also within names of this machine", """\
+    assert ask(path, "POST", "{}").status in (403, 404), path""",
+    "foreign hosts, also within names of this machine": """\
 for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.nip.io", "localhost.evil.example", "[::1]", "0.0.0.0",
-             "127.0.0.1:80:80", "127.1", "2130706433", "localhost.", ""):
+             "127.0.0.1:80:80", "127.1", "2130706433", "localhost.", "127.0.0.3", ""):
     assert ask(page, Host=host).status in (400, 403), host
     assert connect(ws, Host=host) in (400, 403), host
-assert ask(page, Host=f"localhost:{port}").status == 200"""),
-    app("foreign origins for HTTP, WebSocket and preflight", """\
-for origin in ("https://evil.example", "null", "", "http://localhost:1", f"https://127.0.0.1:{port}", "file://",
-               f"http://127.0.0.1:{port}.evil.example", f"http://localhost:{port}", f"{home}, {home}", "http://127.0.0.1"):
+for host in ("localhost", "127.0.0.1"):
+    assert ask(page, Host=f"{host}:{port}").status == (200 if own == "127.0.0.1" else 403)""",
+    "foreign origins for HTTP, WebSocket and preflight": """\
+for origin in ("https://evil.example", "null", "", "http://localhost:1", f"https://{own}:{port}", "file://",
+               f"{home}.evil.example", f"http://localhost:{port}", f"{home}, {home}", f"http://{own}"):
     assert ask(page, Origin=origin).status == 403, origin
     assert connect(ws, Origin=origin) == 403, origin
-    assert ask(page, "OPTIONS", Origin=origin, Access_Control_Request_Method="POST").status == 403, origin"""),
-    app("no header opens it to other websites", """\
-answers = [ask(page), ask(page, Origin=home), ask(page + "assets/none.js"), ask(f"/{secret}/"), ask("/")]
+    assert ask(page, "OPTIONS", Origin=origin, Access_Control_Request_Method="POST").status == 403, origin""",
+    "no header opens it to other websites": """\
+answers = [ask(page), ask(page, Origin=home), ask(f"/{secret}/assets/none.js"), ask(f"/{secret}/"), ask("/")]
 for answer in answers:
     names = {name.lower() for name, _ in answer.getheaders()}
     assert not any(name.startswith("access-control") for name in names), names
 policy = answers[0].getheader("Content-Security-Policy")
 assert "unsafe-eval" not in policy and "unsafe-inline" not in policy.split("style-src")[0], policy
-assert "frame-ancestors 'none'" in policy"""),
-    app("bodies without an end", """\
-assert ask(page, "POST", b"a" * (2**20 + 1), Content_Length=str(2**20 + 1)).status == 413
-assert ask(page, "POST", iter([b"a"] * 9), Transfer_Encoding="chunked").status == 411"""),
-    app("another user cannot see the secret in the list of processes", """\
+assert "frame-ancestors 'none'" in policy""",
+    "bodies without an end": """\
+values = page + "api/kernel/set_model_value"
+assert ask(values, "POST", b"a" * (2**20 + 1), Content_Length=str(2**20 + 1)).status == 413
+assert ask(values, "POST", iter([b"a"] * 9), Transfer_Encoding="chunked").status == 411""",
+    "no editor, terminal, files or code": """\
+for path in ("api/kernel/run", "api/kernel/instantiate", "api/kernel/read_code", "api/kernel/scratchpad/run",
+             "api/ai/chat", "api/files/update", "api/home/workspace_files", "api/export/html", "api/packages/add",
+             "api/kernel/shutdown"):
+    assert ask(page + path, "POST", "{}", Origin=home, Marimo_Session_Id="s_abcdef").status == 404, path
+for path in ("sse", "studies.py", "public/../studies.py", "assets/..%2f..%2fstudies.py",
+             "@file/9-..%2f..%2fetc%2fpasswd", "api/files/download?path=/etc/passwd", "api/status/connections"):
+    assert ask(page + path).status == 404, path
+for path in ("terminal/ws", "ws_sync", "lsp/pylsp"):
+    assert connect(page + path, Origin=home) in (400, 403), path""",
+    "another user cannot see the secret in the list of processes": """\
 import glob
 words = [open(path, "rb").read() for path in glob.glob("/proc/[0-9]*/cmdline") if os.path.exists(path)]
-assert not any(secret.encode() in line for line in words)"""),
+assert not any(secret.encode() in line or teacher.encode() in line for line in words)""",
+}
+APPS = [
+    *(app(name, checks, options) for options in ([], CLASS) for name, checks in DOORS.items()),
+    app("the teacher's page is the teacher's", """\
+assert ask(f"/{teacher}/class/").status == 200 and ask(f"/{teacher}/studies/").status == 200
+assert ask(f"/{secret}/class/").status == 404
+assert connect(f"/{secret}/class/ws?session_id=s_abcdef", Origin=home) in (403, 404)
+assert teacher != secret""", CLASS),
+    *(Case(f"app: --host {host} without a class", ["app", "--no-browser", "--host", host], "refused", says=says)
+      for host, says in (("0.0.0.0", "one address"), ("192.0.2.1", "without --class"), ("::", "IPv4 address"))),
 ]  # fmt: skip
 
 LISTENERS = """

@@ -71,7 +71,7 @@ def _():
     mo.md(r"""
     ## 2 · Six steps
 
-    Six steps turn a template into an example: pad with zeros and stretch, scale, shift, add noise, shear, and resample
+    Six steps turn a template into an example: pad with zeros and stretch, scale, translate, add noise, shear, and resample
     to 40 points. Move the sliders and choose a digit; the figure below follows. Another `seed` gives another example
     with the same parameters.
     """)
@@ -82,7 +82,7 @@ def _():
 def _():
     data_params = mo.ui.dictionary(
         {
-            "max_translation": mo.ui.slider(1, 60, value=48, label="largest shift + 1 (points)", show_value=True),
+            "max_translation": mo.ui.slider(1, 60, value=48, label="largest translation + 1 (points)", show_value=True),
             "scale_coeff": mo.ui.slider(0, 2, step=0.1, value=0.4, label="variation of scale", show_value=True),
             "corr_noise_scale": mo.ui.slider(0, 1, step=0.05, value=0.25, label="smooth noise", show_value=True),
             "iid_noise_scale": mo.ui.slider(0, 0.2, step=0.01, value=0.02, label="white noise", show_value=True),
@@ -107,7 +107,7 @@ def _(data_params, digit):
     config = flylab.MNIST1D(**data_params.value)
 
     def construction(config, digit):
-        titles = ("pad, stretch", "scale", "shift", "add noise", "shear", "resample")
+        titles = ("pad, stretch", "scale", "translate", "add noise", "shear", "resample")
         with style():
             figure = Figure(figsize=(11, 2.4))
             for ax, title, stage in zip(
@@ -225,7 +225,7 @@ def _():
 @app.cell
 def _():
     guess = mo.ui.dropdown(
-        ["shift", "scale", "smooth noise", "white noise", "shear"], "smooth noise", label="what makes it hard"
+        ["translation", "scale", "smooth noise", "white noise", "shear"], "smooth noise", label="what makes it hard"
     )
     guess
     return (guess,)
@@ -235,7 +235,7 @@ def _():
 def _(preset):
     without = {
         "nothing": {},
-        "shift": {"max_translation": 1},
+        "translation": {"max_translation": 1},
         "scale": {"scale_coeff": 0.0},
         "smooth noise": {"corr_noise_scale": 0.0},
         "white noise": {"iid_noise_scale": 0.0},
@@ -281,7 +281,7 @@ def _():
     Each data set is generated twice from the same seed, with the variation and without, so the gain is paired. The
     interval is over data sets, because they are what is random here.
 
-    A network that knows in advance that shifts do not matter need not learn it from examples. A convolution has this
+    A network that knows in advance that translations do not matter need not learn it from examples. A convolution has this
     knowledge built in. The notebooks `architectures` and `data_params` measure what it is worth.
 
     ## More to try

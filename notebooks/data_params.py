@@ -43,7 +43,7 @@ def _():
     mo.md(r"""
     ## Predict before you look
 
-    By default, signals are shifted by up to 47 of 72 points before they are resampled. Switch translation off, so
+    By default, signals are translated by up to 47 of 72 points before they are resampled. Switch translation off, so
     that the digit is always at the same position. How much better than the MLP is the CNN then?
     """)
     return
@@ -127,7 +127,7 @@ def _():
 
     ## An experiment: easier data, worse result
 
-    Should a network that has learned shifted signals not find unshifted ones easy? Test two kinds of networks on
+    Should a network that has learned translated signals not find untranslated ones easy? Test two kinds of networks on
     signals without translation: networks trained on such signals, and networks trained on the default data.
     """)
     return

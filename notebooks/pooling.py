@@ -173,7 +173,7 @@ def _():
 
     - `flylab.run("pooling", preset.value, out, train_sizes=(250, 500, 1000))`: is there a number of examples so
       small that pooling stops helping?
-    - `data=flylab.MNIST1D(n_valid=0, max_translation=1)`: does pooling help if no signal is shifted?
+    - `data=flylab.MNIST1D(n_valid=0, max_translation=1)`: does pooling help if no signal is translated?
     - The preset `paper` has six training-set sizes. It tests the claim that pooling hinders with 50 000 examples.
 
     ## Further reading

@@ -47,7 +47,7 @@ def _():
 
     ## The data
 
-    A signal is 40 numbers: a digit drawn as a line, then stretched, shifted, sheared and buried in noise. Here are
+    A signal is 40 numbers: a digit drawn as a line, then stretched, translated, sheared and buried in noise. Here are
     two signals of each class. Which classes could you tell apart?
     """)
     return
@@ -253,7 +253,7 @@ def _():
     mo.md(r"""
     ## Try it
 
-    - Change the data: use `flylab.MNIST1D(max_translation=1)` in `test_accuracy`, so that no signal is shifted. How
+    - Change the data: use `flylab.MNIST1D(max_translation=1)` in `test_accuracy`, so that no signal is translated. How
       large is the CNN's advantage now? Predict first. The notebook `data_params` has the whole curve.
     - Halve the number of training examples: `n_train=2000`.
     - Train more seeds: `flylab.run("train", preset.value, out, model="cnn", n_seeds=20)` trains only the new ones.

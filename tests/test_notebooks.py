@@ -46,7 +46,7 @@ def check_quickstart(variables: dict[str, Any]) -> None:
 def check_building(variables: dict[str, Any]) -> None:
     assert variables["largest_difference"] < 1e-12
     assert variables["same_labels"]
-    assert variables["hardest"] == "shift"
+    assert variables["hardest"] == "translation"
 
 
 def check_own_model(variables: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import { plusMinus } from "./statistics.js";
 
 const find = (name) => document.getElementById(name);
 const widthOf = (place) => Math.max(260, Math.floor(place.clientWidth));
-const STEPS = ["pad", "scale", "shift", "add noise", "shear", "resample"];
+const STEPS = ["pad", "scale", "translate", "add noise", "shear", "resample"];
 
 /** Draw how an example of a class is made, and examples of all classes; `number` counts the draws. */
 export function showData(state, chosen, number) {

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flylab.app import front
+
 MOST_BYTES = 2**20  # of a request's body, and of a message on a WebSocket
 NAMES = ("127.0.0.1", "localhost")
 _BODYLESS = "this app takes a request's body whole, with its length"
@@ -16,7 +18,7 @@ _LOCAL_FETCHES = ("same-origin", "none")  # "none": the person typed the address
 # what a page needs, by kind of request; marimo's other routes, such as those of its editor, are closed
 _PATHS = {
     "GET": re.compile(
-        r"/|/[a-z]+/?|/[a-z]+/(@file|assets)/[\w@.~/%+-]+|/[a-z]+/([\w-]+\.(png|ico|json|js)|health)", re.ASCII
+        r"/|/[a-z]+/?|(/[a-z]+)?/assets/[\w.~-]+|/[a-z]+/(@file/[\w.~-]+|[\w-]+\.(png|ico|json|js)|health)", re.ASCII
     ),
     "POST": re.compile(r"/[a-z]+/api/kernel/(set_ui_element_value|set_model_value|function_call)"),
     "websocket": re.compile(r"/[a-z]+/ws"),
@@ -120,7 +122,7 @@ class _Answer:
             self._page += message.get("body", b"")
             if message.get("more_body"):
                 return
-            page = _SCRIPT.sub(b'<script nonce="' + self._nonce + b'"', self._page)
+            page = _SCRIPT.sub(b'<script nonce="' + self._nonce + b'"', front.prepared(self._page))
             # a page from the browser's cache would have an old nonce
             replaced = {b"content-length": str(len(page)).encode(), b"cache-control": b"no-store"}
             headers = [(name, value) for name, value in self._begun["headers"] if name.lower() not in replaced]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from flylab.app import limits, look
+from flylab.app import front, limits, look
 from flylab.app.door import MOST_BYTES, Door
 from flylab.base import files, runtime
 from flylab.base.constraints import refusal
@@ -46,7 +46,9 @@ def build(folders: Sequence[str]) -> Any:
     for name in folders:
         pages = pages.with_app(path=f"/{name}", root=str(PAGES / f"{name}.py"))
     home = Route("/", lambda request: RedirectResponse(f"{request.scope['root_path']}/{folders[0]}/"))
-    return applications.Starlette(routes=[home, Mount("/", pages.build())])
+    built = pages.build()
+    assets = Mount("/assets", front.Assets(built, folders[0], compressed=limits.now().is_class))
+    return applications.Starlette(routes=[home, assets, Mount("/", built)])
 
 
 def serve(folder: Path, port: int, browser: bool, host: str = HOST, is_class: bool = False) -> None:
@@ -70,11 +72,11 @@ def serve(folder: Path, port: int, browser: bool, host: str = HOST, is_class: bo
     listener = _listen(host, port)
     home = f"http://{host}:{listener.getsockname()[1]}"
     runtime.initialise()  # start JAX once for all pages
+    limits.choose(limits.CLASS if is_class else limits.ALONE)
     pages = build(list(look.PAGES))
     if is_class:
         from flylab.app import classroom
 
-        limits.choose(limits.CLASS)
         token, secret = classroom.token(), secrets.token_urlsafe(24)
         door = Door({token: pages, secret: build(["class", *look.PAGES])}, (host,), limits.CLASS.pages)
         room = classroom.open_class(f"{home}/{token}/", door)
@@ -118,6 +120,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         listener.listen(1024)
     except (OSError, OverflowError) as error:
+        listener.close()
         if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
             raise OSError(f"{host} is no address of this machine ({error}); choose another one with --host") from None
         raise OSError(f"cannot listen on port {port} of {host} ({error}); choose another one with --port") from None

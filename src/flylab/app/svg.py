@@ -81,6 +81,12 @@ def upright(x: float, y: float, words: str, size: float = SIZE) -> str:
     return text(x, y, words, size, "middle", f'transform="rotate(-90 {x:.0f} {y:.0f})"')
 
 
+def stroke(x: tuple[float, float], y: tuple[float, float], ink: str, **more: object) -> str:
+    """Return a straight line between two points."""
+    ends = {"x1": float(x[0]), "x2": float(x[1]), "y1": float(y[0]), "y2": float(y[1])}
+    return element("line", stroke=ink, **ends, **more)
+
+
 def polyline(x: Iterable[float], y: Iterable[float], ink: str, width: float, dash: str = "") -> str:
     """Return a line through points."""
     look = {"fill": "none", "stroke": ink, "stroke_width": width, "stroke_dasharray": dash}
@@ -136,9 +142,7 @@ def _curves(
 
     parts = []
     for value, y in zip(ticks(*y_range), py(ticks(*y_range)), strict=True):
-        parts.append(
-            element("line", x1=left, x2=left + w, y1=float(y), y2=float(y), stroke="currentColor", opacity=0.15)
-        )
+        parts.append(stroke((left, left + w), (y, y), "currentColor", opacity=0.15))
         parts.append(text(left - 6, y + 4, f"{value:g}", anchor="end"))
     for value, x in zip(ticks(*x_range, 4), px(ticks(*x_range, 4)), strict=True):
         parts.append(text(x, top + h + 16, f"{value:g}", anchor="middle"))

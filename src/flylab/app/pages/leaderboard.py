@@ -60,7 +60,7 @@ def _(again, by, leaderboard, mo, server):
 @app.cell
 def _(board, entries, mo):
     mo.stop(not entries)
-    mo.ui.altair_chart(board.chart(entries), chart_selection=False, legend_selection=False)
+    mo.Html(board.chart(entries))
     return
 
 
