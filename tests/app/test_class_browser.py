@@ -74,6 +74,7 @@ def test_a_lesson(open_page, room):
     projected.get_by_label("nickname").press("Tab")
     projected.get_by_role("button", name="Remove from the scoreboard").click()
     projected.get_by_text("nobody yet").wait_for()
+    quiz.get_by_text("this nickname was removed").wait_for()
     studies = open_page(f"{student}/studies/")
     studies.get_by_alt_text("figure of the study").wait_for()
     assert studies.get_by_role("button", name="Run", exact=True).count() == 0

@@ -47,24 +47,26 @@ def _(mo):
 @app.cell
 def _(badge, mo, room):
     # in a class, nothing is saved but the scoreboard in memory; a page knows its own sittings only
-    mine = []
+    mine, n_asked = [], [0]
     joining = mo.ui.anywidget(badge.Badge()) if room else None
     joining if room else None
-    return joining, mine
+    return joining, mine, n_asked
 
 
 @app.cell
-def _(joining, mo, room):
+def _(joining, mo, n_asked, room):
     mo.stop(room is None)
     _badge, (_name, _n) = joining.widget, joining.value["asked"]
     _player = room.board.found(_badge.key or joining.value["kept"])
     _error = ""
-    if _player is None and _n:
+    if _player is None and _n > n_asked[0]:
+        n_asked[0] = _n
         try:
             _player = room.board.join(str(_name))
         except ValueError as error:
             _error = str(error)
-    _badge.key, _badge.name, _badge.error = (_player.key, _player.name, "") if _player else ("", "", _error)
+    if _player or _error:
+        _badge.key, _badge.name, _badge.error = (_player.key, _player.name, "") if _player else ("", "", _error)
     return
 
 
@@ -159,8 +161,10 @@ def _(get_sitting, mo, room):
 @app.cell
 def _(arrangement, joining, mo, room, scores, tick):
     tick  # runs this cell again
-    _shown = room.board, room.board.found(joining.widget.key), arrangement.value
-    mo.Html(scores.standing(*_shown) + scores.drawn(room.board, arrangement.value))
+    _badge, _player = joining.widget, room.board.found(joining.widget.key)
+    if _badge.key and _player is None:
+        _badge.key, _badge.name, _badge.error = "", "", "this nickname was removed; choose another one"
+    mo.Html(scores.standing(room.board, _player, arrangement.value) + scores.drawn(room.board, arrangement.value))
     return
 
 
