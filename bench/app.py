@@ -1,6 +1,8 @@
 """Time the app's pages and the redraw after a slider moves, in Chromium: `python bench/app.py`."""
 
 import argparse
+import asyncio
+import json
 import re
 import shutil
 import statistics
@@ -10,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import websockets
 from playwright.sync_api import Page, sync_playwright
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -47,6 +50,35 @@ def redraw(page: Page, n: int) -> list[float]:
     return milliseconds
 
 
+async def visit(address: str, i: int) -> tuple[float, websockets.ClientConnection]:
+    """Open a page as a browser does, without drawing it; return the seconds until all of its cells have run."""
+    begun = time.perf_counter()
+    url = f"{address.replace('http', 'ws', 1)}/playground/ws?session_id=s_{i:06d}"
+    socket = await websockets.connect(url, origin=websockets.Origin(address.rpartition("/")[0]), max_size=None)
+    while json.loads(await socket.recv())["op"] != "completed-run":
+        pass
+    return time.perf_counter() - begun, socket
+
+
+async def visits(address: str, pid: int, n: int) -> str:
+    """Open `n` pages at once, as a class does, and say how long that took."""
+    before = memory(pid)
+    opened = await asyncio.gather(*(visit(address, i) for i in range(n)))
+    grown = (memory(pid) - before) / n
+    for _, socket in opened:
+        await socket.close()
+    seconds = [took for took, _ in opened]
+    return (
+        f"{n} playgrounds at once: the median after {statistics.median(seconds):.1f} s, the last after "
+        f"{max(seconds):.1f} s; {grown:.1f} MB each"
+    )
+
+
+def memory(pid: int) -> float:
+    """Return the resident memory of a process in MB."""
+    return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0]) / 1000
+
+
 def main() -> None:
     """Measure, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -55,25 +87,29 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         command = [sys.executable, "-m", "flylab", "app", "--out", folder, "--port", "0", "--no-browser"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen([*command, "--class"], stdout=subprocess.PIPE, text=True)  # as many pages as a class
         assert server.stdout is not None
-        address = re.search(r"http://\S+(?=/ )", server.stdout.readline())
+        address = re.search(r"http://\S+(?=/)", server.stdout.readline())
         assert address is not None
         browser = playwright.chromium.launch_persistent_context(
             Path(folder) / "chromium", executable_path=shutil.which("chromium"), headless=True, args=FLAGS,
             viewport={"width": 1280, "height": 800},
         )  # fmt: skip
         for name, ready in PAGES.items():
-            seconds = []
+            seconds, painted = [], []
             for _ in range(options.rounds):
                 page = browser.new_page()
                 started = time.perf_counter()
                 page.goto(f"{address[0]}/{name}")
                 page.wait_for_selector(ready)
                 seconds.append(time.perf_counter() - started)
+                painted.append(
+                    page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
+                )
                 page.close()
             print(
-                f"{name}: first {seconds[0]:.2f} s, median of {options.rounds} {statistics.median(seconds):.2f} s",
+                f"{name}: painted after {statistics.median(painted):.2f} s, there after {statistics.median(seconds):.2f} s "
+                f"(medians of {options.rounds}; the first time {painted[0]:.2f} and {seconds[0]:.2f} s)",
                 flush=True,
             )
         page = browser.new_page()
@@ -91,6 +127,7 @@ def main() -> None:
             page.wait_for_timeout(2000)
             page.screenshot(path=options.screenshot)
         browser.close()
+        print(asyncio.run(visits(address[0], server.pid, 60)))
         server.terminate()
 
 
