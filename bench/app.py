@@ -87,9 +87,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         command = [sys.executable, "-m", "flylab", "app", "--out", folder, "--port", "0", "--no-browser"]
-        server = subprocess.Popen([*command, "--class"], stdout=subprocess.PIPE, text=True)  # as many pages as a class
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
-        address = re.search(r"http://\S+(?=/)", server.stdout.readline())
+        address = re.search(r"http://\S+(?=/ )", server.stdout.readline())
         assert address is not None
         browser = playwright.chromium.launch_persistent_context(
             Path(folder) / "chromium", executable_path=shutil.which("chromium"), headless=True, args=FLAGS,
@@ -108,8 +108,9 @@ def main() -> None:
                 )
                 page.close()
             print(
-                f"{name}: painted after {statistics.median(painted):.2f} s, there after {statistics.median(seconds):.2f} s "
-                f"(medians of {options.rounds}; the first time {painted[0]:.2f} and {seconds[0]:.2f} s)",
+                f"{name}: painted after {statistics.median(painted):.2f} s, there after "
+                f"{statistics.median(seconds):.2f} s (medians of {options.rounds}; the first time {painted[0]:.2f} and "
+                f"{seconds[0]:.2f} s)",
                 flush=True,
             )
         page = browser.new_page()
