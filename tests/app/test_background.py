@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from flylab.app import answers, background, downloads, drawing, limits, quiz, state, svg
-from flylab.app.background import BusyError, Training, confusion, first_layer, misread
+from flylab.app.background import BusyError, Training
+from flylab.app.mistakes import confusion, first_layer, misread
 from flylab.app.settings import Settings, data_of, positions, splits
 from flylab.base.netcdf import open_checked
 from flylab.data import formats

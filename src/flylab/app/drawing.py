@@ -7,7 +7,8 @@ import numpy as np
 from markupsafe import Markup
 
 from flylab.app import look, settings, state, svg
-from flylab.app.background import Training, confusion, first_layer, misread
+from flylab.app.background import Training
+from flylab.app.mistakes import confusion, first_layer, misread
 from flylab.data import MNIST1D, Splits
 from flylab.data.published import stages
 from flylab.models import model_title
