@@ -42,13 +42,20 @@ def test_a_lesson(open_page, room):
     page.get_by_role("button", name="Train", exact=True).click()
     page.locator("p[role=status]", has_text=re.compile(r"^\s*done")).wait_for()
     page.get_by_role("cell", name="CNN").wait_for()
-    # the second has the same training, and a queue for others
+    # another one may not train for minutes, and the first waits for it
     other = open_page(f"{student}/playground/")
-    for n_steps in (20_000, 19_000):
-        other.get_by_role("textbox", name="optimiser steps", exact=True).fill(str(n_steps))
-        other.wait_for_timeout(1000)
-        other.get_by_role("button", name="Plain beside shuffled").click()
-        other.locator("p[role=status]", has_text=re.compile(r"compiling|% done|queue")).wait_for()
+    steps = [one.get_by_role("textbox", name="optimiser steps", exact=True) for one in (other, page)]
+    steps[0].fill("20000")
+    other.get_by_text(re.compile(r"more than the 2e\+12 that a page may ask for")).wait_for()
+    for field, one, said, n in zip(steps, (other, page), ("compiling|% done", "place 1 in the queue"), (9000, 8000),
+                                   strict=True):  # fmt: skip
+        field.fill(str(n))
+        one.wait_for_timeout(2000)
+        one.get_by_role("button", name="Plain beside shuffled").click()
+        one.locator("p[role=status]", has_text=re.compile(said)).wait_for()
+    projected.get_by_text("2 trainings run, 2 wait").wait_for()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.locator("p[role=status]", has_text="stopped at").wait_for()
     other.close()
     # the quiz, on the scoreboard of all
     quiz = open_page(f"{student}/quiz/")
