@@ -28,7 +28,7 @@ def prepare(panels: list[Axes], chosen: Style) -> list[tuple[Axes, Legend]]:
         panels: the panels of a figure.
         chosen: its style.
     """
-    inside = [(ax, one) for ax in panels if (one := ax.get_legend()) and one.get_bbox_to_anchor() is ax.bbox]
+    inside = _inside(panels)
     for _, legend in inside:
         legend.set_in_layout(False)
         for text in (*legend.get_texts(), legend.get_title()):
@@ -55,6 +55,22 @@ def take(inside: list[tuple[Axes, Legend]]) -> list[Taken]:
     return taken
 
 
+def keep_off(drawn: Figure, panels: list[Axes]) -> None:
+    """Move the legends inside of panels that hide data to where they hide least; the figure keeps its size.
+
+    Args:
+        drawn: the figure.
+        panels: its panels.
+    """
+    fixed = [(ax, one) for ax, one in _inside(panels) if one._loc]  # pyright: ignore[reportAttributeAccessIssue]
+    if not fixed:
+        return
+    drawn.draw_without_rendering()
+    for ax, legend in fixed:
+        if _hides(ax, legend):
+            legend.set_loc("best")
+
+
 def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
     """Put legends below their panels, in as many columns as fit; the figure grows by them and must have been drawn.
 
@@ -76,6 +92,10 @@ def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
         bottom = round(panel.y0)
         grown[bottom] = max(grown.get(bottom, 0), height)
     drawn.set_figheight(drawn.get_figheight() + sum(grown.values()))
+
+
+def _inside(panels: list[Axes]) -> list[tuple[Axes, Legend]]:
+    return [(ax, one) for ax in panels if (one := ax.get_legend()) and one.get_bbox_to_anchor() is ax.bbox]
 
 
 def _n_columns(names: list[str], room: float, chosen: Style, drawn: Figure) -> int:
