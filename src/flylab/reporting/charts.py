@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from flylab.base.units import axis
 from flylab.reporting.figures import bands_of, chosen_style, finish
-from flylab.results.numbers import numbers, rounded
+from flylab.results.digits import numbers, rounded
 from flylab.results.plots import band, hues, style
 from flylab.results.styles import COLOURS, readable_on
 

@@ -17,7 +17,7 @@ from flylab.reporting import layout, legends
 from flylab.reporting.dark import darken
 from flylab.reporting.judging import study_of, understood
 from flylab.results import styles
-from flylab.results.numbers import write_ticks
+from flylab.results.digits import write_ticks
 from flylab.results.statistics import MANY
 from flylab.results.styles import STYLES, Style
 from flylab.study.study import Study

@@ -44,8 +44,7 @@ def take(inside: list[tuple[Axes, Legend]]) -> list[Taken]:
     """
     taken = []
     for ax, legend in inside:
-        if _hides(ax, legend):
-            legend.set_loc("best")
+        _move(ax, legend)
         if _hides(ax, legend):
             names = [text.get_text() for text in legend.get_texts()]
             by_name = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
@@ -56,7 +55,7 @@ def take(inside: list[tuple[Axes, Legend]]) -> list[Taken]:
 
 
 def keep_off(drawn: Figure, panels: list[Axes]) -> None:
-    """Move the legends inside of panels that hide data to where they hide least; the figure keeps its size.
+    """Move the legends that were put where they hide data to where they do not; the figure keeps its size.
 
     Args:
         drawn: the figure.
@@ -67,8 +66,7 @@ def keep_off(drawn: Figure, panels: list[Axes]) -> None:
         return
     drawn.draw_without_rendering()
     for ax, legend in fixed:
-        if _hides(ax, legend):
-            legend.set_loc("best")
+        _move(ax, legend)
 
 
 def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
@@ -94,6 +92,16 @@ def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
     drawn.set_figheight(drawn.get_figheight() + sum(grown.values()))
 
 
+def _move(ax: Axes, legend: Legend) -> None:
+    """Move a legend that hides data to the first place where it does not, or else to where it hides least."""
+    for place in (None, *Legend.codes):
+        if place is not None:
+            legend.set_loc(place)
+        if not _hides(ax, legend):
+            return
+    legend.set_loc("best")
+
+
 def _inside(panels: list[Axes]) -> list[tuple[Axes, Legend]]:
     return [(ax, one) for ax in panels if (one := ax.get_legend()) and one.get_bbox_to_anchor() is ax.bbox]
 
@@ -110,8 +118,10 @@ def _n_columns(names: list[str], room: float, chosen: Style, drawn: Figure) -> i
 
 
 def _hides(ax: Axes, legend: Legend) -> bool:
-    """Return whether a legend lies over a line, or beyond its panel."""
-    box, panel = legend.get_window_extent(), ax.get_window_extent()
+    """Return whether what a legend says lies over a line, or beyond its panel."""
+    panel, size = ax.get_window_extent(), legend.get_texts()[0].get_fontsize() if legend.get_texts() else 0
+    rim = 0 if legend.get_frame_on() else legend.borderpad * size * ax.figure.dpi / 72  # nothing is seen there
+    box = legend.get_window_extent().padded(-rim)
     if box.x0 < panel.x0 or box.x1 > panel.x1 or box.y0 < panel.y0 or box.y1 > panel.y1:
         return True
     paths = [(line.get_xydata(), line.get_transform(), line.get_linestyle() != "None") for line in ax.get_lines()]

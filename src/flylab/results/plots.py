@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullLoca
 from flylab.base.units import axis
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
-from flylab.results.numbers import numbers
+from flylab.results.digits import numbers
 from flylab.results.statistics import Interval, interval
 from flylab.results.styles import COLOURS, MARKERS, shades, style
 

@@ -11,24 +11,34 @@ _SMALL, _LARGE = 1e-2, 1e5  # fractions below, and numbers from there on, are wr
 
 
 def numbers(values: Sequence[Any]) -> list[str]:
-    """Return numbers as text, fractions all alike: if one needs an exponent, all have one; other values as they are.
+    """Return numbers as text, of three digits or as many as tell them apart; other values as Python writes them.
+
+    Fractions are written alike: if one needs an exponent, all have one.
 
     >>> numbers([1e-4, 10**-3.5, 0.01, 1, 250000.0])
     ['1e-4', '3.16e-4', '1e-2', '1', '2.5e5']
     >>> numbers([0.0, 0.02, 0.5]), numbers([100, 50000]), numbers(["mlp", True])
     (['0', '0.02', '0.5'], ['100', '50000'], ['mlp', 'True'])
+    >>> numbers([0.1234, 0.1231, 12345.0])
+    ['0.1234', '0.1231', '12345']
     """
     least = min((abs(value) for value in values if isinstance(value, float) and value), default=1.0)
-    return [_text(value, 1 if least < _SMALL else _SMALL) for value in values]
+    small = 1 if least < _SMALL else _SMALL
+    for digits in range(3, 17):  # as many as tell the values apart
+        texts = [_text(value, small, digits) for value in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
 
 
-def _text(value: Any, small: float) -> str:
+def _text(value: Any, small: float, digits: int = 3) -> str:
     if not isinstance(value, float) or not math.isfinite(value):
         return str(value)
     if value and not small <= abs(value) < _LARGE:
-        mantissa, _, exponent = f"{value:.2e}".partition("e")
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    digits = max(digits, math.floor(math.log10(abs(value))) + 1) if value else digits
+    return f"{value:.{digits}g}"
 
 
 def rounded(value: float, digits: int) -> str:

@@ -1,6 +1,6 @@
 """Numbers on ticks: plain where short, else with exponents, and no mathematics."""
 
-from flylab.results.numbers import write_ticks
+from flylab.results.digits import write_ticks
 from flylab.results.plots import panels, style
 
 
