@@ -96,7 +96,7 @@ def _move(ax: Axes, legend: Legend) -> None:
     """Move a legend that hides data to the first place where it does not, or else to where it hides least."""
     for place in (None, *Legend.codes):
         if place is not None:
-            legend.set_loc(place)
+            legend.set_loc(place)  # pyright: ignore[reportArgumentType]
         if not _hides(ax, legend):
             return
     legend.set_loc("best")
@@ -119,7 +119,7 @@ def _n_columns(names: list[str], room: float, chosen: Style, drawn: Figure) -> i
 
 def _hides(ax: Axes, legend: Legend) -> bool:
     """Return whether what a legend says lies over a line, or beyond its panel."""
-    panel, size = ax.get_window_extent(), legend.get_texts()[0].get_fontsize() if legend.get_texts() else 0
+    panel, size = ax.get_window_extent(), legend.prop.get_size_in_points()
     rim = 0 if legend.get_frame_on() else legend.borderpad * size * ax.figure.dpi / 72  # nothing is seen there
     box = legend.get_window_extent().padded(-rim)
     if box.x0 < panel.x0 or box.x1 > panel.x1 or box.y0 < panel.y0 or box.y1 > panel.y1:

@@ -24,11 +24,8 @@ def numbers(values: Sequence[Any]) -> list[str]:
     """
     least = min((abs(value) for value in values if isinstance(value, float) and value), default=1.0)
     small = 1 if least < _SMALL else _SMALL
-    for digits in range(3, 17):  # as many as tell the values apart
-        texts = [_text(value, small, digits) for value in values]
-        if len(set(texts)) == len(set(values)):
-            break
-    return texts
+    at_digits = ([_text(value, small, digits) for value in values] for digits in range(3, 18))
+    return next((texts for texts in at_digits if len(set(texts)) == len(set(values))), [*map(str, values)])
 
 
 def _text(value: Any, small: float, digits: int = 3) -> str:
