@@ -51,8 +51,9 @@ def executed(notebook: dict[str, Any]) -> dict[str, Any]:
     """
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
+    from traitlets.config import Config
 
-    shell = InteractiveShell.instance()
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     shell.reset()
     results: list[dict[str, Any]] = []
     shell.displayhook.write_output_prompt = lambda: None
@@ -112,6 +113,7 @@ def main() -> None:
                 raise ValueError(f"{name} has {len(text.encode())} bytes, more than {MOST}: show less")
             (FOLDER / f"{name}.ipynb").write_text(text)
             print(f"{name}: {len(text.encode()) / 1e3:.0f} kB", file=sys.__stdout__, flush=True)
+        os.chdir(DOCS)  # the folder goes
 
 
 if __name__ == "__main__":
