@@ -93,13 +93,14 @@ def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
 
 
 def _move(ax: Axes, legend: Legend) -> None:
-    """Move a legend that hides data to the first place where it does not, or else to where it hides least."""
-    for place in (None, *Legend.codes):
-        if place is not None:
-            legend.set_loc(place)  # pyright: ignore[reportArgumentType]
+    """Move a legend that hides data to the first place where it does not; where there is none, it stays."""
+    chosen: Any = legend._loc  # pyright: ignore[reportAttributeAccessIssue]
+    places: list[Any] = [chosen, *Legend.codes.values()]
+    for place in places:
+        legend.set_loc(place)
         if not _hides(ax, legend):
             return
-    legend.set_loc("best")
+    legend.set_loc(chosen)
 
 
 def _inside(panels: list[Axes]) -> list[tuple[Axes, Legend]]:
