@@ -97,30 +97,33 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("activation", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess_relu, guess_tuned, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **At the published rate.** {notebook.answer(results, "beats-relu", guess_relu.value)}
     - **At ReLU's own best rate.** {notebook.answer(results, "beats-relu.tuned", guess_tuned.value)}
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

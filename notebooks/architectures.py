@@ -92,7 +92,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("architectures", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
@@ -107,18 +107,21 @@ def _():
 
 @app.cell(hide_code=True)
 def _(guess_cost, guess_gap, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **CNN − MLP.** {notebook.answer(results, "spatial-gap", guess_gap.value)}
     - **The cost of shuffling for the CNN.** {notebook.answer(results, "shuffle-cnn", guess_cost.value)}
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
@@ -132,19 +135,22 @@ def _():
 
 @app.cell
 def _(results):
-    notebook.claims(
-        results,
-        "logistic",
-        "mlp.paper",
-        "mlp.nb",
-        "cnn.paper",
-        "gru.paper",
-        "spatial-gap",
-        "shuffle-cnn",
-        "shuffle-gru",
-        "shuffle-mlp",
-        "shuffle-order",
-        "interpolates-mlp",
+    notebook.folded(
+        notebook.claims(
+            results,
+            "logistic",
+            "mlp.paper",
+            "mlp.nb",
+            "cnn.paper",
+            "gru.paper",
+            "spatial-gap",
+            "shuffle-cnn",
+            "shuffle-gru",
+            "shuffle-mlp",
+            "shuffle-order",
+            "interpolates-mlp",
+        ),
+        title="Show the verdicts",
     )
     return
 

@@ -271,7 +271,12 @@ def _(accuracy, guess):
         name: float((values - accuracy["nothing"]).mean()) for name, values in accuracy.items() if name != "nothing"
     }
     hardest = max(_gains, key=lambda name: _gains[name])
-    mo.md(f"You said **{guess.value}**. Accuracy rises most without **{hardest}**, by {_gains[hardest]:.1f} points.")
+    notebook.folded(
+        mo.md(
+            f"You said **{guess.value}**. Accuracy rises most without **{hardest}**, by {_gains[hardest]:.1f} points."
+        ),
+        title="Compare with your prediction",
+    )
     return (hardest,)
 
 

@@ -100,31 +100,34 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("continuum", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess_bag, guess_forest, guess_local, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **Locally connected.** {notebook.answer(results, "moderate-local", guess_local.value)}
     - **Random forest.** {notebook.answer(results, "none-forest", guess_forest.value)}
     - **Attention without positions.** {notebook.answer(results, "equivariant-bag", guess_bag.value)}
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

@@ -79,7 +79,7 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("data_params", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
@@ -95,19 +95,22 @@ def _():
 @app.cell(hide_code=True)
 def _(guess_without, results):
     default_gap = data_params.gap(results, "max_translation").sel(setting=48.0, method="nearest")
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     **Without translation.** {notebook.answer(results, "gap-without", guess_without.value)}
 
     With the default translation, the difference is {plus_minus(default_gap)} points.
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

@@ -88,32 +88,35 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("double_descent", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess_height, guess_width, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **Position of the peak.** {notebook.answer(results, "mlp-peak-place", guess_width.value)}
     - **Its height.** {notebook.answer(results, "mlp-peak", guess_height.value)}
     - **Width at which the training error reaches zero:**
       {plus_minus(double_descent.zero_width(results, "mlp-noise"))} hidden units.
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

@@ -1,8 +1,8 @@
 """Export the notebooks for Jupyter and Colab: `python notebooks/export.py [FOLDER] [NAME …]`.
 
-An exported notebook installs flylab from PyPI if it is missing, and clones no repository. Sliders and dropdowns do not
-work in Jupyter. They keep the value in the code, and a printed line says where to change it. The files are
-deterministic: they have no outputs and no versions, and their cells are numbered.
+An exported notebook installs flylab, if it is missing, from PyPI, or from the repository while it is not there. Sliders
+and dropdowns do not work in Jupyter. They keep the value in the code, and a printed line says where to change it. The
+files are deterministic: they have no outputs and no versions, and their cells are numbered.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+REPOSITORY = "git+https://github.com/flylab/flylab"
 _HIDDEN = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # Jupyter's way, and Colab's
 
 
@@ -60,10 +61,11 @@ def exported(name: str) -> str:
 def _installation(text: str) -> str:
     extras = ["notebooks", *(["torch", "data"] if re.search(r"^\s*import torch$", text, re.M) else [])]
     packages = ("flylab", "marimo", *(["torch"] if "torch" in extras else []))
+    wanted = f"flylab[{','.join(extras)}]"
     return (
         "import importlib.util\n\n"
         f"if not all(map(importlib.util.find_spec, {packages})):  # for example in Colab\n"
-        f'    %pip install -q "flylab[{",".join(extras)}]"'
+        f'    %pip install -q "{wanted}" || pip install -q "{wanted} @ {REPOSITORY}"'
     )
 
 

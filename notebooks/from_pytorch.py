@@ -193,9 +193,12 @@ def _(
 
 @app.cell(hide_code=True)
 def _(cnn_seconds, guess, loop_seconds):
-    mo.md(
-        f"You said {guess.value}; measured: **{loop_seconds / cnn_seconds:.0f}**. This is a rough number: it was timed "
-        "once, and other programs on this machine affect it."
+    notebook.folded(
+        mo.md(
+            f"You said {guess.value}; measured: **{loop_seconds / cnn_seconds:.0f}**. This is a rough number: it was "
+            "timed once, and other programs on this machine affect it."
+        ),
+        title="Compare with your prediction",
     )
     return
 

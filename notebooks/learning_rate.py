@@ -78,31 +78,34 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("learning_rate", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess_rate, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     {notebook.answer(results, "value", guess_rate.value)}
 
     The best rate on a dense grid is {plus_minus(learning_rate.best_rate(results), 3)}.
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

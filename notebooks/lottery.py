@@ -99,30 +99,33 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("lottery", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess_reinit, guess_ticket, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **Ticket − dense.** {notebook.answer(results, "beats-dense-fresh", guess_ticket.value)}
     - **With new weights.** {notebook.answer(results, "reinit", guess_reinit.value)}
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

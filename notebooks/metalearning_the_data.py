@@ -191,13 +191,16 @@ def _(default, descended, grid, n_outer_steps, n_seeds, starts):
 @app.cell(hide_code=True)
 def _(default, grid, guess, n_seeds, path, starts):
     ends = path.isel(outer_step=-1)
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     You said {guess.value:g}. Descent ends at {plus_minus(ends.sel(start=starts[0]), 2)} from below and at
     {plus_minus(ends.sel(start=starts[1]), 2)} from above (mean ± half of the 95 % interval over {n_seeds} seeds).
     The best amplitude of the grid is {float(grid.valid_loss.mean("seed").idxmin("corr_noise_scale")):g}, and the
     test set's is {default["corr_noise_scale"]:g}.
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 

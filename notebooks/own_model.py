@@ -100,15 +100,21 @@ def _():
 @app.cell
 def _(model, out, preset):
     evaluation = flylab.evaluate(model, name="strokes", preset=preset.value, out=out)
-    notebook.figure(continuum.figure_of(evaluation.rows, highlighted="strokes"), "your model among flylab's models")
+    notebook.folded(
+        notebook.figure(
+            continuum.figure_of(evaluation.rows, highlighted="strokes"), "your model among flylab's models"
+        ),
+        title="Show the figure",
+    )
     return (evaluation,)
 
 
 @app.cell(hide_code=True)
 def _(evaluation, guess_accuracy, guess_score, preset):
     row = evaluation.row
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **Accuracy.** You said {guess_accuracy.value} %; measured: {interval_text(row.plain)} %.
     - **Score.** You said {guess_score.value:g}; measured: {interval_text(row.score, 2)}.
     - **Flags.** {", ".join(evaluation.flags) or "none"}. (A flag marks a score that means nothing; `weak`, for
@@ -116,13 +122,15 @@ def _(evaluation, guess_accuracy, guess_score, preset):
 
     {"The preset smoke only checks that everything works: its numbers mean nothing." if preset.value == "smoke" else ""}
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(evaluation):
-    notebook.table(continuum.details(evaluation.row))
+    notebook.folded(notebook.table(continuum.details(evaluation.row)), title="Show the table")
     return
 
 

@@ -219,13 +219,13 @@ def _(results, table):
 @app.cell
 def _(STUDY, results):
     verdicts = judge(STUDY.claims, results, {name: STUDY.conditions(preset) for name, preset in STUDY.presets.items()})
-    notebook.claims(verdicts)
+    notebook.folded(notebook.claims(verdicts), title="Show the verdicts")
     return (verdicts,)
 
 
 @app.cell(hide_code=True)
 def _(guess, verdicts):
-    mo.md(notebook.answer(verdicts, "small-better", guess.value))
+    notebook.folded(mo.md(notebook.answer(verdicts, "small-better", guess.value)), title="Compare with your prediction")
     return
 
 

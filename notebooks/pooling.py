@@ -87,24 +87,27 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("pooling", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess_endless, guess_low, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **1000 examples.** {notebook.answer(results, "low-data-max", guess_low.value)}
     - **Endless data.** {notebook.answer(results, "endless-equal-max", guess_endless.value)}
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

@@ -151,7 +151,10 @@ def _(accuracy):
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return figure
 
-    notebook.figure(curves(accuracy), "learning curves of MLP and CNN on plain and shuffled signals")
+    notebook.folded(
+        notebook.figure(curves(accuracy), "learning curves of MLP and CNN on plain and shuffled signals"),
+        title="Show the figure",
+    )
     return
 
 
@@ -176,8 +179,9 @@ def _(accuracy, guess, guess_shuffled):
         mean, low, high, n = interval(gap[arrangement])
         return f"| {arrangement} | {guessed} | {mean:.1f} | {low:.1f} … {high:.1f} | {n} |"
 
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     | signals | you said | CNN − MLP (points) | 95 % interval | seeds |
     |---|---|---|---|---|
     {table_row("plain", guess.value)}
@@ -187,6 +191,8 @@ def _(accuracy, guess, guess_shuffled):
     with shuffled positions: MLP {plus_minus(last["mlp", "shuffled"])}, CNN {plus_minus(last["cnn", "shuffled"])}
     (mean ± half of the 95 % interval).
     """
+        ),
+        title="Compare with your prediction",
     )
     return (gap,)
 

@@ -75,25 +75,28 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("regularisation", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess, results):
-    mo.md(f"**Doublings.** {notebook.answer(results, 'discriminates-regularisers.digits', guess.value)}")
+    notebook.folded(
+        mo.md(f"**Doublings.** {notebook.answer(results, 'discriminates-regularisers.digits', guess.value)}"),
+        title="Compare with your prediction",
+    )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

@@ -120,30 +120,33 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("self_supervised", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess_lost, guess_probe, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **Before the head.** {notebook.answer(results, "probe", guess_probe.value)}
     - **From the best layer to the output.** {notebook.answer(results, "guillotine-default", guess_lost.value)}
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

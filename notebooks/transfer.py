@@ -87,30 +87,33 @@ def _(preset):
 @app.cell
 def _(out, preset):
     results = flylab.run("transfer", preset.value, out)
-    notebook.figure(results)
+    notebook.folded(notebook.figure(results), title="Show the figure")
     return (results,)
 
 
 @app.cell(hide_code=True)
 def _(guess_early, guess_final, results):
-    mo.md(
-        f"""
+    notebook.folded(
+        mo.md(
+            f"""
     - **First epoch.** {notebook.answer(results, "transfer-early.digits", guess_early.value)}
     - **At the end.** {notebook.answer(results, "transfer-final.digits", guess_final.value)}
     """
+        ),
+        title="Compare with your prediction",
     )
     return
 
 
 @app.cell
 def _(results):
-    notebook.table(results)
+    notebook.folded(notebook.table(results), title="Show the table")
     return
 
 
 @app.cell
 def _(results):
-    notebook.claims(results)
+    notebook.folded(notebook.claims(results), title="Show the verdicts")
     return
 
 

@@ -1,9 +1,8 @@
 """Write the lists of the page *What flylab found*: what stands, what fell and what is open, from stored verdicts."""
 
-from collections import Counter
 from collections.abc import Sequence
 
-from flylab.results.verdicts import Verdict, counted
+from flylab.results.verdicts import Verdict, counted, tally
 from flylab.study.registry import get_study, list_studies
 
 import stored
@@ -76,7 +75,7 @@ def lists() -> str:
         ValueError: if a study with claims has no headlines, or has no such claim.
     """
     verdicts = {study: _stored(study) for study in list_studies() if get_study(study).claims}
-    number = Counter(verdict.verdict for of_study in verdicts.values() for verdict in counted(of_study))
+    number = tally([verdict for of_study in verdicts.values() for verdict in of_study])
     text = (
         f"Of all claims, sanity checks apart, {number['supported']} stand, {number['refuted']} fell, "
         f"{number['undecided']} are open, and {number['not tested']} are tested by no stored run. Below are all that "
@@ -89,7 +88,7 @@ def lists() -> str:
         }
         n = sum(map(len, of_word.values()))
         if n:
-            text += f"## {title} ({n})\n\n{meaning}\n\n"
+            text += f"## {title} ({n} of {number[word]})\n\n{meaning}\n\n"
             text += "".join(_item(study, found) for study, found in of_word.items() if found) + "\n"
     return text
 
@@ -103,8 +102,8 @@ def _stored(study: str) -> list[Verdict]:
     claims, headlines = [claim.id for claim in get_study(study).claims], HEADLINES.get(study, ())
     if not headlines or not set(headlines) <= set(claims):
         raise ValueError(f"found.HEADLINES: {study} has no claims {sorted(set(headlines) - set(claims))}")
-    ids = dict.fromkeys((*headlines, *claims))
-    return [verdict for id_ in ids if (verdict := stored.verdict_of(study, id_))]
+    by_id = {verdict.id: verdict for verdict in stored.latest(study)}
+    return [by_id[id_] for id_ in dict.fromkeys((*headlines, *claims)) if id_ in by_id]
 
 
 def _item(study: str, verdicts: Sequence[Verdict]) -> str:

@@ -23,6 +23,7 @@ def everything() -> None:
         "found.md": found.lists(),
         "reference/index.md": reference.index(),
         "gallery.md": gallery(),
+        "notebooks.md": notebooks(),
         "static/verdicts.css": stored.style_sheet(),
         **{f"studies/{name}.md": pages.study_page(name) for name in list_studies()},
         **{f"reference/{module}.md": reference.page(module) for module in reference.MODULES},
@@ -51,6 +52,14 @@ def root_page(name: str) -> str:
         return f"]({target.lower()})" if target in ROOT_PAGES else f"]({REPOSITORY}/{target})"
 
     return re.sub(r"\]\(([^)]+)\)", retarget, (DOCS.parent / name).read_text())
+
+
+def notebooks() -> str:
+    """Return the list of notebooks, which leads to the files in the repository and to Colab."""
+    text = (DOCS.parent / "notebooks" / "README.md").read_text()
+    text = re.sub(r"\[!\[Open in Colab\]\([^)]*\)\]", "[Colab]", text)
+    text = re.sub(r"\]\(\.\./([^)]+)\)", rf"]({REPOSITORY}/\1)", text)
+    return re.sub(r"\]\((\w+\.py)\)", rf"]({REPOSITORY}/notebooks/\1)", text)
 
 
 def gallery() -> str:

@@ -4,7 +4,6 @@ import dataclasses
 import inspect
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from sphinx.pycode import ModuleAnalyzer
 
 from flylab.base.config import plain as as_plain
 from flylab.results import tables
-from flylab.results.tables import VERDICT_COLOURS
-from flylab.results.verdicts import Verdict, counted
+from flylab.results.verdicts import WORDS, Verdict, counted, tally
 from flylab.study.registry import get_study, list_studies
 from flylab.study.study import Study
 
@@ -125,8 +123,8 @@ def claims(runs: Iterable[Stored], per_study: bool = False) -> str:
 
 def counts(verdicts: list[Verdict]) -> str:
     """Return how many claims have each verdict, as a sentence."""
-    number = Counter(verdict.verdict for verdict in counted(verdicts))
-    return ", ".join(f"{number[word]} {badge(word)}" for word in VERDICT_COLOURS if number[word]) + "."
+    number = tally(verdicts)
+    return ", ".join(f"{number[word]} {badge(word)}" for word in WORDS if number[word]) + "."
 
 
 def _protocol(study: Study) -> str:
@@ -199,24 +197,23 @@ def ledger() -> str:
     runs = [run for name in list_studies() for run in stored.of(name).values() if run.verdicts]
     rows = []
     for run in runs:
-        number, wide = (Counter(getattr(verdict, level) for verdict in counted(run.verdicts))
-                        for level in ("verdict", "verdict_adjusted"))  # fmt: skip
+        number, wide = tally(run.verdicts), tally(run.verdicts, is_wide=True)
         name = run.info["study"]
-        numbers = [f"{number[word]} ({wide[word]})" for word in VERDICT_COLOURS]
+        numbers = [f"{number[word]} ({wide[word]})" for word in WORDS]
         rows.append([f"[{slug(name)}](studies/{name}.md)", run.info["preset"], str(run.info["n_seeds"]), *numbers])
-    latest = [verdict for name in list_studies() for claim in get_study(name).claims
-              if (verdict := stored.verdict_of(name, claim.id))]  # fmt: skip
-    total = Counter(verdict.verdict for verdict in counted(latest))
-    rows.append(
-        ["**all claims**", "the largest that tests the claim", "", *(f"**{total[word]}**" for word in VERDICT_COLOURS)]
-    )
+    latest = [verdict for name in list_studies() for verdict in stored.latest(name)]
+    total, n_judged = tally(latest), sum(len(counted(run.verdicts)) for run in runs)
+    rows.append(["**each claim once**", "", "", *(f"**{total[word]}**" for word in WORDS)])
+    n_claims = len(counted(latest))
     lacking = [f"`flylab run {slug(name)} {preset}`" for name in list_studies() if get_study(name).claims
                for preset in get_study(name).presets if preset not in ("smoke", *stored.of(name))]  # fmt: skip
     return (
         f"{WIDE}# The ledger\n\nThe ledger lists every published claim about MNIST-1D that flylab tests, with the "
         "verdicts of the stored runs.\n\n"
-        f"{LEGEND.format(to='../')}\n\n## Counts\n\nNumbers in brackets are at the study-wide level.\n\n"
-        f"{table(['study', 'preset', 'seeds', *map(badge, VERDICT_COLOURS)], rows)}\n"
+        f"{LEGEND.format(to='../')}\n\n## Counts\n\nNumbers in brackets are at the study-wide level. "
+        f"The rows have {n_judged} verdicts on {n_claims} claims, of which several runs judge some: the last row "
+        "counts each once, by the run of most seeds that tested it, as [What flylab found](../findings.md) does.\n\n"
+        f"{table(['study', 'preset', 'seeds', *map(badge, WORDS)], rows)}\n"
         "## All claims\n\n```{raw} html\n<p class='filter' id='ledger-filter'></p>\n```\n\n"
         f"{claims(runs)}\n## Not in the ledger\n\nNo results of these presets are stored, so none of their numbers is "
         "above:\n\n" + "\n".join(f"- {command}" for command in lacking) + "\n"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from flylab.results.tables import VERDICT_COLOURS
 from flylab.results.verdicts import Verdict
+from flylab.study.registry import get_study
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -39,6 +40,11 @@ def verdict_of(study: str, claim: str) -> Verdict | None:
     verdicts = [verdict for run in runs for verdict in run.verdicts if verdict.id == claim]
     tested = [verdict for verdict in verdicts if verdict.effect is not None]
     return (tested or verdicts or [None])[-1]
+
+
+def latest(study: str) -> list[Verdict]:
+    """Return the verdicts on all claims of a study, each by the run that `verdict_of` names."""
+    return [verdict for claim in get_study(study).claims if (verdict := verdict_of(study, claim.id))]
 
 
 def anchor(study: str, claim: str = "", preset: str = "") -> str:

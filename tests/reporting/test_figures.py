@@ -97,6 +97,17 @@ def legends(n_lines, is_filled):
     return SimpleNamespace(figure=figure)
 
 
+@pytest.mark.parametrize("width", [None, 6.75])
+def test_a_legend_moves_to_where_there_is_room(width):
+    drawn = draw(legends(3, is_filled=False), results(), STYLES["paper"], width)
+    drawn.draw_without_rendering()
+    for ax in panels_of(drawn):
+        box, panel = ax.get_legend().get_window_extent(), ax.get_window_extent()
+        assert panel.y0 <= box.y0 < box.y1 <= panel.y1
+        paths = [line.get_path().transformed(line.get_transform()) for line in ax.get_lines()]
+        assert not any(path.intersects_bbox(box, filled=False) for path in paths)
+
+
 @pytest.mark.parametrize("width", [3.25, 6.75])
 @pytest.mark.parametrize("n_lines", [3, 24])
 def test_a_legend_that_would_hide_lines_is_below_its_panel(n_lines, width):
@@ -111,16 +122,6 @@ def test_a_legend_that_would_hide_lines_is_below_its_panel(n_lines, width):
         assert panel.height > 0.7 * drawn.dpi
         assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"the line {i}" for i in range(n_lines)]
         assert ax.get_legend().get_title().get_text() == "lines"
-
-
-def test_a_legend_moves_to_where_there_is_room():
-    drawn = draw(legends(3, is_filled=False), results(), STYLES["paper"], 6.75)
-    drawn.draw_without_rendering()
-    for ax in panels_of(drawn):
-        box, panel = ax.get_legend().get_window_extent(), ax.get_window_extent()
-        assert panel.y0 <= box.y0 < box.y1 <= panel.y1
-        paths = [line.get_path().transformed(line.get_transform()) for line in ax.get_lines()]
-        assert not any(path.intersects_bbox(box, filled=False) for path in paths)
 
 
 def test_the_web_leaves_a_figure_as_its_study_made_it():

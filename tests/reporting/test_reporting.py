@@ -37,6 +37,19 @@ def test_the_page_is_whole_and_its_content_escaped(folder):
     assert all(f"<b>{verdict.id}</b>" in text for verdict in verdicts)
     assert "Warning: computed on a device that failed" in text
     assert "&lt;b&gt;fast" in text
+    assert text.index("A smoke run of 2 seeds") < text.index("<img")
+    assert "<mark>" not in text
+    assert all(f'<a href="{name}">' in text and (folder / name).exists() for name in ("results.nc", *page.FILES[:3]))
+
+
+def test_what_differs_from_the_preset_is_marked(folder):
+    results = reporting.load(folder)
+    protocol = json.loads(results.attrs["protocol"]) | {"width": 7}
+    reporting.publish(folder, results.assign_attrs(protocol=json.dumps(protocol)))
+    text = (folder / "report.html").read_text()
+    assert "<mark>width=7</mark>" in text
+    assert "<mark>7</mark> changed: the preset has 50" in text
+    assert text.count("<mark>") == 3
 
 
 def test_a_figure_that_cannot_be_drawn_damages_nothing(folder, monkeypatch):

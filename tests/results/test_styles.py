@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from flylab.results.styles import COLOURS, MARKERS, STYLES, style
+from flylab.reporting.dark import inverted
+from flylab.results.styles import COLOURS, MARKERS, STYLES, readable_on, shades, style
 
 # Machado, Oliveira & Fernandes (2009), table 1, severity 1.0
 SIGHT = {
@@ -48,6 +49,25 @@ def test_colours_differ_by_6_in_a_grey_print_and_show_on_white():
 
 def test_each_colour_has_a_marker_of_its_own():
     assert len(set(MARKERS.values())) == len(MARKERS) == len(COLOURS)
+
+
+def contrast(a, b):
+    low, high = sorted(((lab(colour)[0] + 16) / 116) ** 3 for colour in (a, b))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("n", [2, 5, 12])
+def test_shades_are_in_order_and_seen_on_white_and_on_dark_pages(n):
+    dark = [tuple(inverted(colour))[:3] for colour in ("white", *shades(n))]
+    for page, *colours in (["white", *shades(n)], dark):
+        against = [contrast(colour, page) for colour in colours]
+        assert min(against) >= 2.9
+        assert (np.diff(against) > -0.3).all()  # turned around, two hues are about alike
+
+
+def test_text_can_be_read_on_every_colour_of_a_heat_map():
+    for colour in mpl.colormaps["viridis"](np.linspace(0, 1, 50))[:, :3]:
+        assert contrast(colour, readable_on(colour)) >= 4.5
 
 
 def test_a_style_holds_within_its_block_and_passes_on_to_blocks_inside():

@@ -12,7 +12,7 @@ from flylab import reporting
 from flylab.app import look
 from flylab.base.files import read_json
 from flylab.results.tables import Table, html_table, html_verdicts
-from flylab.results.verdicts import Verdict
+from flylab.results.verdicts import Verdict, summary
 
 # in a wheel, beside this file (see pyproject.toml); in the repository, where `docs/make_results.py` writes them
 _PLACES = (Path(__file__).with_name("stored"), Path(__file__).parents[3] / "docs" / "results")
@@ -80,14 +80,7 @@ def load(folder: Path) -> Run:
 
 def sentence(run: Run) -> str:
     """Say in one sentence what a run found."""
-    words = [verdict.word.partition(":")[0] for verdict in run.verdicts if not verdict.is_sanity_check and verdict.word]
-    if not words:
-        return f"A comparison of {run.n_seeds} seeds each: this study has no claims to judge."
-    claims = "1 claim" if len(words) == 1 else f"{len(words)} claims"
-    said = f"Of {claims}, {run.n_seeds} seeds support {words.count('supported')}, refute {words.count('refuted')}"
-    rest = [f"{words.count(word)} not tested" for word in ("not tested",) if word in words]
-    rest += [f"{words.count(word)} tested under another protocol" for word in ("changed",) if word in words]
-    return f"{said} and leave {words.count('undecided')} undecided{'; '.join(['', *rest])}."
+    return summary(run.verdicts, run.n_seeds)
 
 
 def claims(run: Run) -> str:

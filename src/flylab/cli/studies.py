@@ -42,6 +42,7 @@ def cost(study: "Study", preset: str) -> dict[str, Any]:
 def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
     """Print the verdict on every claim."""
     from flylab.reporting import load, runs_in, verdicts
+    from flylab.results.verdicts import summary
 
     judged = _of_each(runs_in(path, sweeps=True), lambda folder: verdicts(load(folder)))
     if json:
@@ -56,6 +57,7 @@ def claims(path: Runs = RUNS, /, *, json: Json = False) -> None:
     for place, run_verdicts in verdicts_by_run.items():
         terminal.print(visible(place), style="bold", markup=False, highlight=False)
         print_verdicts(terminal, run_verdicts)
+        say(summary(run_verdicts, max(verdict.n_seeds for verdict in run_verdicts)))
     for folder in judged:
         print_warning(folder)
 
@@ -120,19 +122,19 @@ def reproduce(preset: Literal["smoke", "quick", "paper"] = "quick", *, out: Out 
     Args:
         preset: Preset of all studies.
     """
-    from flylab.reporting.reproduction import WORDS, plans
+    from flylab.reporting.reproduction import plans
     from flylab.reporting.reproduction import reproduce as run_all
-    from flylab.results.verdicts import counted
+    from flylab.results.verdicts import WORDS, counted, tally
     from flylab.runs.progress import Bar
 
     minutes = sum(plan.study.minutes.get(preset, 0) for plan in plans(preset))
     say(f"{preset} takes about {minutes:.0f} minutes on two cores; a second run resumes", error=True)
     with Bar() as watcher:
         done = run_all(preset, out, force=force, watcher=watcher)
-    verdicts = counted(done.verdicts)
-    counts = [f"{sum(v.verdict == word for v in verdicts)} {word}" for word in WORDS]
-    n_checks = len(done.verdicts) - len(verdicts)
-    say(f"{len(verdicts)} claims: {', '.join(counts)}; {n_checks} sanity checks apart; the page is {done.page}")
+    n, number = len(counted(done.verdicts)), tally(done.verdicts)
+    counts = [f"{number[word]} {word}" for word in WORDS]
+    n_checks = len(done.verdicts) - n
+    say(f"{n} claims: {', '.join(counts)}; {n_checks} sanity checks apart; the page is {done.page}")
 
 
 def print_warning(folder: Path) -> None:

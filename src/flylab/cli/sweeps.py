@@ -64,9 +64,9 @@ def slurm(
 def plot(
     results: File, /, *, x: str, y: str | None = None, value: str = "test_accuracy", lines: str | None = None,
     panels: str | None = None, at: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    output: Annotated[File, Parameter(alias="-o")] = Path("plot.png"),
+    width: str | None = None, output: Annotated[File, Parameter(alias="-o")] = Path("plot.png"),
 ) -> None:  # fmt: skip
-    """Draw results: lines with bands over seeds, or a heat map.
+    """Draw results: lines with bands over seeds, or a heat map with its numbers.
 
     Args:
         results: Folder of a run or a sweep, or the results.nc in it.
@@ -76,7 +76,8 @@ def plot(
         lines: Dimension with one line for each value.
         panels: Dimension with one panel for each value.
         at: Where to cut the other dimensions: NAME=VALUE …
-        output: Picture to write, .png, .svg or .pdf.
+        width: For paper, with text of 7 points and more: full or column (6.75 or 3.25 inches), or inches.
+        output: Picture to write, .png, .svg or .pdf; PDF holds TrueType fonts.
     """
     from flylab.base import files
     from flylab.reporting import chart, image, load
@@ -88,6 +89,6 @@ def plot(
         raise ValueError(f"--at {wrong[0]} must be NAME=VALUE")
     files.check_target(output)
     cuts = dict(text.split("=", 1) for text in at)
-    drawn = chart(load(results), value, x, y=y, lines=lines, panels=panels, at=cuts)
+    drawn = chart(load(results), value, x, y=y, lines=lines, panels=panels, at=cuts, width=width)
     files.write_atomic(output, image(drawn, kind))
     say(output)

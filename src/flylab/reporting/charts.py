@@ -9,11 +9,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flylab.base.units import axis
-from flylab.reporting.figures import bands_of, finish
-from flylab.results.plots import COLOURS, band, style
-from flylab.results.styles import STYLES
+from flylab.reporting.figures import bands_of, chosen_style, finish
+from flylab.results.digits import numbers, rounded
+from flylab.results.plots import band, hues, style
+from flylab.results.styles import COLOURS, readable_on
 
-MOST_LINES = len(COLOURS)
+MOST_NAMES, MOST_NUMBERS = len(COLOURS), 12  # lines that can be told apart
+ROOM = 0.9  # of a cell's width that its number may take
 
 
 def chart(
@@ -25,8 +27,12 @@ def chart(
     lines: str | None = None,
     panels: str | None = None,
     at: Mapping[str, Any] | None = None,
+    width: str | float | None = None,
 ) -> Figure:
     """Plot `value` against `x`: lines with bands over seeds, or with `y` a heat map of means over seeds.
+
+    Lines of numbers are coloured from light to dark, those of names by distinct colours. A heat map has its numbers in
+    its cells, where they fit.
 
     Args:
         results: results of a sweep or a study.
@@ -36,6 +42,7 @@ def chart(
         lines: a dimension with a line for each of its values.
         panels: a dimension with a panel for each of its values.
         at: values of the other dimensions; by default the last `step`.
+        width: "full", "column" or inches, for paper, as in `flylab.figure`; by default the figure is for a screen.
 
     Raises:
         ValueError: for an unknown name, or if the value of a dimension is missing.
@@ -54,31 +61,36 @@ def chart(
     if len(set(used)) < len(used):
         raise ValueError(f"x, y, lines and panels must be different dimensions, not {', '.join(used)}")
     array = _cut(array, dict(at or {}), used)
-    if lines is not None and array.sizes[lines] > MOST_LINES:
+    is_sequence = lines is not None and array[lines].dtype.kind in "iuf"
+    most = MOST_NUMBERS if is_sequence else MOST_NAMES
+    if lines is not None and array.sizes[lines] > most:
         raise ValueError(
-            f"lines={lines} has {array.sizes[lines]} values, but there are {MOST_LINES} colours; choose one by at"
+            f"lines={lines} has {array.sizes[lines]} values, but only {most} can be told apart; choose one by at"
         )
+    chosen, inches = chosen_style("web", "full") if width is None else chosen_style("paper", width)
     shown = array[panels].values.tolist() if panels is not None else [None]
-    with style():
+    with style(chosen):
         n_columns = min(3, len(shown))
         n_rows = math.ceil(len(shown) / n_columns)
         figure = Figure(figsize=(1.5 + 4.5 * n_columns, 0.6 + 3.4 * n_rows))
         axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True).ravel()
         scale = float(array.mean("seed").min()), float(array.mean("seed").max())
-        for ax, panel in zip(axes, shown, strict=False):
+        for ax, panel, text in zip(axes, shown, numbers(shown), strict=False):
             part = array if panel is None else array.sel({panels: panel}, drop=True)
             (_lines if y is None else _heat)(ax, part, x, lines if y is None else y, scale)
             if panel is not None:
-                ax.set_title(f"{axis(array[panels])} {panel}")
+                ax.set_title(f"{axis(array[panels])} {text}")
         for ax in axes[len(shown) :]:
             ax.remove()
         if y is not None:
-            label = f"{axis(array)}, mean over seeds"
-            figure.colorbar(axes[0].collections[0], ax=list(axes[: len(shown)]), label=label)
+            figure.colorbar(axes[0].collections[0], ax=list(axes[: len(shown)]), label=axis(array))
         elif lines is not None:
             axes[0].legend(title=axis(array[lines]))
     n_seeds = array.sizes["seed"]
-    finish(figure, STYLES["web"], bands_of(n_seeds) if y is None else f"mean over n = {n_seeds} seeds")
+    below = bands_of(n_seeds) if y is None else f"mean over n = {n_seeds} seeds"
+    finish(figure, chosen, below, inches or figure.get_figwidth())
+    if y is not None:
+        _write_cells(figure, list(axes[: len(shown)]))
     return figure
 
 
@@ -87,9 +99,11 @@ def _cut(array: xr.DataArray, at: dict[str, Any], used: list[str]) -> xr.DataArr
         if name not in array.dims or name in used:
             known_dims = ", ".join(str(dim) for dim in array.dims if dim not in used)
             raise ValueError(f"at {name}={text}: there is no dimension {name} to choose from; there are {known_dims}")
-        known = {str(value): value for value in array[name].values.tolist()}
+        values = array[name].values.tolist()
+        written = dict(zip(numbers(values), values, strict=True))  # as figures show them
+        known = written | {str(value): value for value in values}
         if str(text) not in known:
-            raise ValueError(f"{name}={text} must be one of {', '.join(known)}")
+            raise ValueError(f"{name}={text} must be one of {', '.join(written)}")
         array = array.sel({name: known[str(text)]}, drop=True)
     if "step" in array.dims and "step" not in used:
         attrs, array = array.attrs, array.isel(step=-1, drop=True)
@@ -97,7 +111,7 @@ def _cut(array: xr.DataArray, at: dict[str, Any], used: list[str]) -> xr.DataArr
     for name in array.dims:
         if name != "seed" and name not in used:
             if array.sizes[name] > 1:
-                values = ", ".join(map(str, array[name].values.tolist()[:8]))
+                values = ", ".join(numbers(array[name].values.tolist()[:8]))
                 raise ValueError(
                     f"{name} needs a value: give at {name}=VALUE ({values}), or use it as x, lines or panels"
                 )
@@ -106,11 +120,13 @@ def _cut(array: xr.DataArray, at: dict[str, Any], used: list[str]) -> xr.DataArr
 
 
 def _lines(ax: Any, array: xr.DataArray, x: str, lines: str | None, _: Any) -> None:
-    for value in array[lines].values.tolist() if lines is not None else [None]:
+    values = array[lines].values.tolist() if lines is not None else [None]
+    colours = hues(values) if lines is not None else {None: COLOURS[0]}
+    for value, text in zip(values, numbers(values), strict=True):
         curve = array if value is None else array.sel({lines: value}, drop=True)
         curve = curve.dropna(x, how="all")
         if curve.sizes[x]:
-            band(ax, curve, label="" if value is None else f"{value}", marker="o", markersize=3)
+            band(ax, curve, label="" if value is None else text, color=colours[value], marker="o", markersize=3)
     if _is_log(array[x].values):
         ax.set_xscale("log")
 
@@ -121,12 +137,42 @@ def _heat(ax: Any, array: xr.DataArray, x: str, y: str | None, scale: tuple[floa
         np.arange(means.sizes[x] + 1), np.arange(means.sizes[y] + 1), means.values, vmin=scale[0], vmax=scale[1]
     )
     for set_, set_label, name in ((ax.set_xticks, ax.set_xlabel, x), (ax.set_yticks, ax.set_ylabel, y)):
-        values = means[name].values.tolist()
-        every = math.ceil(len(values) / 10)
-        texts = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in values]
-        set_(np.arange(len(values))[::every] + 0.5, texts[::every])
+        texts = numbers(means[name].values.tolist())
+        every = math.ceil(len(texts) / 10)
+        set_(np.arange(len(texts))[::every] + 0.5, texts[::every])
         set_label(axis(means[name]))
     ax.grid(False)
+
+
+def _write_cells(figure: Figure, axes: list[Any]) -> None:
+    """Write the numbers of heat maps into their cells, with as many digits as fit; turn labels that are too wide."""
+    figure.draw_without_rendering()
+    meshes = [ax.collections[0] for ax in axes]
+    for ax in axes:
+        ticks = ax.xaxis.get_ticklabels()
+        room = ax.get_window_extent().width / len(ticks)
+        if any(text.get_window_extent().width > ROOM * room for text in ticks):
+            ax.tick_params("x", labelrotation=90)
+    figure.draw_without_rendering()
+    for digits in (3, 2):
+        written = [text for ax, mesh in zip(axes, meshes, strict=True) for text in _cells(ax, mesh, digits)]
+        room = axes[0].transData.transform([[0, 0], [1, 1]])
+        width, height = room[1] - room[0]
+        boxes = [text.get_window_extent() for text in written]
+        if all(box.width <= ROOM * width and box.height <= ROOM * height for box in boxes):
+            return
+        for text in written:
+            text.remove()
+
+
+def _cells(ax: Any, mesh: Any, digits: int) -> list[Any]:
+    size = ax.xaxis.get_ticklabels()[0].get_fontsize()
+    values = np.ma.masked_invalid(mesh.get_array()).reshape(mesh.get_array().shape)
+    return [
+        ax.text(j + 0.5, i + 0.5, rounded(float(value), digits), ha="center", va="center", fontsize=size,
+                color=readable_on(mesh.to_rgba(value)))
+        for (i, j), value in np.ma.ndenumerate(values)
+    ]  # fmt: skip
 
 
 def _is_log(values: np.ndarray) -> bool:

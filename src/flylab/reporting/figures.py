@@ -13,10 +13,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from flylab.reporting import layout
+from flylab.reporting import layout, legends
 from flylab.reporting.dark import darken
 from flylab.reporting.judging import study_of, understood
 from flylab.results import styles
+from flylab.results.digits import write_ticks
 from flylab.results.statistics import MANY
 from flylab.results.styles import STYLES, Style
 from flylab.study.study import Study
@@ -46,7 +47,7 @@ def figure(results: xr.Dataset, style: str = "paper", width: str | float = "full
 
     >>> flylab.figure(flylab.load("runs/pooling/quick-…"), width="column").savefig("pooling.pdf")  # doctest: +SKIP
     """
-    chosen, inches = _chosen(style, width)
+    chosen, inches = chosen_style(style, width)
     study = study_of(results)
     with understood(results):
         return draw(study, results, chosen, inches, dark)
@@ -86,8 +87,11 @@ def finish(drawn: Figure, chosen: Style, text: str = "", width: float | None = N
         for written in drawn.findobj(Text):  # a study may have chosen sizes for another width
             most = mpl.rcParams["font.size"] * (1.2 if written in titles else 1) if width else 99
             written.set_fontsize(np.clip(written.get_fontsize(), chosen.least, most))  # pyright: ignore[reportAttributeAccessIssue]
+        write_ticks(layout.panels_of(drawn))
         if width is not None:
             layout.lay_out(drawn, chosen, width, len(lines))
+        else:
+            legends.keep_off(drawn, layout.panels_of(drawn))
         panels = layout.panels_of(drawn)
         for letter, ax in zip(LETTERS, panels if len(panels) > 1 else [], strict=False):
             title = layout.title_of(ax)
@@ -124,7 +128,16 @@ def bands_of(n_seeds: int) -> str:
     return f"n = {n_seeds} seeds; bands and bars: 95 % interval of the mean over seeds ({method})"
 
 
-def _chosen(name: str, width: str | float) -> tuple[Style, float | None]:
+def chosen_style(name: str, width: str | float) -> tuple[Style, float | None]:
+    """Return a style by its name, and a width in inches, None for that of the study.
+
+    Args:
+        name: "paper", "slide" or "web".
+        width: "full" or "column", or inches.
+
+    Raises:
+        ValueError: for an unknown style or width.
+    """
     if name not in STYLES:
         raise ValueError(f"style={name!r} must be one of {', '.join(STYLES)}")
     chosen = STYLES[name]

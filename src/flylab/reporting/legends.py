@@ -28,7 +28,7 @@ def prepare(panels: list[Axes], chosen: Style) -> list[tuple[Axes, Legend]]:
         panels: the panels of a figure.
         chosen: its style.
     """
-    inside = [(ax, one) for ax in panels if (one := ax.get_legend()) and one.get_bbox_to_anchor() is ax.bbox]
+    inside = _inside(panels)
     for _, legend in inside:
         legend.set_in_layout(False)
         for text in (*legend.get_texts(), legend.get_title()):
@@ -44,8 +44,7 @@ def take(inside: list[tuple[Axes, Legend]]) -> list[Taken]:
     """
     taken = []
     for ax, legend in inside:
-        if _hides(ax, legend):
-            legend.set_loc("best")
+        _move(ax, legend)
         if _hides(ax, legend):
             names = [text.get_text() for text in legend.get_texts()]
             by_name = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
@@ -53,6 +52,21 @@ def take(inside: list[tuple[Axes, Legend]]) -> list[Taken]:
             taken.append(Taken(ax, handles, names, legend.get_title().get_text()))
             legend.remove()
     return taken
+
+
+def keep_off(drawn: Figure, panels: list[Axes]) -> None:
+    """Move the legends that were put where they hide data to where they do not; the figure keeps its size.
+
+    Args:
+        drawn: the figure.
+        panels: its panels.
+    """
+    fixed = [(ax, one) for ax, one in _inside(panels) if one._loc]  # pyright: ignore[reportAttributeAccessIssue]
+    if not fixed:
+        return
+    drawn.draw_without_rendering()
+    for ax, legend in fixed:
+        _move(ax, legend)
 
 
 def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
@@ -78,6 +92,21 @@ def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
     drawn.set_figheight(drawn.get_figheight() + sum(grown.values()))
 
 
+def _move(ax: Axes, legend: Legend) -> None:
+    """Move a legend that hides data to the first place where it does not; where there is none, it stays."""
+    chosen: Any = legend._loc  # pyright: ignore[reportAttributeAccessIssue]
+    places: list[Any] = [chosen, *Legend.codes.values()]
+    for place in places:
+        legend.set_loc(place)
+        if not _hides(ax, legend):
+            return
+    legend.set_loc(chosen)
+
+
+def _inside(panels: list[Axes]) -> list[tuple[Axes, Legend]]:
+    return [(ax, one) for ax in panels if (one := ax.get_legend()) and one.get_bbox_to_anchor() is ax.bbox]
+
+
 def _n_columns(names: list[str], room: float, chosen: Style, drawn: Figure) -> int:
     """Return how many columns fit into some room, filled one after another."""
     dot = drawn.dpi / 72
@@ -90,8 +119,10 @@ def _n_columns(names: list[str], room: float, chosen: Style, drawn: Figure) -> i
 
 
 def _hides(ax: Axes, legend: Legend) -> bool:
-    """Return whether a legend lies over a line, or beyond its panel."""
-    box, panel = legend.get_window_extent(), ax.get_window_extent()
+    """Return whether what a legend says lies over a line, or beyond its panel."""
+    panel, size = ax.get_window_extent(), legend.prop.get_size_in_points()
+    rim = 0 if legend.get_frame_on() else legend.borderpad * size * ax.figure.dpi / 72  # nothing is seen there
+    box = legend.get_window_extent().padded(-rim)
     if box.x0 < panel.x0 or box.x1 > panel.x1 or box.y0 < panel.y0 or box.y1 > panel.y1:
         return True
     paths = [(line.get_xydata(), line.get_transform(), line.get_linestyle() != "None") for line in ax.get_lines()]

@@ -12,6 +12,7 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -98,6 +99,21 @@ def answer(source: xr.Dataset | Sequence[Verdict], id_: str, guess: float) -> st
     verdict_on_guess = _SMOKE if judged.preset == "smoke" else f"Your guess lies {where} the interval."
     measured = f"{judged.measured} {judged.unit}".rstrip()
     return f"You said {guess:g}; measured, with 95 % interval: {measured}. {verdict_on_guess}"
+
+
+def folded(*shown: Any, title: str = "Show what came out") -> Shown:
+    """Fold answers away until a reader asks for them, so that a prediction comes first.
+
+    Args:
+        shown: what this module returns, or HTML of marimo's (`mo.md`).
+        title: what a reader clicks.
+
+    >>> folded(Shown("<p>42</p>", "42"), title="Answer").html
+    '<details><summary>Answer</summary><p>42</p></details>'
+    """
+    parts = [(one.html, one.text) if isinstance(one, Shown) else (one.text, one.text) for one in shown]
+    summary = f"<summary>{html.escape(title)}</summary>"
+    return Shown(f"<details>{summary}{''.join(part for part, _ in parts)}</details>", "\n".join(t for _, t in parts))
 
 
 def _verdicts(source: xr.Dataset | Sequence[Verdict]) -> Sequence[Verdict]:

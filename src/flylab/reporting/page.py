@@ -8,20 +8,23 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import xarray as xr
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from flylab.base.config import plain
 from flylab.base.files import read_bytes, read_json, write_atomic
 from flylab.reporting.figures import draw
 from flylab.reporting.finished import load, warning_of
 from flylab.reporting.judging import claims_json, study_of, understood, verdicts
 from flylab.reporting.repeating import repeat_command
 from flylab.results.plots import style
-from flylab.results.tables import LEGEND, html_table, html_verdicts
-from flylab.results.verdicts import Verdict
+from flylab.results.protocols import changes, flat
+from flylab.results.tables import LEGEND, Table, html_table, html_verdicts
+from flylab.results.verdicts import Verdict, summary
 from flylab.runs.plan import RunPlan
 from flylab.runs.runner import Run, Watcher, run
 from flylab.study.study import Study
@@ -31,7 +34,7 @@ _METADATA: dict[str, tuple[dict[str, None], str]] = {
     "png": ({"Software": None}, "Description"), "svg": ({"Date": None}, "Description"),
     "pdf": ({"CreationDate": None}, "Subject"),
 }  # fmt: skip
-FILES = ("figure.png", "figure.svg", "claims.json", "report.html")
+FILES = ("figure.png", "figure.svg", "claims.json", "report.html")  # the two figures first
 
 
 def publish(folder: Path, results: xr.Dataset | None = None) -> list[Verdict]:
@@ -126,11 +129,33 @@ def _page(study: Study, results: xr.Dataset, judged: Sequence[Verdict], png: byt
         provenance = dict(read_json(folder / "provenance.json"))
     except (OSError, ValueError, TypeError):  # what is not known is not shown
         provenance = {}
+    protocol, preset = json.loads(results.attrs["protocol"]), plain(study.presets[results.attrs["preset"]])
     return template("report.html.j2").render(
         study=study, checksum=results.attrs.get("checksum", ""), preset=results.attrs["preset"],
-        n_seeds=results.sizes["seed"],
+        n_seeds=results.sizes["seed"], answer=summary(judged, results.sizes["seed"]),
+        changed=list(changes(protocol, preset).values()),
+        files=["results.nc", *FILES[: 2 if png else 0], "claims.json", *(["provenance.json"] if provenance else [])],
         command=repeat_command(results.attrs), figure=base64.b64encode(png).decode(),
-        table=Markup(html_table(study.table(results))), verdicts=Markup(html_verdicts(judged)), legend=LEGEND,
-        warning=warning_of(folder), protocol=json.dumps(json.loads(results.attrs["protocol"]), indent=2),
-        provenance=json.dumps(provenance, indent=2) if provenance else "",
+        table=Markup(html_table(study.table(results))), legend=LEGEND,
+        verdicts=Markup(html_verdicts(judged)) if judged else "",
+        warning=warning_of(folder), fields=Markup(html_table(_fields(protocol, preset))),
+        protocol=json.dumps(protocol, indent=2), provenance=json.dumps(provenance, indent=2) if provenance else "",
     )  # fmt: skip
+
+
+def _fields(protocol: dict[str, Any], preset: dict[str, Any]) -> Table:
+    """Return the fields of a protocol; those that differ from the preset's are marked."""
+    rows: list[tuple[str, str]] = []
+    ours, theirs = flat(protocol), flat(preset)
+    for name, value in ours.items():
+        if name in theirs and value == theirs[name]:
+            rows.append((name, _text(value)))
+        else:
+            usual = f"the preset has {_text(theirs[name])}" if name in theirs else "not in the preset"
+            shown = Markup("<mark>{}</mark> changed: {}").format(_text(value), usual)
+            rows.append((Markup("<mark>{}</mark>").format(name), shown))
+    return Table("", ("field", "value"), rows)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

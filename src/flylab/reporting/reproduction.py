@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -16,7 +15,7 @@ from flylab.reporting.finished import warning_of
 from flylab.reporting.judging import verdicts
 from flylab.reporting.page import run_and_publish, template
 from flylab.results.tables import LEGEND, Table, html_table, html_verdicts
-from flylab.results.verdicts import Verdict, counted
+from flylab.results.verdicts import WORDS, Verdict, counted, tally
 from flylab.runs.plan import RunPlan, plan_of_study
 from flylab.runs.progress import Nobody, Watcher, Work
 from flylab.runs.runner import Run
@@ -26,7 +25,6 @@ from flylab.study.registry import get_study, list_studies
 CITE = """Greydanus, S., & Kobak, D. (2024). Scaling Down Deep Learning with MNIST-1D.
 Proceedings of the 41st International Conference on Machine Learning. https://arxiv.org/abs/2011.14439
 flylab {version}: the fruit-fly lab of deep learning."""
-WORDS = ("supported", "refuted", "undecided", "not tested")
 
 
 class Reproduction(NamedTuple):
@@ -132,8 +130,8 @@ def _page(
             "table": Markup(html_table(study.table(run.results))), "warning": warning_of(run.folder),
             "verdicts": Markup(html_verdicts(judged[study.name])) if judged[study.name] else "",
         })  # fmt: skip
-    everything = counted([verdict for study in judged.values() for verdict in study])
-    counts = Table("", ("claims", *WORDS), [(str(len(everything)), *_counts(everything))])
+    everything = [verdict for study in judged.values() for verdict in study]
+    counts = Table("", ("claims", *WORDS), [(str(len(counted(everything))), *_counts(everything))])
     table = Table("", ("study", "minutes of the last run", "members in it", *WORDS), rows)
     return template("reproduction.html.j2").render(
         checksum=" ".join(run.results.checksum for run in runs.values()), preset=preset, version=flylab.__version__,
@@ -144,5 +142,5 @@ def _page(
 
 
 def _counts(judged: Sequence[Verdict]) -> tuple[str, ...]:
-    counts = Counter(verdict.verdict for verdict in counted(judged))
-    return tuple(str(counts[word]) for word in WORDS)  # type: ignore[index]
+    number = tally(judged)
+    return tuple(str(number[word]) for word in WORDS)

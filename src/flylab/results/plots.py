@@ -9,13 +9,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullLocator
 
 from flylab.base.units import axis
 from flylab.data.mnist1d import MNIST1D
 from flylab.data.published import published, stages
+from flylab.results.digits import numbers
 from flylab.results.statistics import Interval, interval
-from flylab.results.styles import COLOURS, MARKERS, style
+from flylab.results.styles import COLOURS, MARKERS, shades, style
 
 SOURCES = {"paper": ("D", "-."), "blog": ("s", (0, (6, 2, 1, 2, 1, 2))), "nb": ("x", (0, (1, 1))),
            "nb-old": ("+", (0, (1, 3)))}  # marks and lines of published values  # fmt: skip
@@ -121,7 +122,7 @@ def published_values(ax: Axes, values: Any, at: Any = None, *, source: str = "pa
 def plain_ticks(ax: Axes, at: Sequence[float] | None = None) -> None:
     """Label a logarithmic x axis with plain numbers: 1, 2, 5, 10, …, or those in `at`."""
     ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if at is None else FixedLocator(at))
-    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_major_formatter("{x:g}" if at is None else FixedFormatter(numbers(list(map(float, at)))))
     ax.xaxis.set_minor_locator(NullLocator())
 
 
@@ -143,26 +144,37 @@ def panels(*titles: str, size: tuple[float, float], n_rows: int = 1, **grid: Any
     return figure, axes[: len(titles)]
 
 
+def hues(labels: Sequence[Any]) -> dict[Any, str]:
+    """Return a colour for each label: `COLOURS` for names, `shades` from the lowest to the highest for numbers.
+
+    >>> hues(["mlp", "cnn"])["mlp"] == COLOURS[0], hues([100, 1, 10])[100] == shades(3)[-1]
+    (True, True)
+    """
+    if all(isinstance(label, int | float) and not isinstance(label, bool) for label in labels):
+        return dict(zip(sorted(labels), shades(len(labels)), strict=True))
+    return dict(zip(labels, itertools.cycle(COLOURS), strict=False))
+
+
 def curves(ax: Axes, values: xr.DataArray, hue: str, colours: Mapping[Any, Any] | None = None,
-           name: Callable[[Any], str] = str, **line: Any) -> None:  # fmt: skip
+           name: Callable[[Any], str] | None = None, **line: Any) -> None:  # fmt: skip
     """Plot a curve with its band for each label of a dimension, see `band`.
 
     Args:
         ax: the axes.
         values: have `seed`, `hue` and one more dimension, the x axis.
         hue: the dimension whose labels are told apart by colour.
-        colours: by label; by default `COLOURS`, in order.
-        name: label → its text in the legend.
+        colours: by label; by default those of `hues`.
+        name: label → its text in the legend; by default as `numbers` writes it.
         line: further arguments of `Axes.plot`.
     """
     labels = values[hue].values.tolist()
-    colours = dict(zip(labels, itertools.cycle(COLOURS), strict=False)) if colours is None else colours
-    for label in labels:
-        band(ax, values.sel({hue: label}, drop=True), label=name(label), **{"color": colours[label]} | line)
+    colours = hues(labels) if colours is None else colours
+    for label, text in zip(labels, numbers(labels) if name is None else map(name, labels), strict=True):
+        band(ax, values.sel({hue: label}, drop=True), label=text, **{"color": colours[label]} | line)
 
 
 def points(ax: Axes, values: xr.DataArray, x: str, hue: str, colours: Mapping[Any, Any] | None = None,
-           name: Callable[[Any], str] = str, **line: Any) -> None:  # fmt: skip
+           name: Callable[[Any], str] | None = None, **line: Any) -> None:  # fmt: skip
     """Plot means with intervals against a logarithmic axis, joined by lines, those of a place side by side.
 
     Args:
@@ -170,16 +182,17 @@ def points(ax: Axes, values: xr.DataArray, x: str, hue: str, colours: Mapping[An
         values: have `seed`, `hue` and `x`; places without values are left out.
         x: the dimension of the x axis.
         hue: the dimension whose labels are told apart by colour.
-        colours: by label; by default `COLOURS`, in order.
-        name: label → its text in the legend.
+        colours: by label; by default those of `hues`.
+        name: label → its text in the legend; by default as `numbers` writes it.
         line: further arguments of `Axes.errorbar`.
     """
     labels = values[hue].values.tolist()
-    colours = dict(zip(labels, itertools.cycle(COLOURS), strict=False)) if colours is None else colours
-    for i, label in enumerate(labels):
+    colours = hues(labels) if colours is None else colours
+    texts = numbers(labels) if name is None else list(map(name, labels))
+    for i, (label, text) in enumerate(zip(labels, texts, strict=True)):
         series = values.sel({hue: label}, drop=True).dropna(x, how="all").transpose(x, "seed").sortby(x)
         places = series[x].values * 1.03 ** (i - len(labels) / 2)
-        look: dict[str, Any] = {"color": colours[label], "label": name(label), "capsize": 2, "markersize": 4} | line
+        look: dict[str, Any] = {"color": colours[label], "label": text, "capsize": 2, "markersize": 4} | line
         look = {"fmt": MARKERS.get(look["color"], "o") + "-"} | look
         dots(ax, series.values, places, **look)
     ax.set(xscale="log", xlabel=axis(values[x]), ylabel=axis(values))

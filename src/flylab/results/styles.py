@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
+from matplotlib.colors import to_hex, to_rgb
 
 # Hues of Okabe & Ito (2008), moved apart: by 20 (CIELAB, 1976) for normal sight and three colour blindnesses (Machado
 # et al. 2009), by 6.5 in lightness alone, for grey prints. `tests/results/test_styles.py` measures both.
 COLOURS = ("#0262C2", "#DE5C18", "#1FAB64", "#B54D95", "#FF9101", "#62C9FF", "#000000")
 MARKERS: Mapping[Any, str] = dict(zip(COLOURS, "os^Dv*X", strict=True))  # neighbours in lightness differ in shape, too
+SEQUENCE = ("magma", 0.62, 0.12)  # a map, and where it starts and ends: 3 : 1 and more on white pages and on dark ones
 _COMMON: Any = {
     "axes.grid": True,
     "axes.prop_cycle": cycler(color=COLOURS),
@@ -62,6 +65,29 @@ STYLES = {
     "slide": Style(11, 9, {"full": 6.67, "column": 3.33}, 3.3, 3.75, 288,
                    {"svg.fonttype": "path", "axes.titlesize": 12}),
 }  # fmt: skip
+
+
+def shades(n: int) -> list[str]:
+    """Return `n` colours for values that have an order, the lowest light and the highest dark.
+
+    >>> shades(2)
+    ['#e44f64', '#1a1042']
+    """
+    name, start, stop = SEQUENCE
+    return [to_hex(mpl.colormaps[name](place)) for place in np.linspace(start, stop, n)]
+
+
+def readable_on(colour: Any) -> str:
+    """Return black or white, whichever has more contrast to a colour: at least 4.5 : 1.
+
+    >>> readable_on("yellow"), readable_on("navy")
+    ('black', 'white')
+    """
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)  # WCAG's relative luminance
+    return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"
+
+
 _current: ContextVar[Style] = ContextVar("style", default=STYLES["web"])
 
 

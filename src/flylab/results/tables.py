@@ -136,13 +136,13 @@ def html_verdict(word: str | None) -> Markup:
 
 def html_verdicts(verdicts: Sequence[Verdict]) -> str:
     """Return verdicts as a table in HTML."""
-    columns = ("claim", "source", "published", "region", "effect (95 % interval)", "verdict", "study-wide")
+    columns = ("claim", "verdict", "study-wide", "effect (95 % interval)", "region", "published", "source")
     rows = []
     for verdict in verdicts:
         notes = Markup().join(Markup("<br><small>{}</small>").format(note) for note in verdict.notes)
         claim = Markup("<b>{}</b><br>{}{}").format(verdict.id, verdict.statement, notes)
         words = map(html_verdict, (verdict.word, verdict.word_adjusted))
-        rows.append((claim, verdict.source, verdict.published, verdict.region_and_unit, verdict.measured, *words))
+        rows.append((claim, *words, verdict.measured, verdict.region_and_unit, verdict.published, verdict.source))
     return html_table(Table("", columns, rows))
 
 

@@ -1,10 +1,12 @@
 """Verdicts: what the results of a run say of a claim."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 Word = Literal["supported", "refuted", "undecided", "not tested", "changed"]
+WORDS: tuple[Word, ...] = ("supported", "refuted", "undecided", "not tested")
 
 
 class Verdict(NamedTuple):
@@ -100,3 +102,38 @@ def decide(low: float, high: float, region: tuple[float, float]) -> Word:
 def counted(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Return the verdicts that count: all but those of sanity checks."""
     return [verdict for verdict in verdicts if not verdict.is_sanity_check]
+
+
+def tally(verdicts: Sequence[Verdict], is_wide: bool = False) -> dict[str, int]:
+    """Return how many claims have each verdict, sanity checks apart: all totals that flylab tells.
+
+    Args:
+        verdicts: the verdicts.
+        is_wide: whether to count the study-wide ones.
+
+    >>> tally([])
+    {'supported': 0, 'refuted': 0, 'undecided': 0, 'not tested': 0, 'changed': 0}
+    """
+    words = Counter(verdict.verdict_adjusted if is_wide else verdict.verdict for verdict in counted(verdicts))
+    return {word: words[word] for word in (*WORDS, "changed")}
+
+
+def summary(verdicts: Sequence[Verdict], n_seeds: int) -> str:
+    """Say in one sentence what a run found.
+
+    Args:
+        verdicts: on all claims of the study.
+        n_seeds: the run's number of seeds.
+
+    >>> summary([], 5)
+    'A comparison of 5 seeds each: this study has no claims to judge.'
+    """
+    number = tally(verdicts)
+    if not verdicts:
+        return f"A comparison of {n_seeds} seeds each: this study has no claims to judge."
+    if not (n := sum(number.values())):
+        return f"A smoke run of {n_seeds} seeds, which tries everything and decides nothing."
+    said = f"Of {n} claim{'s' * (n > 1)}, {n_seeds} seeds support {number['supported']}, refute {number['refuted']}"
+    rest = {"not tested": "not tested", "changed": "tested under another protocol"}
+    more = [f"{number[word]} {text}" for word, text in rest.items() if number[word]]
+    return f"{said} and leave {number['undecided']} undecided{'; '.join(['', *more])}."

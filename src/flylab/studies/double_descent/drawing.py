@@ -1,7 +1,6 @@
 """Error against width as the paper draws it, then noise, losses, examples, steps, and thresholds."""
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from flylab.results.plots import COLOURS, band, bar_lengths, panels, plain_ticks, published_values, style
 from flylab.results.statistics import Interval, interval
+from flylab.results.styles import shades
 from flylab.studies.double_descent import published
 from flylab.studies.double_descent.measures import by_examples, curve, networks, peak_width, present, sizes
 from flylab.studies.double_descent.method import CHANNELS, CNN, DOSES, THRESHOLDS, TREATMENTS, WIDTHS
@@ -63,8 +63,8 @@ def _as_published(ax: Axes, results: xr.Dataset, treatment: str) -> None:
     ax.legend(**_NOTE)
 
 
-def _test_errors(ax: Axes, curves: dict[str, xr.DataArray]) -> None:
-    for (name, errors), colour in zip(curves.items(), itertools.cycle(COLOURS), strict=False):
+def _test_errors(ax: Axes, curves: dict[str, xr.DataArray], colours: Sequence[str] = COLOURS) -> None:
+    for (name, errors), colour in zip(curves.items(), colours, strict=False):
         band(ax, errors, label=name, color=colour, linewidth=1.4)
     ax.set(xscale="log", ylabel="test error (%)")
     plain_ticks(ax, _WIDTH_TICKS)
@@ -73,7 +73,7 @@ def _test_errors(ax: Axes, curves: dict[str, xr.DataArray]) -> None:
 
 def _against_dose(ax: Axes, results: xr.Dataset) -> None:
     doses = {dose: treatment for dose, treatment in DOSES.items() if treatment in results.treatment}
-    _test_errors(ax, {f"{dose} %": curve(results, treatment) for dose, treatment in doses.items()})
+    _test_errors(ax, {f"{dose} %": curve(results, treatment) for dose, treatment in doses.items()}, shades(len(doses)))
     low, high = ax.get_ylim()
     ax.set(xlabel="width (hidden units)", ylim=(low, high + 0.3 * (high - low)))  # room for the legend
 
@@ -93,7 +93,7 @@ def _against_examples(ax: Axes, results: xr.Dataset) -> None:
     for treatment, dashes in zip(_sampled(results), ("-", "--"), strict=False):
         errors = by_examples(results, treatment)
         n_trains = errors.n_train.values.tolist()
-        for width, colour in zip(errors.width.values, itertools.cycle(COLOURS)):
+        for width, colour in zip(errors.width.values, shades(errors.sizes["width"]), strict=True):
             label = f"{width} hidden units" if dashes == "-" else ""
             band(ax, errors.sel(width=width, drop=True), label=label, color=colour, linestyle=dashes, linewidth=1.4)
     if len(_sampled(results)) > 1:
@@ -109,7 +109,8 @@ def _against_steps(ax: Axes, results: xr.Dataset) -> None:
     peak = float(peak_width(results, "mlp-noise").median()) if history.sizes["width"] > 1 else 0
     places = (0, int(abs(history.width - peak).argmin("width")), -1)
     widths = sorted({int(history.width[place]) for place in places})
-    _test_errors(ax, {f"{width} hidden units": history.sel(width=width, drop=True) for width in widths})
+    errors = {f"{width} hidden units": history.sel(width=width, drop=True) for width in widths}
+    _test_errors(ax, errors, shades(len(widths)))
     plain_ticks(ax, [10**power for power in range(1, 6) if history.step[0] <= 10**power <= history.step[-1]])
 
 
