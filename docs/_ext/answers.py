@@ -115,5 +115,12 @@ And test accuracy over the best of eight usual functions:
 - deep MLP: {verdict}`activation_at_scale/gain.mlp`
 - CNN: {verdict}`activation_at_scale/gain.cnn`
 - CNN of MNIST: {verdict}`activation_at_scale/gain.cnn2d`
+
+Truncated unrolls see the first steps only. Places gained by evolution strategies, which see whole trainings (0, on the
+border of the region, says that there was nothing to gain: with either, every seed's function is first):
+
+- deep MLP: {verdict}`activation_at_scale/evolved-rank.mlp`
+- CNN: {verdict}`activation_at_scale/evolved-rank.cnn`
+- CNN of MNIST: {verdict}`activation_at_scale/evolved-rank.cnn2d`
 """,
 }
