@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of two processes, threads would
 CHECKED = ("flylab.data.transforms", "flylab.base.rng", "flylab.models", "flylab.training.objectives")
 hook = install_import_hook(CHECKED, "beartype.beartype")  # before anything imports flylab
 
+import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -24,6 +25,38 @@ if "XDG_CACHE_HOME" in os.environ:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     runtime.initialise()
+
+# Tests of plumbing and judgement, not of numbers. The suite's time is the compiler's, half of it LLVM's optimisations,
+# so `-m "not slow"` compiles their programs without most of these, by a setting of JAX. All other tests, and all other
+# selections (`-m slow`, or none), compile what users get.
+LIGHT = ("app", "cli", "evaluation", "reporting", "results", "runs", "studies", "study")
+NOT_LIGHT = ("test_fingerprint.py",)
+TESTS = Path(__file__).parent
+
+
+def is_light(config: pytest.Config, path: Path) -> bool:
+    """Return whether the programs of a file's tests are compiled without most optimisations."""
+    return (
+        config.option.markexpr == "not slow"
+        and path.is_relative_to(TESTS)
+        and (path.parent == TESTS or path.parent.name in LIGHT)
+        and path.name not in NOT_LIGHT
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Order tests so that each process changes the compiler's setting once."""
+    items.sort(key=lambda item: is_light(config, item.path))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def optimised(request):
+    """Set what JAX's compiler does for a module's tests, and for the processes that they start."""
+    light = is_light(request.config, request.path)
+    if jax.config.values["jax_disable_most_optimizations"] != light:
+        jax.config.update("jax_disable_most_optimizations", light)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(light))
+        let_go()
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +91,13 @@ def programs_are_let_go():
     """After a module, if there are many: each compiled program maps memory, and a process may have 65 530 maps only."""
     yield
     maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") < 20_000:
+    if maps.exists() and maps.read_bytes().count(b"\n") < 40_000:
         return  # collecting takes a second or two, and the next module may use some programs again
+    let_go()
+
+
+def let_go():
+    """Forget all compiled programs."""
     dispatch.let_go()
     metagradient._program.cache_clear()
     gc.collect()

@@ -103,7 +103,7 @@ def test_populations_learn_alone_as_in_company_and_are_saved(name, tiny, tmp_pat
         np.testing.assert_allclose(both.params.state["mean"][0, 0], tiny.train.x.mean(0), atol=0.1)
 
 
-@EACH
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n != "both" else ()) for n in MODELS])
 def test_groups_of_members(name, tiny, monkeypatch):
     def trained(seeds):
         return train_members(MODELS[name], tiny, Plan(20, 50), {"learning_rate": [1e-2], "seed": seeds})

@@ -10,7 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from flylab.base.rng import stream
-from flylab.data import MNIST1D, published
+from flylab.data import MNIST1D, Dataset, Source, published
 from flylab.data.generator import endless
 from flylab.models import activations, dense, flops
 from flylab.models.registry import PUBLISHED, get_model
@@ -150,12 +150,14 @@ def test_every_model_in_both_modes(name):
     np.testing.assert_allclose(forward, reverse, rtol=1e-3)
 
 
+META = MetaPlan(Plan(10, 20, optimizer="sgd"), 3, optax.sgd(0.3), save_hparams_at=(0, 1, 3))
+
+
 def test_metalearning_is_descent_along_the_metagradient():
     """For each start and seed, whichever members run beside it; saved hyper-parameters are those of their steps."""
-    objective, splits, inner = supervised(SMOOTH), published(DATA), Plan(10, 20, optimizer="sgd")
-    plan = MetaPlan(inner, 3, optax.sgd(0.3), save_hparams_at=(0, 1, 3))
+    objective, splits, inner = supervised(SMOOTH), published(DATA), META.inner
     starts = [{"learning_rate": 0.1}, {"learning_rate": 0.8}]
-    learned = metalearn(objective, splits, plan, starts, seeds=(0, 5), key=7)
+    learned = metalearn(objective, splits, META, starts, seeds=(0, 5), key=7)
     for i, seed in ((0, 0), (1, 5)):
         key, hparams = jax.random.fold_in(jax.random.key(7), seed), starts[i]
         params, rates = objective.init(stream(key, "init"), hparams), [hparams["learning_rate"]]
@@ -170,17 +172,27 @@ def test_metalearning_is_descent_along_the_metagradient():
             learned.saved_hparams["learning_rate"][i, seed // 5], np.array(rates)[[0, 1, 3]], rtol=1e-5
         )
         np.testing.assert_allclose(learned.hparams["learning_rate"][i, seed // 5], rates[-1], rtol=1e-5)
-    alone = metalearn(objective, splits, plan, starts[:1], seeds=(0,), key=7)
+    alone = metalearn(objective, splits, META, starts[:1], seeds=(0,), key=7)
     np.testing.assert_array_equal(alone.results.outer_loss[0, 0], learned.results.outer_loss[0, 0])
+
+
+def noise(shared, data_params, key, i):
+    """Make an example whose signal depends on the key, in a smaller program than MNIST-1D's."""
+    word = jax.random.key_data(jax.random.fold_in(key, i))[0]
+    return jnp.sin(jnp.arange(40) * (word % 1000)), i % 10
+
+
+STILL = Dataset(jnp.ones((10, 40)), jnp.arange(10))
+NOISE = Source(lambda data_params: None, noise, lambda shared, data_params: (STILL, STILL))
 
 
 @pytest.mark.parametrize(
     ("changes", "data", "n_different"),
     [
         ({"fresh_start": True}, None, 3),
-        ({}, endless(DATA), 3),
-        ({"fresh_noise": False}, endless(DATA), 1),  # nothing is new
-        pytest.param({"fresh_noise": False, "fresh_start": True}, endless(DATA), 3, marks=pytest.mark.slow),
+        ({}, NOISE, 3),
+        ({"fresh_noise": False}, NOISE, 1),  # nothing is new
+        pytest.param({"fresh_noise": False, "fresh_start": True}, NOISE, 3, marks=pytest.mark.slow),
     ],
 )
 def test_what_is_new_in_every_outer_step(changes, data, n_different):
@@ -210,7 +222,8 @@ def test_reverse_mode_keeps_few_states(monkeypatch):
             hparams = {"learning_rate": rate}
             return train(objective, params, splits, plan, hparams, key=KEY, remat=remat).history["loss"].mean()
 
-        compiled = jax.jit(jax.grad(value)).lower(0.05).compile()
+        quickly = {"xla_backend_optimization_level": 0}  # memory is planned before
+        compiled = jax.jit(jax.grad(value), compiler_options=quickly).lower(0.05).compile()
         return compiled(0.05), compiled.memory_analysis().temp_size_in_bytes
 
     gradient, all_bytes = program(False)
@@ -226,21 +239,17 @@ def test_an_exploding_gradient_warns():
     objective, plan = supervised(dense.mlp(residual=False)), Plan(60, 20, optimizer="sgd")
     with pytest.warns(UserWarning, match="through 60 inner steps exploded"):
         metagradient(objective, published(DATA), plan, {"learning_rate": 30.0}, key=KEY)
-    masked = dense.shallow(activation=lambda z: 0.0 * z)  # gradients that are exactly 0
-    with pytest.warns(UserWarning, match="eps_root"):
-        metagradient(supervised(masked), published(DATA), Plan(3, 20), {"learning_rate": 0.1}, key=KEY)
 
 
 def test_nothing_compiles_twice():
     objective, splits = supervised(SMOOTH), published(DATA)
-    plan = MetaPlan(Plan(4, 20, optimizer="sgd"), 2, optax.sgd(0.1))
-    metalearn(objective, splits, plan, [{"learning_rate": 0.1}], seeds=range(2))
+    metalearn(objective, splits, META, [{"learning_rate": 0.1}], seeds=range(2))
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiled.append(event) if "backend_compile" in event else None
     )
     try:
-        metalearn(objective, splits, plan, [{"learning_rate": 0.2}, {"learning_rate": 0.3}], seeds=range(3))
+        metalearn(objective, splits, META, [{"learning_rate": 0.2}, {"learning_rate": 0.3}], seeds=range(3))
     finally:
         jax.monitoring.clear_event_listeners()
     assert compiled == []

@@ -170,7 +170,7 @@ _GPU_OPTIONS = {"xla_gpu_autotune_level": 0, "xla_gpu_exclude_nondeterministic_o
 
 
 @functools.cache
-def compiler_options(more: tuple[tuple[str, bool | str], ...] = ()) -> dict[str, bool | str | int]:
+def compiler_options(more: tuple[tuple[str, bool | str | int], ...] = ()) -> dict[str, bool | str | int]:
     """Return options of `jax.jit` for small programs, as far as the installed XLA knows them.
 
     Args:

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from flylab.base import runtime
 from flylab.training.groups import grouped, width_of
 from flylab.training.inputs import SplitArrays
 from flylab.training.members import Members
+from flylab.training.programs import ONCE, OnEach, drawings, shapes_of
 from flylab.training.step import Member, State, trained_params
 from flylab.training.train import Trained, TrainingRun
 
@@ -129,45 +129,41 @@ def _next_chunk(n_steps: int, seconds: float) -> int:
 def let_go() -> None:
     """Free all compiled programs: each maps memory, and a process has a limited number of maps (65 530 on Linux)."""
     _program.cache_clear()
+    drawings.cache_clear()
     jax.clear_caches()
 
 
 @functools.cache
 def _program(run: TrainingRun, devices: tuple[Any, ...], width: int, one_data_set: bool) -> Program:
-    mesh = Mesh(np.array(devices), ("member",))
-    each = PartitionSpec("member")
-    sharding = NamedSharding(mesh, each)
-
-    def on_each(function: Callable, n_shared: int = 0, **kwargs) -> Any:
-        def program(*args):
-            specs = (each,) * (len(args) - n_shared) + (PartitionSpec(),) * n_shared
-            return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)(*args)
-
-        return jax.jit(program, compiler_options=runtime.compiler_options(run.options), **kwargs)
-
-    group = grouped(run, width, one_data_set)
-    start, advance = on_each(group.start), on_each(group.advance, n_shared=1, donate_argnums=2)
+    group, on_each = grouped(run, width, one_data_set), OnEach(devices)
+    start = on_each(group.start, (*run.options, ONCE))
+    advance = on_each(group.advance, run.options, n_shared=1, donate_argnums=2)
     programs: dict[tuple, tuple[Callable, Callable]] = {}
 
-    def compiled(prepared, stacked) -> tuple[Callable, Callable]:
-        """Compile both programs in parallel for data and members of these shapes."""
-        leaves, tree = jax.tree.flatten((prepared, stacked))
-        shapes = (tree, *((leaf.shape, leaf.dtype) for leaf in leaves))
+    def compiled(prepared, stacked: Member) -> tuple[Callable, Callable]:
+        """Compile all programs in parallel for data and members of these shapes."""
+        shapes = shapes_of((prepared, stacked))
         if shapes not in programs:
-            lowered = start.lower(prepared, stacked)
-            state = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), lowered.out_info)
+            draws = run.initial is not None and stacked.params is None
+            drawing = drawings(run.initial, run.options, devices, width)(stacked) if draws else None
+            starting = start.lower(prepared, drawing.drawn if drawing else stacked)
+            advancing = advance.lower(prepared, stacked, on_each.made(starting), np.int32(0))
             with ThreadPoolExecutor(2) as pool:
-                both = [lowered, advance.lower(prepared, stacked, state, np.int32(0))]
-                compiled_start, compiled_advance = pool.map(lambda program: program.compile(), both)
-            programs[shapes] = compiled_start, compiled_advance
+                draw = pool.submit(drawing.compiled) if drawing else None
+                compiled_start, compiled_advance = pool.map(lambda program: program.compile(), (starting, advancing))
+
+            def begin(prepared, stacked: Member) -> State:
+                return compiled_start(prepared, draw.result()(stacked) if draw else stacked)
+
+            programs[shapes] = begin, compiled_advance
         return programs[shapes]
 
     def put(group: Sequence):
-        return jax.device_put(jax.tree.map(lambda *leaves: _stack(leaves), *group), sharding)
+        return jax.device_put(jax.tree.map(lambda *leaves: _stack(leaves), *group), on_each.sharding)
 
     n_members = len(devices) * width
     n_data = len(devices) if one_data_set else n_members
-    return Program(put, on_each(group.prepare_data), compiled, [run.first_chunk], n_members, n_data)
+    return Program(put, on_each(group.prepare_data, run.options), compiled, [run.first_chunk], n_members, n_data)
 
 
 def _stack(leaves):

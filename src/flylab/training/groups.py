@@ -5,6 +5,7 @@ group depends on the device and on the network's size only (`base/runtime.py`), 
 filled up; so a member's result depends neither on its company nor on its place.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -85,6 +86,18 @@ def grouped(run: TrainingRun, width: int, one_data_set: bool) -> TrainingRun:
             return apart(mapped(taken(data), members, together(state), stop))
 
     return run._replace(prepare_data=prepare_data, start=start, advance=advance)
+
+
+def of_group(function: Callable, width: int) -> Callable:
+    """Return a function of one member as one of a group's, as arrays with a leading axis."""
+    if width == 1:
+        return _alone(function)
+
+    def of_many(members: Member) -> Any:
+        with for_groups():
+            return jax.vmap(function, axis_size=width)(members)
+
+    return of_many
 
 
 def _alone(function: Any, n_shared: int = 0) -> Any:

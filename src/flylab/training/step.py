@@ -1,5 +1,6 @@
 """One optimiser step and one evaluation of one network, as pure functions that all ways of training share."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -210,9 +211,7 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
         return PreparedData(train, chunked(x), tuple(part and part.y for part in sets))
 
     def start(data: PreparedData, member: Member) -> State:
-        params = member.params
-        if params is None:
-            params = objective.init(stream(member.key, "init"), member.hparams)
+        params = initial(objective)(member) if member.params is None else member.params
         order = jnp.zeros(len(data.train.y) if shuffled else 1, jnp.int32)
         unused = jnp.zeros(0, jnp.uint8)
         optimizer = make_optimizer(member.hparams).init(parted(params)[0])
@@ -271,6 +270,12 @@ def training_functions(objective: Objective, plan: Plan, source: Source | None =
     return TrainingFunctions(
         prepare_member, prepare_data, start, draw_order, epoch_end if shuffled else None, step, evaluate
     )
+
+
+@functools.cache
+def initial(objective: Objective) -> Callable[[Member], Params]:
+    """Return the function that draws a member's initial parameters."""
+    return lambda member: objective.init(stream(member.key, "init"), member.hparams)
 
 
 def optimizer_of(given: Any) -> Callable[[Hparams], optax.GradientTransformation]:

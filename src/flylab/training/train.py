@@ -28,6 +28,7 @@ from flylab.training.step import (
     PreparedData,
     State,
     TrainingFunctions,
+    initial,
     trained_params,
     training_functions,
 )
@@ -68,6 +69,8 @@ class TrainingRun(NamedTuple):
         options: XLA's compiler options.
         first_chunk: steps of the first dispatch, whose duration determines the length of the next.
         most_at_once: members that one device may train at once, where each takes much memory.
+        initial: member → the parameters that `start` would draw; in a program of its own, which other plans and data
+            then share. None where `start` draws none.
     """
 
     prepare_data: Callable[[SplitArrays | None, Hparams], Any]
@@ -77,6 +80,7 @@ class TrainingRun(NamedTuple):
     options: tuple[tuple[str, bool | str], ...]
     first_chunk: int = 25
     most_at_once: int = 1 << 30
+    initial: Callable[[Member], Params] | None = None
 
 
 def check_training(objective: Objective, plan: Plan, data: SplitArrays | Source, member: Member) -> None:
@@ -314,4 +318,6 @@ def training_run(objective: Objective, plan: Plan, source: Source | None = None)
 
         return jax.lax.while_loop(unfinished, lambda s: segment(data, member, s, stop), state)
 
-    return TrainingRun(functions.prepare_data, start, advance, plan.n_steps, objective.options)
+    return TrainingRun(
+        functions.prepare_data, start, advance, plan.n_steps, objective.options, initial=initial(objective)
+    )
