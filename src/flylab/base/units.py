@@ -94,6 +94,15 @@ LABELS: dict[str, Label] = {
     "gradient_norm": Label("norm of the metagradient"),
     "prediction": Label("predicted class after the last step"),
     "label": Label("true class"),
+    "architecture": Label("architecture"),
+    "cost": Label("cost of judging an architecture", "dishes"),
+    "score": Label("mean probability of the labels of a dish", "%"),
+    "mismatch": Label("1 − correlation of scores and accuracies"),
+    "synthetic": Label("example of a dish"),
+    "position": Label("position"),
+    "class": Label("class"),
+    "dish_x": Label("value"),
+    "dish_y": Label("probability in a dish's labels"),
 }
 
 
