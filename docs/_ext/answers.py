@@ -77,4 +77,29 @@ And test accuracy over the best of eight usual functions:
 - CNN: {verdict}`activation_at_scale/gain.cnn`
 - CNN of MNIST: {verdict}`activation_at_scale/gain.cnn2d`
 """,
+    "petri_dish": """**What was guessed.** The essay names the Synthetic Petri Dish (Rawal et al. 2020) as its kin:
+instead of a small real task, a few synthetic examples are learned on which architectures rank as on the real one.
+
+**What came out.** Kendall's τ of a dish less that of another way to rank, in the whole pool:
+
+- a random subset at equal cost: {verdict}`petri_dish/dish-beats-subset`
+- training on all data, stopped at equal cost: {verdict}`petri_dish/dish-beats-early`
+- the number of parameters: {verdict}`petri_dish/dish-beats-size`
+
+CNNs beat MLPs on MNIST-1D, so that knowing the family alone gives a high τ. Among MLPs and among CNNs, on average:
+
+- a random subset: {verdict}`petri_dish/dish-beats-subset.within`
+- training stopped early: {verdict}`petri_dish/dish-beats-early.within`
+
+What does it save? Doublings of the cost at which real data rank as well (learning the dish is not counted):
+
+- a random subset: {verdict}`petri_dish/dish-saves-subset`
+- training on all data: {verdict}`petri_dish/dish-saves-early`
+
+Is MNIST-1D a dish for images? τ of the order after one whole training on MNIST-1D with the order on images:
+
+- digits: {verdict}`petri_dish/mnist1d-predicts.digits`
+- MNIST: {verdict}`petri_dish/mnist1d-predicts.mnist`
+- CIFAR-10: {verdict}`petri_dish/mnist1d-predicts.cifar10`
+""",
 }

@@ -44,6 +44,10 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "own-early.mlp", "own-early.cnn", "own-final.mlp", "own-final.cnn", "final-rank.mlp", "final-rank.cnn",
         "larger-refines.mlp", "larger-refines.cnn", "larger-refines.cnn2d", "transfers.mlp-cnn", "transfers.cnn-mlp",
     ),
+    "petri_dish": (
+        "dish-beats-subset", "dish-beats-early", "dish-beats-size", "dish-beats-early.within", "dish-saves-early",
+        "dish-reaches", "mnist1d-predicts.digits", "mnist1d-predicts.mnist", "mnist1d-predicts.cifar10",
+    ),
     "pooling": (
         "low-data-max", "low-data-average", "low-data-l2", "stride-is-not-pooling", "high-data-equal-max",
         "high-data-equal-average", "high-data-equal-l2", "high-data-hinders-max", "high-data-hinders-average",
