@@ -139,7 +139,7 @@ def test_images_have_columns_as_positions():
     [
         ({"dataset": ("fashion",)}, "dataset"),
         ({"n_ranked": 105}, "n_ranked=105"),
-        ({"n_valid": 1000}, "n_valid=1000"),
+        ({"n_held_out": 1000}, "n_held_out=1000"),
     ],
 )
 def test_bad_values_are_refused(changes, message):

@@ -43,7 +43,7 @@ def table(results: xr.Dataset) -> Table:
 
 
 PRESETS = {
-    "smoke": Protocol(n_seeds=2, n_ranked=4, n_taught=2, n_examples=4, n_dish_steps=4, n_outer_steps=2, n_valid=20,
+    "smoke": Protocol(n_seeds=2, n_ranked=4, n_taught=2, n_examples=4, n_dish_steps=4, n_outer_steps=2, n_held_out=20,
                       n_steps=16, data=MNIST1D(n_train=100, n_valid=20, n_test=50)),
     "quick": Protocol(),
     "paper": Protocol(n_seeds=10, n_ranked=60, n_taught=12, n_outer_steps=200, n_steps=2304),

@@ -58,9 +58,9 @@ def figure(results: xr.Dataset) -> Figure:
     band(descent, results.mismatch.sel(dataset="dish", drop=True), color=LOOK["dish"])
     one = results.sel(dataset="dish").isel(seed=0)
     for row, example in enumerate(np.linspace(0, one.sizes["synthetic"] // 2 - 1, 6).astype(int)):
-        label = one.dish_y.isel(synthetic=example)
+        label = one.dish_y.isel(synthetic=example).values
         dish.plot(one.dish_x.isel(synthetic=example) - 5 * row, color=LOOK["dish"], linewidth=1)
-        dish.text(40.5, -5 * row, f"{int(label.argmax())}: {100 * float(label.max()):.0f} %", fontsize=8, va="center")
+        dish.text(40.5, -5 * row, f"{label.argmax()}: {100 * label.max():.0f} %", fontsize=8, va="center")
     dish.set(xlabel="position", yticks=[], xlim=(0, 48))
 
     named, rows = titles(results.attrs), {}

@@ -18,7 +18,7 @@ PREDICTORS = {
 
 
 def tau(one: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
-    """Return Kendall's τ (τ-b, which allows ties) of two orders of architectures.
+    """Return Kendall's τ (τ-b, which allows ties) of two orders of architectures; 0 where one has ties only.
 
     >>> order = xr.DataArray([1.0, 2.0, 3.0], dims="architecture")
     >>> float(tau(order, -order))
@@ -26,7 +26,9 @@ def tau(one: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
     """
 
     def of_pair(a: np.ndarray, b: np.ndarray) -> float:
-        return np.nan if np.isnan(a).any() or np.isnan(b).any() else kendalltau(a, b).statistic
+        if np.isnan(a).any() or np.isnan(b).any():
+            return np.nan
+        return kendalltau(a, b).statistic if np.ptp(a) and np.ptp(b) else 0.0
 
     return xr.apply_ufunc(of_pair, one, other, input_core_dims=[["architecture"]] * 2, vectorize=True)
 

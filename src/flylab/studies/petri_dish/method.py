@@ -54,7 +54,7 @@ class Protocol(BaseProtocol):
     """Steps in which a dish is learned."""
     outer_rate: PositiveFloat = 0.03
     """Learning rate of a dish's inputs and labels, by Adam."""
-    n_valid: PositiveInt = 210
+    n_held_out: PositiveInt = 210
     """Validation examples of real data, by which a subset and an early stop rank."""
     n_steps: PositiveInt = 576
     """Steps of a whole training on real data."""
@@ -67,8 +67,8 @@ class Protocol(BaseProtocol):
         super().__post_init__()
         most = min(len(names(family)) for family in FAMILIES)
         self._require(self.n_ranked + self.n_taught <= most, "n_ranked", f"at most {most} with n_taught")
-        enough = self.cost > self.n_valid and self.n_valid <= self.data.n_valid
-        self._require(enough, "n_valid", f"fewer than {self.cost}, a dish's cost, and data.n_valid={self.data.n_valid}")
+        enough = self.cost > self.n_held_out and self.n_held_out <= self.data.n_valid
+        self._require(enough, "n_held_out", f"fewer than {self.cost}, a dish's cost, and data.n_valid={self.data.n_valid}")
 
     @property
     def cost(self) -> int:
@@ -78,11 +78,11 @@ class Protocol(BaseProtocol):
     @property
     def equal_steps(self) -> float:
         """The steps on real data that cost as much as a dish, validation included."""
-        return (self.cost - self.n_valid) / (3 * self.n_examples)
+        return (self.cost - self.n_held_out) / (3 * self.n_examples)
 
     def costs(self, steps: Sequence[int]) -> np.ndarray:
         """Return what training on real data for some steps costs, validation included, in a dish's cost."""
-        return (3 * self.n_examples * np.array(steps) + self.n_valid) / self.cost
+        return (3 * self.n_examples * np.array(steps) + self.n_held_out) / self.cost
 
     def evaluated(self, n_steps: int) -> tuple[int, ...]:
         """Return steps that cost ¼, ½, 1, 2, … of a dish, as nearly as whole steps can, and the last one."""
@@ -156,7 +156,7 @@ def data_of(protocol: Protocol, name: str, seed: int) -> SplitArrays:
 
     is_subset = name == "subset"
     train = shaped(splits.train, protocol.n_examples if is_subset else len(splits.train.y))
-    valid = shaped(splits.valid, protocol.n_valid)
+    valid = shaped(splits.valid, protocol.n_held_out)
     test = shaped(splits.test, 10 if is_subset else len(splits.test.y))  # a subset only ranks
     return as_arrays(splits._replace(train=train, valid=valid, test=test))
 
@@ -242,10 +242,10 @@ def resources(protocol: Protocol, dataset: str) -> tuple[int, int]:
     passes = sum(forward_flops(network(family, shape)(hparams), shape) for family in FAMILIES)
     n_test, n_each = protocol.data.n_test, 3 * protocol.n_examples
     real = n_each * steps_on(protocol, dataset) + len(protocol.evaluated(protocol.n_steps)) * (
-        protocol.n_valid + n_test
+        protocol.n_held_out + n_test
     )
     flops = passes * protocol.n_ranked * real
     if dataset == "dish":
         learned = METAGRADIENT * protocol.n_outer_steps * protocol.n_taught + protocol.n_ranked
         flops = passes * (protocol.n_taught * real + learned * protocol.cost)
-    return int(flops), 4 * math.prod(shape) * (protocol.data.n_train + protocol.n_valid + n_test)
+    return int(flops), 4 * math.prod(shape) * (protocol.data.n_train + protocol.n_held_out + n_test)
