@@ -73,7 +73,7 @@ def test_truth_leaves_out_a_seed_itself():
     whole = measures.whole(results, "mnist1d")
     np.testing.assert_allclose(measures.truth(results)[1], whole.isel(seed=[0, 2, 3]).mean("seed"))
     assert measures.truth(results.isel(seed=[0])).isnull().all()
-    assert 0.9 < measures.reliability(results) < 1
+    assert measures.reliability(results) > 0.9
 
 
 @pytest.mark.parametrize("family", pool.FAMILIES)
@@ -110,7 +110,7 @@ def test_numbers_of_parameters_are_those_of_the_architectures():
 def test_costs_are_counted_in_dishes():
     protocol = STUDY.presets["quick"]
     steps = protocol.evaluated(protocol.n_steps)
-    assert protocol.costs(steps)[steps.index(18)] == 1  # 3 · 30 · 18 + 210 passes, as 3 · 30 · 20 + 30
+    assert protocol.costs(steps)[steps.index(9)] == 1  # 3 · 30 · 9 + 120 passes, as 3 · 30 · 10 + 30
     assert steps[-1] == protocol.n_steps
     assert len({condition["dataset"] for condition in STUDY.conditions(protocol)}) == 4
 
@@ -138,7 +138,7 @@ def test_images_have_columns_as_positions():
     ("changes", "message"),
     [
         ({"dataset": ("fashion",)}, "dataset"),
-        ({"n_ranked": 105}, "n_ranked=105"),
+        ({"n_ranked": 107}, "n_ranked=107"),
         ({"n_held_out": 1000}, "n_held_out=1000"),
     ],
 )

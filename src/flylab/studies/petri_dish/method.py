@@ -42,19 +42,19 @@ class Protocol(BaseProtocol):
     """Folder with mnist/ and cifar10/, which hold the files. By default they are downloaded. Digits need none."""
     n_ranked: PositiveInt = 24
     """Architectures of each family, MLPs and CNNs, that are ranked."""
-    n_taught: PositiveInt = 8
+    n_taught: PositiveInt = 6
     """Other architectures of each family, with which dishes are learned."""
     n_examples: PositiveInt = 30
     """A dish's training examples, and as many for validation; also a subset's, and those of a batch."""
-    n_dish_steps: PositiveInt = 20
+    n_dish_steps: PositiveInt = 10
     """Steps of training on a dish."""
-    dish_rate: PositiveFloat = 1e-2
+    dish_rate: PositiveFloat = 2e-2
     """Learning rate of training on a dish and on a subset."""
-    n_outer_steps: PositiveInt = 60
+    n_outer_steps: PositiveInt = 40
     """Steps in which a dish is learned."""
     outer_rate: PositiveFloat = 0.03
     """Learning rate of a dish's inputs and labels, by Adam."""
-    n_held_out: PositiveInt = 210
+    n_held_out: PositiveInt = 120
     """Validation examples of real data, by which a subset and an early stop rank."""
     n_steps: PositiveInt = 576
     """Steps of a whole training on real data."""
@@ -68,7 +68,9 @@ class Protocol(BaseProtocol):
         most = min(len(names(family)) for family in FAMILIES)
         self._require(self.n_ranked + self.n_taught <= most, "n_ranked", f"at most {most} with n_taught")
         enough = self.cost > self.n_held_out and self.n_held_out <= self.data.n_valid
-        self._require(enough, "n_held_out", f"fewer than {self.cost}, a dish's cost, and data.n_valid={self.data.n_valid}")
+        self._require(
+            enough, "n_held_out", f"fewer than {self.cost}, a dish's cost, and data.n_valid={self.data.n_valid}"
+        )
 
     @property
     def cost(self) -> int:
@@ -196,7 +198,7 @@ def _judged(protocol: Protocol, ranked: slice, context: Context) -> xr.Dataset:
         "mismatch": (("seed", "outer_step"), found.results.outer_loss.values[0]),
         "dish_x": (("seed", "synthetic", "position"), dishes["x"][:, :, 0]),
         "dish_y": (("seed", "synthetic", "class"), np.array(jax.nn.softmax(dishes["y"]))),
-    })  # fmt: skip
+    }, {"outer_step": range(protocol.n_outer_steps)})  # fmt: skip
 
 
 def _n_sets(protocol: Protocol) -> int:

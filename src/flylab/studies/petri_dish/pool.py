@@ -13,7 +13,7 @@ from flylab.base.rng import stream
 from flylab.base.types import Hparams
 from flylab.models import Model, activations
 from flylab.models.batched import conv1d, from_batch, readout
-from flylab.models.layers import linear_batch, uniform
+from flylab.models.layers import linear_batch
 
 FAMILIES = ("mlp", "cnn")
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu")
@@ -72,8 +72,11 @@ def _act(spec: Mapping[str, Any], h: jax.Array) -> jax.Array:
 
 
 def _layer(key: jax.Array, shape: tuple[int, ...], fan_in: Any) -> dict[str, jax.Array]:
+    """Initialise a layer as PyTorch does, with a fan-in that is traced."""
+    bound = fan_in**-0.5
     w, b = jax.random.split(key)
-    return {"w": uniform(w, shape, fan_in), "b": uniform(b, shape[:1], fan_in)}
+    shapes = {"w": (w, shape), "b": (b, shape[:1])}
+    return {name: bound * jax.random.uniform(*drawn, minval=-1) for name, drawn in shapes.items()}
 
 
 def _mlp(shape: tuple[int, int], spec: Mapping[str, Any]) -> Model:
