@@ -35,6 +35,7 @@ def made_up(noise, names=("digits",), n_seeds=4):
     seen = true[:, None] + 40 * scale * rng.standard_normal(shape) / (0.5 + costs)
     variables = {
         "valid_accuracy": (dims, seen),
+        "valid_loss": (dims, -seen),
         "test_accuracy": (dims, true[:, None] + np.where(scale > 5, 40 * scale, 0.5) * rng.standard_normal(shape)),
         "score": (dims[:3], true + 40 * scale[..., 0] * rng.standard_normal(shape[:3])),
     }

@@ -56,7 +56,7 @@ class Protocol(BaseProtocol):
     """Learning rate of a dish's inputs and labels, by Adam."""
     n_held_out: PositiveInt = 120
     """Validation examples of real data, by which a subset and an early stop rank."""
-    n_steps: PositiveInt = 576
+    n_steps: PositiveInt = 1152
     """Steps of a whole training on real data."""
     learning_rate: PositiveFloat = 5e-3
     """Learning rate of a whole training."""
