@@ -35,7 +35,7 @@ WATCH = """() => new Promise((resolve) => {
 
 def redraw(page: Page, n: int) -> list[float]:
     """Return the milliseconds from a key press on the slider of white noise to the new examples on screen."""
-    slider = page.get_by_role("slider").nth(3)
+    slider = page.get_by_role("slider", name="white noise")
     milliseconds = []
     for _ in range(n):
         slider.focus()
@@ -61,7 +61,7 @@ def main() -> None:
         assert address is not None
         browser = playwright.chromium.launch_persistent_context(
             Path(folder) / "chromium", executable_path=shutil.which("chromium"), headless=True, args=FLAGS,
-            viewport={"width": 1200, "height": 2750},
+            viewport={"width": 1280, "height": 800},
         )  # fmt: skip
         for name, ready in PAGES.items():
             seconds = []

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of two processes, threads would wait for each other
+
 CHECKED = ("flylab.data.transforms", "flylab.base.rng", "flylab.models", "flylab.training.objectives")
 hook = install_import_hook(CHECKED, "beartype.beartype")  # before anything imports flylab
 

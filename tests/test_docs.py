@@ -90,20 +90,14 @@ EXPECTED = {
 }
 
 
-USERS = {"own layer with dropout": ("your-model.md", "my_dropout.py", "with dropout: ["),
-         "continual learning": ("your-populations.md", "continual.py", "forgetting [")}  # fmt: skip
-
-
-@pytest.mark.parametrize("user", USERS)
-def test_users_scripts(user, tmp_path):
-    """Programs as users write them, with a tiny budget."""
-    page, name, expected = USERS[user]
-    (program,) = re.findall(rf"```python\n# {name}\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)
+def test_a_users_layer_with_dropout(tmp_path):
+    """A program as users write it, with a tiny budget; the others are among the slow tests above."""
+    (program,) = re.findall(r"```python\n# my_dropout.py\n(.*?)```", (ROOT / "docs/your-model.md").read_text(), re.S)
     program = re.sub(r"(n_steps|eval_every)=\d+", r"\1=4", program)
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert expected in done.stdout
+    assert "with dropout: [" in done.stdout
 
 
 def test_the_page_on_studies_shows_the_file_that_flylab_new_study_writes():

@@ -54,6 +54,45 @@ Rank 4 to 6 by final test loss:
 - CIFAR-10 (JPEG copies): {verdict}`transfer/transfer-final.cifar10`
 - digits: {verdict}`transfer/transfer-final.digits`
 """,
+    "regularisation": """**What was guessed.** On MNIST it is "hard to judge the relative effectiveness of different
+regularization schemes", which a harder and smaller data set should make easier. (Penalties on weights, those of users
+too, are compared by the study [regularisers](regularisers.md); here the data sets are.)
+
+**What came out.** How much larger are differences between eight regularisers on MNIST-1D, in standard errors and
+doublings, for equal FLOPs?
+
+- than on MNIST: {verdict}`regularisation/discriminates-regularisers.mnist`
+- than on digits: {verdict}`regularisation/discriminates-regularisers.digits`
+
+And for equally many seeds?
+
+- than on MNIST: {verdict}`regularisation/seeds.mnist`
+- than on digits: {verdict}`regularisation/seeds.digits`
+
+Would a choice that is made on MNIST-1D be right elsewhere? Kendall's τ of the orders:
+
+- MNIST: {verdict}`regularisation/same-order.mnist`
+- digits: {verdict}`regularisation/same-order.digits`
+
+What helps on MNIST-1D, in points of test accuracy:
+
+- weight decay: {verdict}`regularisation/helps.weight_decay`
+- dropout: {verdict}`regularisation/helps.dropout`
+- batch normalisation: {verdict}`regularisation/helps.batch_norm`
+- label smoothing: {verdict}`regularisation/helps.label_smoothing`
+- mixup: {verdict}`regularisation/helps.mixup`
+- early stopping: {verdict}`regularisation/helps.early_stopping`
+- shifted examples: {verdict}`regularisation/helps.augmentation`
+
+Three things to know. The same FLOPs are fewer seeds of equally long trainings; the last panel has shorter
+trainings, by which MNIST is told apart for less, so that part of the lead for equal FLOPs is lost. Equally many
+steps are more epochs of a small set than of a large one, and regularisers have less to do where examples are seen
+less often. And early stopping takes the evaluation with the lowest validation *loss*: on MNIST-1D that of an
+overconfident network rises long before its accuracy has ceased to.
+""",
+    "regularisers": """This study compares penalties on weights, those of users too, on MNIST-1D. Whether MNIST-1D tells
+regularisers of all kinds apart better than images do is asked by the study [regularisation](regularisation.md).
+""",
     "activation_at_scale": """**What was guessed.** "Running the same metalearning algorithm on larger models and
 datasets would further refine" the function: one that was learned on a small network for early training loss has a
 middle rank by final test loss.

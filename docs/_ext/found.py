@@ -16,7 +16,9 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "mlp.paper", "mlp.nb", "cnn.paper", "gru.paper", "cnn-shuffled.paper", "gru-shuffled.paper",
         "fresh-spatial-gap", "reshuffle-order", "discriminates",
     ),
-    "data_params": ("gap-grows", "gap-grows.log-odds", "gap-without"),
+    "data_params": (
+        "gap-grows", "gap-grows.log-odds", "gap-without", "ten-times-the-examples", "examples-close-the-gap",
+    ),
     "continuum": (
         "between-local", "between-ticket", "between-attention", "moderate-local", "moderate-ticket",
         "moderate-attention", "equivariant-gru",
@@ -52,6 +54,10 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "low-data-max", "low-data-average", "low-data-l2", "stride-is-not-pooling", "high-data-equal-max",
         "high-data-equal-average", "high-data-equal-l2", "high-data-hinders-max", "high-data-hinders-average",
         "high-data-hinders-l2", "max-vs-l2",
+    ),
+    "regularisation": (
+        "discriminates-regularisers.mnist", "discriminates-regularisers.digits", "seeds.mnist", "seeds.digits",
+        "same-order.mnist", "same-order.digits", "helps.batch_norm", "helps.augmentation", "helps.dropout",
     ),
     "self_supervised": (
         "probe", "probe-all", "guillotine-default", "guillotine-none", "guillotine-deep", "peak-place-default.paper",

@@ -54,15 +54,24 @@ def root_page(name: str) -> str:
 
 
 def gallery() -> str:
-    """Return the gallery: every script of `docs/gallery` with its picture."""
+    """Return the gallery: thumbnails, then every script of `docs/gallery`, folded, with its picture."""
     text = (
         "# Gallery\n\nEach figure has one short script, which trains in seconds, just enough to show the point; the\n"
-        "studies have the numbers. `python docs/make_gallery.py` runs all scripts and redraws the pictures.\n"
+        "studies have the numbers. `python docs/make_gallery.py` runs all scripts and redraws the pictures.\n\n"
+        "::::{grid} 2 2 3 4\n:gutter: 2\n\n"
     )
-    for path in sorted((DOCS / "gallery").glob("*.py")):
-        title = path.read_text().partition("\n")[0].strip('" .')
+    titles = {path.stem: path.read_text().partition("\n")[0].strip('" .')
+              for path in sorted((DOCS / "gallery").glob("*.py"))}  # fmt: skip
+    for name, title in titles.items():
         text += (
-            f"\n## {title}\n\n![{title}](../gallery/{path.stem}.png)\n\n"
-            f"```{{literalinclude}} ../gallery/{path.name}\n:caption: docs/gallery/{path.name}\n```\n"
+            f":::{{grid-item-card}} {title}\n:link: {name}\n:link-type: ref\n:img-top: ../gallery/{name}.png\n"
+            f":img-alt: {title}\n:class-item: thumbnail\n:::\n\n"
+        )
+    text += "::::\n"
+    for name, title in titles.items():
+        text += (
+            f"\n({name})=\n\n## {title}\n\n![{title}](../gallery/{name}.png)\n\n"
+            f":::{{dropdown}} The script\n\n```{{literalinclude}} ../gallery/{name}.py\n"
+            f":caption: docs/gallery/{name}.py\n```\n:::\n"
         )
     return text

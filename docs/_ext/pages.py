@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from sphinx.pycode import ModuleAnalyzer
@@ -21,6 +22,7 @@ import answers
 import stored
 from stored import Stored, anchor, badge, plain, with_minus
 
+CONCEPTS = Path(__file__).parents[1] / "concepts"  # what each study is about, in plain words
 FASTER = 1.5  # the cores for which presets are designed, against those of the estimates
 WIDE = "---\nhide-toc: true\n---\n\n"  # wide tables take the place of the list of sections
 LEGEND = (
@@ -44,7 +46,9 @@ def slug(name: str) -> str:
 def study_page(name: str) -> str:
     """Return a study's page: question; command, figure, table, claims and provenance of each stored run; protocol."""
     study, runs = get_study(name), stored.of(name)
-    text = f"{WIDE}# {name.replace('_', ' ').capitalize()}\n\n*{study.question}*\n\n{answers.ANSWERS.get(name, '')}\n"
+    concept = (CONCEPTS / f"{name}.md").read_text()
+    title = name.replace("_", " ").capitalize()
+    text = f"{WIDE}# {title}\n\n*{study.question}*\n\n{concept}\n{answers.ANSWERS.get(name, '')}\n"
     if not runs:
         text += (
             "No run of this study is stored here yet. This command makes one, with figure, claims and report:\n\n"

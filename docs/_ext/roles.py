@@ -35,7 +35,10 @@ class VerdictRole(SphinxRole):
             return [shown], []
         place = stored.anchor(study, claim, verdict.preset)
         up = "../" * self.env.docname.count("/")
-        link = nodes.reference(refuri=f"{up}generated/studies/{study}.html#{place}", internal=True)
+        if self.env.app.builder.name == "revealjs":  # slides stand alone
+            link = nodes.inline()
+        else:
+            link = nodes.reference(refuri=f"{up}generated/studies/{study}.html#{place}", internal=True)
         link += nodes.literal(text=claim)
         shown += link
         word, wide = verdict.word or "–", verdict.word_adjusted or "–"

@@ -48,7 +48,7 @@ _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in name
 _FOLDERS = ("adapters", "analysis", "base", "compat", "data", "evaluation", "models", "reporting", "results", "runs",
             "studies", "study", "training")  # fmt: skip
 
-__version__ = "0.1.0"
+__version__: str
 __all__ = [
     "MNIST1D", "Claim", "Dataset", "Evaluation", "FlylabClassifier", "Model", "Objective", "Plan", "Population",
     "Source", "Splits", "Study", "Sweep", "Templates", "Trained", "Training", "Verdict", "class_splits", "digits",
@@ -59,6 +59,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name in _MODULE_OF:
         return getattr(importlib.import_module(f"flylab.{_MODULE_OF[name]}"), name)
     if name in _FOLDERS:
@@ -69,6 +71,16 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(
         f"module 'flylab' has no attribute {name!r}" + "".join(f"; did you mean {c!r}?" for c in close)
     )
+
+
+def _version() -> str:
+    """Return the version of the installed package, which comes from the last git tag."""
+    from importlib import metadata  # not on top, for speed
+
+    try:
+        return metadata.version("flylab")
+    except metadata.PackageNotFoundError:  # the sources are on the path, and nothing is installed
+        return "0.1.0"
 
 
 def __dir__() -> list[str]:

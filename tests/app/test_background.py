@@ -1,5 +1,7 @@
 """Training in the background: trainings take turns, stop on request, and end with the page that started them."""
 
+import dataclasses
+import re
 import threading
 import time
 from xml.etree.ElementTree import fromstring
@@ -8,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from flylab.app import background, downloads, drawing
+from flylab.app import answers, background, downloads, drawing, quiz, state, svg
 from flylab.app.background import BusyError, Training, confusion, first_layer, misread
-from flylab.app.settings import Settings, data_of, splits
+from flylab.app.settings import Settings, data_of, positions, splits
 from flylab.base.netcdf import open_checked
 from flylab.data import formats
 from flylab.training import dispatch
@@ -102,14 +104,61 @@ def test_confusion_and_misread(done):
 
 
 def test_pictures_are_well_formed(done):
-    parts = [drawing.curves(done), drawing.curves(done, "loss", "train"), drawing.accuracies(done), drawing.templates(),
-             drawing.mistakes(SHORT, splits(DATA), done.populations["cnn"]), drawing.construction(DATA, 3, 1),
-             drawing.examples(splits(DATA), DATA), drawing.example(splits(DATA).test.x[0])]  # fmt: skip
+    runs = drawing.runs_of([done])
+    parts = [drawing.curves(runs), drawing.curves(runs, "loss", "train"), drawing.accuracies(runs), answers.templates(),
+             drawing.mistakes(done, "cnn"), drawing.construction(DATA, 3, 1), drawing.examples(splits(DATA), DATA),
+             answers.question(quiz.Sitting.begun(10, "plain", 1, is_practice=True).answered(3))]  # fmt: skip
     for part in parts:
-        fromstring(f"<div>{part}</div>")
+        fromstring(f"<div>{part.replace('&nbsp;', ' ')}</div>")
         assert "nan" not in part
+        assert all(float(size) >= 12 for size in re.findall(r'font-size="([\d.]+)"', part))
     last = float(done.populations["cnn"].results.test_accuracy[..., -1].mean())
-    assert f"CNN {last:.1f}" in parts[0]
+    assert f"CNN: {last:.1f} at 100" in parts[0]
+    assert svg.ink("cnn") in parts[0]
+
+
+def test_a_shuffled_data_set_is_constructed_to_its_end():
+    data = dataclasses.replace(DATA, shuffle_seq=True)
+    assert "shuffle</text>" in drawing.construction(data, 3)
+    assert "shuffle</text>" not in drawing.construction(DATA, 3)
+    np.testing.assert_array_equal(splits(data).train.x, splits(DATA).train.x[:, positions(data)])
+
+
+def test_results_say_what_they_were_trained_with(done):
+    runs = drawing.runs_of([done])
+    assert "trained with" not in drawing.results(runs, [])
+    differs = state.differences(SHORT, dataclasses.replace(SHORT, n_seeds=4))
+    assert differs == [("seeds", "2", "4")]
+    shown = drawing.results(runs, differs)
+    assert "trained with seeds 2." in shown
+    assert "flylab-stale" in shown
+
+
+def test_a_page_that_is_loaded_again_finds_its_training(done, monkeypatch):
+    monkeypatch.setitem(Training.recent, done.key, done)
+    assert Training.found(done.key) is done
+    assert Training.of(SHORT) is done  # it has the bits of a new one
+    assert Training.found("x") is None
+    first, second = threading.Event(), threading.Event()
+    trainings = []
+
+    def page(end):
+        trainings.append(Training.of(LONG))
+        end.wait(60)
+
+    pages = [threading.Thread(target=page, args=(end,)) for end in (first, second)]
+    pages[0].start()
+    assert wait_until(lambda: trainings and trainings[0].phase == "training")
+    pages[1].start()
+    assert wait_until(lambda: len(trainings) == 2)
+    assert trainings[0] is trainings[1]
+    first.set()
+    pages[0].join()
+    trainings[0].join(1)
+    assert not trainings[0].is_over  # the other page still shows it
+    second.set()
+    trainings[0].join(60)
+    assert trainings[0].phase == "stopped"
 
 
 def test_downloads_can_be_loaded(done, tmp_path):

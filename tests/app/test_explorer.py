@@ -12,10 +12,11 @@ import xarray as xr
 from PIL import Image
 
 import flylab
-from flylab.app import board, explorer
+from flylab.app import board, explorer, running, stored
 from flylab.base import netcdf
 from flylab.base.units import attach_units
 from flylab.evaluation.leaderboard import leaderboard
+from flylab.study import list_studies
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_finished_runs_are_found_and_others_skipped(out):
         (out / folder / "quick-1" / "results.nc").write_bytes(content)
     assert list(explorer.runs(out)) == [name]
     folder = explorer.runs(out)[name]
-    assert "no claims" in explorer.claims(folder, flylab.load(folder))
+    assert "no claims" in stored.claims(stored.load(folder))
 
 
 def test_a_figure_is_dark_on_dark_pages(out, tmp_path):
@@ -51,11 +52,11 @@ def test_a_figure_is_dark_on_dark_pages(out, tmp_path):
 def test_all_verdicts_are_shown(tmp_path):
     results = flylab.run("learning_rate", preset="smoke", out=tmp_path)
     (folder,) = tmp_path.glob("learning_rate/*")
-    shown = explorer.claims(folder, results)
+    shown = stored.claims(stored.load(folder))
     for verdict in flylab.verdicts(results):
         assert f"<b>{verdict.id}</b>" in shown
     (folder / "provenance.json").write_text('{"parity": "failed"}')
-    assert explorer.claims(folder, results).startswith("<p><b>Warning: computed on a device that failed")
+    assert stored.claims(stored.load(folder)).startswith("<p><b>Warning: computed on a device that failed")
 
 
 @pytest.fixture
@@ -84,48 +85,65 @@ def test_a_chart_of_any_dimensions(results):
 def test_the_leaderboard(tmp_path):
     entries = leaderboard(tmp_path, "score")
     assert "MLP-Mixer" in board.table(entries)
-    points = board.chart(entries).to_dict()["data"]["values"]
+    drawn = board.chart(entries).to_dict()
+    points = next(layer["data"]["values"] for layer in drawn["layer"] if "model" in layer["data"]["values"][0])
     assert {point["model"] for point in points} >= {"MLP", "CNN", "GRU"}
+    assert all(point["plain_low"] <= point["plain"] <= point["plain_high"] for point in points)
+
+
+@pytest.mark.parametrize("study", [name for name in list_studies() if stored.folders(name)])
+def test_every_study_comes_with_a_run(study):
+    """Figure, sentence, claims or table are there before anything is run, with the whole results or without."""
+    name, folder = next(iter(stored.folders(study).items()))
+    assert name.startswith("with flylab · quick, ")
+    run = stored.load(folder)
+    small = run._replace(results=None)
+    for one in (run, small):
+        assert re.match(r"Of \d+ claims?, \d+ seeds support \d+|A comparison of \d+ seeds", stored.sentence(one))
+        assert one.command.startswith("flylab run")
+    assert "<img" in explorer.figure(folder, None)
+    assert "<table" in stored.table(small)
+    assert {source for verdict in run.verdicts for source in verdict.source.split(", ")} <= set(stored.SOURCES)
 
 
 def test_unknown_studies_and_presets_are_refused(tmp_path):
     for study, preset in (("nope", "smoke"), ("train", "nope")):
         with pytest.raises(ValueError, match=r"no study|no preset"):
-            explorer.Running(study, preset, tmp_path)
+            running.Running(study, preset, tmp_path)
 
 
 @pytest.mark.slow
 def test_a_run_from_the_page(tmp_path):
-    running = explorer.Running("train", "smoke", tmp_path)
-    running.join(120)
-    assert running.is_over
-    assert running.error == ""
-    assert running.share == 1
+    process = running.Running("train", "smoke", tmp_path)
+    process.join(120)
+    assert process.is_over
+    assert process.error == ""
+    assert process.share == 1
     assert list(explorer.runs(tmp_path)) == ["train · smoke, 2 seeds"]
 
 
 @pytest.mark.slow
 def test_a_run_is_stopped_and_ends_with_its_page(tmp_path):
-    running = explorer.Running("continuum", "smoke", tmp_path / "stopped")
+    process = running.Running("continuum", "smoke", tmp_path / "stopped")
     time.sleep(3)
-    running.stop()
-    running.join(60)
-    assert running.is_over
-    assert running.error == ""
-    assert running.share < 1
+    process.stop()
+    process.join(60)
+    assert process.is_over
+    assert process.error == ""
+    assert process.share < 1
     runs = []
-    page = threading.Thread(target=lambda: runs.append(explorer.Running("continuum", "smoke", tmp_path / "left")))
+    page = threading.Thread(target=lambda: runs.append(running.Running("continuum", "smoke", tmp_path / "left")))
     page.start()
     page.join()
-    (running,) = runs
-    running.join(60)
-    assert running.is_over
-    assert running.share < 1
+    (process,) = runs
+    process.join(60)
+    assert process.is_over
+    assert process.share < 1
 
 
 @pytest.mark.slow
 def test_a_run_that_fails_says_why(tmp_path):
     (tmp_path / "train").write_text("a file in the way")
-    running = explorer.Running("train", "smoke", tmp_path)
-    running.join(60)
-    assert "cannot write" in running.error
+    process = running.Running("train", "smoke", tmp_path)
+    process.join(60)
+    assert "cannot write" in process.error

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flylab.app import drawing, quiz
+from flylab.app import answers, quiz
 from flylab.data import MNIST1D, published
 
 
@@ -18,11 +18,13 @@ def test_a_sitting():
     for i in sitting.items[:9]:
         sitting = sitting.answered(int(y[i]))
     assert not sitting.is_over
+    assert sitting.answered(3).is_over
+    assert sitting.undone().answers == sitting.answers[:-1]
     sitting = sitting.answered((int(y[sitting.items[9]]) + 1) % 10)
     assert sitting.is_over
     assert sitting.n_right == 9
-    assert sitting.answered(3) == sitting
-    shown = drawing.sitting(sitting)
+    assert sitting.answered(3) == sitting.undone() == sitting
+    shown = answers.sitting(sitting)
     assert "9 of 10 right" in shown
     assert "90 (60 … 98)" in shown
 
@@ -69,7 +71,7 @@ def test_sittings_are_saved_and_exported(tmp_path):
     for sitting in (first, second):
         quiz.save(tmp_path, sitting)
     assert quiz.load(tmp_path) == [first, second]
-    assert "So far, shuffled: " in drawing.sittings(quiz.load(tmp_path))
+    assert "So far, shuffled: " in answers.sittings(quiz.load(tmp_path))
     rows = quiz.exported([first, second]).decode().splitlines()
     assert rows[0] == "started,arrangement,example,true_class,answer"
     assert len(rows) == 3
@@ -90,4 +92,4 @@ def test_files_that_are_not_sittings_are_skipped(tmp_path_factory, data):
     (folder / "quiz").mkdir()
     (folder / "quiz" / "1.json").write_text(json.dumps(data))
     for sitting in quiz.load(folder):
-        drawing.sittings([sitting])
+        answers.sittings([sitting])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from flylab.data import MNIST1D, Templates, published, shuffled
+from flylab.data import MNIST1D, Templates, compose, digits, published, shuffled
 from flylab.data.generator import CONTINUOUS, DATA_PARAMS, constants, endless, generated, repeating, sample
 from flylab.models import dense
 from flylab.training.objectives import supervised
@@ -192,6 +192,20 @@ def test_templates_and_arrangements():
     np.testing.assert_allclose(mixed, plain[:, list(order)], atol=1e-5)
     drawn = sample(MNIST1D(iid_noise_scale=0.0, shuffle_seq=True, seed=3), KEY, 20).x
     np.testing.assert_allclose(drawn, mixed, atol=1e-5)
+
+
+def test_composed_templates_are_all_sequences():
+    ten, pairs = digits().arrays()[0], compose()
+    np.testing.assert_array_equal(pairs.arrays()[0][37], np.concatenate([ten[3], ten[7]]))
+    assert pairs.y == tuple(range(100))
+    two = compose(Templates.of([[0, 1, 0], [0, 2, 0]], y=[5, 5]), 3)  # labels tell sequences apart, not templates
+    assert (len(two.t), two.y[-1], two.x[1]) == (9, 7, (0, 1, 0, 0, 1, 0, 0, 2, 0))
+    config = MNIST1D(templates=pairs, template_len=24, final_seq_length=1000, n_train=200, n_test=0, n_valid=0)
+    assert np.unique(published(config).train.y).size == 100
+    assert sample(config, KEY, 3).x.shape == (3, 1000)
+    for n, said in ((0, "n=0 must be an integer ≥ 1"), (5, "at most 10000")):
+        with pytest.raises(ValueError, match=said):
+            compose(n=n)
 
 
 def test_generated_is_like_published():

@@ -35,6 +35,13 @@ EACH_PUBLISHED = pytest.mark.parametrize("name", MODELS)
 EACH_MODEL = pytest.mark.parametrize("name", MODELS | FAMILIES)
 
 
+def drawn(model):
+    """Draw parameters in NumPy: to compile the drawing in JAX takes long."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(model.init, key)
+    return jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype("float32"), shapes)
+
+
 @EACH_MODEL
 def test_published_size(name):
     assert n_params((MODELS | FAMILIES)[name]()) == SIZES.get(name, 3310)
@@ -50,8 +57,7 @@ def test_published_size(name):
 def test_batched_equals_single(name):
     """Values, gradients to the parameters and gradients to the input; these are finite, and none is zero throughout."""
     model = (MODELS | FAMILIES)[name]()
-    rng, shapes = np.random.default_rng(0), jax.eval_shape(model.init, key)  # to draw in JAX compiles long
-    params = jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype("float32"), shapes)
+    params, rng = drawn(model), np.random.default_rng(1)
     x = rng.normal(size=(40, 13)).astype("float32")
 
     def loss(forward):
@@ -229,12 +235,12 @@ def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
 )
 def test_cnn_layers_are_those_of_the_network(model, head):
     x = jnp.linspace(-1, 1, 40)
-    params = model.init(key)
-    layers = convolutional.cnn_layers(params, x)
+    params = drawn(model)
+    layers = jax.jit(convolutional.cnn_layers)(params, x)
     assert [layer.size for layer in layers] == [40, 25 * 19, 25 * 10, 25 * 5, *head]
     np.testing.assert_array_equal(layers[0], x)
-    np.testing.assert_array_equal(layers[-1], model.apply(params, x))
-    np.testing.assert_allclose(model.apply_batch(params, x[:, None])[:, 0], layers[-1], atol=1e-6)
+    np.testing.assert_allclose(layers[-1], jax.jit(model.apply)(params, x), atol=1e-6)
+    np.testing.assert_allclose(jax.jit(model.apply_batch)(params, x[:, None])[:, 0], layers[-1], atol=1e-6)
 
 
 # ── convolutions ─────────────────────────────────────────────────────────────────────────────────────────────────────

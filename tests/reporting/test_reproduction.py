@@ -10,7 +10,7 @@ from flylab.reporting import reproduction
 from flylab.study import get_study, list_studies
 
 SMALLEST = {
-    "pooling": {"train_sizes": (1000,), "poolings": ("none", "stride"), "endless": False},
+    "pooling": {"train_sizes": (1000,), "poolings": ("none", "average"), "endless": False},
     "learning_rate": {"starts": (0.15,), "rates": (0.1,), "n_outer_steps": 1},
 }
 
@@ -19,7 +19,7 @@ SMALLEST = {
 def two_studies(monkeypatch):
     """Two studies, as small as can be."""
     studies = {
-        name: replace(study, presets={"smoke": replace(study.presets["smoke"], n_steps=5, n_seeds=1, **changes)})
+        name: replace(study, presets={"smoke": replace(study.presets["smoke"], n_seeds=1, **changes)})
         for name, changes in SMALLEST.items()
         for study in [get_study(name)]
     }

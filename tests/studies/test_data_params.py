@@ -55,6 +55,7 @@ def test_effects_and_verdicts_of_known_results():
         "gap-grows.below-ceiling": "undecided",  # there is one setting only
         "noise-smooth-mlp": "supported", "noise-smooth-cnn": "supported", "noise-white-cnn": "refuted",
         "resolution-mlp": "supported", "resolution-cnn": "refuted",
+        "ten-times-the-examples": "not tested", "examples-close-the-gap": "not tested",
     }  # fmt: skip
 
 
@@ -75,6 +76,22 @@ def test_the_gap_below_the_ceiling_leaves_out_the_setting_without_translation():
     results = made_up({"max_translation": mlp}, {"max_translation": cnn})
     words = {verdict.id: verdict.verdict for verdict in judge(STUDY.claims, results, {})}
     assert (words["gap-grows.log-odds"], words["gap-grows.below-ceiling"]) == ("refuted", "supported")
+
+
+def test_examples_make_up_for_a_prior():
+    mlp, cnn = (
+        {1000.0: 50, 4000.0: 65, 10_000.0: 80, 100_000.0: 90},
+        {1000.0: 82, 4000.0: 94, 10_000.0: 95, 100_000.0: 96},
+    )
+
+    def words(mlp, cnn):
+        verdicts = judge(STUDY.claims, made_up({"n_train": mlp}, {"n_train": cnn}), {})
+        return [verdict.verdict for verdict in verdicts if "examples" in verdict.id]
+
+    assert words(mlp, cnn) == ["supported", "supported"]
+    assert words(mlp | {10_000.0: 83}, cnn | {4000.0: 76}) == ["refuted", "refuted"]
+    del mlp[100_000.0], cnn[100_000.0]
+    assert words(mlp, cnn) == ["supported", "not tested"]
 
 
 def test_claims_without_conditions_are_not_tested():

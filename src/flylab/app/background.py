@@ -1,6 +1,9 @@
 """The playground's training: each runs in its own thread, reports progress, and ends with its page."""
 
+import functools
+import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -9,6 +12,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from flylab.app.settings import Settings, mask, network, splits
+from flylab.app.state import settings_of, usual
 from flylab.training.dispatch import let_go
 from flylab.training.networks import Population
 from flylab.training.objectives import supervised
@@ -19,7 +23,13 @@ Phase = Literal["begun", "training", "done", "stopped", "failed"]
 # A compiled program uses all devices. So trainings take turns, and each turn is one evaluation interval.
 _TURNS = ThreadPoolExecutor(1, "flylab-turns")
 MOST_AT_ONCE = 4  # trainings of all pages together
+MOST_KEPT = 24  # trainings that pages find again
 MOST_PROGRAMS = 40  # trainings until compiled programs are dropped: the memory maps of a process are limited
+
+
+def key_of(settings: Settings) -> str:
+    """Return a short name of settings, which tells nothing of them."""
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
 
 
 class BusyError(ValueError):
@@ -29,8 +39,8 @@ class BusyError(ValueError):
 class Training:
     """Train several networks side by side in the background.
 
-    A training ends when `stop` is called, and when the thread that started it has ended. A marimo page's thread ends
-    when its tab is closed.
+    A training ends when `stop` is called, and when the threads that asked for it have ended. A marimo page's thread
+    ends when its tab is closed. The last trainings are kept, so that a page that is loaded again finds its results.
 
     Attributes:
         settings: the data, the networks and their training.
@@ -39,6 +49,7 @@ class Training:
     """
 
     running: "set[Training]" = set()  # noqa: RUF012 (shared on purpose: all trainings of this process)
+    recent: "OrderedDict[str, Training]" = OrderedDict()  # noqa: RUF012 (likewise)
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -46,12 +57,38 @@ class Training:
         self.phase: Phase = "begun"
         self.error = ""
         self._stop_requested = threading.Event()
-        self._owner = threading.current_thread()
+        self._owners = [threading.current_thread()]
         self._thread = threading.Thread(target=self._run, daemon=True, name="flylab-training")
         if len(self.running) >= MOST_AT_ONCE:
             raise BusyError(f"{MOST_AT_ONCE} trainings are running already; stop one, or wait")
         self.running.add(self)
+        self.recent.pop(self.key, None)
+        self.recent[self.key] = self
+        while len(self.recent) > MOST_KEPT:
+            self.recent.popitem(last=False)
         self._thread.start()
+
+    @classmethod
+    def found(cls, key: str) -> "Training | None":
+        """Return a kept training for the page that asks; if it is running, it now ends with this page."""
+        if (training := cls.recent.get(key)) is not None:
+            training._owners.append(threading.current_thread())
+        return training
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Training":
+        """Return the kept training with these settings, which has the bits of a new one, or begin one.
+
+        Raises:
+            BusyError: if too many are running.
+        """
+        before = cls.found(key_of(settings))
+        return cls(settings) if before is None or before.phase in ("stopped", "failed") else before
+
+    @property
+    def key(self) -> str:
+        """The name by which pages find the training again."""
+        return key_of(self.settings)
 
     @property
     def is_over(self) -> bool:
@@ -88,12 +125,29 @@ class Training:
             watched[name] = watch_members(objective, splits(self.settings.data), self.settings.plan, self.settings.grid)
         for _ in self.settings.plan.evaluated:
             for name, population in watched.items():
-                if self._stop_requested.is_set() or not self._owner.is_alive():
+                if self._stop_requested.is_set() or not any(owner.is_alive() for owner in self._owners):
                     self.phase = "stopped"
                     return
                 self.populations = {**self.populations, name: _TURNS.submit(next, population).result()}
                 self.phase = "training"
         self.phase = "done"
+
+
+@functools.cache
+def prepare() -> threading.Thread:
+    """Begin to compile what an untouched page trains, once, so that its first curves come at once."""
+
+    def compiled() -> None:
+        settings = settings_of(usual())
+        for name in settings.models:
+            objective = supervised(network(settings, name))
+            population = watch_members(objective, splits(settings.data), settings.plan, settings.grid)
+            for _ in range(2):  # before the first step, and after some
+                _TURNS.submit(next, population).result()
+
+    thread = threading.Thread(target=compiled, daemon=True, name="flylab-prepare")
+    thread.start()
+    return thread
 
 
 _n_trainings: list[int] = [0]  # since compiled programs were last dropped

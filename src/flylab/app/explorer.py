@@ -1,13 +1,8 @@
-"""The page of studies: finished runs, their claims, an interactive chart, and runs started from the page."""
+"""The page of studies: finished runs, their figures, and an interactive chart."""
 
 import base64
 import contextlib
 import math
-import os
-import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +16,6 @@ from flylab.base.optional import need
 from flylab.base.units import axis
 from flylab.reporting.figures import draw
 from flylab.results.statistics import interval
-from flylab.results.tables import html_verdicts
-from flylab.runs.plan import plan_of_study
-from flylab.runs.store import stored
-from flylab.study.registry import get_study
-from flylab.study.study import protocol_of
 
 MOST_VALUES = 12  # lines or panels of a chart
 NUMBERS = "fiu"
@@ -43,29 +33,26 @@ def runs(out: Path) -> dict[str, Path]:
     return folders
 
 
-def claims(folder: Path, results: xr.Dataset) -> str:
-    """Return claims with verdicts as HTML, and a warning if the device failed the doctor's test."""
-    warning, verdicts = reporting.warning_of(folder), reporting.verdicts(results)
-    above = f"<p><b>Warning: {look.text(warning)}.</b></p>" if warning else ""
-    return above + (html_verdicts(verdicts) if verdicts else "<p>This study has no claims.</p>")
-
-
-def figure(folder: Path, results: xr.Dataset) -> str:
+def figure(folder: Path, results: xr.Dataset | None) -> str:
     """Return a run's figure as HTML, light or dark as the page is; nothing if the run has none.
 
-    The light one is the run's own file. The dark one is drawn from the results; if that fails, the light one stands.
+    The light one is the run's own file. The dark one is drawn from the results; without them, or if that fails, it is
+    the light one with its lightness turned over.
     """
     try:
         light = (folder / "figure.png").read_bytes()
     except OSError:
         return ""
-    shown = f'<img src="{_data(light)}" alt="figure of the study" style="max-width: 100%">'
+    about = 'alt="figure of the study" style="width: 100%; max-width: 1100px"'
+    inverted = f'<div class="flylab-scroll"><img src="{_data(light)}" class="flylab-light-only" {about}></div>'
+    if results is None:
+        return inverted
     with contextlib.suppress(Exception):  # matplotlib's, and those of users' studies, may be any
         drawn = draw(reporting.study_of(results), results, dark=True)
         dark = _data(reporting.image(drawn, "png", results.attrs.get("checksum", "")))
         source = f'<source srcset="{dark}" media="(prefers-color-scheme: dark)">'
-        return f"<picture>{source}{shown}</picture>"
-    return shown
+        return f'<div class="flylab-scroll"><picture>{source}<img src="{_data(light)}" {about}></picture></div>'
+    return inverted
 
 
 def _data(png: bytes) -> str:
@@ -134,7 +121,7 @@ def chart(results: xr.Dataset, value: str, x: str, lines: str | None, at: dict[s
     across = alt.X(f"x:{kind}", title=axis(array[x]) if x in array.coords else x)
     if is_number and array[x].min() > 0 and array[x].max() > 20 * array[x].min():
         across = across.scale(type="log")
-    ink = alt.Color("line:N", title=axis(array[lines]) if lines else "", scale=alt.Scale(range=list(svg.PALETTE)),
+    ink = alt.Color("line:N", title=axis(array[lines]) if lines else "", scale=alt.Scale(range=list(svg.CLASSES)),
                     legend=alt.Legend(orient="bottom") if lines else None)  # fmt: skip
     hover = [alt.Tooltip("line:N", title=lines or " "), alt.Tooltip(f"x:{kind}", title=x),
              *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("mean", "low", "high"))]  # fmt: skip
@@ -147,60 +134,3 @@ def chart(results: xr.Dataset, value: str, x: str, lines: str | None, at: dict[s
         bars = base.mark_rule().encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
         drawn = bars + base.mark_circle(size=70).encode(y, tooltip=hover)
     return drawn.properties(width="container", height=320, usermeta=look.CHART)
-
-
-class Running:
-    """A study that runs in its own process and ends with the thread that started it, when its page is closed.
-
-    Raises:
-        ValueError: for an unknown study or preset.
-    """
-
-    def __init__(self, study: str, preset: str, out: Path) -> None:
-        self.study, self.preset, self.out = get_study(study), preset, out
-        protocol = protocol_of(self.study, preset)
-        command = [sys.executable, "-m", "flylab", "run", study, preset, "--out", str(out)]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-        self._owner, self._output = threading.current_thread(), ""
-        groups = plan_of_study(self.study, preset, protocol).groups()
-        self._names = {name for group in groups for name in group.names}
-        self._watching = threading.Thread(target=self._watch, daemon=True, name="flylab-study")
-        self._watching.start()
-
-    def _watch(self) -> None:
-        while True:
-            try:
-                self._output = self._process.communicate(timeout=1)[0]
-                return
-            except subprocess.TimeoutExpired:
-                if not self._owner.is_alive():
-                    self.stop()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the process has ended."""
-        return not self._watching.is_alive()
-
-    @property
-    def error(self) -> str:
-        """The end of the output of a process that failed; empty if it did not fail or was stopped."""
-        code = self._process.returncode
-        return self._output.strip()[-500:] if self.is_over and code not in (0, -signal.SIGTERM, None) else ""
-
-    @property
-    def share(self) -> float:
-        """The share of the members that are in the store, 0 … 1."""
-        return len(stored(self.out, self._names)) / max(len(self._names), 1)
-
-    def stop(self) -> None:
-        """End the process; finished members are on disk."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGTERM)  # SIGINT would be ignored where our server's is
-
-    def join(self, timeout: float | None = None) -> None:
-        """Wait until the process has ended."""
-        self._watching.join(timeout)

@@ -22,8 +22,39 @@ HEAD = """<style>
 .flylab-row > * { flex: 1 1 18rem; min-width: 0; }
 .flylab-title { font-weight: 600; margin: .75rem 0 .25rem; }
 .flylab-code { overflow-x: auto; white-space: pre-wrap; font-size: .9rem; background: #8881; padding: .6rem 1rem; }
-.flylab-muted { opacity: .75; font-size: .9rem; }
-@media (max-width: 480px) { #App .mx-auto, main { padding-left: .5rem !important; padding-right: .5rem !important; } }
+.flylab-muted { color: color-mix(in srgb, currentColor 70%, transparent); font-size: .875rem; margin: 0 0 .25rem; }
+.flylab-scroll { overflow-x: auto; }
+.flylab-fit { container-type: inline-size; }
+.flylab-narrow { display: none; }
+.flylab-scroll > img, .flylab-scroll > picture > img { min-width: 40rem; }
+.flylab-swatch { display: inline-block; width: 34px; margin-right: .5rem; vertical-align: middle; }
+.flylab-notice { background: #0262c222; border-left: 3px solid #0262c2; padding: .3rem .6rem; border-radius: 4px; }
+.flylab-stale { opacity: .5; filter: grayscale(1); }
+.flylab-verdict { font-size: 1.05rem; margin: .25rem 0; }
+@media (prefers-color-scheme: dark) { .flylab-light-only { filter: invert(.9) hue-rotate(180deg); } }
+.flylab-rail { background: color-mix(in srgb, var(--background, Canvas) 96%, currentColor); }
+@media (min-width: 861px) {
+  .flylab-rail { position: fixed; inset: 0 auto 0 0; width: 19rem; z-index: 10; border-right: 1px solid #8885; }
+  .flylab-rail > *, .flylab-rail marimo-ui-element > * { display: block; height: 100%; }
+  body:has(.flylab-rail) #App { padding-left: 19rem; }
+}
+@media (max-width: 860px) { body:has(.flylab-rail) #App { padding-bottom: 8rem; } }
+@container (max-width: 419px) { .flylab-wide { display: none; } .flylab-narrow { display: block; } }
+@container (max-width: 799px) {
+  .flylab-800 > .flylab-wide { display: none; }
+  .flylab-800 > .flylab-narrow { display: block; }
+}
+body:has(.flylab-rail) #App [class*="px-24"] { padding-left: 1.25rem; padding-right: 1.25rem; }
+@media (max-width: 600px) {
+  #App .mx-auto, main { padding-left: .5rem !important; padding-right: .5rem !important; }
+}
+/* a skeleton until the first cell is there */
+body:not(:has(.flylab-nav))::before { content: "flylab"; position: fixed; inset: 0; z-index: 99; padding: .6rem 1rem;
+  font: 700 1.25rem sans-serif; background:
+  linear-gradient(#8882 0 0) 1rem 3.5rem / 17rem calc(100% - 4.5rem) no-repeat,
+  linear-gradient(#8882 0 0) 20rem 3.5rem / calc(100% - 21rem) 8rem no-repeat,
+  linear-gradient(#8882 0 0) 20rem 12.5rem / calc(100% - 21rem) calc(100% - 13.5rem) no-repeat, Canvas; }
+:root { color-scheme: light dark; }
 </style>"""
 
 

@@ -38,15 +38,19 @@ class Sitting:
         items: indices of test examples.
         answers: digits, one for each of the first items.
         started: time of the start, in seconds since 1970.
+        is_practice: whether each answer is corrected at once; such sittings do not count and are not saved.
     """
 
     arrangement: Arrangement
     items: tuple[Item, ...]
     answers: tuple[Digit, ...] = ()
     started: float = 0.0
+    is_practice: bool = False
 
     @classmethod
-    def begun(cls, n: Length, arrangement: Arrangement, seed: int | None = None) -> "Sitting":
+    def begun(
+        cls, n: Length, arrangement: Arrangement, seed: int | None = None, is_practice: bool = False
+    ) -> "Sitting":
         """Return a new sitting of n examples drawn at random.
 
         Raises:
@@ -55,7 +59,7 @@ class Sitting:
         check("n", n, Length)
         check("arrangement", arrangement, Arrangement)
         items = np.random.default_rng(seed).permutation(len(test_set(arrangement).y))[:n]
-        return cls(arrangement, tuple(int(i) for i in items), started=time.time())
+        return cls(arrangement, tuple(int(i) for i in items), (), time.time(), is_practice)
 
     def answered(self, digit: int) -> "Sitting":
         """Return the sitting with one more answer; a sitting that is over is returned unchanged.
@@ -65,6 +69,10 @@ class Sitting:
         """
         check("digit", digit, Digit)
         return self if self.is_over else replace(self, answers=(*self.answers, digit))
+
+    def undone(self) -> "Sitting":
+        """Return the sitting without its last answer; one that is over is returned unchanged."""
+        return self if self.is_over else replace(self, answers=self.answers[:-1])
 
     @property
     def is_over(self) -> bool:

@@ -76,10 +76,16 @@ def serve(folder: Path, port: int, browser: bool) -> None:
         "ws_max_size": MOST_BYTES,
         "proxy_headers": False,
     }
+    threading.Thread(target=_import, daemon=True, name="flylab-import").start()
     server = uvicorn.Server(uvicorn.Config(build(secret), **options))
     print(f"flylab is running at {address} (press Ctrl-C to stop)", flush=True)
     with _opening(address) if browser else contextlib.nullcontext():
         server.run(sockets=[listener])
+
+
+def _import() -> None:
+    """Import what pages need while the browser starts."""
+    from flylab.app import answers, drawing, rail, stored  # noqa: F401
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from flylab.base.constraints import Checked, check, refusal
 from flylab.data import MNIST1D, Splits, published
+from flylab.data.published import make_raw
 from flylab.models import Model, activations, get_model, masks, model_title
 from flylab.models.flops import training_cost
 from flylab.training.objectives import supervised
@@ -220,6 +221,13 @@ def mask(settings: Settings, model: str) -> masks.Mask:
 def splits(data: MNIST1D) -> Splits:
     """Return the data set; it is cached."""
     return published(data)
+
+
+@functools.lru_cache(maxsize=16)
+def positions(data: MNIST1D) -> list[int]:
+    """Return the order in which a data set with `shuffle_seq` has its positions."""
+    order = make_raw(data, data.n_train + data.n_test, np.random.RandomState(data.seed))[2]
+    return list(range(data.final_seq_length)) if order is None else order.tolist()
 
 
 _PROGRAM = """\

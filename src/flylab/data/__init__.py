@@ -12,10 +12,10 @@ from flylab.data.published import published, stages
 from flylab.data.sharing import Fresh, fresh, shared
 from flylab.data.splits import Dataset, Source, Splits
 from flylab.data.tasks import autoencoding, class_splits
-from flylab.data.templates import Templates, digits
+from flylab.data.templates import Templates, compose, digits
 
 __all__ = [
     "MNIST1D", "DataFileError", "Dataset", "Fresh", "Images", "MissingImagesError", "Source", "Splits", "Templates",
-    "autoencoding", "class_splits", "digits", "exchanged", "fresh", "load", "load_images", "published", "reversed_",
-    "save", "shared", "shuffled", "stages",
+    "autoencoding", "class_splits", "compose", "digits", "exchanged", "fresh", "load", "load_images", "published",
+    "reversed_", "save", "shared", "shuffled", "stages",
 ]  # fmt: skip

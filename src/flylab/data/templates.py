@@ -1,6 +1,7 @@
 """The ten 12-point digit templates that every MNIST-1D example grows from."""
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from msgspec import Meta
 
 from flylab.base.constraints import MOST, Checked
 
+MOST_CLASSES = 10_000
 # Traced by hand by the data set's author (Greydanus 2020); read top to bottom, the value is the pen's position.
 _DIGITS = (
     (5, 6, 6.5, 6.75, 7, 7, 7, 7, 6.75, 6.5, 6, 5),
@@ -88,3 +90,34 @@ def digits() -> Templates:
     x /= x.std(1, keepdims=True)
     x -= x[:, :1]
     return Templates.of(x / 6.0)
+
+
+def compose(templates: Templates | None = None, n: int = 2) -> Templates:
+    """Return all sequences of `n` templates as templates: 100 classes of 24 points from the ten digits, by default.
+
+    Class `i · n_templates + j` is template i followed by template j (for `n = 2`). The published digits start and end
+    at 0, so that nothing jumps where they meet. Give the data set `n` times the usual `template_len`, `padding`,
+    `max_translation` and `final_seq_length`, so that each part keeps its size in points.
+
+    Args:
+        templates: what to compose; by default the ten digits.
+        n: templates in a sequence.
+
+    Returns:
+        `n_templates ** n` templates of `n · length` points, labelled from 0; labels of `templates` are ignored.
+
+    Raises:
+        ValueError: if `n` is no positive integer, or there are more than 10 000 sequences.
+
+    >>> from flylab.data import MNIST1D
+    >>> pairs = compose()
+    >>> config = MNIST1D(templates=pairs, template_len=24, final_seq_length=80)
+    >>> config.n_classes, len(pairs.t)
+    (100, 24)
+    """
+    x = (digits() if templates is None else templates).arrays()[0]
+    if n != int(n) or n < 1:
+        raise ValueError(f"n={n} must be an integer ≥ 1")
+    if len(x) ** n > MOST_CLASSES:
+        raise ValueError(f"n={n}: {len(x)} templates have {len(x)}^{n} sequences; at most {MOST_CLASSES} are possible")
+    return Templates.of([np.concatenate(rows) for rows in itertools.product(x, repeat=int(n))])

@@ -19,13 +19,9 @@ from flylab.results.tables import Table
 from flylab.study import Slot, Study
 from flylab.study.contest import ContestProtocol, contest
 from flylab.study.contestants import RATE, fit_of_loss, fit_of_users_loss, try_loss
+from flylab.training.losses import label_smoothing
 from flylab.training.objectives import cross_entropy, squared_error
 from flylab.training.tuning import Fit
-
-
-def label_smoothing(logits, y, smoothing=0.1):
-    """Compute cross-entropy with labels that are mixed with the uniform distribution (Szegedy et al. 2016)."""
-    return (1 - smoothing) * cross_entropy(logits, y) - smoothing * jax.nn.log_softmax(logits, axis=0).mean(0)
 
 
 def focal(logits, y, gamma=2.0):

@@ -1,7 +1,8 @@
 """Which penalty on the weights helps a small network generalise, if each is tuned by equally many trials?
 
 Regularisers, flylab's and their users' (`--regulariser my.py:my_penalty`), are added to the loss of the published
-networks under one protocol (`flylab.study.contest`). Their strength and Adam's rate are tuned together.
+networks under one protocol (`flylab.study.contest`). Their strength and Adam's rate are tuned together. Which data set
+tells regularisers of all kinds apart is asked by the study `regularisation`.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@
 
 import marimo
 
-app = marimo.App(width="medium", app_title="flylab: playground")
+app = marimo.App(width="full", app_title="flylab: playground")
 
 
 @app.cell
@@ -15,87 +15,81 @@ def _():
 
     import marimo as mo
 
-    from flylab.app import downloads, drawing, look, settings
-    from flylab.app.background import Training
+    from flylab.app import downloads, drawing, look, settings, state
+    from flylab.app.background import Training, prepare
+    from flylab.app.rail import Rail
     from flylab.models import model_title
-    from flylab.models.activations import ALL as ACTIVATIONS
 
     mo.Html(look.navigation("playground"))
-    return ACTIVATIONS, Training, downloads, drawing, functools, look, mo, model_title, settings
+    return Rail, Training, downloads, drawing, functools, look, mo, model_title, prepare, settings, state
 
 
 @app.cell
-def _(mo):
-    mo.md(
-        """
-        # MNIST-1D and small networks
-
-        MNIST-1D starts from ten digit-like templates of 12 points. They are padded, scaled, shifted, made noisy,
-        sheared and resampled. Move the sliders and see how the data change. Then choose networks, and train them on
-        these data.
-        """
-    )
-    return
-
-
-@app.cell
-def _(mo, settings):
-    _usual = settings.data_params_of(settings.MNIST1D())
-
-    def _control(name):
-        control = settings.DATA_PARAMS[name]
-        if name in ("n_train", "n_test", "seed"):
-            return mo.ui.number(value=_usual[name], step=control.step, label=control.label)
-        return mo.ui.slider(
-            control.low, control.high, control.step, value=_usual[name], label=control.label, show_value=True
-        )
-
-    data_params = mo.ui.dictionary({name: _control(name) for name in settings.DATA_PARAMS})
-    classes = mo.ui.multiselect([str(k) for k in range(10)], [str(k) for k in range(10)], label="classes")
-    shuffled = mo.ui.switch(label="shuffle the positions")
-    return classes, data_params, shuffled
+def _(Rail, Training, mo, state):
+    _address = mo.query_params()
+    _keys = str(_address.get("runs", "")).split(",")[:8]
+    _found = tuple(training for key in _keys if (training := Training.found(key)) is not None)
+    get_shown, set_shown = mo.state(_found)  # trainings on the page, the last one unpinned
+    get_over, set_over = mo.state(())
+    get_refusal, set_refusal = mo.state("")
+    rail = mo.ui.anywidget(Rail(state.read(_address), tuple(training.key for training in _found)))
+    last = [state.settings_of(state.usual()), 0]  # valid settings, and the number of buttons pressed so far
+    mo.Html(f'<div class="flylab-rail">{rail}</div>')
+    return get_over, get_refusal, get_shown, last, rail, set_over, set_refusal, set_shown
 
 
 @app.cell
-def _(classes, data_params, mo, shuffled):
-    _shape = ["scale_coeff", "max_translation", "corr_noise_scale", "iid_noise_scale", "shear_scale"]
-    _size = ["final_seq_length", "padding_low", "padding_high", "template_len"]
-    _set = ["label_noise", "n_train", "n_test", "seed"]
-
-    def _column(names, *more):
-        return mo.vstack([*(data_params[name] for name in names), *more])
-
-    mo.hstack(
-        [_column(_shape), _column(_size, shuffled), _column(_set, classes)],
-        wrap=True,
-        gap=2,
-        justify="start",
-    )
-    return
-
-
-@app.cell
-def _(classes, data_params, mo, settings, shuffled):
-    data, _problem = None, ""
+def _(get_refusal, last, rail, state):
+    # errors stand at their fields; what is shown stays that of the last valid settings
+    _problems = {"": get_refusal()} if get_refusal() else {}
     try:
-        _some = tuple(sorted(int(k) for k in classes.value))
-        if not _some:
-            raise ValueError("choose at least one class")
-        data = settings.data_of(data_params.value, None if len(_some) == 10 else _some, shuffle_seq=shuffled.value)
+        last[0] = state.settings_of(rail.value["values"])
+        is_valid = True
     except ValueError as error:
-        _problem = str(error)
-    mo.callout(_problem, kind="danger") if _problem else None
-    return (data,)
+        _problems |= state.problems(error)
+        is_valid = False
+    chosen = last[0]
+    data = chosen.data
+    rail.widget.tell(errors=_problems)
+    return chosen, data, is_valid
+
+
+@app.cell
+def _(Training, chosen, get_shown, is_valid, last, rail, set_refusal, set_shown, state):
+    _command, _n = rail.value["command"]
+    if _n > last[1]:
+        last[1] = _n
+        _shown = get_shown()
+        set_refusal("")
+        try:
+            if _command == "train" and is_valid:
+                for _training in _shown[-1:]:
+                    if not _training.is_over and _training.settings != chosen:
+                        _training.stop()
+                _new = Training.of(chosen)
+                set_shown((*(one for one in _shown[:-1] if one is not _new), _new))
+            elif _command == "beside" and is_valid:
+                _other = state.settings_of({**rail.value["values"], "shuffled": not chosen.data.shuffle_seq})
+                set_shown((Training.of(_other), Training.of(chosen)))
+            elif _command == "stop":
+                for _training in _shown:
+                    _training.stop()
+            elif _command == "pin" and _shown:
+                set_shown((*_shown, _shown[-1]))
+            elif _command == "unpin":
+                set_shown(_shown[-1:])
+        except ValueError as error:
+            set_refusal(str(error))
+    return
 
 
 @app.cell
 def _(data, mo):
-    mo.stop(data is None)
     _classes = data.patterns.y
     _usual = str(_classes[min(3, len(_classes) - 1)])
-    shown = mo.ui.dropdown({str(k): i for i, k in enumerate(_classes)}, _usual, label="construction of a")
-    another = mo.ui.button(value=0, on_click=lambda n: n + 1, label="another one")
-    mo.hstack([shown, another], justify="start", wrap=True)
+    shown = mo.ui.dropdown({str(k): i for i, k in enumerate(_classes)}, _usual, label="How an example is made: class")
+    another = mo.ui.button(value=0, on_click=lambda n: n + 1, label="Another draw")
+    mo.hstack([shown, another], justify="start", wrap=True, align="center")
     return another, shown
 
 
@@ -106,204 +100,90 @@ def _(another, data, drawing, mo, shown):
 
 
 @app.cell
-def _(data, drawing, look, mo, settings):
-    mo.stop(data is None)
-    splits = settings.splits(data)
-    mo.Html(look.titled(f"Training examples, standardised ({data.n_train} in all)", drawing.examples(splits, data)))
-    return (splits,)
-
-
-@app.cell
-def _(ACTIVATIONS, mo, model_title, settings):
-    _controls = settings.TRAINING
-    _titles = {model_title(name): name for name in settings.MODELS}
-
-    def _slider(name, value):
-        control = _controls[name]
-        return mo.ui.slider(control.low, control.high, control.step, value=value, label=control.label, show_value=True)
-
-    chosen = mo.ui.dictionary(
-        {
-            "models": mo.ui.multiselect(_titles, ["MLP", "CNN"], label="networks"),
-            "optimizer": mo.ui.dropdown(["adam", "sgd"], "adam", label="optimiser"),
-            "learning_rate": mo.ui.slider(
-                steps=[1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0],
-                value=1e-2,
-                label="learning rate",
-                show_value=True,
-            ),
-            "shuffle": mo.ui.switch(label="shuffle the examples in each epoch"),
-            "activation": mo.ui.dropdown([*ACTIVATIONS, "learned"], "relu", label="activation of the MLP"),
-            "n_steps": mo.ui.number(value=2000, step=100, label=_controls["n_steps"].label),
-            "n_seeds": mo.ui.number(value=4, step=1, label=_controls["n_seeds"].label),
-            "batch_size": mo.ui.number(value=100, step=10, label=_controls["batch_size"].label),
-            "mlp_width": _slider("mlp_width", 100),
-            "cnn_channels": _slider("cnn_channels", 25),
-            "gru_units": _slider("gru_units", 6),
-            "pruned": _slider("pruned", 0),
-            "pruning": mo.ui.dropdown(["by chance", "magnitude"], "by chance", label="which weights are pruned"),
-        }
-    )
-    return (chosen,)
-
-
-@app.cell
-def _(chosen, mo):
-    def _column(*names):
-        return mo.vstack([chosen[name] for name in names])
-
-    mo.vstack(
-        [
-            mo.md("## Train"),
-            mo.hstack(
-                [
-                    _column("models", "n_steps", "n_seeds", "batch_size"),
-                    _column("optimizer", "learning_rate", "shuffle", "activation"),
-                    _column("mlp_width", "cnn_channels", "gru_units", "pruned", "pruning"),
-                ],
-                wrap=True,
-                gap=2,
-                justify="start",
-            ),
-        ]
-    )
+def _(data, drawing, look, mo, prepare, settings):
+    _drawn = drawing.examples(settings.splits(data), data)
+    prepare()  # now that the page is there
+    mo.Html(look.titled(f"Training examples, standardised ({data.n_train} in all)", _drawn))
     return
 
 
 @app.cell
-def _(mo):
-    get_training, set_training = mo.state(None)
-    get_over, set_over = mo.state(None)
-    get_refusal, set_refusal = mo.state("")
-    return get_over, get_refusal, get_training, set_over, set_refusal, set_training
-
-
-@app.cell
-def _(Training, chosen, data, get_training, mo, set_over, set_refusal, set_training, settings):
-    training_settings, _problem = None, ""
-    try:
-        if data is not None:
-            training_settings = settings.Settings(
-                data=data, **{**chosen.value, "models": tuple(chosen.value["models"])}
-            )
-    except ValueError as error:
-        _problem = str(error)
-
-    def _begin(_):
-        if (before := get_training()) is not None:
-            before.stop()
-        try:
-            set_training(Training(training_settings))
-            set_over(None)
-            set_refusal("")
-        except ValueError as error:
-            set_refusal(str(error))
-
-    def _stop(_):
-        if (before := get_training()) is not None:
-            before.stop()
-
-    _look = {"kind": "success", "keyboard_shortcut": "Ctrl-Enter", "tooltip": "Ctrl + Enter"}
-    train_button = mo.ui.button(label="Train", on_click=_begin, disabled=training_settings is None, **_look)
-    stop_button = mo.ui.button(label="Stop", kind="warn", on_click=_stop)
-    mo.vstack(
-        [
-            mo.hstack([train_button, stop_button], justify="start"),
-            mo.callout(_problem, kind="danger") if _problem else mo.md(""),
-        ]
-    )
-    return stop_button, train_button, training_settings
-
-
-@app.cell
-def _(get_refusal, mo):
-    mo.callout(get_refusal(), kind="warn") if get_refusal() else None
-    return
-
-
-@app.cell
-def _(get_over, get_training, mo):
-    _training = get_training()
-    # refresh while a training is running
-    tick = mo.ui.refresh(default_interval=0.5) if _training is not None and get_over() is not _training else None
+def _(get_over, get_shown, mo):
+    # refresh while a training on the page is running
+    tick = mo.ui.refresh(default_interval=0.5) if get_over() != get_shown() else None
     mo.Html(f'<div style="display:none">{tick}</div>') if tick is not None else None
     return (tick,)
 
 
 @app.cell
-def _(drawing, get_over, get_training, look, mo, set_over, tick):
+def _(chosen, drawing, get_over, get_shown, look, mo, rail, set_over, state, tick):
     tick  # runs this cell again
-    _training = get_training()
-    mo.stop(_training is None, mo.md("Press **Train**. Learning curves will appear here, each with a band over seeds."))
-    if _training.is_over and get_over() is not _training:
-        set_over(_training)
-    _status = {
-        "begun": "compiling …", "training": f"{100 * _training.share:.0f} % done", "done": "done",
-        "stopped": f"stopped at {100 * _training.share:.0f} %", "failed": f"failed: {look.text(_training.error)}",
-    }[_training.phase]  # fmt: skip
-    _bar = f'<progress max="1" value="{_training.share:.3f}" style="width:12rem" aria-label="progress"></progress>'
-    mo.Html(
-        f'<p role="status">{_bar} {_status}</p>'
-        + look.row(
-            drawing.curves(_training, "accuracy", "test"),
-            look.titled("", drawing.accuracies(_training), "mean over seeds ± half of the 95 % interval"),
-        )
+    _all = tuple(dict.fromkeys(get_shown()))  # a pinned run that is also the last one is drawn once
+    if all(training.is_over for training in _all) and get_over() != get_shown():
+        set_over(get_shown())
+    _differs = state.differences(_all[-1].settings, chosen) if _all else []
+    rail.widget.tell(
+        runs=[training.key for training in get_shown()],
+        status=drawing.status(get_shown(), state.values_of(_all[-1].settings) if _differs else None),
     )
+    mo.stop(not _all, mo.Html(look.titled("What the networks learn", "<p>Press <b>Train</b>: learning curves will "
+                                          "appear here, each with a band over seeds.</p>")))  # fmt: skip
+    mo.Html(drawing.results(drawing.runs_of(_all), _differs))
     return
 
 
 @app.cell
-def _(get_over, mo, model_title, settings):
-    _training = get_over()
-    mo.stop(_training is None or not _training.populations)
-    _titles = {model_title(name): name for name in _training.populations} | {"training curves": ""}
+def _(get_over, mo, model_title):
+    _all = get_over()
+    mo.stop(not _all or not _all[-1].populations)
+    _titles = {model_title(name): name for name in _all[-1].populations} | {"training curves": ""}
     looked_at = mo.ui.radio(_titles, next(iter(_titles)), inline=True, label="Look at")
     looked_at
     return (looked_at,)
 
 
 @app.cell
-def _(drawing, get_over, looked_at, mo, settings):
-    _training, _name = get_over(), looked_at.value
-    mo.stop(_training is None or _name not in (*_training.populations, ""))
+def _(chosen, drawing, get_over, look, looked_at, mo):
+    _all, _name = tuple(dict.fromkeys(get_over())), looked_at.value
+    mo.stop(not _all or _name not in (*_all[-1].populations, ""))
     if _name:
-        _splits = settings.splits(_training.settings.data)
-        _drawn = drawing.mistakes(_training.settings, _splits, _training.populations[_name])
+        _drawn = drawing.mistakes(_all[-1], _name)
     else:
-        _drawn = drawing.curves(_training, "accuracy", "train") + drawing.curves(_training, "loss", "train")
-    mo.Html(_drawn)
+        _runs = drawing.runs_of(_all)
+        _drawn = look.row(drawing.curves(_runs, "accuracy", "train"), drawing.curves(_runs, "loss", "train"))
+    mo.Html(f'<div class="{"flylab-stale" if _all[-1].settings != chosen else ""}">{_drawn}</div>')
     return
 
 
 @app.cell
-def _(mo, settings, training_settings):
-    mo.stop(training_settings is None)
-    mo.accordion(
-        {
-            "Copy as Python": mo.ui.code_editor(
-                settings.as_python(training_settings), language="python", disabled=True, show_copy_button=True
-            )
-        }
-    )
-    return
-
-
-@app.cell
-def _(downloads, functools, get_over, mo, training_settings):
-    mo.stop(training_settings is None)
-    _training = get_over()
-    _data = functools.partial(downloads.data, training_settings.data)
-    _buttons = [mo.download(_data, filename="mnist1d.npz", label="data (.npz)")]
-    if _training is not None and _training.phase == "done":
-        _buttons += [
-            mo.download(
-                functools.partial(downloads.weights, _training),
-                filename="weights.safetensors",
-                label="weights (.safetensors)",
+def _(downloads, functools, get_over, mo, settings):
+    # all of these belong to the run on the page, whatever the controls say now
+    _all = get_over()
+    mo.stop(not _all)
+    _training = _all[-1]
+    _files = {"data": ("mnist1d.npz", functools.partial(downloads.data, _training.settings.data))}
+    if _training.phase == "done":
+        _files["weights"] = "weights.safetensors", functools.partial(downloads.weights, _training)
+        _files["results"] = "results.nc", functools.partial(downloads.results, _training)
+    _program = settings.as_python(_training.settings)
+    mo.vstack(
+        [
+            mo.accordion(
+                {"Copy as Python": mo.ui.code_editor(_program, language="python", disabled=True, show_copy_button=True)}
             ),
-            mo.download(functools.partial(downloads.results, _training), filename="results.nc", label="results (.nc)"),
+            mo.hstack(
+                [
+                    mo.md("Download:"),
+                    *(
+                        mo.download(make, filename=file, label=f"{name} (.{file.rpartition('.')[2]})")
+                        for name, (file, make) in _files.items()
+                    ),
+                ],
+                justify="start",
+                wrap=True,
+            ),
         ]
-    mo.hstack([mo.md("Download:"), *_buttons], justify="start", wrap=True)
+    )
     return
 
 

@@ -15,20 +15,22 @@ def _():
 
     import marimo as mo
 
-    from flylab.app import drawing, keys, look, quiz, server
+    from flylab.app import answers, keys, look, quiz, server
 
     mo.Html(look.navigation("quiz"))
-    return drawing, functools, keys, look, mo, quiz, server
+    return answers, functools, keys, look, mo, quiz, server
 
 
 @app.cell
-def _(mo):
+def _(get_sitting, mo):
+    mo.stop(get_sitting() is not None)  # room for the example
     mo.md(
         """
         # Can you read MNIST-1D?
 
         One of the paper's authors read 95.8 % of the test examples correctly. Look at the signal, and press its digit
-        on your keyboard, or click the button. You may look at the ten templates below; the author had them, too.
+        on your keyboard, or click the button. You may look at the ten templates; the author had them, too. In practice,
+        each answer is corrected at once, and nothing counts.
         """
     )
     return
@@ -45,31 +47,26 @@ def _(mo):
 def _(mo, quiz):
     length = mo.ui.dropdown({f"{n} examples": n for n in quiz.LENGTHS}, "10 examples", label="how many")
     arrangement = mo.ui.dropdown(list(quiz.ARRANGEMENTS), "plain", label="positions")
-    return arrangement, length
+    practice = mo.ui.switch(label="practice")
+    return arrangement, length, practice
 
 
 @app.cell
-def _(arrangement, length, mo, quiz, set_problem, set_sitting):
+def _(arrangement, length, mo, practice, quiz, set_problem, set_sitting):
     def _begin(_):
         set_problem("")
-        set_sitting(quiz.Sitting.begun(length.value, arrangement.value))
+        set_sitting(quiz.Sitting.begun(length.value, arrangement.value, is_practice=practice.value))
 
     begin_button = mo.ui.button(label="Begin", kind="success", on_click=_begin, keyboard_shortcut="Ctrl-Enter")
-    mo.hstack([length, arrangement, begin_button], justify="start", wrap=True, align="end")
+    mo.hstack([length, arrangement, practice, begin_button], justify="start", wrap=True, align="end")
     return (begin_button,)
 
 
 @app.cell
-def _(drawing, get_sitting, mo, quiz):
+def _(answers, get_sitting, mo):
     _sitting = get_sitting()
     mo.stop(_sitting is None or _sitting.is_over)
-    _i = len(_sitting.answers)
-    mo.vstack(
-        [
-            mo.md(f"**{_i + 1} of {len(_sitting.items)}**"),
-            mo.Html(drawing.example(quiz.test_set(_sitting.arrangement).x[_sitting.items[_i]])),
-        ]
-    )
+    mo.Html(answers.question(_sitting))
     return
 
 
@@ -93,8 +90,8 @@ def _(digits, get_sitting, n_seen, quiz, server, set_problem, set_sitting):
     _sitting = get_sitting()
     for _digit in _pressed[n_seen[0] :]:
         if _sitting is not None and not _sitting.is_over:
-            _sitting = _sitting.answered(_digit)
-            if _sitting.is_over:
+            _sitting = _sitting.undone() if _digit < 0 else _sitting.answered(_digit)
+            if _sitting.is_over and not _sitting.is_practice:
                 try:
                     quiz.save(server.out(), _sitting)
                 except OSError as error:
@@ -112,21 +109,21 @@ def _(get_problem, mo):
 
 
 @app.cell
-def _(drawing, get_sitting, mo):
+def _(answers, get_sitting, mo):
     _sitting = get_sitting()
     mo.stop(_sitting is None or not _sitting.is_over)
-    mo.Html(drawing.sitting(_sitting))
+    mo.Html(answers.sitting(_sitting))
     return
 
 
 @app.cell
-def _(drawing, functools, get_sitting, mo, quiz, server):
+def _(answers, functools, get_sitting, mo, quiz, server):
     get_sitting()  # runs this cell again after each sitting
     _sittings = quiz.load(server.out())
     mo.stop(not _sittings, mo.md("Your results are saved on this machine only."))
     mo.vstack(
         [
-            mo.Html(drawing.sittings(_sittings)),
+            mo.Html(answers.sittings(_sittings)),
             mo.hstack(
                 [
                     mo.download(
@@ -143,8 +140,10 @@ def _(drawing, functools, get_sitting, mo, quiz, server):
 
 
 @app.cell
-def _(drawing, mo):
-    mo.accordion({"The ten templates": mo.Html(drawing.templates())}, lazy=False)
+def _(answers, get_sitting, look, mo):
+    _sitting = get_sitting()
+    mo.stop(_sitting is not None and not _sitting.is_over)  # then they stand beside the example
+    mo.Html(look.titled("The ten templates", answers.templates()))
     return
 
 

@@ -15,12 +15,11 @@ def _():
 
     import marimo as mo
 
-    from flylab import reporting
-    from flylab.app import explorer, look, server
+    from flylab.app import explorer, look, running, server, stored
     from flylab.study import get_study, list_studies
 
     mo.Html(look.navigation("studies"))
-    return explorer, get_study, json, list_studies, look, mo, reporting, server
+    return explorer, get_study, json, list_studies, look, mo, running, server, stored
 
 
 @app.cell
@@ -39,7 +38,7 @@ def _(mo):
 
 
 @app.cell
-def _(explorer, get_running, get_study, mo, server, set_over, set_refusal, set_running, study):
+def _(get_running, get_study, mo, running, server, set_over, set_refusal, set_running, study):
     _presets = [name for name in ("smoke", "quick") if name in get_study(study.value).presets]
     preset = mo.ui.dropdown(_presets, "quick" if "quick" in _presets else _presets[0], label="preset")
 
@@ -48,7 +47,7 @@ def _(explorer, get_running, get_study, mo, server, set_over, set_refusal, set_r
             set_refusal("A study is running already; stop it first.")
             return
         try:
-            set_running(explorer.Running(study.value, preset.value, server.out()))
+            set_running(running.Running(study.value, preset.value, server.out()))
             set_over(None)
             set_refusal("")
         except (ValueError, OSError) as error:
@@ -99,45 +98,62 @@ def _(get_over, get_running, look, mo, set_over, tick):
     if _running.is_over and get_over() is not _running:
         set_over(_running)
     _share, _name = _running.share, f"{_running.study.name} {_running.preset}"
-    _phase = "failed" if _running.error else "ended" if _running.is_over else f"{100 * _share:.0f} % of its members"
+    _phase = (
+        "failed"
+        if _running.error
+        else "ended"
+        if _running.is_over
+        else f"{100 * _share:.0f} % of its members, {_running.said}".strip(", ")
+    )
     _bar = f'<progress max="1" value="{_share:.3f}" style="width:12rem" aria-label="progress"></progress>'
     mo.vstack(
         [
             mo.Html(f'<p role="status">{_bar} {look.text(_name)}: {_phase}</p>'),
             mo.callout(_running.error, kind="danger") if _running.error else mo.md(""),
+            mo.Html("" if _running.is_over else f'<div class="flylab-scroll">{_running.partial()}</div>'),
         ]
     )
     return
 
 
 @app.cell
-def _(explorer, get_over, mo, server, study):
+def _(explorer, get_over, mo, server, stored, study):
     get_over()  # runs this cell again when a run has ended
-    _runs = {
-        name: folder for name, folder in explorer.runs(server.out()).items() if name.startswith(f"{study.value} ·")
-    }
+    _own = {name: folder for name, folder in explorer.runs(server.out()).items() if name.startswith(f"{study.value} ·")}
+    _runs = _own | stored.folders(study.value)
     mo.stop(
         not _runs,
-        mo.callout(
-            f"There is no run of {study.value} in {server.out()} yet. Press Run, or use the command above.",
-            kind="info",
-        ),
+        mo.callout(f"There is no run of {study.value} yet. Press Run, or use the command above.", kind="info"),
     )
     run = mo.ui.dropdown(_runs, next(iter(_runs)), label="run")
-    run if len(_runs) > 1 else None
+    mo.hstack([run], justify="start")
     return (run,)
 
 
 @app.cell
-def _(explorer, mo, reporting, run):
-    folder = run.value
-    results = reporting.load(folder)
-    mo.Html(explorer.figure(folder, results))
-    return folder, results
+def _(explorer, look, mo, run, stored):
+    shown = stored.load(run.value)
+    folder, results = shown.folder, shown.results
+    _said = f'<p class="flylab-verdict"><b>{look.text(stored.sentence(shown))}</b></p>'
+    mo.Html(_said + explorer.figure(folder, None if shown.info else results))  # drawing a dark one takes seconds
+    return folder, results, shown
+
+
+@app.cell
+def _(look, mo, shown, stored):
+    mo.Html(look.titled("Claims", stored.claims(shown)) if shown.verdicts else stored.table(shown))
+    return
+
+
+@app.cell
+def _(mo, results):
+    mo.stop(results is None, mo.md("A chart of any variable needs the whole results: press **Run**."))
+    return
 
 
 @app.cell
 def _(explorer, mo, results):
+    mo.stop(results is None)
     _names = explorer.Axes.of(results).values
     value = mo.ui.dropdown(_names, "test_accuracy" if "test_accuracy" in _names else _names[0], label="value")
     return (value,)
@@ -188,17 +204,11 @@ def _(at, explorer, lines, mo, results, value, x):
 
 
 @app.cell
-def _(explorer, folder, look, mo, results):
-    mo.Html(look.titled("Claims", explorer.claims(folder, results)))
-    return
-
-
-@app.cell
-def _(explorer, folder, json, look, mo, reporting, results):
-    _provenance = explorer.provenance(folder)
+def _(explorer, folder, json, look, mo, shown):
+    _provenance = shown.info.get("provenance") or explorer.provenance(folder)
     mo.accordion(
         {
-            "Repeat it": mo.Html(look.code(reporting.repeat_command(results.attrs))),
+            "Repeat it": mo.Html(look.code(shown.command)),
             "Provenance": mo.Html(look.code(json.dumps(_provenance, indent=2))),
         }
     )

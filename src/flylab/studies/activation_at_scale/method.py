@@ -13,6 +13,7 @@ import xarray as xr
 from flylab.base.constraints import NonNegativeFloat, PositiveFloat, PositiveInt
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, Images, Splits, fresh, load_images
+from flylab.data.images.flat import flat
 from flylab.models import Model, activations, convolutional, layers
 from flylab.models.batched import conv1d, from_batch, readout
 from flylab.models.flops import METAGRADIENT, training_cost
@@ -244,9 +245,7 @@ def _images(protocol: Protocol) -> Images:
 
 @functools.lru_cache(maxsize=16)
 def _flat(config: Images, seed: int) -> Splits:
-    splits = load_images(replace(config, seed=seed))
-    train, valid, test = (part._replace(x=part.x.reshape(len(part.x), -1)) for part in splits[:3])
-    return splits._replace(train=train, valid=valid, test=test)
+    return flat(load_images(replace(config, seed=seed)))
 
 
 def image_sets(protocol: Protocol) -> dict[str, Images]:

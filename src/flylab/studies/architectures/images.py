@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 
 from flylab.base.types import Hparams
-from flylab.data import Dataset, Images, Splits, load_images
+from flylab.data import Images, Splits, load_images
+from flylab.data.images.flat import flat
 from flylab.models import convolutional, get_model
 from flylab.models.flops import forward_flops
 from flylab.models.model import Model
@@ -36,9 +37,7 @@ N_TRAIN_EVALUATED = 1000  # evaluating on all training images would take as long
 def loaded(config: Images) -> tuple[Shape, Splits]:
     """Return the images' shape, and their `Splits` with flat pixels: see `convolutional.cnn2d`."""
     splits = load_images(config)
-    shape = splits.train.x.shape[1:]
-    train, valid, test = (Dataset(part.x.reshape(len(part.x), -1), part.y) for part in splits[:3])
-    return shape, splits._replace(train=train, valid=valid, test=test)
+    return splits.train.x.shape[1:], flat(splits)
 
 
 def training(config: Images, model: str, arrangement: str, plan: Plan, rates: Sequence[float]) -> Training:
