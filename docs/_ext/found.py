@@ -47,8 +47,9 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "larger-refines.mlp", "larger-refines.cnn", "larger-refines.cnn2d", "transfers.mlp-cnn", "transfers.cnn-mlp",
     ),
     "petri_dish": (
-        "dish-beats-subset", "dish-beats-early", "dish-beats-size", "dish-beats-early.within", "dish-saves-early",
-        "dish-reaches", "mnist1d-predicts.digits", "mnist1d-predicts.mnist", "mnist1d-predicts.cifar10",
+        "dish-beats-subset.mnist1d", "dish-beats-subset.mnist", "dish-beats-early.mnist1d", "dish-beats-early.mnist",
+        "dish-beats-size.mnist1d", "dish-saves.mnist1d", "dish-saves.mnist", "mnist1d-predicts.digits",
+        "mnist1d-predicts.mnist", "mnist1d-predicts.cifar10",
     ),
     "pooling": (
         "low-data-max", "low-data-average", "low-data-l2", "stride-is-not-pooling", "high-data-equal-max",

@@ -40,7 +40,7 @@ def test_sanity_checks_are_those_of_the_list():
     checks = {claim.id for name in list_studies() for claim in get_study(name).claims if claim.is_sanity_check}
     assert checks == {
         "shuffle-mlp", "shuffle-logistic", "sklearn-easy", "layer-0", "shuffled-search", "neighbours-knn",
-        "neighbours-logistic", "permuted",
+        "neighbours-logistic",
         *(f"none-{model}" for model in ("logistic", "neighbours", "svm", "forest", "boosting")),
         *(f"noise-{kind}-{model}" for kind in ("smooth", "white") for model in ("mlp", "cnn")),
         *(f"vanishes-permuted-{name}" for name in SHAPES),

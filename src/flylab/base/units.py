@@ -101,8 +101,10 @@ LABELS: dict[str, Label] = {
     "synthetic": Label("example of a dish"),
     "position": Label("position"),
     "class": Label("class"),
+    "predictor": Label("predictor"),
+    "early": Label("validation loss with a minus sign"),
     "dish_x": Label("value"),
-    "dish_y": Label("probability in a dish's labels"),
+    "dish_y": Label("logit in a dish's labels"),
 }
 
 

@@ -1,10 +1,9 @@
-"""What is trained: the pool on real data, on random subsets of them, and on dishes, which are learned first."""
+"""What is trained: architectures on real data, and on dishes and random subsets; dishes are learned before."""
 
 import functools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
@@ -14,9 +13,9 @@ import xarray as xr
 from flylab.base.constraints import PositiveFloat, PositiveInt
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, Dataset, Images, fresh, load_images
-from flylab.models.flops import METAGRADIENT, forward_flops
+from flylab.models.flops import METAGRADIENT, training_cost
 from flylab.studies.petri_dish import dish
-from flylab.studies.petri_dish.pool import CHOICES, FAMILIES, names, network, specs
+from flylab.studies.petri_dish.pool import CHOICES, names, network, sizes, specs
 from flylab.study import BaseProtocol, Condition, Context
 from flylab.study.protocol import NSeeds
 from flylab.training.dispatch import run_members
@@ -26,8 +25,9 @@ from flylab.training.objectives import supervised
 from flylab.training.step import Member, Plan
 from flylab.training.train import training_run
 
+DatasetName = Literal["mnist1d", "digits", "mnist", "cifar10"]
 SHAPES = {"mnist1d": (1, 40), "digits": (8, 8), "mnist": (28, 28), "cifar10": (96, 32)}  # channels, positions
-N_TRAIN = {"digits": 1200, "mnist": 60_000 - 5000, "cifar10": 50_000 - 5000}
+N_DIGITS = 1200  # training examples, of 1797
 
 
 @dataclass(frozen=True)
@@ -36,40 +36,41 @@ class Protocol(BaseProtocol):
 
     n_seeds: NSeeds = 6
     """Seeds: each has data, initial weights, a subset and a dish of its own; the pool is the same."""
-    dataset: tuple[Literal["digits", "mnist", "cifar10"], ...] = ("digits",)
-    """Images on which the pool is ranked, too."""
+    dataset: tuple[DatasetName, ...] = ("digits",)
+    """Images for which dishes are learned, too, and on which the pool is ranked; MNIST-1D is always included."""
     data_dir: str | None = None
     """Folder with mnist/ and cifar10/, which hold the files. By default they are downloaded. Digits need none."""
-    n_ranked: PositiveInt = 24
-    """Architectures of each family, MLPs and CNNs, that are ranked."""
-    n_taught: PositiveInt = 6
-    """Other architectures of each family, with which dishes are learned."""
-    n_examples: PositiveInt = 30
-    """A dish's training examples, and as many for validation; also a subset's, and those of a batch."""
+    n_ranked: PositiveInt = 48
+    """Architectures that are ranked."""
+    n_taught: PositiveInt = 16
+    """Other architectures, with which dishes are learned."""
+    n_examples: PositiveInt = 20
+    """A dish's training examples, and as many for validation; also a subset's, and those of a batch of real data."""
     n_dish_steps: PositiveInt = 10
-    """Steps of training on a dish."""
-    dish_rate: PositiveFloat = 2e-2
-    """Learning rate of training on a dish and on a subset."""
-    n_outer_steps: PositiveInt = 40
+    """Steps of training on a dish or a subset."""
+    n_outer_steps: PositiveInt = 30
     """Steps in which a dish is learned."""
-    outer_rate: PositiveFloat = 0.03
+    outer_rate: PositiveFloat = 0.1
     """Learning rate of a dish's inputs and labels, by Adam."""
-    n_held_out: PositiveInt = 120
-    """Validation examples of real data, by which a subset and an early stop rank."""
-    n_steps: PositiveInt = 1152
+    n_held_out: PositiveInt = 80
+    """Validation examples of real data, by which training that is stopped early ranks."""
+    n_steps: PositiveInt = 1000
     """Steps of a whole training on real data."""
-    learning_rate: PositiveFloat = 5e-3
-    """Learning rate of a whole training."""
+    learning_rate: PositiveFloat = 1e-2
+    """Learning rate of every training, on real data and on dishes."""
     data: MNIST1D = field(default_factory=lambda: MNIST1D(n_train=4000, n_valid=1000, n_test=1000))
-    """The data set MNIST-1D, made anew for each seed."""
+    """The data set MNIST-1D, made anew for each seed; of images, as many examples are taken where there are."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        most = min(len(names(family)) for family in FAMILIES)
-        self._require(self.n_ranked + self.n_taught <= most, "n_ranked", f"at most {most} with n_taught")
-        enough = self.cost > self.n_held_out and self.n_held_out <= self.data.n_valid
+        kept = tuple(name for name in get_args(DatasetName) if name in ("mnist1d", *self.dataset))
+        object.__setattr__(self, "dataset", kept)
+        most = len(specs()["width"]) - self.n_taught
+        fits = self.n_ranked <= most and self.n_ranked % self.n_taught == 0
+        self._require(fits, "n_ranked", f"a multiple of n_taught={self.n_taught}, at most {most}")
+        fits = self.equal_steps > 0 and self.n_held_out <= self.data.n_valid
         self._require(
-            enough, "n_held_out", f"fewer than {self.cost}, a dish's cost, and data.n_valid={self.data.n_valid}"
+            fits, "n_held_out", f"less than a dish's cost, {self.cost}, and at most data.n_valid={self.data.n_valid}"
         )
 
     @property
@@ -78,176 +79,156 @@ class Protocol(BaseProtocol):
         return 3 * self.n_examples * self.n_dish_steps + self.n_examples
 
     @property
-    def equal_steps(self) -> float:
+    def equal_steps(self) -> int:
         """The steps on real data that cost as much as a dish, validation included."""
-        return (self.cost - self.n_held_out) / (3 * self.n_examples)
+        return (self.cost - self.n_held_out) // (3 * self.n_examples)
 
-    def costs(self, steps: Sequence[int]) -> np.ndarray:
-        """Return what training on real data for some steps costs, validation included, in a dish's cost."""
-        return (3 * self.n_examples * np.array(steps) + self.n_held_out) / self.cost
+    @property
+    def evaluated(self) -> tuple[int, ...]:
+        """The steps on real data after which training may be stopped: those of equal cost, halves, doubles, and all."""
+        doubled = {int(self.equal_steps * 2.0**i) for i in range(-3, 30)}
+        return (*sorted(step for step in doubled if 0 < step < self.n_steps), self.n_steps)
 
-    def evaluated(self, n_steps: int) -> tuple[int, ...]:
-        """Return steps that cost ¼, ½, 1, 2, … of a dish, as nearly as whole steps can, and the last one."""
-        doubled = {max(1, math.floor(self.equal_steps * 2.0**i)) for i in range(-2, 30)}
-        return tuple(sorted({step for step in doubled if step < n_steps} | {n_steps}))
+    @property
+    def costs(self) -> np.ndarray:
+        """What these cost, in the cost of a dish."""
+        return (3 * self.n_examples * np.array(self.evaluated) + self.n_held_out) / self.cost
+
+    @property
+    def n_all(self) -> int:
+        """The number of architectures, of which those that teach come first."""
+        return self.n_taught + self.n_ranked
 
     def images(self, name: Any, seed: int = 0) -> Images:
         """Return images as a seed divides them."""
-        n_train = min(self.data.n_train, N_TRAIN[name])
-        return Images(name, n_train, None, None if name == "digits" else self.data.n_test, seed, self.data_dir)
+        if name == "digits":
+            return Images(name, min(self.data.n_train, N_DIGITS), seed=seed)
+        return Images(name, self.data.n_train, None, self.data.n_test, seed, self.data_dir)
 
 
 def conditions(protocol: Protocol) -> Sequence[Condition]:
-    """Return what the pool is trained on."""
-    return [{"dataset": name} for name in ("mnist1d", "subset", "dish", *dict.fromkeys(protocol.dataset))]
+    """Return the data sets."""
+    return [{"dataset": name} for name in protocol.dataset]
 
 
 def image_sets(protocol: Protocol) -> dict[str, Images]:
     """Return the image sets by their names."""
-    return {name: protocol.images(name) for name in protocol.dataset}
-
-
-def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
-    """Train the ranked architectures on real data, on a subset of them, or on dishes, after these are learned."""
-    name, ranked = condition["dataset"], slice(protocol.n_taught, protocol.n_taught + protocol.n_ranked)
-    results = _judged(protocol, ranked, context) if name == "dish" else _trained(protocol, name, ranked, context)
-    labels = [label for family in FAMILIES for label in names(family)[ranked]]
-    return results.assign_coords(seed=list(context.seeds), architecture=labels)
-
-
-def _trained(protocol: Protocol, name: str, chosen: slice, context: Context) -> xr.Dataset:
-    """Train architectures on real data, with validation along the way."""
-    n_steps = steps_on(protocol, name)
-    steps = protocol.evaluated(n_steps)
-    plan = Plan(n_steps, protocol.n_examples, steps, n_train_evaluated=1)
-    rate = np.float32(protocol.dish_rate if name == "subset" else protocol.learning_rate)
-    shape, data = SHAPES.get(name, SHAPES["mnist1d"]), {seed: data_of(protocol, name, seed) for seed in context.seeds}
-
-    def members(family: str) -> Iterator[tuple[SplitArrays, Member]]:
-        for seed in context.seeds:
-            for i, spec in _numbered(family, chosen):
-                key = jax.random.fold_in(stream(jax.random.fold_in(context.key, seed), name), i)
-                yield data[seed], Member(key, {"learning_rate": rate, "spec": spec})
-
-    found: dict[str, list] = {"test_accuracy": [], "valid_accuracy": [], "valid_loss": []}
-    for family in FAMILIES:
-        run_ = training_run(supervised(network(family, shape)), plan)
-        histories = [one.history for one in run_members(run_, members(family), progress=context.progress)]
-        for kind, parts in found.items():
-            parts.append(np.array([one[kind][1:] for one in histories]).reshape(len(context.seeds), -1, len(steps)))
-    dims = ("seed", "architecture", "cost")
-    return xr.Dataset({kind: (dims, np.concatenate(parts, 1)) for kind, parts in found.items()},
-                      {"cost": protocol.costs(steps)})  # fmt: skip
-
-
-def _numbered(family: str, chosen: slice) -> list[tuple[int, dict[str, np.float32]]]:
-    numbers = range(*chosen.indices(len(names(family))))
-    return [(i, {choice: values[i] for choice, values in specs(family).items()}) for i in numbers]
+    return {name: protocol.images(name) for name in protocol.dataset if name != "mnist1d"}
 
 
 @functools.lru_cache(maxsize=32)
 def data_of(protocol: Protocol, name: str, seed: int) -> SplitArrays:
-    """Return a seed's data, of inputs (channels, positions); a subset has as many training examples as a dish."""
-    splits = load_images(protocol.images(name, seed)) if name in N_TRAIN else fresh(protocol.data)(seed)
-    rng, shape = np.random.default_rng([seed, 1]), SHAPES.get(name, SHAPES["mnist1d"])
+    """Return a seed's data in random order, with inputs (channels, positions)."""
+    splits = fresh(protocol.data)(seed) if name == "mnist1d" else load_images(protocol.images(name, seed))
+    rng = np.random.default_rng([seed, 1])
 
-    def shaped(part: Dataset, n: int) -> Dataset:
+    def shaped(part: Dataset, n: int | None = None) -> Dataset:
         rows = rng.permutation(len(part.y))[:n]
-        x = np.moveaxis(part.x[rows], 2, 3) if part.x.ndim == 4 else part.x[rows]  # channels beside rows
-        return Dataset(x.reshape(len(rows), *shape), part.y[rows])
+        x = np.moveaxis(part.x[rows], 2, -1) if part.x.ndim > 2 else part.x[rows]  # columns last
+        return Dataset(x.reshape(len(rows), *SHAPES[name]), part.y[rows])
 
-    is_subset = name == "subset"
-    train = shaped(splits.train, protocol.n_examples if is_subset else len(splits.train.y))
-    valid = shaped(splits.valid, protocol.n_held_out)
-    test = shaped(splits.test, 10 if is_subset else len(splits.test.y))  # a subset only ranks
+    train, valid, test = shaped(splits.train), shaped(splits.valid, protocol.n_held_out), shaped(splits.test)
     return as_arrays(splits._replace(train=train, valid=valid, test=test))
 
 
-def _judged(protocol: Protocol, ranked: slice, context: Context) -> xr.Dataset:
-    """Learn a dish for each seed from how the taught architectures do on its data, and train the ranked ones on it."""
-    seeds, n, n_taught = list(context.seeds), protocol.n_examples, protocol.n_taught
-    taught = _trained(protocol, "mnist1d", slice(n_taught), context).test_accuracy.isel(cost=-1).values
-    real = [data_of(protocol, "subset", seed) for seed in seeds]
-    # the truth differs by seed, so it stands beside what is learned; its gradient is 0
-    starts = {seed: {"dish": dish.begun(data.train, data.valid, n), "truth": truth / 100}
-              for seed, data, truth in zip(seeds, real, taught, strict=True)}  # fmt: skip
-    objective, source, rate = dish.objective(SHAPES["mnist1d"], n), dish.served(n), np.float32(protocol.dish_rate)
-    found = metalearn(objective, source, _meta_plan(protocol), [starts.__getitem__], seeds, key=context.key,
-                      fixed={"learning_rate": rate, "spec": _side_by_side(range(n_taught))},
-                      progress=context.progress)  # fmt: skip
-    dishes = jax.tree.map(lambda leaf: leaf[0], found.hparams["dish"])  # of the only start
-    numbers = range(ranked.start, ranked.stop)
-    sets = np.resize(numbers, (_n_sets(protocol), n_taught))  # the last one is filled up with the first architectures
+def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Dataset:
+    """Train all architectures on real data, learn a dish for each seed, and let dishes and subsets rank."""
+    name, seeds, n_taught = condition["dataset"], list(context.seeds), protocol.n_taught
+    data = {seed: data_of(protocol, name, seed) for seed in seeds}
+    real = _on_real_data(protocol, name, data, context)
+    begun = {seed: dish.begun(data[seed].train, data[seed].valid or data[seed].train, protocol.n_examples)
+             for seed in seeds}  # fmt: skip
+    truth = dict(zip(seeds, real.test_accuracy.values[:, :n_taught] / 100, strict=True))
+    found = metalearn(
+        dish.objective(SHAPES[name], protocol.n_examples), dish.served(protocol.n_examples), _meta_plan(protocol),
+        # the truth differs by seed, so it stands beside what is learned; its gradient is 0
+        [lambda seed: {"dish": begun[seed], "truth": truth[seed]}], seeds, key=context.key,
+        fixed={"learning_rate": protocol.learning_rate, "spec": _side_by_side(range(n_taught))},
+        progress=context.progress,
+    )  # fmt: skip
+    learned = {seed: jax.tree.map(lambda leaf, i=i: leaf[0, i], found.hparams["dish"]) for i, seed in enumerate(seeds)}
+    scores = {by: _scores(protocol, name, dishes, context) for by, dishes in (("dish", learned), ("subset", begun))}
+    scores["size"] = np.broadcast_to(sizes(SHAPES[name])[n_taught : protocol.n_all], scores["dish"].shape)
+    ranked = real.isel(architecture=slice(n_taught, None))
+    variables = {"score": (("predictor", *ranked.test_accuracy.dims), np.stack([*scores.values()])),
+                 "mismatch": (("seed", "outer_step"), found.results.outer_loss.values[0])}  # fmt: skip
+    if name == "mnist1d":
+        variables["dish_x"] = ("seed", "synthetic", "position"), np.stack([one["x"][:, 0] for one in learned.values()])
+        variables["dish_y"] = ("seed", "synthetic", "class"), np.stack([one["y"] for one in learned.values()])
+    coords = {"predictor": [*scores], "outer_step": range(protocol.n_outer_steps)}
+    return ranked.assign(variables).assign_coords(coords)
+
+
+def _on_real_data(protocol: Protocol, name: str, data: Mapping[int, SplitArrays], context: Context) -> xr.Dataset:
+    """Train all architectures on real data; "early" is what ranks them where training is stopped."""
+    plan = Plan(protocol.n_steps, protocol.n_examples, protocol.evaluated, n_train_evaluated=1)
+    rate = np.float32(protocol.learning_rate)
+
+    def members() -> Iterator[tuple[SplitArrays, Member]]:
+        for seed, one in data.items():
+            for i in range(protocol.n_all):
+                key = jax.random.fold_in(stream(jax.random.fold_in(context.key, seed), "real"), i)
+                yield one, Member(key, {"learning_rate": rate, "spec": {part: v[i] for part, v in specs().items()}})
+
+    trained = run_members(training_run(supervised(network(SHAPES[name])), plan), members(), progress=context.progress)
+    found = [(one.history["test_accuracy"][-1], -one.history["valid_loss"][1:]) for one in trained]
+    dims, n_each = ("seed", "architecture"), (len(data), protocol.n_all, -1)
+    accuracy, early = (np.reshape(values, n_each) for values in zip(*found, strict=True))
+    return xr.Dataset({"test_accuracy": (dims, accuracy[..., 0]), "early": ((*dims, "cost"), early)},
+                      {"seed": [*data], "architecture": names(protocol.n_all), "cost": protocol.costs})  # fmt: skip
+
+
+def _scores(protocol: Protocol, name: str, dishes: Mapping[int, Any], context: Context) -> np.ndarray:
+    """Return the scores in percent of the ranked architectures on the dish of each seed."""
+    n, n_taught = protocol.n_examples, protocol.n_taught
+    sets = [range(first, first + n_taught) for first in range(n_taught, protocol.n_all, n_taught)]
+    truth = np.zeros(n_taught, np.float32)  # unknown, and of no effect
 
     def members() -> Iterator[tuple[None, Member]]:
-        for i, seed in enumerate(seeds):
-            own = jax.tree.map(lambda leaf, i=i: leaf[i], dishes)
+        for seed, one in dishes.items():
             for chosen in sets:
-                key = jax.random.fold_in(stream(jax.random.fold_in(context.key, seed), "judged"), int(chosen[0]))
-                hparams = {"learning_rate": rate, "spec": _side_by_side(chosen), "dish": own, "truth": taught[i] / 100}
-                yield None, Member(key, hparams)
+                key = jax.random.fold_in(stream(jax.random.fold_in(context.key, seed), "ranked"), chosen[0])
+                hparams = {"learning_rate": np.float32(protocol.learning_rate), "dish": one, "truth": truth}
+                yield None, Member(key, hparams | {"spec": _side_by_side(chosen)})
 
-    trained = run_members(training_run(objective, _dish_plan(protocol, protocol.n_dish_steps), source), members(),
+    plan = _dish_plan(protocol)
+    trained = run_members(training_run(dish.objective(SHAPES[name], n), plan, dish.served(n)), members(),
                           progress=context.progress)  # fmt: skip
-    y = jax.nn.softmax(dishes["y"])[:, n:]
-    scores = np.array([dish.score(one.prediction.T, y[i // len(sets)].T) for i, one in enumerate(trained)])
-    scores = scores.reshape(len(seeds), len(sets), len(FAMILIES), n_taught).swapaxes(1, 2)
-    scores = scores.reshape(len(seeds), len(FAMILIES), -1)[..., : len(numbers)].reshape(len(seeds), -1)
-    return xr.Dataset({
-        "score": (("seed", "architecture"), 100 * scores),
-        "mismatch": (("seed", "outer_step"), found.results.outer_loss.values[0]),
-        "dish_x": (("seed", "synthetic", "position"), dishes["x"][:, :, 0]),
-        "dish_y": (("seed", "synthetic", "class"), np.array(jax.nn.softmax(dishes["y"]))),
-    }, {"outer_step": range(protocol.n_outer_steps)})  # fmt: skip
+    labels = [jax.nn.softmax(one["y"])[n:].T for one in dishes.values() for _ in sets]
+    scores = [dish.score(one.prediction.T, y) for one, y in zip(trained, labels, strict=True)]
+    return 100 * np.array(scores).reshape(len(dishes), -1)
 
 
-def _n_sets(protocol: Protocol) -> int:
-    return -(-protocol.n_ranked // protocol.n_taught)
+def _side_by_side(numbers: Sequence[int]) -> dict[str, np.ndarray]:
+    return {choice: values[list(numbers)] for choice, values in specs().items()}
 
 
-def _side_by_side(numbers: Sequence[int] | np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-    return {family: {choice: values[list(numbers)] for choice, values in specs(family).items()} for family in FAMILIES}
-
-
-def _dish_plan(protocol: Protocol, n_steps: int) -> Plan:
-    return Plan(n_steps, protocol.n_examples, n_steps, optimizer=dish.adam)
+def _dish_plan(protocol: Protocol) -> Plan:
+    return Plan(protocol.n_dish_steps, protocol.n_examples, protocol.n_dish_steps, optimizer=dish.adam)
 
 
 @functools.cache
 def _meta_plan(protocol: Protocol) -> MetaPlan:
-    # a step records what was before it, so that the mismatch after the last one needs one more
-    inner = _dish_plan(protocol, protocol.n_dish_steps + 1)
-    return MetaPlan(inner, protocol.n_outer_steps, optax.adam(protocol.outer_rate), _last_mismatch, "reverse", True)
+    return MetaPlan(_dish_plan(protocol), protocol.n_outer_steps, optax.adam(protocol.outer_rate), _last_mismatch,
+                    "reverse", fresh_start=True)  # fmt: skip
 
 
 def _last_mismatch(history):
-    return history["mismatch"][-1]
-
-
-def steps_on(protocol: Protocol, dataset: str) -> int:
-    """Return the steps of one architecture on real data; on a subset, those that cost eight times a dish."""
-    return min(protocol.n_steps, math.floor(8 * protocol.equal_steps)) if dataset == "subset" else protocol.n_steps
+    return history["test_loss"][-1]
 
 
 def n_steps(protocol: Protocol, dataset: str) -> int:
     """Return the optimiser steps of one seed, of sets of architectures as many as of one."""
-    if dataset != "dish":
-        return len(FAMILIES) * protocol.n_ranked * steps_on(protocol, dataset)
-    learned = protocol.n_outer_steps * (protocol.n_dish_steps + 1)
-    return len(FAMILIES) * protocol.n_taught * protocol.n_steps + learned + _n_sets(protocol) * protocol.n_dish_steps
+    ranking = 2 * protocol.n_ranked // protocol.n_taught * protocol.n_dish_steps
+    return protocol.n_all * protocol.n_steps + protocol.n_outer_steps * protocol.n_dish_steps + ranking
 
 
 def resources(protocol: Protocol, dataset: str) -> tuple[int, int]:
-    """Return the FLOPs of one seed, and the bytes of its data, which are much more than those of its networks."""
-    shape = SHAPES.get(dataset, SHAPES["mnist1d"])
-    hparams = {"spec": {choice: np.float32(1) for choice in CHOICES["cnn"]}}
-    passes = sum(forward_flops(network(family, shape)(hparams), shape) for family in FAMILIES)
-    n_test, n_each = protocol.data.n_test, 3 * protocol.n_examples
-    real = n_each * steps_on(protocol, dataset) + len(protocol.evaluated(protocol.n_steps)) * (
-        protocol.n_held_out + n_test
-    )
-    flops = passes * protocol.n_ranked * real
-    if dataset == "dish":
-        learned = METAGRADIENT * protocol.n_outer_steps * protocol.n_taught + protocol.n_ranked
-        flops = passes * (protocol.n_taught * real + learned * protocol.cost)
-    return int(flops), 4 * math.prod(shape) * (protocol.data.n_train + protocol.n_held_out + n_test)
+    """Return the FLOPs of one seed, and the bytes of its data and network."""
+    shape, data = SHAPES[dataset], protocol.data
+    model = network(shape)({"spec": {choice: np.float32(1) for choice in CHOICES}})
+    on_dishes = METAGRADIENT * protocol.n_outer_steps * protocol.n_taught + 2 * protocol.n_ranked
+    steps = protocol.n_all * protocol.n_steps + round(on_dishes * protocol.n_dish_steps)
+    n_evaluations = protocol.n_all * len(protocol.evaluated)
+    flops, _ = training_cost(model, shape, steps, protocol.n_examples, n_evaluations, protocol.n_held_out + data.n_test)
+    return flops, training_cost(model, shape, 0, protocol.n_examples, 0, data.n_train + data.n_valid + data.n_test)[1]
