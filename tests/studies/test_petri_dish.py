@@ -109,7 +109,7 @@ def test_a_dish_begins_as_real_examples_and_images_have_columns_as_positions():
     upper, left = data.train.x[:, 0].std(), data.train.x[:, :, 0].std()
     assert left < upper  # the first column of digits is empty, the first row is not
     assert data.valid is not None
-    begun = dish.begun(data.train, data.valid, 6)
+    begun = dish.begun(data, 6)
     np.testing.assert_array_equal(begun["x"][6:], data.valid.x[:6])
     assert begun["y"].argmax(1).tolist() == [*data.train.y[:6], *data.valid.y[:6]]
 
@@ -119,7 +119,7 @@ def test_a_dish_begins_as_real_examples_and_images_have_columns_as_positions():
     [
         ({"dataset": ("fashion",)}, "dataset"),
         ({"n_ranked": 7}, "n_ranked=7 must be a multiple of n_taught=3"),
-        ({"n_held_out": 90}, "n_held_out=90"),
+        ({"n_held_out": 90}, "n_held_out=90 must be from 6 to 20"),
     ],
 )
 def test_bad_values_are_refused(changes, message):

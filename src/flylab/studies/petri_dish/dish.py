@@ -18,6 +18,7 @@ from flylab.data import Dataset, Source
 from flylab.models.layers import for_groups
 from flylab.models.model import outputs
 from flylab.studies.petri_dish.pool import Shape, network
+from flylab.training.inputs import SplitArrays
 from flylab.training.objectives import Objective, supervised
 
 EPS_ROOT = 1e-8  # what Adam adds under its square root, whose derivative at 0 would be infinite
@@ -29,9 +30,10 @@ def adam(hparams: Hparams) -> optax.GradientTransformation:
     return optax.adam(hparams["learning_rate"], eps_root=EPS_ROOT)
 
 
-def begun(train: Dataset, valid: Dataset, n: int) -> dict[str, np.ndarray]:
-    """Return the dish that consists of the first n real examples of each set."""
-    x, y = (np.concatenate([one[:n], other[:n]]) for one, other in zip(train, valid, strict=True))
+def begun(data: SplitArrays, n: int) -> dict[str, np.ndarray]:
+    """Return the dish that consists of the first n training and the first n validation examples of real data."""
+    assert data.valid is not None
+    x, y = (np.concatenate([one[:n], other[:n]]) for one, other in zip(data.train, data.valid, strict=True))
     return {"x": x, "y": CERTAINTY * np.eye(10, dtype=np.float32)[y]}
 
 

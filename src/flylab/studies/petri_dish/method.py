@@ -68,10 +68,8 @@ class Protocol(BaseProtocol):
         most = len(specs()["width"]) - self.n_taught
         fits = self.n_ranked <= most and self.n_ranked % self.n_taught == 0
         self._require(fits, "n_ranked", f"a multiple of n_taught={self.n_taught}, at most {most}")
-        fits = self.equal_steps > 0 and self.n_held_out <= self.data.n_valid
-        self._require(
-            fits, "n_held_out", f"less than a dish's cost, {self.cost}, and at most data.n_valid={self.data.n_valid}"
-        )
+        least, most = self.n_examples, min(self.data.n_valid, self.cost - 3 * self.n_examples)
+        self._require(least <= self.n_held_out <= most, "n_held_out", f"from {least} to {most}")
 
     @property
     def cost(self) -> int:
@@ -136,8 +134,7 @@ def run(protocol: Protocol, condition: Condition, context: Context) -> xr.Datase
     name, seeds, n_taught = condition["dataset"], list(context.seeds), protocol.n_taught
     data = {seed: data_of(protocol, name, seed) for seed in seeds}
     real = _on_real_data(protocol, name, data, context)
-    begun = {seed: dish.begun(data[seed].train, data[seed].valid or data[seed].train, protocol.n_examples)
-             for seed in seeds}  # fmt: skip
+    begun = {seed: dish.begun(one, protocol.n_examples) for seed, one in data.items()}
     truth = dict(zip(seeds, real.test_accuracy.values[:, :n_taught] / 100, strict=True))
     found = metalearn(
         dish.objective(SHAPES[name], protocol.n_examples), dish.served(protocol.n_examples), _meta_plan(protocol),
