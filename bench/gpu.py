@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--widths", default="128,1024,32,512,1", help="members at once; the first two in both forms")
+    parser.add_argument("--models", nargs="*", help="networks whose speed is measured, by default all")
     parser.add_argument("--quick", action="store_true", help="small numbers, for a trial on a CPU")
     given = parser.parse_args()
     report, parts, quick = Report(given.out, given.budget), given.parts.split(","), given.quick
@@ -193,7 +194,8 @@ def main() -> None:
     part("machine", 0, machine)
     part("products", 60, gpu_parts.products, 8 if quick else 1024)
     widths = tuple(map(int, given.widths.split(",")))
-    part("speed", 60, gpu_parts.speed, 0.4 * given.budget, (4, 8) if quick else widths, quick)
+    models = given.models or gpu_parts.MODELS[: 3 if quick else None]
+    part("speed", 60, gpu_parts.speed, 0.4 * given.budget, (4, 8) if quick else widths, models, quick)
     ratios(report, cpu)
     if background is not None:
         try:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from contenders import IMAGES, WIDTHS, training_set
 from flylab.base import runtime
-from flylab.data import MNIST1D, published
+from flylab.data import MNIST1D, Dataset, published
 from flylab.models import dense, get_model, masks
+from flylab.models.convolutional import cnn2d
 from flylab.models.registry import PUBLISHED
 from flylab.studies.architectures import STUDY
 from flylab.training import dispatch
@@ -24,7 +26,7 @@ from flylab.training.population import train_members
 from flylab.training.step import Hparams, Member, Params, Plan
 from flylab.training.train import training_run
 
-MODELS = ("mlp", "cnn", "logistic", "gru", "masked mlp")
+MODELS = ("mlp", "cnn", "logistic", "gru", "masked mlp", *IMAGES)
 FORMULATIONS = ("batch", "example")  # `apply_batch`, written for CPUs, or `apply` under vmap
 PLAN = Plan(6000)
 GRID = {"learning_rate": [1e-2]}
@@ -50,7 +52,10 @@ def products(report: Any, n_members: int) -> None:
 
 def network(name: str, formulation: str = "batch") -> tuple[Objective, Hparams, Params | None]:
     """Return a network's objective, its hyper-parameters and, of a lottery ticket, initial parameters."""
-    model = dense.mlp(width=500) if name == "masked mlp" else get_model(name)
+    if name in IMAGES:
+        model = cnn2d(IMAGES[name], width=WIDTHS[name])
+    else:
+        model = dense.mlp(width=500) if name == "masked mlp" else get_model(name)
     model = model if formulation == "batch" else model._replace(apply_batch=None)
     hparams = {"learning_rate": np.float32(1e-2)}
     if name != "masked mlp":
@@ -64,7 +69,11 @@ def started(name: str, formulation: str, width: int) -> tuple[Any, Callable, int
     """Compile a network's training and start a group; return state, advance, number of members and seconds."""
     began = time.perf_counter()
     objective, hparams, params = network(name, formulation)
-    data, root, n = as_arrays(published(MNIST1D())), jax.random.key(0), width * len(runtime.devices())
+    splits, root, n = published(MNIST1D()), jax.random.key(0), width * len(runtime.devices())
+    if name in IMAGES:
+        images = Dataset(*training_set(name))
+        splits = splits._replace(train=images, valid=Dataset(images.x[:0], images.y[:0]), test=images)
+    data = as_arrays(splits)
     members = ((data, Member(jax.random.fold_in(root, i), hparams, params)) for i in range(n))
     program, members = dispatch.program_for(training_run(objective, PLAN), members, one_data_set=True)
     n, state, advance = next(dispatch.started(program, members))
@@ -94,9 +103,8 @@ def timed(state: Any, advance: Any, n: int, seconds: float, quick: bool = False)
     return values
 
 
-def speed(report: Any, kept: float, widths: tuple[int, ...], quick: bool) -> None:
-    """Time every network at every width, as long as more than `kept` seconds are left; at two widths in both forms."""
-    models = MODELS[:3] if quick else MODELS
+def speed(report: Any, kept: float, widths: tuple[int, ...], models: Sequence[str], quick: bool) -> None:
+    """Time networks at every width, as long as more than `kept` seconds are left; at two widths in both forms."""
     times: dict[tuple[str, str], float] = {}
     for width in widths:
         forms: dict[str, tuple[str, ...]] = dict.fromkeys(models, FORMULATIONS)

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 import torch_loop
-from contenders import ensemble_step
+from contenders import IMAGES, ensemble_step
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-MODELS = {"mlp": torch_loop.Mlp, "cnn": torch_loop.Cnn}
+MODELS = {name: torch_loop.MODELS[name] for name in ("mlp", "cnn", *IMAGES)}
 
 
 def loop(name: str, x, y):
@@ -62,7 +62,8 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     began = time.monotonic()
     results: dict[str, Any] = {"torch": f"{torch.__version__} on {DEVICE}"}
-    x, y = torch.randn(100, 40, device=DEVICE), torch.randint(0, 10, (100,), device=DEVICE)
+    signals, y = torch.randn(100, 40, device=DEVICE), torch.randint(0, 10, (100,), device=DEVICE)
+    images = {name: torch.randn(100, n, height, width, device=DEVICE) for name, (height, width, n) in IMAGES.items()}
     modes = [("compiled", "default"), ("compiled with graphs", "reduce-overhead")] if DEVICE == "cuda" else []
     widths = (4,) if given.quick else (128, 1024)
     wanted = [
@@ -74,7 +75,7 @@ def main() -> None:
         if given.only not in f"{name} {title} {width}":
             continue
         try:
-            began_here = time.perf_counter()
+            began_here, x = time.perf_counter(), images.get(name, signals)
             step = loop(name, x, y)
             if title != "loop":
                 step = partial(ensemble_step(MODELS[name], width, mode, DEVICE), x, y)

@@ -28,7 +28,8 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- begin: written by docs/make_results.py -->", "<!-- end -->"
 FREE = ("dataset", "data_dir")  # fields that a stored run may change: a claim on one data set is judged on no other
-KEPT = ("finished", "commit", "platform", "processor", "cores", "parity", "python", "versions", "seconds", "trained")
+KEPT = ("finished", "commit", "platform", "processor", "cores", "devices", "parity", "python", "versions", "seconds",
+        "trained", "reused")  # fmt: skip
 DOTS = 110  # per inch
 MOST = 300_000  # bytes of a PNG
 MOST_RESULTS = 2_000_000  # bytes of results

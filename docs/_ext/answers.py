@@ -115,6 +115,13 @@ And test accuracy over the best of eight usual functions:
 - deep MLP: {verdict}`activation_at_scale/gain.mlp`
 - CNN: {verdict}`activation_at_scale/gain.cnn`
 - CNN of MNIST: {verdict}`activation_at_scale/gain.cnn2d`
+
+Truncated unrolls see the first steps only. Places gained by evolution strategies, which see whole trainings (0, on the
+border of the region, says that there was nothing to gain: with either, every seed's function is first):
+
+- deep MLP: {verdict}`activation_at_scale/evolved-rank.mlp`
+- CNN: {verdict}`activation_at_scale/evolved-rank.cnn`
+- CNN of MNIST: {verdict}`activation_at_scale/evolved-rank.cnn2d`
 """,
     "petri_dish": """**What was guessed.** The essay names the Synthetic Petri Dish (Rawal et al. 2020) as its kin:
 instead of a small real task, a few synthetic examples are learned on which architectures rank as on the real one.

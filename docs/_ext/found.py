@@ -14,7 +14,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "architectures": (
         "nonlinear-gap", "spatial-gap", "shuffle-cnn", "shuffle-gru", "shuffle-order", "interpolates-mlp", "logistic",
         "mlp.paper", "mlp.nb", "cnn.paper", "gru.paper", "cnn-shuffled.paper", "gru-shuffled.paper",
-        "fresh-spatial-gap", "reshuffle-order", "discriminates",
+        "fresh-spatial-gap", "reshuffle-order", "discriminates", "discriminates-cnn", "cifar-discriminates",
     ),
     "data_params": (
         "gap-grows", "gap-grows.log-odds", "gap-without", "ten-times-the-examples", "examples-close-the-gap",
@@ -45,6 +45,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "activation_at_scale": (
         "own-early.mlp", "own-early.cnn", "own-final.mlp", "own-final.cnn", "final-rank.mlp", "final-rank.cnn",
         "larger-refines.mlp", "larger-refines.cnn", "larger-refines.cnn2d", "transfers.mlp-cnn", "transfers.cnn-mlp",
+        "evolved-rank.mlp", "evolved-rank.cnn", "evolved-rank.cnn2d",
     ),
     "petri_dish": (
         "dish-beats-subset.mnist1d", "dish-beats-subset.mnist", "dish-beats-early.mnist1d", "dish-beats-early.mnist",

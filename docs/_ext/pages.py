@@ -77,12 +77,20 @@ def _run(study: Study, preset: str, run: Stored) -> str:
     if run.verdicts:
         text += f"### Claims ({preset})\n\n{counts(run.verdicts)}\n\n{claims([run], per_study=True)}\n"
     versions = ", ".join(f"{package} {version}" for package, version in provenance["versions"].items())
+    n_reused, n_trained = provenance.get("reused", 0), provenance.get("trained", 0)
+    last = f" (its last {n_trained} of {n_reused + n_trained} members; it was interrupted)" if n_reused else ""
+    machine = ", ".join(map(plain, (*accelerators(run), provenance["processor"])))
     return text + (
-        f"Run {info['run']} finished on {provenance['finished'][:10]} after {provenance['seconds'] / 60:.1f} minutes "
-        f"on {provenance['cores']} cores ({plain(provenance['processor'])}; other work may have run at the same time), "
+        f"Run {info['run']} finished on {provenance['finished'][:10]} after {provenance['seconds'] / 60:.1f} minutes"
+        f"{last} on {provenance['cores']} cores ({machine}; other work may have run at the same time), "
         f"at commit {plain(provenance['commit'])}, with Python {provenance['python']}, {versions}. Devices "
         f"according to `flylab doctor`: {provenance['parity']}.\n\n"
     )
+
+
+def accelerators(run: Stored) -> list[str]:
+    """Return the devices of a run that are no CPU."""
+    return [device for device in run.info["provenance"].get("devices", []) if "cpu" not in device.lower()]
 
 
 def _files(run: Stored) -> str:
@@ -172,7 +180,8 @@ def _minutes(names: Sequence[str]) -> str:
     for name in names:
         quick, paper = stored.of(name).get("quick"), found["paper"].get(name)
         estimates = [f"{paper:.1f}", f"{paper / FASTER:.1f}"] if paper else ["–", "–"]
-        rows.append([f"[{slug(name)}]({name}.md)", f"{quick.info['minutes']:.1f}" if quick else "–", *estimates])
+        cost = f"{quick.info['minutes']:.1f}{' on a GPU' * bool(accelerators(quick))}" if quick else "–"
+        rows.append([f"[{slug(name)}]({name}.md)", cost, *estimates])
     columns = ["study", "`quick`", "`paper`, about", f"… on cores {FASTER:g} times as fast"]
     return (
         "## What the presets cost\n\nIn minutes. `quick` is the time of the stored run, beside which other work "

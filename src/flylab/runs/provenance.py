@@ -25,12 +25,16 @@ def origin() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "devices": [str(device) for device in runtime.devices()],
+        "devices": [_title(device) for device in runtime.devices()],
         "settings": settings.unusual(),
         "parity": runtime.parity(),
         "python": packages.pop("python"),
         "versions": packages,
     }
+
+
+def _title(device: Any) -> str:
+    return str(device) if device.platform == "cpu" else f"{device} ({device.device_kind})"
 
 
 @functools.cache

@@ -117,9 +117,10 @@ PRESETS = {
     "smoke": Protocol(n_seeds=2, n_outer_steps=2, n_steps=6, n_early=3, width=8,
                       data=MNIST1D(n_train=100, n_valid=50, n_test=50)),
     "quick": Protocol(),
+    "evolved": Protocol(dataset=("mnist1d", "mnist"), goals=("early", "final", "evolved")),
     "paper": Protocol(n_seeds=10, n_outer_steps=100, n_steps=800, n_early=80,
                       data=MNIST1D(n_train=4000, n_valid=1000, n_test=1000)),
 }  # fmt: skip
-MINUTES = {"smoke": 0.4, "quick": 5, "paper": 30}
+MINUTES = {"smoke": 0.4, "quick": 5, "evolved": 60, "paper": 30}
 ARTIFACTS = {"activation": activations.FUNCTIONS}
 STUDY = Study.of_module(__name__)
