@@ -123,4 +123,36 @@ border of the region, says that there was nothing to gain: with either, every se
 - CNN: {verdict}`activation_at_scale/evolved-rank.cnn`
 - CNN of MNIST: {verdict}`activation_at_scale/evolved-rank.cnn2d`
 """,
+    "petri_dish": """**What was guessed.** The essay names the Synthetic Petri Dish (Rawal et al. 2020) as its kin:
+instead of a small real task, a few synthetic examples are learned on which architectures rank as on the real one.
+
+**What came out.** Kendall's τ of a learned dish less that of the real examples at which it began, at equal cost:
+
+- MNIST-1D: {verdict}`petri_dish/dish-beats-subset.mnist1d`
+- digits: {verdict}`petri_dish/dish-beats-subset.digits`
+- MNIST: {verdict}`petri_dish/dish-beats-subset.mnist`
+
+Less that of training on all data, stopped at equal cost:
+
+- MNIST-1D: {verdict}`petri_dish/dish-beats-early.mnist1d`
+- digits: {verdict}`petri_dish/dish-beats-early.digits`
+- MNIST: {verdict}`petri_dish/dish-beats-early.mnist`
+
+Less that of the number of parameters, which costs nothing, so that a dish has to do better to be worth learning:
+
+- MNIST-1D: {verdict}`petri_dish/dish-beats-size.mnist1d`
+- digits: {verdict}`petri_dish/dish-beats-size.digits`
+- MNIST: {verdict}`petri_dish/dish-beats-size.mnist`
+
+Doublings of the cost at which all data rank as well as a dish (learning the dish is not counted):
+
+- MNIST-1D: {verdict}`petri_dish/dish-saves.mnist1d`
+- digits: {verdict}`petri_dish/dish-saves.digits`
+- MNIST: {verdict}`petri_dish/dish-saves.mnist`
+
+Is MNIST-1D a dish for images? τ of the order after one whole training on MNIST-1D with the order on images:
+
+- digits: {verdict}`petri_dish/mnist1d-predicts.digits`
+- MNIST: {verdict}`petri_dish/mnist1d-predicts.mnist`
+""",
 }

@@ -46,6 +46,11 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "larger-refines.mlp", "larger-refines.cnn", "larger-refines.cnn2d", "transfers.mlp-cnn", "transfers.cnn-mlp",
         "evolved-rank.mlp", "evolved-rank.cnn", "evolved-rank.cnn2d",
     ),
+    "petri_dish": (
+        "dish-beats-subset.mnist1d", "dish-beats-subset.mnist", "dish-beats-early.mnist1d", "dish-beats-early.mnist",
+        "dish-beats-size.mnist1d", "dish-saves.mnist1d", "dish-saves.mnist", "mnist1d-predicts.digits",
+        "mnist1d-predicts.mnist", "mnist1d-predicts.cifar10",
+    ),
     "pooling": (
         "low-data-max", "low-data-average", "low-data-l2", "stride-is-not-pooling", "high-data-equal-max",
         "high-data-equal-average", "high-data-equal-l2", "high-data-hinders-max", "high-data-hinders-average",

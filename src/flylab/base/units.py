@@ -94,6 +94,17 @@ LABELS: dict[str, Label] = {
     "gradient_norm": Label("norm of the metagradient"),
     "prediction": Label("predicted class after the last step"),
     "label": Label("true class"),
+    "architecture": Label("architecture"),
+    "cost": Label("cost of judging an architecture", "dishes"),
+    "score": Label("mean probability of the labels of a dish", "%"),
+    "mismatch": Label("1 − correlation of scores and accuracies"),
+    "synthetic": Label("example of a dish"),
+    "position": Label("position"),
+    "class": Label("class"),
+    "predictor": Label("predictor"),
+    "early": Label("validation loss with a minus sign"),
+    "dish_x": Label("value"),
+    "dish_y": Label("logit in a dish's labels"),
 }
 
 
