@@ -71,8 +71,8 @@ def _():
     mo.md(r"""
     ## 2 · Six steps
 
-    Six steps turn a template into an example: pad with zeros and stretch, scale, translate, add noise, shear, and resample
-    to 40 points. Move the sliders and choose a digit; the figure below follows. Another `seed` gives another example
+    Six steps turn a template into an example: pad with zeros and stretch, scale, translate, add noise, shear, and
+    resample to 40 points. Move the sliders and choose a digit; the figure below follows. Another `seed` gives another example
     with the same parameters.
     """)
     return
@@ -286,8 +286,8 @@ def _():
     Each data set is generated twice from the same seed, with the variation and without, so the gain is paired. The
     interval is over data sets, because they are what is random here.
 
-    A network that knows in advance that translations do not matter need not learn it from examples. A convolution has this
-    knowledge built in. The notebooks `architectures` and `data_params` measure what it is worth.
+    A network that knows in advance that translations do not matter need not learn it from examples. A convolution has
+    this knowledge built in. The notebooks `architectures` and `data_params` measure what it is worth.
 
     ## More to try
 
