@@ -72,8 +72,8 @@ def _():
     ## 2 · Six steps
 
     Six steps turn a template into an example: pad with zeros and stretch, scale, translate, add noise, shear, and
-    resample to 40 points. Move the sliders and choose a digit; the figure below follows. Another `seed` gives another example
-    with the same parameters.
+    resample to 40 points. Move the sliders and choose a digit; the figure below follows. Another `seed` gives another
+    example with the same parameters.
     """)
     return
 
