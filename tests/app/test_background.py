@@ -100,7 +100,7 @@ def test_trainings_wait_in_a_queue_and_too_many_are_refused(narrow):
     second, end = elsewhere(lambda: Training(dataclasses.replace(LONG, n_seeds=3)))
     assert (first.place, second.place) == (0, 1)
     assert drawing.status([second], None)["text"] == "place 1 in the queue"
-    refused, _ = elsewhere(lambda: Training.all_of([LONG, SHORT]))
+    refused, _ = elsewhere(lambda: Training.all_of([LONG, dataclasses.replace(LONG, n_seeds=4)]))
     assert isinstance(refused, BusyError)
     assert "1 trainings are waiting already" in str(refused)
     first.stop()
