@@ -115,7 +115,7 @@ def test_a_page_has_only_so_many_trainings(narrow):
     limits.choose(limits.now()._replace(waiting=9))
     both = Training.all_of([LONG, dataclasses.replace(LONG, n_seeds=3)])
     with pytest.raises(BusyError, match="2 trainings of this page are not over"):
-        Training.of(SHORT)
+        Training.of(dataclasses.replace(LONG, n_seeds=5))
     for training in both:
         training.stop()
         training.join(60)
