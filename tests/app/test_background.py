@@ -100,7 +100,7 @@ def test_trainings_wait_in_a_queue_and_too_many_are_refused(narrow):
     second, end = elsewhere(lambda: Training(dataclasses.replace(LONG, n_seeds=3)))
     assert (first.place, second.place) == (0, 1)
     assert drawing.status([second], None)["text"] == "place 1 in the queue"
-    refused, _ = elsewhere(lambda: Training.all_of([LONG, SHORT]))
+    refused, _ = elsewhere(lambda: Training.all_of([LONG, dataclasses.replace(LONG, n_seeds=4)]))
     assert isinstance(refused, BusyError)
     assert "1 trainings are waiting already" in str(refused)
     first.stop()
@@ -115,7 +115,7 @@ def test_a_page_has_only_so_many_trainings(narrow):
     limits.choose(limits.now()._replace(waiting=9))
     both = Training.all_of([LONG, dataclasses.replace(LONG, n_seeds=3)])
     with pytest.raises(BusyError, match="2 trainings of this page are not over"):
-        Training.of(SHORT)
+        Training.of(dataclasses.replace(LONG, n_seeds=5))
     for training in both:
         training.stop()
         training.join(60)

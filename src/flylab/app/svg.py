@@ -84,7 +84,7 @@ def upright(x: float, y: float, words: str, size: float = SIZE) -> str:
 def stroke(x: tuple[float, float], y: tuple[float, float], ink: str, **more: object) -> str:
     """Return a straight line between two points."""
     ends = {"x1": float(x[0]), "x2": float(x[1]), "y1": float(y[0]), "y2": float(y[1])}
-    return element("line", stroke=ink, **ends, **more)
+    return element("line", "", stroke=ink, **ends, **more)
 
 
 def polyline(x: Iterable[float], y: Iterable[float], ink: str, width: float, dash: str = "") -> str:
