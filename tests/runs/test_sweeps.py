@@ -445,7 +445,8 @@ def test_the_work_of_a_dry_run_grows_with_its_steps(name):
             if condition.get("model") in CLASSIFIERS:  # scikit-learn's, whose work nobody counts
                 assert (flops, n_bytes) == (0, 0)
                 continue
-            forward_and_backward = 3 * 2 * protocol.batch_size * study.n_steps(protocol, condition)
+            n_batch = protocol.n_examples if name == "petri_dish" else protocol.batch_size
+            forward_and_backward = 3 * 2 * n_batch * study.n_steps(protocol, condition)
             assert flops >= forward_and_backward * 2  # at least two products of one number each
             assert (n_bytes > 0) == (study.n_steps(protocol, condition) > 0)
     (few, n_bytes), (many, same) = ((sum(flops for flops, _ in one), max(b for _, b in one)) for one in found)
