@@ -57,7 +57,7 @@ def executed(notebook: dict[str, Any]) -> dict[str, Any]:
     shell.reset()
     results: list[dict[str, Any]] = []
     shell.displayhook.write_output_prompt = lambda: None
-    shell.displayhook.write_format_data = lambda data, _=None: results.append(data)
+    shell.displayhook.write_format_data = lambda format_dict, md_dict=None: results.append(format_dict)
     for n, cell in enumerate((cell for cell in notebook["cells"] if cell["cell_type"] == "code"), 1):
         results.clear()
         with capture_output() as captured:
