@@ -149,5 +149,5 @@ def test_a_run_is_stopped_and_ends_with_its_page(tmp_path):
 def test_a_run_that_fails_says_why(tmp_path):
     (tmp_path / "train").write_text("a file in the way")
     process = running.Running("train", "smoke", tmp_path)
-    process.join(60)
+    process.join(180)
     assert "cannot write" in process.error

@@ -50,8 +50,10 @@ class Running:
         self._process.wait()
 
     def _read(self) -> None:
-        for line in self._process.stdout or ():
-            self._output = (self._output + line)[-20_000:]
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self._output = (self._output + line)[-20_000:]
 
     @property
     def is_over(self) -> bool:

@@ -49,24 +49,22 @@ def _(Training, arrangement, get_changed, mo, room, scores, tick):
 
 
 @app.cell
-def _(get_changed, mo, room, set_changed):
-    get_changed()
-    _names = mo.ui.text(label="nickname")
+def _(mo):
+    nickname = mo.ui.text(label="nickname")
+    remove = mo.ui.run_button(label="Remove from the scoreboard")
+    clear = mo.ui.run_button(label="Clear the scoreboard", kind="warn")
+    mo.hstack([nickname, remove, clear], justify="start", wrap=True, align="end")
+    return clear, nickname, remove
 
-    def _remove(_):
-        room.board.remove(_names.value)
-        set_changed(lambda n: n + 1)
 
-    def _clear(_):
+@app.cell
+def _(clear, nickname, remove, room, set_changed):
+    if remove.value:
+        room.board.remove(nickname.value)
+    if clear.value:
         room.board.clear()
+    if remove.value or clear.value:
         set_changed(lambda n: n + 1)
-
-    _buttons = [
-        _names,
-        mo.ui.button(label="Remove from the scoreboard", on_click=_remove),
-        mo.ui.button(label="Clear the scoreboard", kind="warn", on_click=_clear),
-    ]
-    mo.hstack(_buttons, justify="start", wrap=True, align="end")
     return
 
 
