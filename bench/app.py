@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import websockets
@@ -85,9 +87,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--screenshot", type=Path, help="also train, and save a screenshot of the playground here")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        contextlib.ExitStack() as stack,
+        ThreadPoolExecutor(1) as thread,
+    ):
         command = [sys.executable, "-m", "flylab", "app", "--out", folder, "--port", "0", "--no-browser"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        stack.callback(server.kill)
         assert server.stdout is not None
         address = re.search(r"http://\S+(?=/ )", server.stdout.readline())
         assert address is not None
@@ -128,8 +136,8 @@ def main() -> None:
             page.wait_for_timeout(2000)
             page.screenshot(path=options.screenshot)
         browser.close()
-        print(asyncio.run(visits(address[0], server.pid, 60)))
-        server.terminate()
+        # Playwright has an event loop in this thread
+        print(thread.submit(asyncio.run, visits(address[0], server.pid, 60)).result())
 
 
 if __name__ == "__main__":

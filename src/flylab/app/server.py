@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import ipaddress
 import os
 import secrets
@@ -24,6 +25,7 @@ OUT = "FLYLAB_OUT"  # environment variable that tells the pages the folder of ru
 SESSION_SECONDS = 10  # a session's life after its tab is gone: a reload keeps its training, a closed tab ends it
 PATIENCE = 1.0  # seconds that the server has to start before the browser is opened
 PAGES = Path(__file__).parent / "pages"
+_COMPILING = threading.Lock()
 
 
 def out() -> Path:
@@ -39,6 +41,7 @@ def build(folders: Sequence[str]) -> Any:
     """
     marimo = need("marimo", "app", "flylab app")
     applications = need("starlette.applications", "app", "flylab app")
+    _compile_in_turn()
     from starlette.responses import RedirectResponse
     from starlette.routing import Mount, Route
 
@@ -49,6 +52,26 @@ def build(folders: Sequence[str]) -> Any:
     built = pages.build()
     assets = Mount("/assets", front.Assets(built, folders[0], compressed=limits.now().is_class))
     return applications.Starlette(routes=[home, assets, Mount("/", built)])
+
+
+def _compile_in_turn() -> None:
+    """Let marimo compile one cell at a time, when many pages open at once.
+
+    CPython 3.11 counts the depth of syntax trees for all threads together, and so raises a SystemError in some: of 60
+    pages that were opened at once, some had cells without results.
+    """
+    from marimo._runtime import runtime as kernel
+
+    compiled = getattr(kernel, "compile_cell", None)  # a private name, which may go
+    if compiled is None or hasattr(compiled, "__wrapped__"):
+        return
+
+    @functools.wraps(compiled)
+    def in_turn(*args: Any, **kwargs: Any) -> Any:
+        with _COMPILING:
+            return compiled(*args, **kwargs)
+
+    kernel.compile_cell = in_turn
 
 
 def serve(folder: Path, port: int, browser: bool, host: str = HOST, is_class: bool = False) -> None:
