@@ -1,15 +1,16 @@
 """What the server does for many pages at once."""
 
+import importlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from flylab.app import server
 
 
 def test_pages_compile_their_cells_in_turn(monkeypatch):
-    from marimo._runtime import runtime as kernel
-
+    kernel: Any = importlib.import_module("marimo._runtime.runtime")
     alone, at_once = threading.Lock(), []
 
     def compile_cell(code, cell_id):

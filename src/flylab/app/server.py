@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import functools
+import importlib
 import ipaddress
 import os
 import secrets
@@ -60,8 +61,7 @@ def _compile_in_turn() -> None:
     CPython 3.11 counts the depth of syntax trees for all threads together, and so raises a SystemError in some: of 60
     pages that were opened at once, some had cells without results.
     """
-    from marimo._runtime import runtime as kernel
-
+    kernel: Any = importlib.import_module("marimo._runtime.runtime")
     compiled = getattr(kernel, "compile_cell", None)  # a private name, which may go
     if compiled is None or hasattr(compiled, "__wrapped__"):
         return
