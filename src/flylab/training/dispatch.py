@@ -21,7 +21,7 @@ from flylab.training.groups import grouped, width_of
 from flylab.training.inputs import SplitArrays
 from flylab.training.members import Members
 from flylab.training.programs import ONCE, OnEach, drawings, shapes_of
-from flylab.training.step import Member, State, trained_params
+from flylab.training.step import Member, State, initial, trained_params
 from flylab.training.train import Trained, TrainingRun
 
 CHUNK_SECONDS = 0.5
@@ -130,6 +130,7 @@ def let_go() -> None:
     """Free all compiled programs: each maps memory, and a process has a limited number of maps (65 530 on Linux)."""
     _program.cache_clear()
     drawings.cache_clear()
+    initial.cache_clear()
     jax.clear_caches()
 
 

@@ -1,6 +1,7 @@
 """Error against width as the paper draws it, then noise, losses, examples, steps, and thresholds."""
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ def _as_published(ax: Axes, results: xr.Dataset, treatment: str) -> None:
 
 
 def _test_errors(ax: Axes, curves: dict[str, xr.DataArray], colours: Sequence[str] = COLOURS) -> None:
-    for (name, errors), colour in zip(curves.items(), colours, strict=False):
+    for (name, errors), colour in zip(curves.items(), itertools.cycle(colours), strict=False):
         band(ax, errors, label=name, color=colour, linewidth=1.4)
     ax.set(xscale="log", ylabel="test error (%)")
     plain_ticks(ax, _WIDTH_TICKS)
