@@ -17,7 +17,10 @@ links = re.findall(r"http://([\\d.]+):(\\d+)/([^/]*)/", said)
 def ask(path, method="GET", body=None, **headers):
     connection = http.client.HTTPConnection(own, int(port), timeout=60)
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, body, headers)
+    try:
+        connection.request(method, path, body, headers)
+    except BrokenPipeError:
+        pass  # refused before all of it was sent; the answer says how
     answer = connection.getresponse()
     answer.read()
     return answer
