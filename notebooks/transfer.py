@@ -62,7 +62,7 @@ def _():
 
 @app.cell
 def _():
-    guess_final = mo.ui.slider(0, 100, value=50, label="third to seventh at the end", show_value=True)
+    guess_final = mo.ui.slider(0, 100, value=50, label="fourth to sixth at the end", show_value=True)
     guess_final
     return (guess_final,)
 

@@ -90,6 +90,7 @@ def test_functions_are_tested_on_the_same_unseen_data():
         ({"n_early": 7}, "n_early=7 must be at most n_steps=6"),
         ({"width": 4}, "width=4 must be at least 8"),
         ({"goals": ("best",)}, "goals"),
+        ({"goals": ()}, r"goals=\(\) must be one to three goals"),
         ({"sigma": 0.0}, "sigma=0"),
         ({"dataset": ("cifar10",)}, "dataset"),
         ({"data": replace(SMOKE.data, n_valid=0)}, "n_valid=0 must be an integer ≥ 1"),

@@ -83,7 +83,8 @@ class Protocol(BaseProtocol):
         super().__post_init__()
         self._require(self.n_early <= self.n_steps, "n_early", f"at most n_steps={self.n_steps}")
         self._require(self.width >= 8, "width", "at least 8: a CNN has an eighth as many channels")
-        self._require(bool(self.dataset and self.goals), "dataset", "one or two data sets, and goals one to three")
+        self._require(bool(self.dataset), "dataset", "one or two data sets")
+        self._require(bool(self.goals), "goals", "one to three goals")
         data = self.data
         for name, holds, wanted in (
             ("n_valid", data.n_valid > 0, "an integer ≥ 1: functions are learned and chosen by validation data"),
