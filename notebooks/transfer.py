@@ -43,7 +43,7 @@ def _():
     The essay (Greydanus 2020) reports on MNIST and CIFAR-10. The learned function had the lowest or second-lowest
     training loss over the first epoch, and a middle rank by final test loss. So networks with it learn fast, but end
     up nothing special. By default, this study uses scikit-learn's 1797 handwritten digits, which need no download: the
-    same statements on them are claims of their own, and those on MNIST and CIFAR-10 stay *not tested*.
+    same statements on them are claims of their own. Those on MNIST and CIFAR-10 are tested on these images only.
 
     ## Predict before you look
 
@@ -62,7 +62,7 @@ def _():
 
 @app.cell
 def _():
-    guess_final = mo.ui.slider(0, 100, value=50, label="third to seventh at the end", show_value=True)
+    guess_final = mo.ui.slider(0, 100, value=50, label="fourth to sixth at the end", show_value=True)
     guess_final
     return (guess_final,)
 

@@ -44,7 +44,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "activation_at_scale": (
         "own-early.mlp", "own-early.cnn", "own-final.mlp", "own-final.cnn", "final-rank.mlp", "final-rank.cnn",
         "larger-refines.mlp", "larger-refines.cnn", "larger-refines.cnn2d", "transfers.mlp-cnn", "transfers.cnn-mlp",
-        "evolved-rank.mlp", "evolved-rank.cnn", "evolved-rank.cnn2d",
+        "evolved-rank.cnn", "evolved-rank.cnn2d",
     ),
     "petri_dish": (
         "dish-beats-subset.mnist1d", "dish-beats-subset.mnist", "dish-beats-early.mnist1d", "dish-beats-early.mnist",

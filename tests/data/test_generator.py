@@ -203,9 +203,11 @@ def test_composed_templates_are_all_sequences():
     config = MNIST1D(templates=pairs, template_len=24, final_seq_length=1000, n_train=200, n_test=0, n_valid=0)
     assert np.unique(published(config).train.y).size == 100
     assert sample(config, KEY, 3).x.shape == (3, 1000)
-    for n, said in ((0, "n=0 must be an integer ≥ 1"), (5, "at most 10000")):
-        with pytest.raises(ValueError, match=said):
+    for n, said in ((0, "n=0 must be an integer ≥ 1"), (5, "at most 10000"), (10**9, "of at most 100 templates")):
+        with pytest.raises(ValueError, match=said):  # and not after hours
             compose(n=n)
+    with pytest.raises(ValueError, match="templates=3 must be Templates"):
+        compose(3)  # pyright: ignore[reportArgumentType]
 
 
 def test_generated_is_like_published():

@@ -74,6 +74,15 @@ def test_long_curves_have_about_six_markers(n):
         assert 1 <= len(range(n)[start::every]) <= max(7, min(n, 11))
 
 
+def test_what_has_no_values_leaves_its_panel_empty(values):
+    with style():
+        _, (left, right) = panels("", "", size=(6, 4))
+        band(left, (np.nan * values).sel(model="mlp"), label="none")
+        forest(right, {})  # warnings are errors
+    assert np.isnan(left.get_lines()[0].get_ydata()).all()
+    assert left.get_legend_handles_labels()[1] == ["none"]
+
+
 @pytest.mark.parametrize("horizontal", [False, True])
 def test_published_values_look_alike(horizontal):
     with style():

@@ -1,5 +1,6 @@
 """Activations learned on larger targets: ranks and claims on known results, and a short run of every part."""
 
+import sys
 from dataclasses import replace
 
 import jax
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from flylab.data import Images
+from flylab.data.images import digest
 from flylab.models import activations
 from flylab.results.judging import judge
 from flylab.runs.runner import execute
@@ -87,13 +90,25 @@ def test_functions_are_tested_on_the_same_unseen_data():
         ({"n_early": 7}, "n_early=7 must be at most n_steps=6"),
         ({"width": 4}, "width=4 must be at least 8"),
         ({"goals": ("best",)}, "goals"),
+        ({"goals": ()}, r"goals=\(\) must be one to three goals"),
         ({"sigma": 0.0}, "sigma=0"),
         ({"dataset": ("cifar10",)}, "dataset"),
+        ({"data": replace(SMOKE.data, n_valid=0)}, "n_valid=0 must be an integer ≥ 1"),
+        ({"data": replace(SMOKE.data, final_seq_length=80)}, "final_seq_length=80 must be 40"),
+        ({"data": replace(SMOKE.data, random_labels=20)}, "random_labels=20 must be at most 10"),
     ],
 )
 def test_bad_values_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         protocol_of(STUDY, "smoke", **changes)
+
+
+def test_before_training_images_name_members_and_a_missing_package_is_refused(monkeypatch):
+    monkeypatch.setattr(study, "image_sets", lambda protocol: {"mnist": Images("digits")})
+    assert study.input_digest(SMOKE)({"activation": "relu"}) == digest(Images("digits"))
+    monkeypatch.setitem(sys.modules, "evosax.algorithms", None)
+    with pytest.raises(ValueError, match="the goal evolved needs the package evosax"):
+        study.input_digest(replace(SMOKE, goals=("evolved",)))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from flylab.data import MNIST1D
 from flylab.results.judging import judge
 from flylab.runs.runner import execute
 from flylab.studies.petri_dish import claims, dish, method, pool
@@ -120,6 +121,10 @@ def test_a_dish_begins_as_real_examples_and_images_have_columns_as_positions():
         ({"dataset": ("fashion",)}, "dataset"),
         ({"n_ranked": 7}, "n_ranked=7 must be a multiple of n_taught=3"),
         ({"n_held_out": 90}, "n_held_out=90 must be from 6 to 20"),
+        ({"n_dish_steps": 99, "n_held_out": 300, "data": MNIST1D(n_train=300)}, "n_held_out=300 must be from 6 to 200"),
+        ({"data": replace(SMOKE.data, final_seq_length=80)}, "final_seq_length=80 must be 40"),
+        ({"n_examples": 20, "data": replace(SMOKE.data, n_train=10)}, "n_train=10 must be at least n_examples=20"),
+        ({"data": replace(SMOKE.data, random_labels=20)}, "random_labels=20 must be at most 10"),
     ],
 )
 def test_bad_values_are_refused(changes, message):
@@ -142,4 +147,5 @@ def test_smoke_runs_every_claim(tmp_path):
     judged = judge(STUDY.claims, run.results, {})
     assert sum(verdict.effect is not None for verdict in judged) == 9
     assert len(STUDY.table(run.results).rows) == 6
-    STUDY.figure(run.results).savefig(tmp_path / "figure.png")
+    for results in (run.results, run.results.isel(seed=[0])):
+        STUDY.figure(results).savefig(tmp_path / "figure.png")

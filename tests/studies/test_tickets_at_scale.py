@@ -103,6 +103,8 @@ def test_a_seed_is_the_same_alone_and_has_data_of_its_own():
 
 
 def test_permutations_move_pixels_and_shares_take_the_first_examples():
+    images = replace(TINY, dataset=("digits",), n_train=61)  # which need no multiple of ten
+    assert len(method.data_of(images, "digits", "digits", 3, 1.0, False).train.x) == 61
     whole = method.data_of(TINY, "digits", "digits", 3, 1.0, False)
     permuted = method.data_of(TINY, "digits", "digits", 3, 0.5, True)
     np.testing.assert_array_equal(permuted.train.x, whole.train.x[:30, list(shuffled(64, 3))])
@@ -120,6 +122,7 @@ def test_permutations_move_pixels_and_shares_take_the_first_examples():
         ({"widths": ()}, "widths="),
         ({"shares": (0.0,)}, r"shares\[0\]=0"),
         ({"prune_rate": 1.0}, "prune_rate=1"),
+        ({"n_train": 205}, r"n_train \+ n_test = 205 \+ 100 must be"),
     ],
 )
 def test_bad_values_are_refused(changes, message):

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from msgspec import Meta
 
-from flylab.base.constraints import MOST, Checked
+from flylab.base.constraints import MOST, Checked, PositiveInt, check
 
-MOST_CLASSES = 10_000
+MOST_CLASSES, MOST_PARTS = 10_000, 100  # of composed templates
 # Traced by hand by the data set's author (Greydanus 2020); read top to bottom, the value is the pen's position.
 _DIGITS = (
     (5, 6, 6.5, 6.75, 7, 7, 7, 7, 6.75, 6.5, 6, 5),
@@ -107,7 +107,7 @@ def compose(templates: Templates | None = None, n: int = 2) -> Templates:
         `n_templates ** n` templates of `n · length` points, labelled from 0; labels of `templates` are ignored.
 
     Raises:
-        ValueError: if `n` is no positive integer, or there are more than 10 000 sequences.
+        ValueError: if `n` is no positive integer or above 100, or there are more than 10 000 sequences.
 
     >>> from flylab.data import MNIST1D
     >>> pairs = compose()
@@ -115,9 +115,9 @@ def compose(templates: Templates | None = None, n: int = 2) -> Templates:
     >>> config.n_classes, len(pairs.t)
     (100, 24)
     """
-    x = (digits() if templates is None else templates).arrays()[0]
-    if n != int(n) or n < 1:
-        raise ValueError(f"n={n} must be an integer ≥ 1")
-    if len(x) ** n > MOST_CLASSES:
-        raise ValueError(f"n={n}: {len(x)} templates have {len(x)}^{n} sequences; at most {MOST_CLASSES} are possible")
-    return Templates.of([np.concatenate(rows) for rows in itertools.product(x, repeat=int(n))])
+    n = check("n", n, PositiveInt)
+    x = check("templates", digits() if templates is None else templates, Templates).arrays()[0]
+    if n > MOST_PARTS or len(x) ** n > MOST_CLASSES:
+        raise ValueError(f"n={n}: {len(x)} templates have {len(x)}^{n} sequences; at most {MOST_CLASSES} sequences of "
+                         f"at most {MOST_PARTS} templates are possible")  # fmt: skip
+    return Templates.of([np.concatenate(rows) for rows in itertools.product(x, repeat=n)])

@@ -34,7 +34,8 @@ def band(ax: Axes, curve: xr.DataArray, *, dim: str = "seed", label: str = "", *
     """
     (along,) = (name for name in curve.dims if name != dim)
     columns = curve.transpose(dim, along).values
-    columns = columns[~np.isnan(columns).all(1)]
+    has_values = ~np.isnan(columns).all(1)
+    columns = columns[has_values if has_values.any() else slice(1)]  # without any values nothing is seen
     intervals = [interval(column) for column in columns.T]
     x = curve[along].values
     (drawn,) = ax.plot(x, [value.mean for value in intervals], label=label, **_marked(line, len(x)))
@@ -208,7 +209,7 @@ def forest(ax: Axes, rows: Mapping[str, Any], *, colours: Sequence[Any] | None =
     """
     for row, values in enumerate(rows.values()):
         dots(ax, values, row, horizontal=True, color="0.45" if colours is None else colours[row])
-    ax.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(len(rows) - 0.5, -0.5))
+    ax.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(max(len(rows), 1) - 0.5, -0.5))
 
 
 def data_figure(config: MNIST1D, n_each: int = 10) -> Figure:

@@ -8,11 +8,14 @@ used in every network, and ranked among eight usual ones, beside the functions t
 train at the one learning rate at which functions are learned.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import xarray as xr
 
+from flylab.base.optional import need
 from flylab.data import MNIST1D
+from flylab.data.images import digest
 from flylab.models import activations
 from flylab.results.claims import Claim
 from flylab.results.effects import Effect
@@ -29,11 +32,11 @@ from flylab.studies.activation_at_scale.method import (
     resources,
     run,
 )
-from flylab.study import Study
+from flylab.study import Condition, Study
 
 __all__ = [
-    "CLAIMS", "STUDY", "USUAL", "Protocol", "conditions", "figure", "image_sets", "n_steps", "rank", "resources", "run",
-    "table",
+    "CLAIMS", "STUDY", "USUAL", "Protocol", "conditions", "figure", "image_sets", "input_digest", "n_steps", "rank",
+    "resources", "run", "table",
 ]  # fmt: skip
 
 EVOLUTION = ("n_pairs", "sigma")
@@ -97,6 +100,14 @@ CLAIMS = (
     *(claim for target in TITLES for claim in _on_one(target)),
     *(_transfers(source, target) for source in TITLES for target in TITLES if source != target),
 )
+
+
+def input_digest(protocol: Protocol) -> Callable[[Condition], str | None]:
+    """Return the digest of the images, which every function is tested on; refuse evolution without its package."""
+    if "evolved" in protocol.goals:
+        need("evosax.algorithms", "evolution", "the goal evolved")  # before anything is trained
+    found = "".join(map(digest, image_sets(protocol).values()))
+    return lambda condition: found or None
 
 
 def table(results: xr.Dataset) -> Table:

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import xarray as xr
 
-from flylab.base.constraints import NonNegativeFloat, PositiveFloat, PositiveInt
+from flylab.base.constraints import NonNegativeFloat, PositiveFloat, PositiveInt, refusal
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, Images, Splits, fresh, load_images
 from flylab.data.images.flat import flat
@@ -32,6 +32,7 @@ USUAL = tuple(activations.ALL)
 TARGETS = {"mnist1d": ("mlp", "cnn"), "mnist": ("cnn2d",)}  # by data set
 X = np.linspace(-5, 5, 201)
 UNSEEN = 100_000  # the first seed of data, initial weights and order that metalearning never saw
+N_POINTS = 40  # of a signal
 N_UNITS = 8  # of a learned function's network: as few hyper-parameters as evolution can follow
 IMAGES = {"n_train": 2000, "n_valid": 500, "n_test": 2000}
 
@@ -82,7 +83,16 @@ class Protocol(BaseProtocol):
         super().__post_init__()
         self._require(self.n_early <= self.n_steps, "n_early", f"at most n_steps={self.n_steps}")
         self._require(self.width >= 8, "width", "at least 8: a CNN has an eighth as many channels")
-        self._require(bool(self.dataset and self.goals), "dataset", "one or two data sets, and goals one to three")
+        self._require(bool(self.dataset), "dataset", "one or two data sets")
+        self._require(bool(self.goals), "goals", "one to three goals")
+        data = self.data
+        for name, holds, wanted in (
+            ("n_valid", data.n_valid > 0, "an integer ≥ 1: functions are learned and chosen by validation data"),
+            ("final_seq_length", data.final_seq_length == N_POINTS, f"{N_POINTS}, which the targets read"),
+            ("random_labels", data.outputs <= 10, "at most 10, which the targets have outputs for"),
+        ):
+            if not holds:
+                raise refusal(name, getattr(data, name), wanted)
 
     def plan(self, n_steps: int, record_loss: bool = False) -> Plan:
         """Return the plan of a training of so many steps."""
@@ -199,7 +209,7 @@ def _network(target: str, width: int) -> Callable[[Callable], Model]:
 
 def _mlp(width: int, activation: Callable) -> Model:
     """Build an MLP of three hidden layers."""
-    sizes = {"hidden1": (40, width), "hidden2": (width, width), "hidden3": (width, width), "output": (width, 10)}
+    sizes = {"hidden1": (N_POINTS, width), "hidden2": (width, width), "hidden3": (width, width), "output": (width, 10)}
 
     def init(key):
         return {name: layers.linear_init(stream(key, name), *size) for name, size in sizes.items()}
@@ -268,7 +278,7 @@ def resources(protocol: Protocol, activation: str) -> tuple[int, int]:
         data = protocol.data
         shape, n_examples = (784,), sum(IMAGES.values())
         if target != "cnn2d":
-            shape, n_examples = (40,), data.n_train + data.n_valid + data.n_test
+            shape, n_examples = (N_POINTS,), data.n_train + data.n_valid + data.n_test
         model = _network(target, protocol.width)(jax.nn.elu)
         return training_cost(model, shape, round(n), protocol.batch_size, 2, n_examples)
 

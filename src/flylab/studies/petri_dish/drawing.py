@@ -23,7 +23,8 @@ def figure(results: xr.Dataset) -> Figure:
         dots(equal, xr.concat([agreement(by, name)(results) for by in PREDICTORS], "by"), rows, horizontal=True,
              color=look[name], label=title)  # fmt: skip
         band(descent, results.mismatch.sel(dataset=name, drop=True), color=look[name])
-    costs.set(xscale="log", xlabel="cost (that of a dish, white, is 1)", ylabel="Kendall's τ")
+    ends = results.cost.min().item() / 1.2, results.cost.max().item() * 1.2  # a single seed has no τ, and no limits
+    costs.set(xscale="log", xlim=ends, xlabel="cost (that of a dish, white, is 1)", ylabel="Kendall's τ")
     plain_ticks(costs)
     equal.set(yticks=range(len(PREDICTORS)), yticklabels=[*PREDICTORS.values()], xlabel="Kendall's τ",
               ylim=(len(PREDICTORS) - 0.2, -0.4))  # fmt: skip

@@ -10,9 +10,10 @@ import numpy as np
 import optax
 import xarray as xr
 
-from flylab.base.constraints import PositiveFloat, PositiveInt
+from flylab.base.constraints import PositiveFloat, PositiveInt, refusal
 from flylab.base.rng import stream
 from flylab.data import MNIST1D, Dataset, Images, fresh, load_images
+from flylab.data.images.load import N_VALID_DIGITS
 from flylab.models.flops import METAGRADIENT, training_cost
 from flylab.studies.petri_dish import dish
 from flylab.studies.petri_dish.pool import CHOICES, names, network, sizes, specs
@@ -68,7 +69,15 @@ class Protocol(BaseProtocol):
         most = len(specs()["width"]) - self.n_taught
         fits = self.n_ranked <= most and self.n_ranked % self.n_taught == 0
         self._require(fits, "n_ranked", f"a multiple of n_taught={self.n_taught}, at most {most}")
-        least, most = self.n_examples, min(self.data.n_valid, self.cost - 3 * self.n_examples)
+        data, n_valid = self.data, N_VALID_DIGITS if "digits" in self.dataset else self.data.n_valid
+        for name, holds, wanted in (
+            ("final_seq_length", data.final_seq_length == SHAPES["mnist1d"][1], f"{SHAPES['mnist1d'][1]}"),
+            ("n_train", data.n_train >= self.n_examples, f"at least n_examples={self.n_examples}"),
+            ("random_labels", data.outputs <= 10, "at most 10, the classes of a dish"),
+        ):
+            if not holds:
+                raise refusal(name, getattr(data, name), wanted)
+        least, most = self.n_examples, min(data.n_valid, n_valid, self.cost - 3 * self.n_examples)
         self._require(least <= self.n_held_out <= most, "n_held_out", f"from {least} to {most}")
 
     @property

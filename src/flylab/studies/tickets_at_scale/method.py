@@ -78,6 +78,9 @@ class Protocol(BaseProtocol):
         self._require(max(self.rewinds, default=0) <= self.n_steps, "rewinds", f"integers ≤ n_steps={self.n_steps}")
         for name in ("widths", "shares", "rewinds"):
             self._require(len(getattr(self, name)) > 0, name, "a list that begins with the base case's")
+        for name in self.dataset:
+            if name not in IMAGES:
+                self.signals(name)  # which refuses numbers of examples that it cannot have
 
     @property
     def sparsities(self) -> list[float]:
@@ -88,6 +91,10 @@ class Protocol(BaseProtocol):
         """Return the base case of a data set."""
         return {"dataset": dataset, "width": self.widths[0], "share": self.shares[0], "arrangement": "plain",
                 "rewind_to": self.rewinds[0]}  # fmt: skip
+
+    def signals(self, name: str) -> MNIST1D:
+        """Return the config of signals."""
+        return MNIST1D(self.n_train, 0, self.n_test, final_seq_length=SHAPES[name][1])
 
     def images(self, name: Any, seed: int = 0) -> Images:
         """Return images as a seed divides them."""
@@ -146,8 +153,7 @@ def resources(protocol: Protocol, **condition: Any) -> tuple[int, int]:
 def data_of(protocol: Protocol, name: str, like: str, seed: int, share: float, is_permuted: bool) -> SplitArrays:
     """Return a seed's data with flat inputs of the shape of another set, their pixels permuted in an own way."""
     shape = SHAPES[like]
-    signals = MNIST1D(protocol.n_train, 0, protocol.n_test, final_seq_length=SHAPES[name][1])
-    splits = load_images(protocol.images(name, seed)) if name in IMAGES else fresh(signals)(seed)
+    splits = load_images(protocol.images(name, seed)) if name in IMAGES else fresh(protocol.signals(name))(seed)
     order = list(shuffled(math.prod(shape[:2]), seed)) if is_permuted else slice(None)
 
     def flat(part: Dataset, n: int | None = None) -> Dataset:
