@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from flylab import reporting
+from flylab.base import netcdf
 from flylab.base.config import plain
 from flylab.reporting.figures import figure
 from flylab.results.protocols import changes
@@ -61,8 +62,9 @@ def store(folder: Path) -> str:
         "table": study.table(results)._asdict(),
         "provenance": {key: provenance[key] for key in KEPT if key in provenance},
     }
-    _write(place, info, results)
-    return f"is stored in {place}{_keep_results(folder, place)}"
+    said = _keep_results(folder, place, results)
+    _write(place, info, reporting.load(place) if (place / "results.nc").exists() else results)
+    return f"is stored in {place}{said}"
 
 
 def again(place: Path) -> str:
@@ -85,13 +87,17 @@ def _write(place: Path, info: dict[str, Any], results: Any) -> None:
         (place / "figure.pdf").write_bytes(reporting.image(figure(results, "paper"), "pdf", results.checksum))
 
 
-def _keep_results(folder: Path, place: Path) -> str:
-    """Copy results unless they are too large; those of an earlier run must not stay in their place."""
-    (place / "results.nc").unlink(missing_ok=True)
-    if (size := (folder / "results.nc").stat().st_size) > MOST_RESULTS:
-        return f", without results.nc, which has {size / 1e6:.1f} MB"
-    shutil.copyfile(folder / "results.nc", place / "results.nc")
-    return ""
+def _keep_results(folder: Path, place: Path, results: Any) -> str:
+    """Copy results; if they are too large, write them without what is known of single examples, or not at all."""
+    target, said = place / "results.nc", ""
+    shutil.copyfile(folder / "results.nc", target)
+    if (size := target.stat().st_size) > MOST_RESULTS:
+        said = f", without what is known of single examples: all has {size / 1e6:.1f} MB"
+        netcdf.save(target, results.drop_dims("example", errors="ignore"))
+    if (size := target.stat().st_size) > MOST_RESULTS:
+        target.unlink()  # nor may those of an earlier run stay in its place
+        said = f", without results.nc, which has {size / 1e6:.1f} MB"
+    return said
 
 
 def picture(drawn: Any) -> bytes:

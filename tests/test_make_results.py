@@ -7,9 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import flylab
+from flylab.base import netcdf
 from flylab.results.verdicts import Verdict
 from flylab.study import get_study
 from flylab.study.registry import list_studies
@@ -97,6 +99,17 @@ def test_large_results_are_left_out(folder, script, tmp_path, monkeypatch):
     assert "without results.nc, which has 0." in script.store(folder)
     assert not (tmp_path / "learning_rate" / "quick" / "results.nc").exists()  # nor that of the run before
     assert "flylab.load" not in pages.study_page("learning_rate")
+
+
+def test_what_is_known_of_single_examples_is_left_out_first(folder, script, tmp_path, monkeypatch):
+    results = flylab.load(folder)
+    many = np.random.default_rng(0).integers(10, size=(results.sizes["seed"], 50_000), dtype=np.uint8)
+    netcdf.save(tmp_path / "results.nc", larger := results.assign(prediction=(("seed", "example"), many)))
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setattr(script, "MOST_RESULTS", (folder / "results.nc").stat().st_size + 10_000)
+    assert "single examples" in script._keep_results(tmp_path, place, larger)
+    assert netcdf.open_checked(place / "results.nc").equals(results)
 
 
 @pytest.mark.parametrize(
