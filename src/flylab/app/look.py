@@ -48,6 +48,9 @@ body:has(.flylab-rail) #App [class*="px-24"] { padding-left: 1.25rem; padding-ri
 @media (max-width: 600px) {
   #App .mx-auto, main { padding-left: .5rem !important; padding-right: .5rem !important; }
 }
+/* marimo's menu would have the server export the page, which the app's door refuses */
+[data-testid="notebook-action-download-html"], [data-testid="notebook-action-download-html"] + [role="separator"] {
+  display: none; }
 /* a skeleton until the first cell is there */
 body:not(:has(.flylab-nav))::before { content: "flylab"; position: fixed; inset: 0; z-index: 99; padding: .6rem 1rem;
   font: 700 1.25rem sans-serif; background:
