@@ -1,8 +1,8 @@
 """Export the notebooks for Jupyter and Colab: `python notebooks/export.py [FOLDER] [NAME …]`.
 
-An exported notebook installs flylab, if it is missing, from the repository: while flylab is not on PyPI, that name there
-may become anybody's. Sliders and dropdowns do not work in Jupyter. They keep the value in the code, and a printed line says
-where to change it. The files are deterministic: they have no outputs and no versions, and their cells are numbered.
+An exported notebook installs flylab, if it is missing, from the repository: while flylab is not on PyPI, its name there
+may become anybody's. Sliders and dropdowns do not work in Jupyter. They keep the value in the code, and a printed line
+says where to change it. The files are deterministic: they have no outputs and no versions, and their cells are numbered.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-SOURCE = " @ git+https://github.com/flylab/flylab"  # "" once flylab is on PyPI; then docs/make_notebooks.py --installation
+# "" once flylab is on PyPI; then run `python docs/make_notebooks.py --installation`
+SOURCE = " @ git+https://github.com/flylab/flylab"
 _HIDDEN = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # Jupyter's way, and Colab's
 
 

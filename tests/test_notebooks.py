@@ -128,7 +128,8 @@ def test_the_notebook_with_outputs_is_current(name):
     assert not [output for output in outputs if output["output_type"] == "error"]
     assert name in ("from_pytorch", "own_study") or "data:image/png" in json.dumps(outputs)
     (installs,) = (text for cell in notebook["cells"] if "%pip" in (text := "".join(cell["source"])))
-    assert installs == export.installation((NOTEBOOKS / f"{name}.py").read_text()), "docs/make_notebooks.py --installation"
+    now = export.installation((NOTEBOOKS / f"{name}.py").read_text())
+    assert installs == now, "renew them: python docs/make_notebooks.py --installation"
 
 
 def test_exported_cells_are_those_of_the_notebook_with_outputs():

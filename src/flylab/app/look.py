@@ -29,7 +29,7 @@ HEAD = """<style>
 .flylab-scroll > img, .flylab-scroll > picture > img { min-width: 40rem; }
 .flylab-swatch { display: inline-block; width: 34px; margin-right: .5rem; vertical-align: middle; }
 .flylab-notice { background: #0262c222; border-left: 3px solid #0262c2; padding: .3rem .6rem; border-radius: 4px; }
-.flylab-stale { opacity: .5; filter: grayscale(1); }
+.flylab-stale { opacity: .5; filter: grayscale(.7); }
 .flylab-verdict { font-size: 1.05rem; margin: .25rem 0; }
 @media (prefers-color-scheme: dark) { .flylab-light-only { filter: invert(.9) hue-rotate(180deg); } }
 .flylab-rail { background: color-mix(in srgb, var(--background, Canvas) 96%, currentColor); }
@@ -39,6 +39,7 @@ HEAD = """<style>
   body:has(.flylab-rail) #App { padding-left: 19rem; }
 }
 @media (max-width: 860px) { body:has(.flylab-rail) #App { padding-bottom: 8rem; } }
+.marimo-cell:has(.flylab-rail) { z-index: 40 !important; } /* marimo raises the cell under the mouse or finger to 30 */
 @container (max-width: 419px) { .flylab-wide { display: none; } .flylab-narrow { display: block; } }
 @container (max-width: 799px) {
   .flylab-800 > .flylab-wide { display: none; }
