@@ -2,7 +2,7 @@
 
 An exported notebook installs flylab, if it is missing, from the repository: while flylab is not on PyPI, its name there
 may become anybody's. Sliders and dropdowns do not work in Jupyter. They keep the value in the code, and a printed line
-says where to change it. The files are deterministic: they have no outputs and no versions, and their cells are numbered.
+says where to change it. The files are deterministic: they have no outputs and no versions, and cells are numbered.
 """
 
 import argparse
