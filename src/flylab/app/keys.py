@@ -51,7 +51,7 @@ class Digits(anywidget.AnyWidget):
     div[role=group] button:is(:hover, :focus-visible) { border-color: #0072B2; outline: 2px solid #56B4E9; }
     @media (max-width: 600px) {
       div[role=group] { display: grid; grid-template-columns: repeat(6, 1fr); position: fixed; inset: auto 0 0 0;
-        z-index: 40; padding: .4rem; background: var(--background, Canvas); border-top: 1px solid #8885; }
+        z-index: 20; padding: .4rem; background: var(--background, Canvas); border-top: 1px solid #8885; }
       div[role=group] button { min-width: 0; }
     }
     """

@@ -38,8 +38,12 @@ HEAD = """<style>
   .flylab-rail > *, .flylab-rail marimo-ui-element > * { display: block; height: 100%; }
   body:has(.flylab-rail) #App { padding-left: 19rem; }
 }
-@media (max-width: 860px) { body:has(.flylab-rail) #App { padding-bottom: 8rem; } }
-.marimo-cell:has(.flylab-rail) { z-index: 40 !important; } /* marimo raises the cell under the mouse or finger to 30 */
+@media (max-width: 860px) {
+  body:has(.flylab-rail) #App { padding-bottom: 8rem; }
+  .flylab-results { min-height: 80vh; }
+}
+/* marimo raises the cell under the mouse or finger to 30, above buttons that stand still */
+.marimo-cell:has(.flylab-rail, .flylab-keys) { z-index: 40 !important; }
 @container (max-width: 419px) { .flylab-wide { display: none; } .flylab-narrow { display: block; } }
 @container (max-width: 799px) {
   .flylab-800 > .flylab-wide { display: none; }
