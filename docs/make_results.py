@@ -1,8 +1,8 @@
 """Store finished runs, small enough to commit: `python docs/make_results.py FOLDER`, the folder of `flylab run --out`.
 
 Every run of a preset, on whatever data sets, gets `claims.json` (the verdicts), `run.json` (command, seeds, minutes,
-protocol, table, provenance), `figure.png`, `figure.svg` and, up to 2 MB, `results.nc` in
-`docs/results/<study>/<preset>/`, which `flylab.load` opens. Members, other runs and smoke presets are left out. Then
+protocol, table, provenance), `figure.png`, `figure.svg`, of `paper` also `figure.pdf`, and, up to 2 MB, `results.nc`
+in `docs/results/<study>/<preset>/`, which `flylab.load` opens. Members, other runs and smoke presets are left out. Then
 the table in README is written anew.
 
 Without a folder, what is stored is judged and drawn again, after a change of claims, verdicts or figures.
@@ -81,6 +81,8 @@ def _write(place: Path, info: dict[str, Any], results: Any) -> None:
     drawn = figure(results, "web")
     (place / "figure.png").write_bytes(picture(drawn))
     (place / "figure.svg").write_bytes(reporting.image(drawn, "svg", results.checksum))
+    if info["preset"] == "paper":  # these are cited
+        (place / "figure.pdf").write_bytes(reporting.image(figure(results, "paper"), "pdf", results.checksum))
 
 
 def _keep_results(folder: Path, place: Path) -> str:

@@ -17,11 +17,11 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from flylab.base import runtime  # noqa: E402
+from flylab.base import compilation_cache, runtime  # noqa: E402
 from flylab.training import dispatch, metagradient  # noqa: E402
 
 if "XDG_CACHE_HOME" in os.environ:
-    runtime.CACHE = Path(os.environ["XDG_CACHE_HOME"]) / "flylab" / "jax"
+    compilation_cache.CACHE = Path(os.environ["XDG_CACHE_HOME"]) / "flylab" / "jax"
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     runtime.initialise()

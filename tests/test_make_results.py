@@ -64,6 +64,11 @@ def test_what_is_stored_opens_again(folder, script, tmp_path):
     assert "No run is stored yet: `flylab run learning-rate paper`" in page
 
 
+def test_a_figure_of_preset_paper_is_also_a_pdf(folder, script, tmp_path):
+    script._write(tmp_path, {"study": "learning_rate", "preset": "paper"}, flylab.load(folder))
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_what_is_stored_is_judged_and_drawn_again(folder, script, tmp_path):
     script.store(folder)
     place = tmp_path / "learning_rate" / "quick"

@@ -94,7 +94,8 @@ def accelerators(run: Stored) -> list[str]:
 def _files(run: Stored) -> str:
     """Return links to what is stored of a run, and how its results are opened again."""
     place = f"docs/results/{run.info['study']}/{run.info['preset']}"
-    texts = {"figure.svg": "the figure as SVG", "claims.json": "the verdicts", "results.nc": "the results"}
+    texts = {"figure.svg": "the figure as SVG", "figure.pdf": "as PDF", "claims.json": "the verdicts",
+             "results.nc": "the results"}  # fmt: skip
     links = [f"{{download}}`{text} <../../../{place}/{name}>`" for name, text in texts.items()
              if (run.figure.parent / name).exists()]  # fmt: skip
     opened = f'; `flylab.load("{place}")` opens them' if (run.figure.parent / "results.nc").exists() else ""

@@ -1,26 +1,22 @@
-"""The setup of JAX for training populations: devices, members at once on each, and a persistent compilation cache."""
+"""The setup of JAX for training populations: devices, and members at once on each."""
 
 import contextlib
 import functools
 import os
 import sys
 import warnings
-import zlib
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import jax
 
-from flylab.base import settings
-from flylab.base.files import read_bytes, read_json, user_cache, user_path
+from flylab.base import compilation_cache, settings
+from flylab.base.files import read_json, user_cache
 
-CACHE = user_cache("jax")
 PARITY = user_cache("doctor") / "parity.json"
 MOST_DEVICES = 1024
 _ASKING = ("jax_platforms", "jax_platform_name", "jax_num_cpu_devices")
-_CHECKED = "flylab-checked"  # a file whose time is that of the last search for broken entries
 
 
 def _setting(name: str) -> Any:
@@ -47,7 +43,7 @@ def devices() -> tuple[Any, ...]:
 
 @functools.cache
 def _started() -> tuple[Any, ...]:
-    use_cache()
+    compilation_cache.use()
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = {name: jax.config.values.get(name) for name in _ASKING}
     with contextlib.suppress(RuntimeError):  # the backend is running already
@@ -187,25 +183,6 @@ def compiler_options(more: tuple[tuple[str, bool | str | int], ...] = ()) -> dic
     return known
 
 
-def use_cache() -> None:
-    """Keep compiled programs in the user's cache folder, and delete broken entries, unless another folder is set.
-
-    A folder that the user has set may be another program's, too: nothing is deleted there.
-    """
-    chosen = _setting("jax_compilation_cache_dir")
-    if chosen is not None and chosen != str(CACHE):
-        jax.config.update("jax_compilation_cache_dir", str(user_path(chosen)))
-        return
-    try:
-        CACHE.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return  # no cache: each process compiles anew
-    jax.config.update("jax_compilation_cache_dir", str(CACHE))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    delete_broken(CACHE)
-
-
 def parity() -> str:
     """Return the last verdict of `flylab doctor` on these devices and versions: "passed", "failed" or "not tested"."""
     try:
@@ -219,42 +196,3 @@ def parity() -> str:
 def kind_of(device: Any) -> str:
     """Return a text with the kind of a device and the versions of JAX and jaxlib."""
     return f"{device.device_kind}, jax {jax.__version__}, jaxlib {version('jaxlib')}"
-
-
-def delete_broken(folder: Path) -> list[Path]:
-    """Delete the truncated entries of flylab's compilation cache, and return their paths.
-
-    JAX writes entries in place and never repairs them, so a crash can leave a truncated one. Only entries written since
-    the last call are read.
-    """
-    stamp = folder / _CHECKED
-    since = stamp.stat().st_mtime if stamp.exists() else 0.0
-    broken = []
-    for entry in folder.glob("*-cache"):
-        try:
-            if entry.stat().st_mtime >= since and not _is_complete(read_bytes(entry)):
-                entry.unlink()
-                broken.append(entry)
-        except OSError:
-            continue  # another process deleted it first, or the folder is read-only
-    with contextlib.suppress(OSError):
-        stamp.touch()
-    return broken
-
-
-def _is_complete(entry: bytes) -> bool:
-    if entry[:4] == b"\x28\xb5\x2f\xfd":  # Zstandard, which JAX uses where it is installed
-        try:
-            import zstandard  # type: ignore[import-not-found]
-        except ImportError:
-            return True
-        try:
-            zstandard.ZstdDecompressor().decompress(entry)
-        except zstandard.ZstdError:
-            return False
-        return True
-    try:
-        zlib.decompress(entry)
-    except zlib.error:
-        return False
-    return True

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import flylab
-from flylab.base import files, filesystem, runtime
+from flylab.base import compilation_cache, files, filesystem, runtime
 from flylab.cli.options import Json
 from flylab.cli.terminal import print_json, say
 from flylab.data import MNIST1D, published
@@ -62,7 +62,7 @@ def examine() -> list[Finding]:
     kind = filesystem.kind(Path())
     stored = "one database per process" if filesystem.is_network(Path()) else "one database for all processes"
     findings.append(Finding("file system here", f"{kind}: {stored}"))
-    findings += [_folder(runtime.CACHE, "compiled programs"), _folder(files.user_cache("data"), "data sets")]
+    findings += [_folder(compilation_cache.CACHE, "compiled programs"), _folder(files.user_cache("data"), "data sets")]
     return findings + parities()
 
 
@@ -90,7 +90,7 @@ def _folder(path: Path, what: str) -> Finding:
     try:
         path.mkdir(parents=True, exist_ok=True)
         files.writable(path)
-        broken = len(runtime.delete_broken(path))
+        broken = len(compilation_cache.delete_broken(path))
         sizes = [entry.stat().st_size for entry in path.rglob("*") if entry.is_file()]
         free = shutil.disk_usage(path).free
     except OSError as error:

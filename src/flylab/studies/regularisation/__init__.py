@@ -47,7 +47,7 @@ def table(results: xr.Dataset) -> Table:
 PRESETS = {
     "smoke": Protocol(n_seeds=3, regularisers=("dropout", "batch_norm"), n_trials=2, n_steps=20, eval_every=10,
                       width=20, data=MNIST1D(n_train=200, n_valid=100, n_test=100)),
-    "quick": Protocol(n_seeds=6, n_trials=6, n_steps=2000),
+    "quick": Protocol(n_seeds=6, n_trials=5, n_steps=1500),
     "paper": Protocol(n_seeds=20),
 }  # fmt: skip
 MINUTES = {"smoke": 0.5, "quick": 4, "paper": 40}
