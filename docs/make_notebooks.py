@@ -1,5 +1,8 @@
 """Write the notebooks with their outputs, for Jupyter, Colab and GitHub: `python docs/make_notebooks.py [NAME …]`.
 
+With `--installation`, they keep their outputs and get only the cell that installs flylab anew (`SOURCE` in
+`notebooks/export.py`).
+
 The files in `docs/notebooks` are those of `notebooks/export.py`, run from top to bottom. The preset is `quick`; what
 `docs/results` has of a study is loaded and not trained again, so that all of it takes minutes. Run it after a change
 of a notebook; `tests/test_notebooks.py` tells which ones have changed.
@@ -97,9 +100,26 @@ def with_stored(run: Any) -> Any:
     return stored
 
 
+def renew_installation(export: Any) -> None:
+    """Write the cell that installs flylab into all notebooks, and leave everything else."""
+    for name in export.names():
+        path = FOLDER / f"{name}.ipynb"
+        notebook = json.loads(path.read_text())
+        cell = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+        cell["source"] = export.installation((SOURCES / f"{name}.py").read_text()).splitlines(keepends=True)
+        path.write_text(_as_text(notebook))
+
+
+def _as_text(notebook: dict[str, Any]) -> str:
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
 def main() -> None:
     """Write the notebooks that the command line names, or all."""
     export = exporter()
+    if sys.argv[1:] == ["--installation"]:
+        renew_installation(export)
+        return
     os.environ["FLYLAB_PRESET"] = "quick"
     flylab.run = with_stored(flylab.run)
     FOLDER.mkdir(exist_ok=True)
@@ -108,7 +128,7 @@ def main() -> None:
         for name in sys.argv[1:] or export.names():
             notebook = executed(json.loads(export.exported(name)))
             notebook["metadata"]["flylab"] = digest(name)
-            text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+            text = _as_text(notebook)
             if len(text.encode()) > MOST:
                 raise ValueError(f"{name} has {len(text.encode())} bytes, more than {MOST}: show less")
             (FOLDER / f"{name}.ipynb").write_text(text)

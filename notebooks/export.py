@@ -1,8 +1,8 @@
 """Export the notebooks for Jupyter and Colab: `python notebooks/export.py [FOLDER] [NAME …]`.
 
-An exported notebook installs flylab, if it is missing, from PyPI, or from the repository while it is not there. Sliders
-and dropdowns do not work in Jupyter. They keep the value in the code, and a printed line says where to change it. The
-files are deterministic: they have no outputs and no versions, and their cells are numbered.
+An exported notebook installs flylab, if it is missing, from the repository: while flylab is not on PyPI, its name there
+may become anybody's. Sliders and dropdowns do not work in Jupyter. They keep the value in the code, and a printed line
+says where to change it. The files are deterministic: they have no outputs and no versions, and cells are numbered.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-REPOSITORY = "git+https://github.com/flylab/flylab"
+# "" once flylab is on PyPI; then run `python docs/make_notebooks.py --installation`
+SOURCE = " @ git+https://github.com/flylab/flylab"
 _HIDDEN = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # Jupyter's way, and Colab's
 
 
@@ -45,7 +46,7 @@ def exported(name: str) -> str:
         cells = json.loads(raw.read_text())["cells"]
     setup = [cell for cell in cells if cell["id"] == "setup"]
     title, *others = (cell for cell in cells if cell["id"] != "setup")
-    cells = [title, _code(_installation(path.read_text())), *setup, *others]
+    cells = [title, _code(installation(path.read_text())), *setup, *others]
     notebook = {
         "cells": [_clean(cell, f"cell-{i}") for i, cell in enumerate(cells) if _is_for_jupyter(cell)],
         "metadata": {
@@ -58,14 +59,13 @@ def exported(name: str) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
-def _installation(text: str) -> str:
+def installation(text: str) -> str:
     extras = ["notebooks", *(["torch", "data"] if re.search(r"^\s*import torch$", text, re.M) else [])]
     packages = ("flylab", "marimo", *(["torch"] if "torch" in extras else []))
-    wanted = f"flylab[{','.join(extras)}]"
     return (
         "import importlib.util\n\n"
         f"if not all(map(importlib.util.find_spec, {packages})):  # for example in Colab\n"
-        f'    %pip install -q "{wanted}" || pip install -q "{wanted} @ {REPOSITORY}"'
+        f'    %pip install -q "flylab[{",".join(extras)}]{SOURCE}"'
     )
 
 

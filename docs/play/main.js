@@ -10,6 +10,7 @@ import { showAge, showData, showMasks, showRun } from "./view.js";
 const find = (name) => document.getElementById(name);
 let state = fromHash(location.hash);
 let [run, pool, digit, number] = [null, null, 3, 0];
+let kept = history.state; // of the run: this page in this tab has it when it is loaded again, and no other page
 
 /** Call a function in the next frame, or at most every `pause` milliseconds, however often it is asked for. */
 function inFrame(what, pause = 0) {
@@ -60,7 +61,7 @@ const show = controls(document, (name, value) => {
 
 let writing = 0;
 const address = () => `${location.href.split("#")[0]}${toHash(state) && `#${toHash(state)}`}`;
-const writeAddress = () => history.replaceState(null, "", address());
+const writeAddress = () => history.replaceState(kept, "", address());
 
 /** Take a state: show it everywhere and write it into the address. */
 function choose(next) {
@@ -90,6 +91,7 @@ function say() {
     done: `Done: ${n} networks in ${run.seconds.toFixed(1)} s`,
     stopped: `Stopped at ${percent} %`,
     failed: `Failed: ${run.error}`,
+    kept: `${nDone} networks from before`,
   }[run.phase];
   find("bar").value = share;
   find("progress").textContent = words;
@@ -99,20 +101,26 @@ function say() {
   find("train").disabled = isTraining;
   find("stop").disabled = !isTraining;
   find("prune").disabled = !run.isPrunable;
-  find("pruning").hidden = !run.isPrunable && run.pruned === null;
+  find("pruning").hidden = !run.isTrained && run.pruned === null;
 }
 
 const workers = () => (pool ??= new Pool(Math.min(navigator.hardwareConcurrency || 2, 8)));
 
-/** Train, or prune and train again. */
-async function go(training) {
+function showResults() {
   find("waiting").hidden = true;
   find("results").hidden = false;
-  showProgram();
-  const over = training();
   showRun(run);
   say();
+}
+
+/** Train, or prune and train again. */
+async function go(training) {
+  showProgram();
+  const over = training();
+  showResults();
   await over;
+  kept = run.kept;
+  writeAddress();
   drawRun();
   drawMasks();
   showProgram();
@@ -162,6 +170,11 @@ addEventListener("resize", () => {
   drawRun();
 });
 
+if (kept) {
+  run = Run.again(kept, drawRun);
+  showResults();
+  find("masks").textContent = "A page that is loaded again has no weights: train again to prune.";
+}
 arrive();
 document.documentElement.dataset.ready = "yes";
 requestAnimationFrame(() => setTimeout(() => {

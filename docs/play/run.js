@@ -2,7 +2,7 @@
 
 import { MODELS } from "./constants.js";
 import { prune } from "./pruning.js";
-import { dataOf } from "./state.js";
+import { dataOf, fromHash, toHash } from "./state.js";
 import { interval } from "./statistics.js";
 import { layersFor } from "./training.js";
 
@@ -26,6 +26,23 @@ export class Run {
     };
   }
 
+  /** All of this run but the weights, as plain values: what the page has when it is loaded again. */
+  get kept() {
+    const lines = this.lines.map(({ model, arrangement, sparsity, parts }) => ({ model, arrangement, sparsity, parts }));
+    return { settings: toHash(this.state), pruned: this.pruned, lines };
+  }
+
+  /** The run that was `kept`. */
+  static again({ settings, pruned, lines }, changed) {
+    const run = new Run(fromHash(settings), null, changed);
+    run.lines = lines.map(({ model, arrangement, sparsity, parts }) => ({ ...run.#line(model, arrangement, sparsity), parts }));
+    return Object.assign(run, { pruned, phase: "kept", training: run.lines });
+  }
+
+  get #dense() {
+    return this.lines.filter(({ sparsity }) => sparsity === null);
+  }
+
   job(line, seed) {
     const { state } = this;
     return {
@@ -42,7 +59,7 @@ export class Run {
   /** Prune what has been trained, give the weights that are left their first values back, and train them again. */
   prune(sparsity) {
     this.pruned = sparsity;
-    const dense = this.lines.filter((line) => line.sparsity === null);
+    const dense = this.#dense;
     const tickets = dense.map((line) => {
       const ticket = this.#line(line.model, line.arrangement, sparsity);
       ticket.masks = range(this.state.n_seeds).map((seed) => this.mask(line, seed, sparsity));
@@ -89,10 +106,15 @@ export class Run {
     this.changed();
   }
 
-  /** Whether every network of the first training is there to be pruned. */
+  /** Whether every network of the first training has all its steps. */
+  get isTrained() {
+    return this.phase !== "training" && this.#dense
+      .every(({ parts }) => parts.every((list) => list.at(-1)?.step === this.state.n_steps));
+  }
+
+  /** Whether their weights are there, too. */
   get isPrunable() {
-    return this.phase !== "training" && this.lines.filter(({ sparsity }) => sparsity === null)
-      .every(({ params }) => params.filter(Boolean).length === this.state.n_seeds);
+    return this.isTrained && this.#dense.every(({ params }) => params.filter(Boolean).length === this.state.n_seeds);
   }
 
   /** The share of the steps that are done, 0 … 1, and how many of the networks. */

@@ -63,7 +63,7 @@ export function showRun(run) {
     return element("tr", {}, head, element("td", {}, test), element("td", {}, training));
   });
   find("accuracies").replaceChildren(...rows);
-  const costs = run.isPrunable ? run.costs.map(([title, cost]) => `${title} ${plusMinus(cost)}`) : []; // when all are trained
+  const costs = run.isTrained ? run.costs.map(([title, cost]) => `${title} ${plusMinus(cost)}`) : []; // when all are trained
   find("costs").textContent = costs.length ? `Points lost by shuffling: ${costs.join(", ")}.` : "";
 }
 

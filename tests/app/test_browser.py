@@ -281,6 +281,14 @@ def test_the_leaderboard(visit):
 def test_phone_width_dark_and_light(name, visit):
     page = visit(name)
     page.set_viewport_size({"width": 360, "height": 740})
+    if name == "playground":  # results come into sight
+        number(page, "optimiser steps", 100)
+        page.wait_for_timeout(1000)
+        page.get_by_role("button", name="Train", exact=True).click()
+        wait_for_status(page, re.compile(r"^\s*done"))
+        box = page.get_by_text("What the networks learn", exact=True).bounding_box()
+        assert box is not None
+        assert -2 < box["y"] < 200
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_timeout(1000)

@@ -53,7 +53,7 @@ def test_a_lesson(open_page, room):
         one.wait_for_timeout(2000)
         one.get_by_role("button", name="Plain beside shuffled").click()
         one.locator("p[role=status]", has_text=re.compile(said)).wait_for()
-    projected.get_by_text("2 trainings run, 2 wait").wait_for()
+    projected.get_by_text("Trainings: 2 run, 2 wait").wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
     page.locator("p[role=status]", has_text="stopped at").wait_for()
     other.close()

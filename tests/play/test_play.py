@@ -233,8 +233,12 @@ def test_a_visit(visit):
     page.wait_for_url(lambda url: url == f"{address}&pruned=0.82")
     # on a slow machine its workers still load modules
     assert [url for url in requests if not url.endswith(".js")] == []
-    page.reload()
+    page.reload()  # it has settings and results as before, but no weights to prune
     assert page.get_by_role("slider", name="smooth noise").input_value() == "2"
+    assert accuracies(page) == table
+    assert page.get_by_role("button", name="Prune and retrain").is_disabled()
+    page.get_by_text("train again to prune").wait_for()
+    assert "prune" in page.locator("#program").text_content()
     checked = {name: page.get_by_label(name, exact=True).is_checked() for name in ("MLP", "shuffled", "plain")}
     assert checked == {"MLP": False, "shuffled": True, "plain": False}
     page.evaluate("location.hash = 'models=nothing&n_seeds=1000&iid_noise_scale=x&padding_low=99&odd=1'")

@@ -40,15 +40,16 @@ def sitting(done: quiz.Sitting) -> str:
     rows = [["you", f"{share:.0f} ({low:.0f} … {high:.0f})", "–"]]
     rows += [[title, f"{on_these:.0f}", f"{on_all:.1f}"] for title, (on_these, on_all) in
              quiz.networks_on(done.arrangement, done.items).items()]  # fmt: skip
-    rows.append(["an author of the paper (plain)", "–", f"{quiz.PAPER}"])
-    head = ["", "these examples: % right (95 % interval)", "all 1000: % right"]
+    rows.append(["paper's author (plain)", "–", f"{quiz.PAPER}"])
+    head = ["", f"these {len(done.items)}", "all 1000"]
     x = quiz.test_set(done.arrangement).x
     named = [(f"{truth}, read as {answer}", x[i], svg.CLASSES[truth]) for i, truth, answer in
              zip(done.items, done.truth, done.answers, strict=True) if truth != answer]  # fmt: skip
     wrong = "<p>All right!</p>"
     if named:
         wrong = look.titled("Misread", svg.small_multiples(named[:24], "examples that you misread", (4, 2), 560))
-    return look.titled(f"{done.n_right} of {len(done.items)} right", look.row(html_table(Table("", head, rows)), wrong))
+    table = look.titled("", html_table(Table("", head, rows)), "% right, and the 95 % interval of your accuracy")
+    return look.titled(f"{done.n_right} of {len(done.items)} right", look.row(table, wrong))
 
 
 def sittings(all_: list[quiz.Sitting]) -> str:

@@ -136,6 +136,9 @@ def results(runs: Sequence[Run], differs: Sequence[tuple[str, str, str]]) -> str
         notice = f'<p class="flylab-notice">These results were trained with {look.text(parts)}.</p>'
     said = "accuracy, mean over seeds ± half of the 95 % interval; bands are 95 % intervals"
     drawn = look.row(curves(runs), look.titled("", f'<div class="flylab-scroll">{accuracies(runs)}</div>', said))
-    return look.titled(
-        "What the networks learn", f'{notice}<div class="{"flylab-stale" if differs else ""}">{drawn}</div>'
-    )
+    return learnt(f'{notice}<div class="{"flylab-stale" if differs else ""}">{drawn}</div>')
+
+
+def learnt(part: str) -> str:
+    """Put results, or what stands in their place, where the rail leads after Train on a phone."""
+    return f'<div class="flylab-results">{look.titled("What the networks learn", part)}</div>'

@@ -29,7 +29,7 @@ HEAD = """<style>
 .flylab-scroll > img, .flylab-scroll > picture > img { min-width: 40rem; }
 .flylab-swatch { display: inline-block; width: 34px; margin-right: .5rem; vertical-align: middle; }
 .flylab-notice { background: #0262c222; border-left: 3px solid #0262c2; padding: .3rem .6rem; border-radius: 4px; }
-.flylab-stale { opacity: .5; filter: grayscale(1); }
+.flylab-stale { opacity: .5; filter: grayscale(.7); }
 .flylab-verdict { font-size: 1.05rem; margin: .25rem 0; }
 @media (prefers-color-scheme: dark) { .flylab-light-only { filter: invert(.9) hue-rotate(180deg); } }
 .flylab-rail { background: color-mix(in srgb, var(--background, Canvas) 96%, currentColor); }
@@ -38,7 +38,12 @@ HEAD = """<style>
   .flylab-rail > *, .flylab-rail marimo-ui-element > * { display: block; height: 100%; }
   body:has(.flylab-rail) #App { padding-left: 19rem; }
 }
-@media (max-width: 860px) { body:has(.flylab-rail) #App { padding-bottom: 8rem; } }
+@media (max-width: 860px) {
+  body:has(.flylab-rail) #App { padding-bottom: 8rem; }
+  .flylab-results { min-height: 80vh; }
+}
+/* marimo raises the cell under the mouse or finger to 30, above buttons that stand still */
+.marimo-cell:has(.flylab-rail, .flylab-keys) { z-index: 40 !important; }
 @container (max-width: 419px) { .flylab-wide { display: none; } .flylab-narrow { display: block; } }
 @container (max-width: 799px) {
   .flylab-800 > .flylab-wide { display: none; }
@@ -48,6 +53,9 @@ body:has(.flylab-rail) #App [class*="px-24"] { padding-left: 1.25rem; padding-ri
 @media (max-width: 600px) {
   #App .mx-auto, main { padding-left: .5rem !important; padding-right: .5rem !important; }
 }
+/* marimo's menu would have the server export the page, which the app's door refuses */
+[data-testid="notebook-action-download-html"], [data-testid="notebook-action-download-html"] + [role="separator"] {
+  display: none; }
 /* a skeleton until the first cell is there */
 body:not(:has(.flylab-nav))::before { content: "flylab"; position: fixed; inset: 0; z-index: 99; padding: .6rem 1rem;
   font: 700 1.25rem sans-serif; background:

@@ -85,6 +85,8 @@ function render({ model, el }) {
   const press = (name) => {
     model.set("command", [name, model.get("command")[1] + 1]);
     model.save_changes();
+    const isShown = innerWidth <= 860 && ["train", "beside"].includes(name); // no room for controls and results at once
+    if (isShown) document.querySelector(".flylab-results")?.scrollIntoView({ behavior: "smooth" });
   };
   const button = (title, does, attributes = {}) => {
     const made = element("button", { type: "button", ...attributes }, title);

@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 from flylab.results.tables import html_table
 from flylab.runs.assembly import assemble
@@ -33,14 +34,20 @@ class Running:
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         self._owner, self._output = threading.current_thread(), ""
-        self._plan = plan_of_study(self.study, preset, protocol)
-        self._groups = list(self._plan.groups())
-        self._names = {name for group in self._groups for name in group.names}
+        self._names: set[str] = set()  # of the members, once they are known
         self._n_seen, self._table = 0, ""
-        self._watching = threading.Thread(target=self._watch, daemon=True, name="flylab-study")
+        self._watching = threading.Thread(target=self._watch, args=(protocol,), daemon=True, name="flylab-study")
         self._watching.start()
 
-    def _watch(self) -> None:
+    def _plan_members(self, protocol: Any) -> None:
+        """Find out which members the process trains; it takes seconds, in which the page should say that it runs."""
+        self._plan = plan_of_study(self.study, self.preset, protocol)
+        self._groups = list(self._plan.groups())
+        self._names = {name for group in self._groups for name in group.names}
+
+    def _watch(self, protocol: Any) -> None:
+        planning = threading.Thread(target=self._plan_members, args=(protocol,), daemon=True, name="flylab-study-plan")
+        planning.start()
         reading = threading.Thread(target=self._read, daemon=True, name="flylab-study-output")
         reading.start()
         while reading.is_alive():
@@ -48,6 +55,7 @@ class Running:
             if not self._owner.is_alive():
                 self.stop()
         self._process.wait()
+        planning.join()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

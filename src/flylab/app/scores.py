@@ -42,8 +42,8 @@ def _drawn(board: Scoreboard, arrangement: str, version: int) -> str:
         title = Markup('<span class="flylab-swatch">{}</span>').format(Markup(svg.swatch(ink, 0 if i >= 0 else 1)))
         words = Markup("<b>{}</b>") if i >= 0 else Markup("<i>{}</i>")
         cells.append([title + words.format(Markup(look.text(name))), n, share])
-    table = html_table(Table("", ("", "answers", "% right (95 % interval)"), cells))
-    said = "by the lower end of the interval, so that more answers make a score surer; networks in italics"
+    table = html_table(Table("", ("", "answers", "% right"), cells))
+    said = "by the lower end of the 95 % interval, so that more answers make a score surer; networks in italics"
     if not people:
         said = "nobody yet: ten answers after a nickname, and you are here"
     return look.row(

@@ -43,7 +43,7 @@ def _(mo):
 def _(Training, arrangement, get_changed, mo, room, scores, tick):
     tick, get_changed()  # run this cell again
     _waiting = sum(training.place > 0 for training in tuple(Training.running))
-    _said = f"{room.door.n_open} pages are open; {len(Training.running) - _waiting} trainings run, {_waiting} wait."
+    _said = f"Open pages: {room.door.n_open}. Trainings: {len(Training.running) - _waiting} run, {_waiting} wait."
     mo.Html(f'<p role="status">{_said}</p>{scores.drawn(room.board, arrangement.value)}')
     return
 

@@ -116,7 +116,7 @@ def _(get_over, get_shown, limits, mo):
 
 
 @app.cell
-def _(chosen, drawing, get_over, get_shown, look, mo, rail, set_over, state, tick):
+def _(chosen, drawing, get_over, get_shown, mo, rail, set_over, state, tick):
     tick  # runs this cell again
     _all = tuple(dict.fromkeys(get_shown()))  # a pinned run that is also the last one is drawn once
     if all(training.is_over for training in _all) and get_over() != get_shown():
@@ -126,8 +126,8 @@ def _(chosen, drawing, get_over, get_shown, look, mo, rail, set_over, state, tic
         runs=[training.key for training in get_shown()],
         status=drawing.status(get_shown(), state.values_of(_all[-1].settings) if _differs else None),
     )
-    mo.stop(not _all, mo.Html(look.titled("What the networks learn", "<p>Press <b>Train</b>: learning curves will "
-                                          "appear here, each with a band over seeds.</p>")))  # fmt: skip
+    mo.stop(not _all, mo.Html(drawing.learnt("<p>Press <b>Train</b>: learning curves will appear here, each with a "
+                                             "band over seeds.</p>")))  # fmt: skip
     mo.Html(drawing.results(drawing.runs_of(_all), _differs))
     return
 

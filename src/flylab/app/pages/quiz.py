@@ -107,7 +107,8 @@ def _(keys, mo):
 @app.cell
 def _(digits, get_sitting, mo):
     _sitting = get_sitting()
-    digits if _sitting is not None and not _sitting.is_over else mo.md("")
+    mo.stop(_sitting is None or _sitting.is_over)
+    mo.Html(f'<div class="flylab-keys">{digits}</div>')
     return
 
 
