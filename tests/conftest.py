@@ -29,21 +29,10 @@ with warnings.catch_warnings():
 # Tests of plumbing and judgement, not of numbers. The suite's time is the compiler's, half of it LLVM's optimisations,
 # so `-m "not slow"` compiles their programs without most of these, by a setting of JAX. All other tests, and all other
 # selections (`-m slow`, or none), compile what users get.
-LIGHT = (
-    "adapters",
-    "analysis",
-    "app",
-    "cli",
-    "evaluation",
-    "reporting",
-    "results",
-    "runs",
-    "studies",
-    "study",
-    "training",
-)
-NOT_LIGHT = ("test_fingerprint.py", "test_groups.py", "test_networks_compared.py", "test_population.py", "test_torch.py",
-             "test_train.py", "test_training.py")  # fmt: skip
+LIGHT = ("adapters", "analysis", "app", "cli", "evaluation", "reporting", "results", "runs", "studies", "study",
+         "training")  # fmt: skip
+NOT_LIGHT = ("test_fingerprint.py", "test_groups.py", "test_networks_compared.py", "test_population.py",
+             "test_torch.py", "test_train.py", "test_training.py")  # fmt: skip
 TESTS = Path(__file__).parent
 
 
