@@ -27,8 +27,9 @@ with warnings.catch_warnings():
     runtime.initialise()
 
 # Tests of plumbing and judgement, not of numbers. The suite's time is the compiler's, half of it LLVM's optimisations,
-# so `-m "not slow"` compiles their programs without most of these, by a setting of JAX. All other tests, and all other
+# so what CI selects compiles their programs without most of these, by a setting of JAX. All other tests, and all other
 # selections (`-m slow`, or none), compile what users get.
+SELECTED = ("not slow", "slow and not long")
 LIGHT = ("adapters", "analysis", "app", "cli", "evaluation", "reporting", "results", "runs", "studies", "study",
          "training")  # fmt: skip
 NOT_LIGHT = ("test_fingerprint.py", "test_groups.py", "test_networks_compared.py", "test_population.py",
@@ -39,15 +40,19 @@ TESTS = Path(__file__).parent
 def is_light(config: pytest.Config, path: Path) -> bool:
     """Return whether the programs of a file's tests are compiled without most optimisations."""
     return (
-        config.option.markexpr == "not slow"
+        config.option.markexpr in SELECTED
         and path.is_relative_to(TESTS)
         and (path.parent == TESTS or path.parent.name in LIGHT)
         and path.name not in NOT_LIGHT
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(config, items):
-    """Order tests so that each process changes the compiler's setting once."""
+    """Order tests so that each process changes the compiler's setting once; what takes long is slow."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker("slow")
     items.sort(key=lambda item: is_light(config, item.path))
 
 

@@ -34,7 +34,7 @@ PROGRAMS = {f"README {i}": text for i, text in enumerate(programs(ROOT / "README
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_python_examples(program, tmp_path):
     command = [sys.executable, "-W", "error", "-c", program]
@@ -43,7 +43,7 @@ def test_python_examples(program, tmp_path):
     assert done.stdout.strip()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("page", WALKED)
 def test_walk(page, tmp_path):
     """Write every file of the page under the name in its first line, and run every command, with tiny settings."""
@@ -90,6 +90,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 def test_a_users_layer_with_dropout(tmp_path):
     """A program as users write it, with a tiny budget; the others are among the slow tests above."""
     (program,) = re.findall(r"```python\n# my_dropout.py\n(.*?)```", (ROOT / "docs/your-model.md").read_text(), re.S)
@@ -123,7 +124,7 @@ def test_the_gallery_is_short_and_whole():
         assert script.with_suffix(".png").stat().st_size < 300_000, script.name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("script", GALLERY, ids=lambda path: path.stem)
 def test_gallery(script, tmp_path):
     """Each script draws one picture, which matches the committed one in size and in the share of inked pixels."""

@@ -157,6 +157,7 @@ def foreign(draw) -> xr.Dataset:
     return xr.Dataset(variables).assign_attrs(draw(st.fixed_dictionaries({}, optional=attributes)))
 
 
+@pytest.mark.slow
 @settings(max_examples=int(os.environ.get("FUZZ", 25)), **FEW)
 @given(foreign())
 @pytest.mark.filterwarnings("ignore")
@@ -346,6 +347,7 @@ for path in map(Path, sys.argv[1:]):
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_allocated_on_a_file_s_word(tmp_path):
     """Under a limit of memory that each of these files would exceed; time likewise."""
     for name, content in LIARS.items():

@@ -169,6 +169,7 @@ def nothing_is_trained(monkeypatch, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_any_words_are_a_command_or_refused_in_one_line(nothing_is_trained, capsys):
     @settings(max_examples=int(os.environ.get("FUZZ", 200)), **FEW)
@@ -248,7 +249,7 @@ def offline(commands, folder: Path, *more: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_network_is_used(tmp_path):
     (tmp_path / "sweep.toml").write_text(
         "study = 'train'\npreset = 'smoke'\nn_seeds = 1\n[fixed]\nn_steps = 2\n[axes]\nlearning_rate = [0.1]\n"

@@ -36,6 +36,7 @@ def test_the_folders_are_the_layers():
     assert {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(LAYERS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in MODULES if len(path.parts) > 1], ids=str)
 def test_imports_go_down_only(path):
     folder = path.parts[0]

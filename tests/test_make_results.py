@@ -53,6 +53,7 @@ def script(unchanged, tmp_path, monkeypatch):
     return script
 
 
+@pytest.mark.slow
 def test_what_is_stored_opens_again(folder, script, tmp_path):
     place = tmp_path / "learning_rate" / "quick"
     assert script.store(folder) == f"is stored in {place}"
@@ -66,11 +67,13 @@ def test_what_is_stored_opens_again(folder, script, tmp_path):
     assert "No run is stored yet: `flylab run learning-rate paper`" in page
 
 
+@pytest.mark.slow
 def test_a_figure_of_preset_paper_is_also_a_pdf(folder, script, tmp_path):
     script._write(tmp_path, {"study": "learning_rate", "preset": "paper"}, flylab.load(folder))
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_judged_and_drawn_again(folder, script, tmp_path):
     script.store(folder)
     place = tmp_path / "learning_rate" / "quick"
@@ -93,6 +96,7 @@ def test_no_paper_preset_takes_longer_than_it_may():
     assert f"| {estimates['lottery']} | {estimates['lottery'] / pages.FASTER:.1f} |" in pages.studies_index()
 
 
+@pytest.mark.slow
 def test_large_results_are_left_out(folder, script, tmp_path, monkeypatch):
     script.store(folder)
     monkeypatch.setattr(script, "MOST_RESULTS", 1000)
@@ -112,6 +116,7 @@ def test_what_is_known_of_single_examples_is_left_out_first(folder, script, tmp_
     assert netcdf.open_checked(place / "results.nc").equals(results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "changes", "says"), [("smoke", {}, "a smoke preset"), ("quick", {"n_seeds": 1}, "is not its preset's")]
 )

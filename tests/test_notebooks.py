@@ -91,7 +91,8 @@ def test_every_study_has_a_notebook():
     assert export.names() == sorted([*STUDIES, *OTHERS])
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in export.names()])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FAST else pytest.mark.long) for n in export.names()])
 def test_notebook(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLYLAB_PRESET", "smoke")
@@ -102,7 +103,7 @@ def test_notebook(name, tmp_path, monkeypatch):
     check_study(name, dict(variables)) if name in STUDIES else CHECKS[name](dict(variables))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_as_a_script(tmp_path):
     environment = {**os.environ, "FLYLAB_PRESET": "smoke"}
     command = [sys.executable, "-W", "error", NOTEBOOKS / "quickstart.py"]
@@ -112,6 +113,7 @@ def test_as_a_script(tmp_path):
     assert (tmp_path / "runs" / "train").is_dir()
 
 
+@pytest.mark.slow
 def test_marimo_check_passes():
     paths = [NOTEBOOKS / f"{name}.py" for name in export.names()]
     command = [sys.executable, "-m", "marimo", "check", "--strict", *paths]
@@ -132,6 +134,7 @@ def test_the_notebook_with_outputs_is_current(name):
     assert installs == now, "renew them: python docs/make_notebooks.py --installation"
 
 
+@pytest.mark.slow
 def test_exported_cells_are_those_of_the_notebook_with_outputs():
     written = json.loads((ROOT / "docs" / "notebooks" / "quickstart.ipynb").read_text())["cells"]
     exported = json.loads(export.exported("quickstart"))["cells"]
@@ -141,7 +144,7 @@ def test_exported_cells_are_those_of_the_notebook_with_outputs():
     assert re.search(r'^    %pip install -q "flylab\[.*\] @ git\+https\S+"$', "".join(installs), re.M)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["quickstart", "from_pytorch"])
 def test_export_runs_without_marimo_s_runtime(name, tmp_path, monkeypatch, capsys):
     """Run cell by cell in one namespace, as in Jupyter; the cell that installs packages is not run."""

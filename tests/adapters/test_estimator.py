@@ -18,12 +18,13 @@ def data():
     return load_mnist1d(return_X_y=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @parametrize_with_checks([FlylabClassifier("mlp", size={"width": 20}, n_steps=200, batch_size=20, random_state=0)])
 def test_it_is_an_estimator(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 def test_it_learns_and_members_vote(data):
     X, y = data
     one, five = (FlylabClassifier(n_steps=300, n_members=n, random_state=0).fit(X[:4000], y[:4000]) for n in (1, 5))
@@ -34,6 +35,7 @@ def test_it_learns_and_members_vote(data):
     assert five.population_.results.sizes["seed"] == 5
 
 
+@pytest.mark.slow
 def test_equal_states_give_equal_networks_and_pickles(data):
     X, y = data
     fits = [FlylabClassifier("logistic", n_steps=20, random_state=s).fit(X[:200], y[:200]) for s in (1, 1, 2)]
@@ -50,6 +52,7 @@ def test_labels_of_any_kind(data):
     assert set(classifier.predict(X[:50])) <= set(names)
 
 
+@pytest.mark.slow
 def test_grid_searches_and_pipelines(data):
     X, y = data
     pipeline = make_pipeline(StandardScaler(), FlylabClassifier("logistic", n_steps=20, random_state=0))

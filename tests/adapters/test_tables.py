@@ -46,7 +46,7 @@ def test_empty_subset():
     assert load_mnist1d(subset="valid", config=MNIST1D(n_train=20, n_valid=0, n_test=10)).data.shape == (0, 40)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pipeline_with_cross_validation():
     X, y = load_mnist1d(return_X_y=True)
     scores = cross_val_score(make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)), X, y, cv=3)

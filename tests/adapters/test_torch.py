@@ -70,6 +70,7 @@ def test_ten_line_training_script():
 # ── endless ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_endless_is_the_generators_and_goes_on():
     import jax
 
@@ -120,14 +121,14 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_spawned_workers_have_examples_of_their_own(tmp_path):
     (tmp_path / "main.py").write_text(WORKERS.format(context="spawn"))
     done = subprocess.run([sys.executable, tmp_path / "main.py"], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == "160", done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_forked_workers_after_jax_get_a_clear_error(tmp_path):
     (tmp_path / "main.py").write_text("import jax\n" + WORKERS.format(context="fork"))
     done = subprocess.run([sys.executable, tmp_path / "main.py"], capture_output=True, text=True, timeout=300)
@@ -135,6 +136,7 @@ def test_forked_workers_after_jax_get_a_clear_error(tmp_path):
     assert "does not survive a fork: give the DataLoader num_workers=0" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_plain_data_set_needs_no_jax():
     code = "import sys; from flylab.adapters.torch import MNIST1D; MNIST1D(); print('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

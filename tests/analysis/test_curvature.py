@@ -35,6 +35,7 @@ def hessian(objective, params):
     return jax.hessian(lambda point: mean_loss(objective, unravel(point), DATA))(flat)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_hessian_is_that_of_jax(name):
     objective, model = OBJECTIVES[name]
@@ -55,6 +56,7 @@ def test_the_hessian_is_that_of_jax(name):
     assert trace.standard_error < 0.1 * np.trace(matrix)
 
 
+@pytest.mark.slow
 def test_least_squares_in_closed_form():
     """The Hessian of the mean of |W x - y|² is 2 E[x xᵀ] for each row of W."""
     x = np.asarray(DATA.x, np.float32)
@@ -72,6 +74,7 @@ SPECTRA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECTRA)
 def test_known_spectra(name):
     """Also where the space of products ends early, and an eigenvalue is there several times."""
@@ -84,6 +87,7 @@ def test_known_spectra(name):
     assert abs(trace.trace - values.sum()) < 4 * trace.standard_error + 1e-4
 
 
+@pytest.mark.slow
 def test_the_residual_bounds_the_error_of_few_iterations():
     values = np.linspace(0, 10, 200)
     found = top_eigenvalues(lambda vector: jnp.asarray(values, jnp.float32) * vector, 200, 2, n_iterations=12)
@@ -92,6 +96,7 @@ def test_the_residual_bounds_the_error_of_few_iterations():
     assert (found.residual > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_the_standard_error_is_the_spread_over_keys():
     matrix = jnp.asarray(np.random.default_rng(2).normal(size=(20, 20)) + np.eye(20), jnp.float32)
     keys = jax.random.split(key, 300)
@@ -119,6 +124,7 @@ def test_the_worst_case_of_a_quadratic():
     assert quadratic(jnp.zeros(4), 1) == 0
 
 
+@pytest.mark.slow
 def test_one_step_is_sam():
     objective, params = supervised(TINY), TINY.init(key)
     flat, unravel = ravel_pytree(params)

@@ -48,6 +48,7 @@ def test_each_value_is_the_members(population, tiny):
     assert predicted.dims == ("learning_rate", "seed", "dim_0")
 
 
+@pytest.mark.slow
 def test_company_changes_nothing(population, tiny):
     found = per_member(partial(hessian_eigenvalues, MODEL, k=2, n_iterations=10), population, tiny.train)
     assert {name: values.dims for name, values in found.items()} == dict.fromkeys(
@@ -59,6 +60,7 @@ def test_company_changes_nothing(population, tiny):
     assert (curves.ece.dims, curves.accuracy.dims) == (("learning_rate", "seed"), ("learning_rate", "seed", "bin"))
 
 
+@pytest.mark.slow
 def test_data_of_each_seed():
     data = fresh(MNIST1D(n_train=100, n_valid=50, n_test=50))
     population = flylab.train_members(MODEL, data, PLAN, GRID)
@@ -98,6 +100,7 @@ def test_pairs_of_members(population, tiny):
         per_pair(similarity, population, "width")
 
 
+@pytest.mark.slow
 def test_memorisation_by_a_population():
     """Of two groups far apart, the network has to memorise the labels that are wrong, and no others."""
     rng = np.random.default_rng(0)
@@ -118,6 +121,7 @@ def test_memorisation_by_a_population():
             memorisation(model, population, train, broken)
 
 
+@pytest.mark.slow
 def test_a_single_member_and_the_weights_of_a_model_with_a_state():
     """One chosen member gives one number; a state, such as running statistics, is no weight."""
     splits, grid = (

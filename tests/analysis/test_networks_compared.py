@@ -25,6 +25,7 @@ def permuted(params):
     return params | {"hidden": hidden, "output": params["output"] | {"w": params["output"]["w"][:, ::-1]}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [supervised(LINEAR), supervised(LINEAR, squared_error)])
 def test_no_barrier_where_the_loss_is_convex(objective):
     a, b = (LINEAR.init(jax.random.key(seed)) for seed in (1, 2))
@@ -33,6 +34,7 @@ def test_no_barrier_where_the_loss_is_convex(objective):
     assert float(path(objective, a, b, DATA, n_points=3)[1]) < sum(ends) / 2  # strictly convex, so not a line either
 
 
+@pytest.mark.slow
 def test_a_barrier_between_a_network_and_its_permutation():
     params = jax.tree.map(lambda leaf: 3 * leaf, MLP.init(key))
     other = permuted(params)
@@ -123,6 +125,7 @@ def test_features_that_are_refused(sizes):
         cka(*(X[:size] for size in sizes), debiased=True)
 
 
+@pytest.mark.slow
 def test_the_kernel_of_a_linear_network_is_the_product_of_its_inputs():
     x, other = X[:4], X[4:7]
     model = Model(lambda key: jax.random.normal(key, (3, 5)), lambda weights, x: weights @ x)
@@ -130,6 +133,7 @@ def test_the_kernel_of_a_linear_network_is_the_product_of_its_inputs():
     np.testing.assert_allclose(ntk(model, model.init(key), x, other), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_kernel_of_a_network_by_its_gradients():
     params, x = MLP.init(key), jnp.asarray(DATA.x[:3], jnp.float32)
 
@@ -145,6 +149,7 @@ def test_the_kernel_of_a_network_by_its_gradients():
     assert np.linalg.eigvalsh(matrix).min() > -1e-4
 
 
+@pytest.mark.slow
 def test_a_small_step_moves_outputs_as_the_kernel_says():
     """Jacot et al. (2018): under gradient descent, outputs change by the kernel times the loss's gradient by them."""
     model = get_model("shallow", length=6, n_outputs=3, width=8)

@@ -32,6 +32,7 @@ def test_calibration_in_closed_form():
     assert float(found.brier) == pytest.approx((10 * right[0] + 15 * right[1] + 15 * wrong) / 40, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_classifier_that_is_right_as_often_as_it_says():
     found = reliability(*sure(0.75, 400, 300))
     assert float(found.ece) == pytest.approx(0, abs=1e-6)
@@ -41,6 +42,7 @@ def test_a_classifier_that_is_right_as_often_as_it_says():
         assert float(reliability([[upper, 1 - upper]], [0], n_bins=4).share[round(4 * upper) - 1]) == 1
 
 
+@pytest.mark.slow
 def test_the_calibration_of_a_network_is_that_of_its_softmax():
     model, rng = get_model("mlp"), np.random.default_rng(0)
     params, data = model.init(jax.random.key(0)), Dataset(rng.normal(size=(50, 40)), rng.integers(10, size=50))

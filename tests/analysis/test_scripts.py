@@ -2,12 +2,14 @@
 
 import jax
 import numpy as np
+import pytest
 import xarray as xr
 
 import flylab
 from flylab import analysis
 
 
+@pytest.mark.slow
 def test_a_regression():
     """How far is a signal shifted? A point on the circle, learnt by two networks at two rates."""
 
@@ -36,6 +38,7 @@ def test_a_regression():
     assert float(best["logistic"]) == 1e-2
 
 
+@pytest.mark.slow
 def test_continual_learning():
     """Two classes after two others, by one network: it forgets what it knew; trained on all at once, it knows more."""
     config = flylab.MNIST1D(n_train=400, n_valid=0, n_test=200)

@@ -38,6 +38,7 @@ def wait_until(is_true, seconds=60.0):
     return is_true()
 
 
+@pytest.mark.slow
 def test_training_stops_on_request():
     training = Training(LONG)
     assert wait_until(lambda: training.phase == "training")
@@ -61,6 +62,7 @@ def test_training_ends_with_the_thread_that_started_it():
     assert not Training.running
 
 
+@pytest.mark.slow
 def test_two_trainings_at_once_give_the_bits_of_one_alone(done):
     both = [Training(SHORT), Training(SHORT)]
     for training in both:
@@ -232,6 +234,7 @@ def test_downloads_can_be_loaded(done, tmp_path):
     assert weights["cnn.0.conv1.weight"].shape == (25, 1, 5)
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_dropped_now_and_then(monkeypatch):
     monkeypatch.setattr(background, "MOST_PROGRAMS", 1)
     training = Training(SHORT)

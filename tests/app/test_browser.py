@@ -17,7 +17,7 @@ import xarray as xr
 
 from flylab.base import netcdf
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

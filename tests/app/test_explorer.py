@@ -49,6 +49,7 @@ def test_a_figure_is_dark_on_dark_pages(out, tmp_path):
     assert explorer.figure(tmp_path, results) == ""
 
 
+@pytest.mark.slow
 def test_all_verdicts_are_shown(tmp_path):
     results = flylab.run("learning_rate", preset="smoke", out=tmp_path)
     (folder,) = tmp_path.glob("learning_rate/*")
@@ -116,7 +117,7 @@ def test_unknown_studies_and_presets_are_refused(tmp_path):
             running.Running(study, preset, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_from_the_page(tmp_path):
     process = running.Running("train", "smoke", tmp_path)
     process.join(120)
@@ -126,7 +127,7 @@ def test_a_run_from_the_page(tmp_path):
     assert list(explorer.runs(tmp_path)) == ["train · smoke, 2 seeds"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_stopped_and_ends_with_its_page(tmp_path):
     process = running.Running("continuum", "smoke", tmp_path / "stopped")
     time.sleep(3)
@@ -145,7 +146,7 @@ def test_a_run_is_stopped_and_ends_with_its_page(tmp_path):
     assert process.share < 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_fails_says_why(tmp_path):
     (tmp_path / "train").write_text("a file in the way")
     process = running.Running("train", "smoke", tmp_path)

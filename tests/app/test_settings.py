@@ -97,14 +97,15 @@ def test_every_network_is_the_one_of_its_python_text(model):
         assert str(here(params, x)) == str(there(params, x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({}, id="plain", marks=pytest.mark.slow),
-        pytest.param({"pruned": 0.8}, id="by chance", marks=pytest.mark.slow),
+        pytest.param({}, id="plain", marks=pytest.mark.long),
+        pytest.param({"pruned": 0.8}, id="by chance", marks=pytest.mark.long),
         pytest.param({"pruned": 0.8, "pruning": "magnitude"}, id="magnitude"),
         pytest.param({"models": ("mlp",), "activation": "elu", "shuffle": True, "optimizer": "sgd"}, id="others"),
-        pytest.param({"models": ("lstm",)}, id="lstm", marks=pytest.mark.slow),
+        pytest.param({"models": ("lstm",)}, id="lstm", marks=pytest.mark.long),
     ],
 )
 def test_copied_python_repeats_the_screen(changes):

@@ -8,6 +8,7 @@ import threading
 import time
 
 import jax
+import pytest
 
 from flylab.base import compilation_cache, runtime
 from flylab.base.compilation_cache import delete_broken
@@ -28,6 +29,7 @@ def run(**environment):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_cache_is_in_the_users_folder_and_a_broken_entry_is_deleted(tmp_path):
     folder = run(XDG_CACHE_HOME=str(tmp_path))
     assert folder == str(tmp_path / "flylab" / "jax")
@@ -40,6 +42,7 @@ def test_cache_is_in_the_users_folder_and_a_broken_entry_is_deleted(tmp_path):
     assert len(entries[0].read_bytes()) >= len(content) // 2 + 1
 
 
+@pytest.mark.slow
 def test_a_folder_that_the_user_has_set_is_honoured(tmp_path):
     assert run(JAX_COMPILATION_CACHE_DIR=str(tmp_path / "own"), XDG_CACHE_HOME=str(tmp_path)) == str(tmp_path / "own")
     assert not (tmp_path / "flylab").exists()

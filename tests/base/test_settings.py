@@ -41,6 +41,7 @@ def configured(**values):
             jax.config.update(name, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [train_members, lambda *args: [*watch_members(*args)][-1]])
 def test_results_do_not_depend_on_pinned_settings(tiny, train):
     arguments = supervised(get_model("logistic")), tiny, Plan(3), {"learning_rate": [0.1], "seed": [0]}

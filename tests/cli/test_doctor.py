@@ -16,12 +16,14 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "PARITY", tmp_path / "doctor" / "parity.json")
 
 
+@pytest.mark.slow
 def test_devices_compute_what_numpy_does():
     assert all(finding.is_good for finding in doctor.parities())
     assert runtime.parity() == "passed"
     assert doctor.worst(doctor.trained(runtime.devices()[-1]), doctor.reference()) < 1e-5  # well within what is allowed
 
 
+@pytest.mark.slow
 def test_a_device_that_computes_wrongly_fails_and_its_verdicts_carry_a_warning(monkeypatch, tmp_path, capsys):
     right = doctor.trained
     monkeypatch.setattr(doctor, "trained", lambda device: right(device) * (1 + 2e-3))
@@ -36,6 +38,7 @@ def test_a_device_that_computes_wrongly_fails_and_its_verdicts_carry_a_warning(m
     assert "failed the parity test" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_groups_are_tried_where_there_are_any(monkeypatch):
     assert not any("groups" in finding.what for finding in doctor.parities())
     monkeypatch.setenv("FLYLAB_GROUP", "4")

@@ -36,7 +36,7 @@ def test_it_ends_a_process_that_runs_no_python_code():
     assert said == "\nflylab: stopped; finished members are kept, and the same command resumes.\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("delay", [0.3, 1.0, 2.0, 3.5, 5.0, 7.0])
 def test_a_run_ends_within_three_seconds(delay, tmp_path):
     words = ["flylab", "run", "architectures", "smoke", "--n-steps", "100000", "--out", str(tmp_path)]

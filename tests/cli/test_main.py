@@ -48,6 +48,7 @@ def test_the_run_folder_holds_everything(out):
     assert "http" not in page.replace("http-equiv", "")  # self-contained
 
 
+@pytest.mark.slow
 def test_again_returns_at_once(out, capsys):
     assert main(["run", "architectures", *TINY, "--out", str(out)]) == 0
     said = capsys.readouterr().out
@@ -71,6 +72,7 @@ def test_claims_json(out, capsys):
     assert main(["claims", str(out)]) == 0
 
 
+@pytest.mark.slow
 def test_report_is_rebuilt_from_results_alone(out):
     (folder,) = (out / "architectures").iterdir()
     before = {name: (folder / name).read_bytes() for name in ("claims.json", "figure.png", "figure.svg", "report.html")}
@@ -80,6 +82,7 @@ def test_report_is_rebuilt_from_results_alone(out):
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "name", "start"),
     [
@@ -103,6 +106,7 @@ def test_figures_of_a_width_that_is_none(out, capsys):
     assert "width='wide' must be full, column, or 2 to 40 inches" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fewer_seeds_renew_claims_and_report(out):
     """They train nothing, but what is shown must be of the results that stand there."""
     (folder,) = (out / "architectures").iterdir()
@@ -116,6 +120,7 @@ def test_fewer_seeds_renew_claims_and_report(out):
     assert n_seeds() == {2}
 
 
+@pytest.mark.slow
 def test_from_python(out):
     found = flylab.run("architectures", preset="smoke", out=out, n_steps=20, data=flylab.MNIST1D(
         n_train=100, n_valid=100, n_test=100))  # fmt: skip
@@ -140,12 +145,14 @@ def test_data_file(kind, tmp_path, capsys):
     np.testing.assert_array_equal(splits.train.x, published(config).train.x)
 
 
+@pytest.mark.slow
 def test_data_plot(tmp_path, capsys):
     picture = tmp_path / "data.png"
     assert main(["data", "--plot", str(picture), "--n-train", "200", "--iid-noise-scale", "0"]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["claims", "figures", "report"])
 def test_a_foreign_run_does_not_stop_the_others(command, out, tmp_path, capsys):
     runs = tmp_path / "runs"
@@ -163,6 +170,7 @@ def test_a_foreign_run_does_not_stop_the_others(command, out, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("flylab: ")
 
 
+@pytest.mark.slow
 def test_claims_and_report_of_one_run(out, capsys):
     """A run's folder, its results.nc, or a study's folder, is as good as the folder of all runs."""
     (folder,) = (out / "architectures").iterdir()
@@ -234,7 +242,8 @@ def test_help_of_a_study_does_not_repeat_that_of_run(capsys):
         assert "flylab list" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("shell", ["bash", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zsh", "fish"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", ["bash", *(pytest.param(name, marks=pytest.mark.long) for name in ("zsh", "fish"))])
 def test_completion(shell, tmp_path, capsys):
     assert main(["--install-completion", "--shell", shell, "--output", str(tmp_path / "script")]) == 0
     script = (tmp_path / "script").read_text()
@@ -365,6 +374,7 @@ def test_a_pipe_as_the_store_is_refused(words, tmp_path, capsys):
     assert "flylab.sqlite: it is a pipe" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_tilde_that_the_shell_leaves_is_the_home(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
@@ -376,7 +386,7 @@ def test_a_tilde_that_the_shell_leaves_is_the_home(monkeypatch, tmp_path, capsys
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_interrupted_it_stops_and_goes_on(tmp_path):
     words = ["run", "architectures", "smoke", "--n-seeds", "6", "--n-steps", "6000", "--out", str(tmp_path)]
     hears = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"  # what & starts is deaf

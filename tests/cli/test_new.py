@@ -11,6 +11,7 @@ from flylab import template
 from flylab.cli.main import main
 
 
+@pytest.mark.slow
 def test_what_it_writes_runs_at_once_and_trains_nothing_twice(workplace, capsys):
     assert main(["new", "study", "wide-study"]) == 0
     assert capsys.readouterr().out == "wide_study.py is a study; try it: flylab run wide_study.py smoke\n"
@@ -44,7 +45,7 @@ def test_what_it_writes_runs_at_once_and_trains_nothing_twice(workplace, capsys)
         assert says in capsys.readouterr().out, words
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_find_the_file_from_another_folder(workplace):
     assert main(["new", "study", "far"]) == 0
     (workplace / "below").mkdir()

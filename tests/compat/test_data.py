@@ -72,7 +72,7 @@ def test_templates():
     assert ours.get_templates()["x"].any()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_default_is_the_published_set():
     got = ours.make_dataset(), state()
     want = mnist1d.data.make_dataset(), state()

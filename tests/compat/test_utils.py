@@ -100,7 +100,7 @@ def pixels(figure):
     return np.asarray(figure.canvas.buffer_rgba()).astype(int)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options", [{}, {"labels": np.arange(10)}, {"dark_mode": True, "zoom": 2, "ratio": 2}, {"do_transform": True}]
 )

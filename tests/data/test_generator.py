@@ -80,6 +80,7 @@ def test_standardised():
     assert abs(x.std() - 1) < 0.02
 
 
+@pytest.mark.slow
 def test_example_depends_on_key_and_number_only():
     many = sample(MNIST1D(), KEY, 300)
     for n, first in ((7, 0), (50, 100), (1, 299)):
@@ -117,6 +118,7 @@ def shifted(values, name, by):
     return {key: np.float32(value + by * (key == name)) for key, value in values.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_gradient_equals_finite_differences(name, signal):
     graded, forward = signal
@@ -129,6 +131,7 @@ def test_gradient_equals_finite_differences(name, signal):
     assert abs(float(analytic)) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_gradient_of_sample_is_its_derivative(name, roughness):
     values, h = {key: getattr(MNIST1D(), key) for key in CONTINUOUS} | {"iid_noise_scale": 0.2}, 2e-2
@@ -141,6 +144,7 @@ def traced():
     return jax.jit(lambda values: sample(MNIST1D(), KEY, 100, data_params=values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA_PARAMS)
 def test_traced_value_equals_the_configs(name, traced):
     value = {"max_translation": 3, "label_noise": 0.5}.get(name, 0.7)
@@ -150,6 +154,7 @@ def test_traced_value_equals_the_configs(name, traced):
     np.testing.assert_array_equal(got.y, want.y)
 
 
+@pytest.mark.slow
 def test_vmap_over_data_params_and_keys():
     noise, keys = jnp.array([0.0, 0.5]), jax.random.split(KEY, 2)
     many = jax.vmap(lambda k, v: sample(MNIST1D(), k, 30, data_params={"iid_noise_scale": v}).x)(keys, noise)
@@ -169,6 +174,7 @@ def test_other_seeds_sizes_and_data_params_do_not_compile_again():
     assert traced() == before
 
 
+@pytest.mark.slow
 def test_labels_noise_and_random():
     clean = np.asarray(sample(MNIST1D(), KEY, N).y)
     assert np.abs(np.bincount(clean) / N - 0.1).max() < 0.02
@@ -182,6 +188,7 @@ def test_labels_noise_and_random():
     assert set(np.unique(some)) == {3, 7}
 
 
+@pytest.mark.slow
 def test_templates_and_arrangements():
     rng = np.random.default_rng(0)
     config = MNIST1D(templates=Templates.of(rng.normal(size=(3, 17)), y=[4, 0, 7]), n_train=30, n_test=0, n_valid=0)
@@ -194,6 +201,7 @@ def test_templates_and_arrangements():
     np.testing.assert_allclose(drawn, mixed, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_composed_templates_are_all_sequences():
     ten, pairs = digits().arrays()[0], compose()
     np.testing.assert_array_equal(pairs.arrays()[0][37], np.concatenate([ten[3], ten[7]]))
@@ -228,6 +236,7 @@ def test_generated_is_like_published():
 OBJECTIVE = supervised(dense.logistic())
 
 
+@pytest.mark.slow
 def test_population_trains_on_fresh_data_under_swept_data_params():
     grid = {"learning_rate": [1e-2], "iid_noise_scale": [0.02, 2.0], "seed": range(3)}
     population = train_members(OBJECTIVE, endless(SMALL), Plan(60, eval_every=30), grid)
@@ -236,6 +245,7 @@ def test_population_trains_on_fresh_data_under_swept_data_params():
     assert float(last[0]) > float(last[1]) + 5
 
 
+@pytest.mark.slow
 def test_a_member_on_fresh_data_is_the_same_alone():
     plan, data_params = Plan(30), {"learning_rate": [1e-2]}
     many = train_members(
@@ -245,6 +255,7 @@ def test_a_member_on_fresh_data_is_the_same_alone():
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0, 1, 2], b[0, 0, 0]), many.params, one.params)
 
 
+@pytest.mark.slow
 def test_batches_are_the_endless_sets_examples():
     """Step s trains on examples s · batch size … of the member's own stream: an epoch over them, kept, is the same."""
     from flylab.base.rng import stream
@@ -259,6 +270,7 @@ def test_batches_are_the_endless_sets_examples():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), fresh.params, fixed.params)
 
 
+@pytest.mark.slow
 def test_training_is_differentiable_in_a_data_parameter():
     params = OBJECTIVE.init(KEY, {})
 
@@ -294,6 +306,7 @@ def test_keys_of_another_kind():
     assert sample(MNIST1D(), jax.random.key(0, impl="rbg"), 5).x.shape == (5, 40)
 
 
+@pytest.mark.slow
 def test_without_validation_set():
     source = endless(replace(SMALL, n_valid=0))
     results = train_members(OBJECTIVE, source, Plan(5), {"learning_rate": [1e-2], "seed": [0]}).results
@@ -307,6 +320,7 @@ def test_refuses_a_data_parameter_that_changes_shapes():
         sample(MNIST1D(), KEY, 3, data_params={"label_noise": 3.0})
 
 
+@pytest.mark.slow
 def test_a_repeating_source_gives_its_examples_again():
     source = endless(MNIST1D())
     again = repeating(source, 7)

@@ -353,7 +353,7 @@ def test_titles_go_into_attributes_and_statements(mnist):
 REAL = Path(__file__).parents[3] / "shared" / "data"  # beside the checkout, where a developer may have them
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason="needs ../shared/data/mnist")
 def test_the_published_mnist_is_recognised():
     assert title(Images("mnist", data_dir=REAL)) == "MNIST"

@@ -26,7 +26,7 @@ def assert_same(splits, expected):
     np.testing.assert_array_equal(splits.test.y, expected["y_test"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_default_is_the_published_set():
     splits = published()
     assert splits.train.x.shape == (4000, 40)

@@ -22,6 +22,7 @@ def test_shift_is_numpys_roll(n):
     np.testing.assert_array_equal(jax.jit(shift)(x, n), np.roll(x, n))
 
 
+@pytest.mark.slow
 def test_a_view_without_slope_and_offset_is_a_shifted_signal():
     seen = set()
     for seed in range(50):
@@ -30,6 +31,7 @@ def test_a_view_without_slope_and_offset_is_a_shifted_signal():
     assert seen == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_slopes_and_offsets_are_as_large_as_asked():
     views = jax.vmap(lambda key: view(key, jnp.zeros(40)))(jax.random.split(jax.random.key(0), 4000))
     slope, offset = np.polyfit(np.arange(40) - 19.5, np.asarray(views, np.float64).T, 1)

@@ -38,6 +38,7 @@ def out(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_model_among_others(out):
     found = evaluate(GaussianNB(), preset="smoke", out=out, **LITTLE)
     assert (found.row.model, found.row.title, found.row.n_train) == ("GaussianNB", "GaussianNB", 200)
@@ -60,6 +61,7 @@ def test_a_model_among_others(out):
     assert written["protocol"]["n_steps"] == 4
 
 
+@pytest.mark.slow
 def test_the_zoo_stands_around_a_model_of_the_same_protocol():
     others = evaluation._others(protocol_of("quick"))
     assert {"gru", "local", "svm"} <= {row.model for row in others}
@@ -68,7 +70,7 @@ def test_the_zoo_stands_around_a_model_of_the_same_protocol():
     assert not evaluation._others(protocol_of("quick", learning_rate=1e-3))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_given_by_its_place_is_found_again(out, monkeypatch):
     trained = []
     real = evaluation.continuum.learn
@@ -89,6 +91,7 @@ def test_what_is_given_by_its_place_is_found_again(out, monkeypatch):
     assert n_trained(GaussianNB(), name="made-here") > 0  # nobody knows what a closure holds
 
 
+@pytest.mark.slow
 def test_what_a_model_imports_late_is_current(out, workplace):
     """A neighbour that it imports when it is made: what is evaluated is what the neighbour says now."""
     place, made = workplace / "folder" / "late.py", []
@@ -102,6 +105,7 @@ def test_what_a_model_imports_late_is_current(out, workplace):
     assert made[0] == made[1] != made[2] == made[3]
 
 
+@pytest.mark.slow
 def test_seeds_that_differ_in_number_do_not_mix(out):
     found = evaluate(GaussianNB(), preset="smoke", out=out, n_seeds=1, **LITTLE)
     assert found.row.n_seeds == 1
@@ -180,7 +184,7 @@ class Memoriser(KNeighborsClassifier):
         return np.array([self.seen_.get(row.tobytes(), i % 10) for i, row in enumerate(np.asarray(X))])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_models_that_deserve_a_flag(out):
     def found(model, name, **changes):
         return evaluate(model, name=name, preset="smoke", out=out, **LITTLE | changes).flags
@@ -194,6 +198,7 @@ def test_models_that_deserve_a_flag(out):
 # ── leaderboard and command line ─────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_leaderboard(out):
     entries = leaderboard(out)
     own = [entry for entry in entries if entry.own]
@@ -218,6 +223,7 @@ def test_a_damaged_evaluation_is_named(tmp_path):
     assert not any(entry.own for entry in entries)
 
 
+@pytest.mark.slow
 def test_command_line(out, capsys):
     words = ["evaluate", f"{out / 'mine.py'}:thing", "smoke", "--n-steps", "4", "--eval-every", "2"]
     assert main([*words, "--out", str(out)]) in (0, 2)
@@ -231,6 +237,7 @@ def test_command_line(out, capsys):
     assert "thing *" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_flag_is_exit_code_2(out, capsys):
     (out / "dummy.py").write_text("from sklearn.dummy import DummyClassifier\nNet = DummyClassifier()\n")
     words = ["evaluate", f"{out / 'dummy.py'}:Net", "smoke", "--n-steps", "4", "--eval-every", "2"]

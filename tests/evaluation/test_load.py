@@ -98,6 +98,7 @@ def place(tmp_path, code, name="mine"):
     return f"{file}:thing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", GOOD)
 def test_is_taken(tmp_path, case):
     code, n_params = GOOD[case]
@@ -144,6 +145,7 @@ def test_a_file_that_fails(tmp_path, code, message):
         load(place(tmp_path, code))
 
 
+@pytest.mark.slow
 def test_a_file_finds_its_neighbours_and_they_count(tmp_path):
     (tmp_path / "width_of_it.py").write_text("WIDTH = 3\n")
     code = "from width_of_it import WIDTH\ndef thing(): return get_model('mlp', width=WIDTH)"

@@ -22,6 +22,7 @@ def contest(tmp_path_factory):
     return results, f"{folder}/my.py:mine", next((folder / "optimizers").iterdir())
 
 
+@pytest.mark.slow
 def test_each_contestant_is_timed(contest):
     results, place, _ = contest
     seconds = timed(results, [place], 1)

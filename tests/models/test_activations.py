@@ -40,6 +40,7 @@ def test_network_is_the_plain_form():
     np.testing.assert_allclose(activations.network(PARAMS, x), plain(PARAMS, x), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_table_equals_its_network_in_every_derivative():
     """Values, gradients of weights and input, the weights' gradient of a function of the slope, and forward mode."""
 
@@ -57,6 +58,7 @@ def test_a_table_equals_its_network_in_every_derivative():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), got, derivatives(plain))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.5, 1, 10, 100])
 def test_a_table_is_exact_everywhere(scale):
     """Units bend near 0 and far from it; float64 leaves only the table's own error."""
@@ -68,6 +70,7 @@ def test_a_table_is_exact_everywhere(scale):
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_table_takes_any_number():
     """It is constant with zero gradient beyond its last nodes; not-a-number stays not-a-number."""
     table = activations.table(PARAMS)
@@ -78,6 +81,7 @@ def test_a_table_takes_any_number():
     assert np.isnan(activations.tabled(table, jnp.array([jnp.nan, 0.5]))).tolist() == [True, False]
 
 
+@pytest.mark.slow
 def test_batched_equals_single():
     table = activations.table(PARAMS)
     for f in (lambda x: activations.network(PARAMS, x), lambda x: activations.tabled(table, x)):
@@ -109,6 +113,7 @@ def test_a_file_without_an_activation_is_refused(tmp_path, content):
         activations.load_weights(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["json", "safetensors"])
 def test_weights_survive_their_file(tmp_path, ending):
     weights = jax.tree.map(np.asarray, PARAMS)
@@ -123,6 +128,7 @@ def test_weights_survive_their_file(tmp_path, ending):
         activations.save_weights(tmp_path / "a.pkl", weights, {})
 
 
+@pytest.mark.slow
 def test_a_file_may_hold_several_functions(tmp_path):
     one = jax.tree.map(np.asarray, PARAMS)
     two = {name: np.stack([leaf, 2 * leaf]) for name, leaf in one.items()}

@@ -141,6 +141,7 @@ PAIRS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_equals_pytorch(name):
     """Compare outputs, gradients and the shapes of initial parameters."""
@@ -165,6 +166,7 @@ def test_equals_pytorch(name):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=5e-5), gradient, ours(module))
 
 
+@pytest.mark.slow
 def test_a_locally_connected_net_with_equal_weights_everywhere_is_the_cnn():
     model, shared = convolutional.locally_connected(), convolutional.cnn(width=16)
     params = drawn(model)
@@ -178,12 +180,14 @@ def test_a_locally_connected_net_with_equal_weights_everywhere_is_the_cnn():
     np.testing.assert_allclose(computed(model, params, x), computed(shared, cnn, x), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_locally_connected_net_has_own_weights_at_every_position():
     params = convolutional.locally_connected().init(KEY)
     assert n_params(convolutional.locally_connected()) > 3 * n_params(convolutional.cnn(width=16))
     assert float(jnp.ptp(params["local2"]["w"], axis=0).min()) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [7, 16, 40, 41])
 def test_the_last_position_of_a_tcn_sees_all_and_no_other_work_is_done(length):
     model = convolutional.tcn(length=length)
@@ -192,6 +196,7 @@ def test_the_last_position_of_a_tcn_sees_all_and_no_other_work_is_done(length):
     assert (jnp.abs(touched).max(0) > 0).all()
 
 
+@pytest.mark.slow
 def test_without_positions_patches_may_be_exchanged_but_not_their_points():
     x = jax.random.normal(KEY, (40,))
     exchanged = x.reshape(10, 4)[::-1].ravel()
@@ -203,6 +208,7 @@ def test_without_positions_patches_may_be_exchanged_but_not_their_points():
         assert float(jnp.abs(logits - of_reversed).max()) > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [10, 38, 41])
 def test_patches_fill_a_signal_that_they_do_not_divide(length):
     for model in (attention.mixer(length=length), attention.attention(length=length)):

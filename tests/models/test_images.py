@@ -104,9 +104,9 @@ CASES = {
 }  # fmt: skip
 SLOW = ("cnn2d-five", "cnn2d-cifar", "resnet2d-cifar", "cnn2d-mnist", "resnet2d-digits")
 EACH = pytest.mark.parametrize("name", CASES)
-MOST = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in CASES])
+MOST = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long if n in SLOW else ()) for n in CASES])
 ALONE = pytest.mark.parametrize(  # what a ResNet does with one image is what it does with a batch of one
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW or "resnet" in n else ()) for n in CASES]
+    "name", [pytest.param(n, marks=pytest.mark.long if n in SLOW or "resnet" in n else ()) for n in CASES]
 )
 
 
@@ -125,6 +125,7 @@ def compare(ours, theirs):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=5e-5), ours, theirs)
 
 
+@pytest.mark.slow
 @MOST
 def test_equals_pytorch(name):
     """Outputs, gradients to parameters and images, shapes of initial parameters and FLOPs."""
@@ -147,6 +148,7 @@ def test_equals_pytorch(name):
     compare(gradient, ours(module))
 
 
+@pytest.mark.slow
 @ALONE
 def test_batched_equals_single(name):
     """Values, gradients to the parameters and to the images, which may be flat; none is zero throughout."""
@@ -162,6 +164,7 @@ def test_batched_equals_single(name):
 ACTIVATIONS = [jnp.sin, activations.learned]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: a.__name__)
 def test_cnn2d_has_any_activation(activation):
     """Also a learned one; its gradients are those of one image at a time."""
@@ -177,7 +180,7 @@ def test_no_random_number_is_drawn_twice(name):
         jax.eval_shape(CASES[name].model.init, key)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("make", [convolutional.cnn2d, convolutional.resnet2d])
 def test_networks_train_alone_as_in_groups(make, monkeypatch):
     splits, plan = load_images(Images(n_train=100, n_valid=50, n_test=50)), Plan(20, 50)
@@ -192,6 +195,7 @@ def test_networks_train_alone_as_in_groups(make, monkeypatch):
     np.testing.assert_allclose(trained([3]).results.test_loss, alone.results.test_loss, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_cnn2d_is_cached_and_compiles_once():
     assert convolutional.cnn2d() is convolutional.cnn2d()
     assert convolutional.cnn2d(activation=jnp.tanh) is not convolutional.cnn2d()
@@ -237,6 +241,7 @@ def test_conv2d_equals_pytorch(kernel, stride, padding, size):
     np.testing.assert_allclose(to_x, image.grad.numpy().transpose(1, 2, 0), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_conv2d_init_is_pytorchs():
     """U(−b, b) with b = 1/√fan_in: values stay within the bounds and nearly reach them."""
     params, layer = conv2d_init(key, 3, 400, 3), nn.Conv2d(3, 400, 3).requires_grad_(False)
@@ -247,6 +252,7 @@ def test_conv2d_init_is_pytorchs():
         assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.1)
 
 
+@pytest.mark.slow
 def test_conv2d_refuses_a_kernel_that_is_too_large():
     with pytest.raises(ValueError, match="kernel=9 must be ≤ 5"):
         conv2d(conv2d_init(key, 1, 2, 9), jnp.ones((20, 5, 1)))

@@ -47,6 +47,7 @@ def test_trades_keep_rows_and_columns(shape, density, rng):
     assert (other != mask).any() == (shape[0] == 60 and 0 < density < 1) or shape[0] < 60
 
 
+@pytest.mark.slow
 def test_trades_reach_all_masks_equally(rng):
     """Compare with all masks of 3 × 4 that have these margins."""
     mask = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]], bool)

@@ -33,7 +33,8 @@ def params_of(name="mlp", **size):
     return jax.tree.map(lambda leaf: rng.normal(0, 0.2, leaf.shape).astype("float32"), shapes)
 
 
-@pytest.mark.parametrize("name", ["logistic", "mlp", "cnn", pytest.param("gru", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["logistic", "mlp", "cnn", pytest.param("gru", marks=pytest.mark.long)])
 def test_masked_network_is_the_network_with_zeros(name, rng):
     model, params = get_model(name), params_of(name)
     mask = random_mask(params, 0.6, rng)
@@ -55,6 +56,7 @@ def test_masked_network_is_the_network_with_zeros(name, rng):
     jax.tree.map(lambda m, a, b: np.testing.assert_allclose(np.where(m, a, 0), b, atol=1e-6), mask, plain, held)
 
 
+@pytest.mark.slow
 def test_training_leaves_pruned_weights_at_zero():
     model = dense.shallow(width=12)
     mask = random_mask(params_of("shallow", width=12), 0.7, np.random.default_rng(0))

@@ -60,6 +60,7 @@ def test_the_networks_of_the_registry_take_no_keywords_and_keep_their_program():
         assert str(jax.make_jaxpr(plain)(params, x)) == str(jax.make_jaxpr(trained)(params, x))
 
 
+@pytest.mark.slow
 def test_a_key_for_each_step_and_place_and_none_in_evaluation():
     params, x = LINEAR.init(KEY), jnp.ones((40, 5))
     many, _ = training_outputs(DROPOUT, params, x, KEY)
@@ -84,6 +85,7 @@ def test_batch_normalisation_is_pytorchs(rng):
     np.testing.assert_allclose(outputs(NORM, params, jnp.asarray(x.T)), want, atol=1e-4)
 
 
+@pytest.mark.slow
 @EACH
 def test_populations_learn_alone_as_in_company_and_are_saved(name, tiny, tmp_path):
     model, plan = MODELS[name], Plan(40, 50, 20, optimizer=lambda hparams: optax.adamw(hparams["learning_rate"]))
@@ -103,7 +105,8 @@ def test_populations_learn_alone_as_in_company_and_are_saved(name, tiny, tmp_pat
         np.testing.assert_allclose(both.params.state["mean"][0, 0], tiny.train.x.mean(0), atol=0.1)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n != "both" else ()) for n in MODELS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long if n != "both" else ()) for n in MODELS])
 def test_groups_of_members(name, tiny, monkeypatch):
     def trained(seeds):
         return train_members(MODELS[name], tiny, Plan(20, 50), {"learning_rate": [1e-2], "seed": seeds})
@@ -115,6 +118,7 @@ def test_groups_of_members(name, tiny, monkeypatch):
     np.testing.assert_allclose(together.results.test_loss[0, 0], single.results.test_loss[0, 0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_sizes_work_and_other_objectives(tiny):
     assert n_params(NORM) == 410
     assert forward_flops(NORM, (40,)) == forward_flops(DROPOUT, (40,)) == 800
@@ -125,6 +129,7 @@ def test_sizes_work_and_other_objectives(tiny):
         assert user_model(model, "own", tiny.train.x, 10).learner.n_params == 410, name
 
 
+@pytest.mark.slow
 def test_schedule_free_optimisers_average_what_they_train(tiny):
     plan = Plan(20, 50, optimizer=lambda hparams: optax.contrib.schedule_free_sgd(hparams["learning_rate"]))
     trained = train_members(NORM, tiny, plan, {"learning_rate": 0.1, "seed": [0]})

@@ -40,6 +40,7 @@ def rest(params, shapes):
     return jax.tree.map(lambda leaf, s: jnp.asarray(leaf).at[tuple(slice(n) for n in s.shape)].set(0.0), params, shapes)
 
 
+@pytest.mark.slow
 @EACH_PAIR
 def test_values_and_gradients_equal_the_unpadded(model, like):
     wide = padded(model, like)
@@ -64,8 +65,9 @@ def test_values_and_gradients_equal_the_unpadded(model, like):
     np.testing.assert_allclose(*alone, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @EACH_PAIR
-@pytest.mark.parametrize("error", [pytest.param(None, marks=pytest.mark.slow), squared_error])
+@pytest.mark.parametrize("error", [pytest.param(None, marks=pytest.mark.long), squared_error])
 def test_trained_alike_and_padding_stays_exactly_zero(model, like, error, tiny):
     hparams, plan = {"learning_rate": 1e-2, "momentum": 0.9}, Plan(60, 50, 60, shuffle=True, optimizer="sgd")
     wide = padded(model, like)

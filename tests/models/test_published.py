@@ -47,10 +47,11 @@ def test_published_size(name):
     assert n_params((MODELS | FAMILIES)[name]()) == SIZES.get(name, 3310)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [  # each pooling is in test_conv_stack…, too
-        pytest.param(name, marks=pytest.mark.slow if name in ("cnn-deep", "pooling-max", "pooling-average") else ())
+        pytest.param(name, marks=pytest.mark.long if name in ("cnn-deep", "pooling-max", "pooling-average") else ())
         for name in MODELS | FAMILIES
     ],
 )
@@ -85,6 +86,7 @@ def test_shapes(name, n_outputs, length):
     assert jax.eval_shape(partial(outputs, model), params, jnp.ones((length, 5))).shape == (n_outputs, 5)
 
 
+@pytest.mark.slow
 @EACH_PUBLISHED
 def test_initialisation_is_pytorchs(name):
     """Each tensor is uniform within the same bound: its greatest and its mean absolute value are PyTorch's."""
@@ -208,7 +210,7 @@ def test_equals_pytorch(name, tiny):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), gradient, theirs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
     """Compare to 1e-6 in float64: in float32, Adam would follow the sign of gradients that are rounding noise."""
@@ -230,6 +232,7 @@ def test_hundred_steps_of_adam_equal_pytorchs(name, tiny):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), trained, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "head"), [(convolutional.cnn(hidden=(30, 20)), [30, 20, 10]), (convolutional.backbone(), [])]
 )
@@ -257,6 +260,7 @@ def test_conv1d_equals_pytorch(kernel, stride, padding, length):
     np.testing.assert_allclose(ours, layer(x).detach(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "specs",
     [
@@ -269,7 +273,7 @@ def test_conv1d_equals_pytorch(kernel, stride, padding, length):
         (Conv(4, 3, 2, 0, "average"), Conv(5, 3, 1, 2), Conv(2, 2, 1, 0, "l2")),
     ],
 )
-@pytest.mark.parametrize("length", [pytest.param(40, marks=pytest.mark.slow), 33])  # the networks above have 40
+@pytest.mark.parametrize("length", [pytest.param(40, marks=pytest.mark.long), 33])  # the networks above have 40
 def test_conv_stack_equals_conv1d_layer_by_layer(specs, length):
     """Phase order changes nothing but the speed: values, and gradients to weights and signal."""
     n_ins = [2, *(spec.channels for spec in specs)]

@@ -145,6 +145,7 @@ def leaves(name, tree):
     return {f"{layer}.{part}": np.ravel(leaf) for layer, parts in tree.items() for part, leaf in parts.items()}
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_signals_networks_gradients_and_masks_are_flylabs(visit):
     rng, sparsity = np.random.default_rng(0), 0.83
@@ -194,6 +195,7 @@ def accuracies(page):
 SMALL = "arrangements=shuffled&n_seeds=2&n_steps=100&n_train=200&n_test=100&classes=0,1,2,3,4"
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_visit(visit):
     """Change the data, train, prune, take the program, share, reload: what a person does."""
@@ -246,6 +248,7 @@ def test_a_visit(visit):
     assert page.get_by_role("slider", name="least padding").input_value() == "60"
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_offline_on_a_phone_dark_and_light(visit):
     """It fits, its text is no smaller than 12 px, and once it is there it needs no network."""
@@ -287,7 +290,7 @@ TRAIN = """async (jobs) => {
 
 
 @needs_chromium
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("model", MODELS)
 def test_accuracies_after_training_are_flylabs(visit, model):
     n_seeds, data = 4, replace(flylab.MNIST1D(), n_valid=0)

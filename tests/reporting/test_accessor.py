@@ -11,6 +11,7 @@ from flylab.studies import continuum
 flylab.run  # registers it  # noqa: B018
 
 
+@pytest.mark.slow
 def test_results_show_themselves():
     results = continuum.load_reference()
     assert results.flylab.table() == notebook.table(results)

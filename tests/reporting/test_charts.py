@@ -25,6 +25,7 @@ def written(figure):
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lines", "at", "colours"), [
     ("learning_rate", {"model": "cnn"}, shades(8)), ("model", {"learning_rate": "3.2e-4"}, [*COLOURS[:2]]),
 ])  # fmt: skip

@@ -62,6 +62,7 @@ def letters(drawn):
     return [text.get_text() for ax in panels_of(drawn) for text in ax.texts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "width"), [("paper", "full"), ("paper", "column"), ("slide", "full")])
 @pytest.mark.parametrize("made", [study(1), study(5), study(4, sharey="row"), nested()])
 def test_a_figure_fits_its_width_and_can_be_read(name, width, made):
@@ -108,6 +109,7 @@ def test_a_legend_moves_to_where_there_is_room(width):
         assert not any(path.intersects_bbox(box, filled=False) for path in paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [3.25, 6.75])
 @pytest.mark.parametrize("n_lines", [3, 24])
 def test_a_legend_that_would_hide_lines_is_below_its_panel(n_lines, width):
@@ -165,6 +167,7 @@ def test_the_line_below(n_seeds, preset, says):
     assert draw(study(), made).get_supxlabel().replace("\n", " ") == caption(made)
 
 
+@pytest.mark.slow
 def test_files_have_real_fonts_and_do_not_depend_on_the_users_settings():
     def written():
         drawn = draw(study(), results(), STYLES["paper"], 6.75)

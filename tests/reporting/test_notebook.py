@@ -40,6 +40,7 @@ def test_cells_are_escaped():
     assert "<b>" not in notebook.table(Table("<b>", ("<b>",), [("<b>",)])).html
 
 
+@pytest.mark.slow
 def test_claims_of_a_run():
     reference = continuum.load_reference()
     shown = notebook.claims(reference)
@@ -49,6 +50,7 @@ def test_claims_of_a_run():
     assert len(notebook.claims(reference, "deeper", "sharing").text.splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_figures_of_results_and_of_one_s_own():
     assert re.match(
         r'<img alt="figure of the study continuum" .*base64,iVBOR', notebook.figure(continuum.load_reference()).html

@@ -27,6 +27,7 @@ def test_damaged_results_are_named_with_what_to_do(tmp_path):
         reporting.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_its_content_escaped(folder):
     (folder / "provenance.json").write_text('{"parity": "failed", "processor": "<b>fast</b>"}')
     verdicts = reporting.publish(folder)
@@ -42,6 +43,7 @@ def test_the_page_is_whole_and_its_content_escaped(folder):
     assert all(f'<a href="{name}">' in text and (folder / name).exists() for name in ("results.nc", *page.FILES[:3]))
 
 
+@pytest.mark.slow
 def test_what_differs_from_the_preset_is_marked(folder):
     results = reporting.load(folder)
     protocol = json.loads(results.attrs["protocol"]) | {"width": 7}
@@ -52,6 +54,7 @@ def test_what_differs_from_the_preset_is_marked(folder):
     assert text.count("<mark>") == 3
 
 
+@pytest.mark.slow
 def test_a_figure_that_cannot_be_drawn_damages_nothing(folder, monkeypatch):
     results = reporting.load(folder)
     study = page.study_of(results)
@@ -92,6 +95,7 @@ def test_files_that_are_missing_or_of_other_results_are_seen(name, folder, monke
     assert not published
 
 
+@pytest.mark.slow
 def test_missing_files_are_made_again(folder):
     run_again(folder)
     before = {name: (folder / name).read_bytes() for name in page.FILES}

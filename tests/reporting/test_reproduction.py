@@ -27,6 +27,7 @@ def two_studies(monkeypatch):
     monkeypatch.setattr(reproduction, "get_study", studies.get)
 
 
+@pytest.mark.slow
 def test_all_studies_are_planned_the_cheapest_first():
     planned = reproduction.plans("quick")
     assert {plan.study.name for plan in planned} == {name for name in list_studies() if get_study(name).claims}
@@ -34,6 +35,7 @@ def test_all_studies_are_planned_the_cheapest_first():
     assert minutes == sorted(minutes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_studies")
 def test_a_page_with_everything_and_again_it_trains_nothing(tmp_path):
     seen = SimpleNamespace(begun=[], work=0.0, saved=0)

@@ -37,6 +37,7 @@ def table(results):
 '''  # noqa: E501
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_studies())
 def test_all_claims_are_as_they_were_frozen(name):
     """If this fails, a claim was changed: `python docs/freeze_claims.py` freezes it, and the changelog says why."""

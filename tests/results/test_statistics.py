@@ -18,6 +18,7 @@ def test_few_values():
         interval([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "draw"), [(8, "normal"), (40, "normal"), (60, "exponential")])
 def test_coverage(n, draw):
     """A 95 % interval holds the true mean about 95 times in a hundred, also of a skewed distribution."""

@@ -178,6 +178,7 @@ UNCHANGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", UNCHANGED.values(), ids=UNCHANGED)
 def test_what_retrains_nothing(package, change):
     assert code_fingerprint(package().run) == code_fingerprint(package(change).run)
@@ -304,6 +305,7 @@ def test_imports_of_names_are_followed(package, text):
     assert code_fingerprint(package(change).run) != code_fingerprint(package(change, UNCHANGED[UNUSED]).run)
 
 
+@pytest.mark.slow
 def test_a_lone_file_and_the_modules_beside_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.syspath_prepend(tmp_path)
@@ -488,6 +490,7 @@ def test_computing_folders_always_count():
     assert {name.removesuffix(".__init__") for name in names} <= reached("train")
 
 
+@pytest.mark.slow
 def test_what_a_study_reaches():
     assert {"studies.train", "training.train", "training.population", "models.dense", "data.published", "base.rng",
             "models", "models.registry", "flylab"} <= reached("train")  # fmt: skip
@@ -513,7 +516,8 @@ FIRST = ("", "import torch, flylab.compat.mnist1d, flylab.adapters.torch, flylab
          "from flylab import *\nimport flylab.reporting.page, sklearn.ensemble")  # fmt: skip
 
 
-@pytest.mark.parametrize("first", [FIRST[0], pytest.param(FIRST[1], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [FIRST[0], pytest.param(FIRST[1], marks=pytest.mark.long)])
 def test_the_same_in_fresh_processes_that_imported_other_things(first):
     studies = list_studies()[::-1]
     code = SCRIPT.format(first=first, studies=studies)
@@ -557,7 +561,7 @@ def executed(study):
     return places
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", list_studies())
 def test_all_that_runs_while_training_counts(name):
     study = get_study(name)

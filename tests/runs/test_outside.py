@@ -105,6 +105,7 @@ def test_code_that_cannot_be_read_says_so(tmp_path):
         assert loaded(tmp_path, "def thing(): return __import__('neigh' + 'bour').WIDTH") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [
     "from torch import nn\nclass thing(nn.Linear):\n    def forward(self, input): return self.readout(input)",
     "def thing(): return np.random.default_rng(3).random()",

@@ -63,6 +63,7 @@ def run(study, out, executor=None, **given):
     return runner.run(plan_of_study(filled(get_study(study), functions), "smoke", protocol), out, executor=executor)
 
 
+@pytest.mark.slow
 def test_lottery_trains_only_the_new_arm_which_equals_its_own_where_the_criterion_does(out, mine):
     done = run("lottery", out, **TINY, criterion=[f"{mine}:size", f"{mine}:growth"])
     assert done.n_trained == 4  # two seeds of each function
@@ -80,6 +81,7 @@ def test_lottery_trains_only_the_new_arm_which_equals_its_own_where_the_criterio
     assert run("lottery", out, **TINY, criterion=[f"{mine}:size", f"{mine}:growth"]).n_trained == 0
 
 
+@pytest.mark.slow
 def test_pooling_by_a_function_equals_its_own(out, mine):
     done = run("pooling", out, **POOLS, pooling=f"{mine}:mean")
     assert done.n_trained == 2  # seeds
@@ -87,6 +89,7 @@ def test_pooling_by_a_function_equals_its_own(out, mine):
     np.testing.assert_array_equal(accuracy.sel(pooling="mean"), accuracy.sel(pooling="average"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "slot", "name", "fields"),
     [("lottery", "criterion", "growth", TINY), ("pooling", "pooling", "mean", POOLS)],
@@ -121,6 +124,7 @@ def digest(path, code, name="thing"):
 BASE = "import beside_it\nWEIGHT = 2\ndef thing(a, b):\n    return beside_it.scale(b) * WEIGHT\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "differs"),
     [
@@ -155,6 +159,7 @@ def power(exponent):
     return thing
 
 
+@pytest.mark.slow
 def test_an_object_is_known_by_its_code_and_what_it_holds():
     def filling(function):
         return filled(get_study("lottery"), {"criterion": function}).filled["criterion"][0]
@@ -167,6 +172,7 @@ def test_an_object_is_known_by_its_code_and_what_it_holds():
     assert filling(unreadable).digest != filling(unreadable).digest
 
 
+@pytest.mark.slow
 def test_what_nobody_can_read_is_trained_and_not_kept(out):
     unreadable, before = Unreadable(), stored(out)
 
@@ -232,6 +238,7 @@ def test_names_must_differ_and_lambdas_have_none(mine):
         filled(get_study("train"), {"criterion": f"{mine}:growth"})
 
 
+@pytest.mark.slow
 def test_a_function_that_fails_only_in_training_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "late.py").write_text("def late(a, b): return b if b.size < 100 else b[:2]\n")
@@ -252,7 +259,7 @@ def test_a_function_of_a_file_goes_to_workers_by_its_place(tmp_path):
         pickle.loads(sent)(0, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_line_with_workers_parts_and_a_script(out, mine, tmp_path, capsys):
     words = ["run", "pooling", "smoke", "--train-sizes", "1000", "--pooling", f"{mine}:mean", "--out", str(tmp_path)]
     assert main([*words, "--dry-run"]) == 0

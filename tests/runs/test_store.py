@@ -142,6 +142,7 @@ def test_a_damaged_reservation_reserves_nothing(tmp_path):
         assert store.reserve(NAMES[:2]) == set(NAMES[:2])
 
 
+@pytest.mark.slow
 def test_reservations_are_one_process_s_own(tmp_path):
     first = Store(tmp_path, shared=False)
     assert first.reserve(NAMES[:2]) == set(NAMES[:2])
@@ -162,6 +163,7 @@ with Store(Path({str(tmp_path)!r}), shared=False) as store:
         assert second.reserve(NAMES[:2]) == {NAMES[1]}
 
 
+@pytest.mark.slow
 def test_a_killed_process_reserves_nothing(tmp_path):
     script = f"""
 import time

@@ -71,6 +71,7 @@ def members(out):
     return digests
 
 
+@pytest.mark.slow
 def test_a_grid(toml, tmp_path):
     results = trained(toml, tmp_path)
     accuracy = results.test_accuracy
@@ -85,6 +86,7 @@ def test_a_grid(toml, tmp_path):
     assert one == accuracy.sel(learning_rate=0.1, iid_noise_scale=0.0, seed=2, step=20).item()
 
 
+@pytest.mark.slow
 def test_a_point_is_what_the_study_trains(tmp_path):
     swept = flylab.run(Sweep("train", {"learning_rate": [0.1]}, "smoke", SMALL, n_seeds=2), out=tmp_path)
     alone = flylab.run("train", "smoke", tmp_path, n_seeds=2, n_steps=5, model="logistic", learning_rate=0.1,
@@ -139,7 +141,7 @@ def test_parts_merged_are_the_whole(toml, tmp_path, capsys):
     assert members(out) == members(tmp_path / "whole")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kill", ["never", "before", "during"])
 def test_processes_give_the_same_and_may_die(toml, tmp_path, kill):
     with Processes(2) as executor:
@@ -162,7 +164,7 @@ def kill_a_worker(executor):
     os.kill(next(iter(executor._pool._processes)), signal.SIGKILL)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_dask_cluster_gives_the_same_and_outlives_its_workers(toml, tmp_path):
     """In a process of its own: Dask starts threads and processes, and warns of much."""
     script = f"""
@@ -227,7 +229,7 @@ def racing(toml, out, n):
     return [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(n)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_on_one_store_share_the_work(toml, tmp_path):
     runs = racing(toml, tmp_path / "raced", 2)
     said = [run.communicate(timeout=200)[0] for run in runs]
@@ -239,7 +241,7 @@ def test_two_processes_on_one_store_share_the_work(toml, tmp_path):
     assert netcdf.open_checked(tmp_path / "raced/sweeps/grid/results.nc").checksum == whole.checksum
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_any_instant_nothing_is_lost(toml, tmp_path):
     rng, killed = np.random.default_rng(0), 0
     for _ in range(5):
@@ -265,6 +267,7 @@ def test_samples_that_are_drawn_twice_are_trained_once(tmp_path):
     assert not np.isnan(done.results.test_loss).any()
 
 
+@pytest.mark.slow
 def test_random_samples_have_one_dimension(tmp_path):
     axes = {
         "learning_rate": {"log_uniform": [1e-3, 1e-1]},
@@ -296,6 +299,7 @@ def test_dry_run_trains_nothing(toml, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["grid.toml"]
 
 
+@pytest.mark.slow
 def test_dry_run_of_a_study_knows_what_is_finished(tmp_path, capsys):
     tiny = ["run", "train", "smoke", "--n-steps", "5", "--out", str(tmp_path)]
     assert main(tiny) == 0
@@ -391,6 +395,7 @@ _declared = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.fixed_dictionaries({}, optional=_declared), st.dictionaries(_axes, _plain, max_size=2))
 def test_any_declaration_is_a_sweep_or_refused(more, axes):
@@ -401,6 +406,7 @@ def test_any_declaration_is_a_sweep_or_refused(more, axes):
         pass
 
 
+@pytest.mark.slow
 def test_plots(toml, tmp_path, capsys):
     folder = run_toml(toml, tmp_path).folder
     for name, options in (
@@ -454,7 +460,7 @@ def test_the_work_of_a_dry_run_grows_with_its_steps(name):
     assert n_bytes == same
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_scheduler_that_dies_is_one_line(toml, tmp_path):
     told = tmp_path / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
@@ -477,7 +483,7 @@ def test_a_scheduler_that_dies_is_one_line(toml, tmp_path):
     assert len(said.strip().splitlines()) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_and_a_read_only_one_are_one_line(toml, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

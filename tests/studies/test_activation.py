@@ -59,6 +59,7 @@ def test_claims_on_known_results():
     assert verdicts(made_up(accuracies, np.array([1.0, 2, 3])))["shape"] == "refuted"
 
 
+@pytest.mark.slow
 def test_tests_are_paired_and_unseen():
     """Every function is tested on the same data and initial weights, none of which metalearning saw."""
     protocol = replace(SMOKE, n_steps=6, window=3)
@@ -70,6 +71,7 @@ def test_tests_are_paired_and_unseen():
     assert (relu.loss_all != gelu.loss_all).all()
 
 
+@pytest.mark.slow
 def test_the_authors_function_is_tested_at_the_published_rate_only():
     results = STUDY.run(SMOKE, {"activation": "authors"}, [0], key=KEY)
     assert results.learning_rate.values.tolist() == [SMOKE.learning_rate]
@@ -78,7 +80,7 @@ def test_the_authors_function_is_tested_at_the_published_rate_only():
     np.testing.assert_allclose(results.loss.mean("update"), results.loss_all.squeeze("learning_rate"), rtol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_metalearning_moves_the_function_and_keeps_its_weights():
     results = STUDY.run(SMOKE, {"activation": "learned"}, [0, 1], key=KEY)
     assert results.stage.values.tolist() == [0, 1, 3]
@@ -106,7 +108,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", SMOKE, tmp_path)
     assert [verdict.verdict for verdict in judge(STUDY.claims, run.results, {})] == [None] * len(STUDY.claims)

@@ -66,6 +66,7 @@ def test_evolved_functions_are_compared_with_unrolled_ones():
     assert (by_id["evolved-rank.mlp"], by_id["evolved-rank.cnn"]) == ("supported", "refuted")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["mlp", "cnn", "cnn2d"])
 def test_targets_take_any_activation(target):
     model = method._network(target, 16)(jax.nn.elu)
@@ -76,6 +77,7 @@ def test_targets_take_any_activation(target):
     assert out.shape == (10, 3)
 
 
+@pytest.mark.slow
 def test_functions_are_tested_on_the_same_unseen_data():
     both, alone = (STUDY.run(SMOKE, {"activation": "relu"}, seeds, key=KEY, artifacts=ARTIFACTS)
                    for seeds in ([0, 1], [1]))  # fmt: skip
@@ -111,7 +113,7 @@ def test_before_training_images_name_members_and_a_missing_package_is_refused(mo
         study.input_digest(replace(SMOKE, goals=("evolved",)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_evolution_learns_a_function_for_each_seed():
     pytest.importorskip("evosax")
     protocol = replace(SMOKE, goals=("evolved",), n_pairs=1)
@@ -120,7 +122,7 @@ def test_evolution_learns_a_function_for_each_seed():
     assert results.outer_loss.dims == ("seed", "outer_step")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", SMOKE, tmp_path)
     by_id = {verdict.id: verdict for verdict in judge(STUDY.claims, run.results, {})}

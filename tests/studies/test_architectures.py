@@ -108,6 +108,7 @@ def test_image_claims_where_the_data_are_there():
         assert by_id[name].n_seeds == 3
 
 
+@pytest.mark.slow
 def test_levels_on_mnist_and_costs_can_be_refuted():
     """The made-up networks end at one step, where a step costs ten times as much on MNIST: less than 20 times."""
     by_id = verdicts(results_of(**SIGNALS, **DIGITS, **MNIST))
@@ -119,6 +120,7 @@ def test_levels_on_mnist_and_costs_can_be_refuted():
     assert {verdicts(dear)[f"cost-{model}"].verdict for model in KINDS} == {"supported"}
 
 
+@pytest.mark.slow
 def test_statements_name_the_images_that_were_there():
     results = results_of(**SIGNALS, **DIGITS, **MNIST, **CIFAR10)
     results.attrs["images"] = json.dumps({"mnist": "MNIST", "cifar10": "CIFAR-10 (JPEG copies)"})
@@ -128,6 +130,7 @@ def test_statements_name_the_images_that_were_there():
     assert any(row[0].startswith("CIFAR-10 (JPEG copies):") for row in STUDY.table(results).rows)
 
 
+@pytest.mark.slow
 def test_tuning_takes_the_rate_and_the_step_with_the_best_validation_accuracy():
     """By validation alone, for each seed; the result is a member's, the other rate leaves nothing."""
     protocol = protocol_of(STUDY, "smoke", dataset="digits", image_n_steps=4, image_eval_every=2)
@@ -145,6 +148,7 @@ def test_tuning_takes_the_rate_and_the_step_with_the_best_validation_accuracy():
     assert found.flops_per_step.values.tolist() == [3 * 100 * 2 * 64 * 10] * 2
 
 
+@pytest.mark.slow
 def test_shuffled_pixels_have_an_order_for_each_seed_and_are_no_copy():
     described = {
         arrangement: architectures.images.training(Images(), "cnn", arrangement, Plan(2, eval_every=2), [1e-3])
@@ -211,6 +215,7 @@ def test_levels_stand_beside_differences(place, accuracies, claim, word):
     )
 
 
+@pytest.mark.slow
 def test_the_table_divides_the_spread_into_that_of_initialisation_and_of_data():
     fresh = {"mnist1d__cnn__fresh": [90, 94, 98], "mnist1d__mlp__fresh": [60, 65, 70]}
     table = STUDY.table(results_of(**SIGNALS, **fresh, mnist1d__cnn__published__shuffled=[57, 58, 57],
@@ -300,7 +305,7 @@ def done(tmp_path_factory):
     return execute(STUDY, "smoke", protocol, tmp_path_factory.mktemp("runs"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_networks_and_references_learn_images(done):
     results = done.results
     assert results.dataset.values.tolist() == ["mnist1d", "digits", "mnist"]
@@ -319,7 +324,7 @@ def test_networks_and_references_learn_images(done):
     assert float(architectures.last(results, "mlp", dataset="digits").mean()) > 30  # in 20 steps
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_predictions_and_labels_belong_together(done):
     """Missing labels and predictions are 255 where test sets have different lengths."""
     results = done.results
@@ -330,7 +335,7 @@ def test_predictions_and_labels_belong_together(done):
         np.testing.assert_allclose(accuracy, cnn.test_accuracy.isel(step=-1), atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_table_and_figure_show_every_data_set(done):
     rows = [row[0] for row in STUDY.table(done.results).rows]
     sets = ["MNIST-1D", "scikit-learn's digits", "MNIST (other files)"]
@@ -343,7 +348,7 @@ def test_table_and_figure_show_every_data_set(done):
     assert [label.get_text() for label in panels[3].get_yticklabels()] == sets
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_images_table_and_figure_are_as_before(done):
     alone = results_of(**SIGNALS, mnist1d__gru=[90, 91, 90], **DIGITS)
     shuffled = alone.assign_coords(arrangement=["shuffled"])
@@ -352,7 +357,7 @@ def test_without_images_table_and_figure_are_as_before(done):
     assert not [row for row in STUDY.table(results).rows if "−" in row[0]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mnist1d_has_the_same_bits_beside_images(done, tmp_path):
     alone = execute(STUDY, "smoke", protocol_of(STUDY, "smoke", **TINY), tmp_path).results
     ours = alone.sel(dataset="mnist1d")
@@ -431,7 +436,7 @@ def test_damaged_files_are_refused_likewise(mnist, tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_from_the_command_line(mnist, tmp_path, capsys):
     words = ["run", "architectures", *TINY_WORDS, "--dataset", "mnist", "--data-dir", str(mnist)]
     words += ["--image-n-train", "300", "--out", str(tmp_path)]

@@ -130,7 +130,7 @@ def run_(tmp_path_factory):
     return execute(STUDY, "smoke", TINY, tmp_path_factory.mktemp("runs"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_smoke_has_a_table_a_figure_and_rows(run_):
     results = run_.results
     assert len(STUDY.table(results).rows) == 6
@@ -141,7 +141,7 @@ def test_smoke_has_a_table_a_figure_and_rows(run_):
     assert results.label.dtype == results.prediction.dtype == np.uint8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fewer_examples_are_the_first_of_all(run_):
     splits = published(TINY.data)
     forest = run_.results.sel(model="forest", arrangement="plain", n_train=100, seed=0)
@@ -149,7 +149,7 @@ def test_fewer_examples_are_the_first_of_all(run_):
     np.testing.assert_array_equal(forest.prediction, theirs.predict(splits.test.x))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_seed_is_the_same_alone(run_):
     condition = {"model": "local", "arrangement": "shuffled", "n_train": 200}
     alone = STUDY.run(TINY, condition, [1], key=jax.random.key(0))
@@ -157,7 +157,7 @@ def test_a_seed_is_the_same_alone(run_):
     np.testing.assert_array_equal(alone.test_accuracy, among_others.test_accuracy.sel(step=alone.step))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["svm", "neighbours", "forest", "boosting"])
 def test_classifiers_that_do_not_depend_on_the_seed_are_trained_once(model):
     protocol = continuum.STUDY.presets["smoke"]
@@ -170,6 +170,7 @@ def test_classifiers_that_do_not_depend_on_the_seed_are_trained_once(model):
     assert sum(steps) == 2 * protocol.n_steps
 
 
+@pytest.mark.slow
 def test_fresh_data_differ_by_seed_and_are_shared_by_models():
     protocol = replace(TINY, fresh_data=True, models=("mlp", "cnn"))
     mlp, forest = (
@@ -199,7 +200,7 @@ def test_the_committed_reference_is_of_the_quick_protocol():
     assert scores == [0, 1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reference_round_trip(run_, tmp_path):
     continuum.save_reference(run_.results, tmp_path / "reference.nc")
     loaded = continuum.load_reference(tmp_path / "reference.nc")

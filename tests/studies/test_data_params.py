@@ -113,7 +113,8 @@ def test_the_values_of_a_data_parameter_include_the_usual_one():
     assert protocol.settings("max_translation") == [1, 30, 60]
 
 
-@pytest.mark.parametrize("model", ["mlp", pytest.param("cnn", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mlp", pytest.param("cnn", marks=pytest.mark.long)])
 def test_a_network_tested_where_it_was_trained_has_the_accuracy_of_its_training_run(model):
     results = STUDY.run(TINY, {"data_param": "max_translation", "model": model}, [0, 1], key=KEY)
     usual = results.sel(setting=TINY.data.max_translation)
@@ -132,6 +133,7 @@ def test_all_traced_data_params_share_one_program():
     assert len({(training.model, training.data, training.plan) for training in described}) == 1  # equal and cached
 
 
+@pytest.mark.slow
 def test_the_number_of_training_examples_is_a_data_parameter():
     few = replace(TINY, train_sizes=(100,), n_steps=30)
     results = STUDY.run(few, {"data_param": "n_train", "model": "mlp"}, [0], key=KEY).isel(seed=0)
@@ -140,6 +142,7 @@ def test_the_number_of_training_examples_is_a_data_parameter():
     assert results.test_accuracy[0] != results.test_accuracy[1]
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_alone():
     condition = {"data_param": "final_seq_length", "model": "mlp"}
     both, alone = (STUDY.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
@@ -162,7 +165,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [

@@ -233,6 +233,7 @@ def test_refuses():
         protocol_of(STUDY, "smoke", widths=(0, 2))
 
 
+@pytest.mark.slow
 def test_a_padded_width_trains_as_alone(monkeypatch):
     """The bucket changes only the speed: a width keeps its initialisation."""
     protocol = protocol_of(STUDY, "smoke", n_epochs=2)
@@ -250,7 +251,7 @@ def test_a_padded_width_trains_as_alone(monkeypatch):
     assert set(padded.n_params.values) == {5 * (40 + 5 + 1 + 10 + 1) + 10}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_smoke_runs_every_claim(tmp_path):
     done = execute(STUDY, "smoke", STUDY.presets["smoke"], tmp_path)
     results = done.results

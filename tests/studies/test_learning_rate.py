@@ -71,6 +71,7 @@ def test_a_start_from_which_most_runs_diverge_is_not_drawn():
         "from 0.5 … 0.7", "from 1.5 (published)", "from 0.15 (published)", "from 3 most diverge"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_descent_and_grid_share_a_landscape():
     """At the starting rate, the outer loss is the grid's, seed by seed."""
     protocol = replace(TINY, rates=(0.15, 1.5))

@@ -47,6 +47,7 @@ def results():
     return run()
 
 
+@pytest.mark.slow
 def test_resumes(results):
     """An interrupted run gives the same bits, whichever round was saved last."""
     for n in (1, 5):
@@ -61,6 +62,7 @@ def test_a_seed_is_the_same_alone(results):
     xr.testing.assert_identical(run(seeds=[1]).sel(seed=1), results.sel(seed=1))
 
 
+@pytest.mark.slow
 def test_a_search_that_diverges_has_results():
     diverged = run(replace(TINY, learning_rate=1e30), seeds=[0])
     assert any(values.dtype.kind == "f" and np.isnan(values).any() for values in diverged.values())
@@ -78,6 +80,7 @@ def test_masks_are_nested_and_as_sparse_as_stated(results):
         before = mask
 
 
+@pytest.mark.slow
 def test_the_search_ranks_the_weights_at_step_score_at(results):
     """The first pruned mask keeps the dense network's largest weights at that step, layer by layer."""
     from flylab.models.masks import full, prune
@@ -96,7 +99,7 @@ def test_the_search_ranks_the_weights_at_step_score_at(results):
     assert max(share) < 0.02  # rounding may swap weights of nearly the same size
 
 
-SLOW = pytest.mark.slow
+SLOW = pytest.mark.long
 OPTIONS = [
     {"scope": "global", "rewind_to": 10, "prune_biases": False}, {"model": "logistic", "controls": ()},
     {"controls_every": 5, "controls": ("tuned-ticket",), "tuned_rates": (0.5,)},
@@ -106,6 +109,7 @@ OPTIONS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", OPTIONS, ids=str)
 def test_every_option_runs(changes, results):
     other = run(replace(TINY, n_steps=20, analysis_steps=2, **changes), seeds=[0])

@@ -71,6 +71,7 @@ def test_truth_leaves_out_a_seed_itself():
     assert claims.truth(results.isel(seed=[0]), "digits").isnull().all()
 
 
+@pytest.mark.slow
 def test_architectures_are_the_networks_that_they_name():
     shape, chosen = (2, 12), {"width": 3, "depth": 2, "activation": 1, "kernel": 3}
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
@@ -132,7 +133,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_seed_is_the_same_alone_and_steps_are_those_that_are_trained():
     tiny, steps, key = replace(SMOKE, n_steps=8, n_outer_steps=1), [], jax.random.key(0)
     alone = STUDY.run(tiny, {"dataset": "mnist1d"}, [1], key=key, progress=steps.append)
@@ -141,7 +142,7 @@ def test_a_seed_is_the_same_alone_and_steps_are_those_that_are_trained():
     xr.testing.assert_identical(both.sel(seed=[1]), alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", SMOKE, tmp_path)
     judged = judge(STUDY.claims, run.results, {})

@@ -86,6 +86,7 @@ def test_claims_need_the_network_without_pooling():
     assert {verdict.verdict for verdict in judge(STUDY.claims, results, {})} == {"not tested"}
 
 
+@pytest.mark.slow
 def test_seeds_have_their_own_data_and_poolings_share_them():
     condition = {"source": "published", "n_train": 100, "pooling": "max"}
     both, alone = (STUDY.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
@@ -96,6 +97,7 @@ def test_seeds_have_their_own_data_and_poolings_share_them():
     np.testing.assert_array_equal(first(1).train.x, second(1).train.x)
 
 
+@pytest.mark.slow
 def test_endless_data_have_no_training_accuracy_and_many_test_examples(monkeypatch):
     seen = []
     real = method.endless
@@ -129,7 +131,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [{}, {"endless": False, "train_sizes": (100,)}, {"train_sizes": ()}, {"poolings": ("max",)}],

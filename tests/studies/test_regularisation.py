@@ -36,6 +36,7 @@ def losses(name, strength, n=1, shape=(12,)):
     return np.array([loss(key, strength) for key in jax.random.split(KEY, n)])
 
 
+@pytest.mark.slow
 def test_a_strength_of_0_is_the_plain_loss_and_others_differ_between_steps():
     plain = PLAIN.loss(PARAMS, BATCH, {}, KEY)[0]
     for name in ("dropout", "label_smoothing", "augmentation"):
@@ -155,7 +156,7 @@ def test_images_that_cost_more_are_not_clearer_for_nothing():
     assert float(something.mean()) == pytest.approx(3, abs=0.5)  # log₂ √64
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_short_run_of_every_part(tmp_path):
     names = ("none", "weight_decay", "early_stopping")
     protocol = replace(STUDY.presets["smoke"], n_seeds=1, regularisers=names, dataset=("mnist1d",), n_steps=4,

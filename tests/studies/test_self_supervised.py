@@ -58,6 +58,7 @@ def test_effects_and_verdicts_of_known_results():
     assert {id_ for id_, verdict in verdict_by_id.items() if verdict == "not tested"} == {"probe-all", "vicreg"}
 
 
+@pytest.mark.slow
 def test_the_place_of_the_peak_is_chosen_on_other_seeds():
     """With noise alone, the greatest of several layers is not better than the outputs."""
     rng = np.random.default_rng(0)
@@ -89,6 +90,7 @@ def test_probes_are_fitted_on_training_data_and_scored_on_test_data():
     assert np.mean(probes.probe(shuffled, params)[0]) < np.mean(linear)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "sizes"),
     [
@@ -112,6 +114,7 @@ def test_all_signals_replace_the_training_set():
     assert len(splits.test.y) == TINY.data.n_test
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_alone():
     both, alone = (STUDY.run(TINY, CONDITION, seeds, key=KEY) for seeds in ([0, 1], [1]))
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
@@ -134,7 +137,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", TINY, tmp_path)
     verdicts = judge(STUDY.claims, run.results, {})
@@ -146,7 +149,7 @@ def test_smoke_runs_every_claim(tmp_path):
     STUDY.figure(run.results).savefig(tmp_path / "figure.png")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [{"heads": ("none",), "objectives": ("vicreg",)}, {"heads": ("default",), "on": ("all", "train")}],

@@ -84,7 +84,7 @@ def test_conditions_differ_from_the_base_case_in_one_thing():
         assert all(sum(one[dim] != base[dim] for dim in base) == 1 for one in own[1:])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["mnist1d", "digits"])
 def test_steps_are_those_that_are_trained(name):
     for condition in STUDY.conditions(replace(TINY, dataset=(name,))):
@@ -93,6 +93,7 @@ def test_steps_are_those_that_are_trained(name):
         assert sum(steps) == STUDY.n_steps(TINY, condition)
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_alone_and_has_data_of_its_own():
     condition = TINY.base("digits")
     both, alone = (STUDY.run(TINY, condition, seeds, key=KEY) for seeds in ([0, 1], [1]))
@@ -130,7 +131,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("names", [("mnist1d", "digits"), ("mnist1d-80",)])
 def test_any_part_of_the_design_has_a_table_a_figure_and_claims(tmp_path, names):
     run = execute(STUDY, "smoke", replace(TINY, dataset=names), tmp_path)

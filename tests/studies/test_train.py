@@ -13,10 +13,11 @@ DATA = flylab.MNIST1D(n_train=100, n_valid=0, n_test=100)
 
 
 NETWORKS = [
-    pytest.param(name, marks=() if name in PUBLISHED and name != "gru" else pytest.mark.slow) for name in list_models()
+    pytest.param(name, marks=() if name in PUBLISHED and name != "gru" else pytest.mark.long) for name in list_models()
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", NETWORKS)
 def test_every_network_learns_and_has_its_cost(model):
     protocol = Protocol(n_seeds=2, model=model, n_steps=3, eval_every=1, data=DATA)
@@ -32,6 +33,7 @@ def test_by_default_it_is_the_published_network():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_table_and_figure(tmp_path):
     results = flylab.run("train", "smoke", tmp_path, n_steps=5, data=DATA)
     assert table(results).rows[0][0] == "mlp"

@@ -63,7 +63,7 @@ def run(name, seeds, file=activations.FUNCTIONS):
     return STUDY.run(TINY, condition, seeds, key=KEY, artifacts={"activation": file})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_seed_has_a_function_of_its_own(tmp_path):
     """The file gives the functions, in the order of seeds; another file names members anew."""
     weights = activations.load_functions()
@@ -88,6 +88,7 @@ def test_the_artifact_has_a_function_for_each_seed():
         replace(TINY, n_seeds=11)
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_alone():
     both, alone = run("learned", [0, 1]), run("learned", [1])
     xr.testing.assert_identical(both.sel(seed=1), alone.sel(seed=1))
@@ -107,7 +108,7 @@ def test_bad_values_are_refused(changes, message):
         protocol_of(STUDY, "smoke", **changes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_smoke_runs_every_claim(tmp_path):
     run = execute(STUDY, "smoke", TINY, tmp_path)
     by_id = {verdict.id: verdict for verdict in judge(STUDY.claims, run.results, {})}

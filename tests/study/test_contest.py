@@ -177,12 +177,13 @@ def test_optimisers_of_users_train(optimised, name, same_as):
             np.testing.assert_allclose(one[variable], reference, rtol=2e-3, atol=1.01 * (variable[-8:] == "accuracy"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_optimisers_that_need_more_than_a_gradient_train(mine):
     results = run(mine, "optimizers", "optimizer", list(SPECIAL), optimizers=("sgd",))
     assert all(fell(results.sel(optimizer=name)) for name in SPECIAL)
 
 
+@pytest.mark.slow
 def test_training_loops_start_and_are_tested_alike(mine):
     """The same loop, full-batch gradient descent, in both libraries."""
     results = run(mine, "optimizers", "optimizer", ["torch_loop", "jax_loop"], optimizers=("sgd",))
@@ -198,6 +199,7 @@ def test_several_hyper_parameters_are_tuned(optimised):
     assert tuned.sel(optimizer="plain").isnull().all()
 
 
+@pytest.mark.slow
 def test_losses_of_users_train(mine):
     results = run(mine, "losses", "loss", ["jax_loss", "torch_loss", "sharpened"], losses=("cross_entropy",))
     reference = results.test_loss.sel(loss="cross_entropy")
@@ -207,13 +209,14 @@ def test_losses_of_users_train(mine):
         assert np.allclose(one.test_loss, reference, rtol=2e-3) == same
 
 
+@pytest.mark.slow
 def test_a_regulariser_of_users_trains(mine):
     tuned = run(mine, "regularisers", "regulariser", ["weights"], regularisers=("none",)).tuned_strength
     assert tuned.sel(regulariser="weights").notnull().all()
     assert tuned.sel(regulariser="none").isnull().all()  # nothing of it is tuned
 
 
-@pytest.mark.slow  # the other contests show that what users bring is tuned and trained
+@pytest.mark.long  # the other contests show that what users bring is tuned and trained
 def test_an_activation_of_users_trains(mine):
     results = run(mine, "activations", "activation", ["bent", "as_relu"], activations=("relu",), models=("mlp",))
     accuracy = results.tuning_accuracy
@@ -243,6 +246,7 @@ def test_what_cannot_compete_is_refused_before_work(mine, study, slot, name, mes
     assert not (mine / "none").exists()
 
 
+@pytest.mark.slow
 def test_contestants_of_several_runs_share_a_leaderboard(mine, optimised):
     """On the seeds that both runs have; a protocol of its own has a table of its own."""
     run(mine, "optimizers", "optimizer", ["again", "plain"], optimizers=("sgd",), n_seeds=1)

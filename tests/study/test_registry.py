@@ -104,6 +104,7 @@ def test_a_file_on_the_path_already_is_a_study(written, monkeypatch):
     assert get_study("found_study.py").place == str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [

@@ -37,6 +37,7 @@ def test_the_gradient_of_a_quadratic_is_met():
         assert (error < 0.5).all()
 
 
+@pytest.mark.slow
 def test_it_estimates_the_metagradient_through_the_same_seam():
     """With one hyper-parameter and small deviates, every pair is a central difference times its square."""
     pytest.importorskip("evosax")
@@ -48,6 +49,7 @@ def test_it_estimates_the_metagradient_through_the_same_seam():
     np.testing.assert_allclose(estimate.gradient["learning_rate"], true.gradient["learning_rate"], rtol=0.3)
 
 
+@pytest.mark.slow
 def test_metalearning_descends_and_draws_anew():
     pytest.importorskip("evosax")
     plan = MetaPlan(INNER, 10, optax.sgd(0.1), mode=Evolution(4, 0.02), fresh_noise=False)

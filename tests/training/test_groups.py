@@ -41,9 +41,10 @@ def same_members(actual, expected):
         np.testing.assert_array_equal(a[variable], b[variable])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "width"), [
-    ("logistic", 16), pytest.param("mlp", 8, marks=pytest.mark.slow), ("cnn", 4),
-    pytest.param("gru", 4, marks=pytest.mark.slow),
+    ("logistic", 16), pytest.param("mlp", 8, marks=pytest.mark.long), ("cnn", 4),
+    pytest.param("gru", 4, marks=pytest.mark.long),
 ])  # fmt: skip
 def test_company_place_and_number_of_members_change_nothing(name, width, tiny, monkeypatch):
     monkeypatch.setenv("FLYLAB_GROUP", str(width))
@@ -52,11 +53,12 @@ def test_company_place_and_number_of_members_change_nothing(name, width, tiny, m
     same_members(population(name, tiny, [3, 1, 2, 0]), together)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [
         pytest.param(lambda seed: published(replace(SMALL, seed=seed)), id="by seed"),
-        pytest.param(endless(SMALL), id="source", marks=pytest.mark.slow),
+        pytest.param(endless(SMALL), id="source", marks=pytest.mark.long),
     ],
 )
 def test_data_of_each_member(data, monkeypatch):
@@ -64,6 +66,7 @@ def test_data_of_each_member(data, monkeypatch):
     same_members(population("logistic", data, [2]), population("logistic", data, range(6)))
 
 
+@pytest.mark.slow
 def test_shuffled_epochs_saved_parameters_and_recorded_losses(tiny, monkeypatch):
     plan = Plan(20, 60, 7, shuffle=True, record_loss=True, save_params_at=(3,), optimizer="sgd")
     expected = population("logistic", tiny, range(3), plan)
@@ -74,6 +77,7 @@ def test_shuffled_epochs_saved_parameters_and_recorded_losses(tiny, monkeypatch)
         np.testing.assert_allclose(grouped.results[variable], expected.results[variable], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_watched_training_ends_in_the_same_bits(tiny, monkeypatch):
     monkeypatch.setenv("FLYLAB_GROUP", "4")
     arguments = supervised(dense.logistic()), tiny, PLAN, {"learning_rate": [1e-2], "seed": range(3)}
@@ -81,6 +85,7 @@ def test_watched_training_ends_in_the_same_bits(tiny, monkeypatch):
     same_members(last, train_members(*arguments, key=key))
 
 
+@pytest.mark.slow
 def test_metalearning(tiny, monkeypatch):
     plan = MetaPlan(Plan(5, 50, optimizer="sgd"), n_steps=2, optimizer=optax.sgd(0.1))
 

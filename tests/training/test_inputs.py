@@ -150,6 +150,7 @@ def test_an_integer_of_any_kind_is_a_key(tiny):
         xr.testing.assert_identical(train_members(MODEL, tiny, PLAN, GRID, key=same).results, expected)
 
 
+@pytest.mark.slow
 def test_a_model_is_the_objective_of_classification(tiny):
     expected = train_members(supervised(MODEL), tiny, PLAN, GRID).results
     xr.testing.assert_identical(train_members(MODEL, tiny, PLAN, GRID).results, expected)
@@ -179,6 +180,7 @@ def test_a_function_of_hyper_parameters_that_returns_no_model(tiny):
         train_members(supervised(lambda hparams: (MODEL.init, MODEL.apply)), tiny, PLAN, GRID)
 
 
+@pytest.mark.slow
 def test_an_optax_transformation_is_an_optimizer(tiny):
     def results(optimizer, grid):
         return train_members(MODEL, tiny, Plan(4, 50, optimizer=optimizer), grid).results
@@ -195,6 +197,7 @@ def test_an_optax_transformation_is_an_optimizer(tiny):
         results(lambda hparams: hparams["learning_rate"], {"learning_rate": [1e-2], "seed": [0]})
 
 
+@pytest.mark.slow
 def test_a_metagradient_that_is_not_finite_names_eps_root(tiny):
     """An input that is always 0 has a gradient of 0, at which Adam's square root has no derivative."""
     still = tiny._replace(train=Dataset(0 * tiny.train.x, tiny.train.y))
@@ -320,6 +323,7 @@ def test_a_sources_labels_are_integers(wrong):
 # ── results ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_predictions_of_many_classes_are_whole(tiny):
     """Class 299 is always predicted by a network with a large bias."""
     model = Model(lambda key: {"b": jnp.zeros(300).at[299].set(9.0)}, lambda params, x: params["b"] + 0.0 * x.sum())
@@ -334,6 +338,7 @@ def test_predictions_of_many_classes_are_whole(tiny):
     assert (np.asarray(whole.prediction) == 299).all()
 
 
+@pytest.mark.slow
 def test_metrics_of_the_loss_are_recorded(tiny):
     def loss(params, batch, hparams, key):
         value, _ = supervised(MODEL).loss(params, batch, hparams, key)
@@ -373,6 +378,7 @@ def test_metrics_that_cannot_be_recorded(name, value, message, tiny):
         train_members(objective, tiny, PLAN, GRID)
 
 
+@pytest.mark.slow
 def test_saved_parameters_of_a_population(tiny):
     plan = Plan(6, 50, eval_every=3, save_params_at=(0, 2, 6))
     population = train_members(MODEL, tiny, plan, {"learning_rate": [1e-2, 1e-1], "seed": [0, 3, 4]})

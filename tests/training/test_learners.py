@@ -113,6 +113,7 @@ def test_every_random_state_is_the_seed():
 # ── PyTorch ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_the_pytorch_loop_is_our_training(tiny):
     """The same weights, batches and optimiser give the same curves."""
     model, start = dense.mlp(), {}
@@ -156,6 +157,7 @@ def test_pytorchs_random_state_is_left_alone(tiny):
 # ── Equinox ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_an_equinox_module_is_a_model(tiny):
     import equinox as eqx
 
@@ -181,6 +183,7 @@ def test_an_equinox_module_is_a_model(tiny):
     assert (fitted.results.train_loss.isel(step=-1) < fitted.results.train_loss.isel(step=0)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("needs_key", [True, False])
 def test_an_equinox_module_with_dropout_and_batch_normalisation(needs_key, tiny):
     import equinox as eqx
@@ -282,6 +285,7 @@ def many(tiny, label=300):
     return tiny._replace(train=Dataset(tiny.train.x, np.full(200, label)), test=Dataset(tiny.test.x, [label] * 100))
 
 
+@pytest.mark.slow
 def test_many_classes_are_predicted_whole(tiny):
     data = many(tiny)._replace(train=Dataset(tiny.train.x, np.arange(200) % 2 * 300))
     for learner in (

@@ -68,7 +68,7 @@ CASES = {
 EACH_CASE = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 FAST = ("both", "schedule")  # forward and reverse mode
 FAST_CASES = [
-    pytest.param(case, id=name, marks=() if name in FAST else pytest.mark.slow) for name, case in CASES.items()
+    pytest.param(case, id=name, marks=() if name in FAST else pytest.mark.long) for name, case in CASES.items()
 ]
 
 
@@ -84,7 +84,7 @@ def set_up(case: Case):
 START = jax.device_get(SMOOTH.init(jax.random.key(2)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @EACH_CASE
 def test_equals_central_differences_in_double_precision(case):
     """Compare along three random directions, in forward and in reverse mode."""
@@ -117,6 +117,7 @@ def test_equals_central_differences_in_double_precision(case):
                 np.testing.assert_allclose(result.value, value(flat), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FAST_CASES)
 def test_single_precision_equals_double(case):
     objective, splits, plan = set_up(case)
@@ -135,7 +136,7 @@ def last(history):
     return history["loss"][-1] + history["valid_loss"][-1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_model_in_both_modes(name):
     """Models with hand-written gradients can be differentiated in both modes."""
@@ -153,6 +154,7 @@ def test_every_model_in_both_modes(name):
 META = MetaPlan(Plan(10, 20, optimizer="sgd"), 3, optax.sgd(0.3), save_hparams_at=(0, 1, 3))
 
 
+@pytest.mark.slow
 def test_metalearning_is_descent_along_the_metagradient():
     """For each start and seed, whichever members run beside it; saved hyper-parameters are those of their steps."""
     objective, splits, inner = supervised(SMOOTH), published(DATA), META.inner
@@ -186,13 +188,14 @@ STILL = Dataset(jnp.ones((10, 40)), jnp.arange(10))
 NOISE = Source(lambda data_params: None, noise, lambda shared, data_params: (STILL, STILL))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "data", "n_different"),
     [
         ({"fresh_start": True}, None, 3),
         ({}, NOISE, 3),
         ({"fresh_noise": False}, NOISE, 1),  # nothing is new
-        pytest.param({"fresh_noise": False, "fresh_start": True}, NOISE, 3, marks=pytest.mark.slow),
+        pytest.param({"fresh_noise": False, "fresh_start": True}, NOISE, 3, marks=pytest.mark.long),
     ],
 )
 def test_what_is_new_in_every_outer_step(changes, data, n_different):
@@ -201,6 +204,7 @@ def test_what_is_new_in_every_outer_step(changes, data, n_different):
     assert len(set(learned.results.outer_loss.values.ravel())) == n_different
 
 
+@pytest.mark.slow
 def test_metalearning_the_data_is_a_few_lines():
     """Minimising the test loss lowers the noise of the training data, a data parameter."""
     objective = supervised(SMOOTH)
@@ -212,6 +216,7 @@ def test_metalearning_the_data_is_a_few_lines():
     assert learned.hparams["corr_noise_scale"].item() < 0.4
 
 
+@pytest.mark.slow
 def test_reverse_mode_keeps_few_states(monkeypatch):
     """The gradient is the same from fewer states, and the memory that the compiler plans falls."""
     objective, splits, plan = supervised(dense.mlp()), published(DATA), Plan(200, 20, eval_every=1000, optimizer="sgd")
@@ -235,6 +240,7 @@ def test_reverse_mode_keeps_few_states(monkeypatch):
     assert all_bytes > state_bytes > 3 * few_bytes
 
 
+@pytest.mark.slow
 def test_an_exploding_gradient_warns():
     objective, plan = supervised(dense.mlp(residual=False)), Plan(60, 20, optimizer="sgd")
     with pytest.warns(UserWarning, match="through 60 inner steps exploded"):

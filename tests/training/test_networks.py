@@ -82,7 +82,8 @@ def test_a_place_beyond_an_axis(population):
         population.isel(seed=3)
 
 
-@pytest.mark.parametrize("name", ["cnn", "gru", pytest.param("tcn", marks=pytest.mark.slow)])  # all others likewise
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cnn", "gru", pytest.param("tcn", marks=pytest.mark.long)])  # all others likewise
 def test_outputs_are_the_models_and_the_last_of_its_features(name, tiny):
     model = get_model(name)
     trained = train_members(model, tiny, Plan(2), {"learning_rate": 1e-2, "seed": [0, 1]})
@@ -102,6 +103,7 @@ def test_outputs_are_the_models_and_the_last_of_its_features(name, tiny):
     assert all(values.dims[:2] == ("seed", "example") for values in features.values())
 
 
+@pytest.mark.slow
 def test_features_of_many_examples_of_pruned_networks_and_of_your_own(population, tiny):
     model = get_model("mlp")
     mask = full(model.init(jax.random.key(0)))
@@ -128,6 +130,7 @@ def test_stopping_early_takes_each_members_best_saved_step(population):
     assert (population._replace(results=bad).stopped().results.step == 10).all()  # not a number is never the best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [train_members, lambda *args, **kw: list(watch_members(*args, **kw))[-1]])
 def test_training_on_is_training_longer(train, population, tiny):
     """SGD has no state, and 20 steps of 50 examples are whole epochs of 200."""
@@ -136,6 +139,7 @@ def test_training_on_is_training_longer(train, population, tiny):
     same(train(get_model("mlp"), tiny, PLAN, grid, key=7, params=population).params, long.params)
 
 
+@pytest.mark.slow
 def test_training_on_finds_members_by_their_labels(population, tiny):
     still = Plan(0)
     some = train_members(get_model("mlp"), tiny, still, {"seed": [2, 4], "learning_rate": [1e-1]}, params=population)

@@ -13,6 +13,7 @@ from flylab.training.objectives import Batch, contrastive, info_nce, vicreg
 A, B = jax.random.normal(jax.random.key(0), (2, 16, 30))
 
 
+@pytest.mark.slow
 def test_info_nce_is_cross_entropy_of_cosine_similarities():
     a, b = (torch.tensor(np.array(z)).T for z in (A, B))
     similarity = torch.nn.functional.cosine_similarity(a[:, None], b[None], dim=-1) / 0.5
@@ -41,7 +42,7 @@ def test_gradients_are_finite_even_of_collapsed_outputs(criterion):
         assert np.isfinite(gradient(a)).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("criterion", [info_nce, vicreg])
 def test_a_step_against_the_gradient_lowers_the_loss(criterion):
     objective = contrastive(convolutional.cnn(hidden=(8,), n_outputs=16), view, criterion)
@@ -58,6 +59,7 @@ def test_a_step_against_the_gradient_lowers_the_loss(criterion):
     assert float(objective.loss(params, relabelled, {}, jax.random.key(3))[0]) == float(value)  # without labels
 
 
+@pytest.mark.slow
 def test_the_two_views_are_two_draws():
     seen = []
     objective = contrastive(dense.logistic(n_outputs=16), view, lambda a, b: seen.extend((a, b)) or (a - b).sum())

@@ -23,7 +23,7 @@ from flylab.training.step import Plan
 key = jax.random.key(0)
 PLAN = Plan(40, 50, eval_every=15)
 EACH_MODEL = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "gru" else ()) for name in PUBLISHED]
+    "name", [pytest.param(name, marks=pytest.mark.long if name == "gru" else ()) for name in PUBLISHED]
 )
 
 
@@ -45,6 +45,7 @@ def picked(population, seeds):
     return population._replace(params=params, results=population.results.sel(seed=seeds))
 
 
+@pytest.mark.slow
 @EACH_MODEL
 def test_a_member_is_the_same_alone_and_in_company(name, tiny):
     together = population(name, tiny, range(5))
@@ -52,6 +53,7 @@ def test_a_member_is_the_same_alone_and_in_company(name, tiny):
         same_bits(population(name, tiny, [seed]), picked(together, [seed]))
 
 
+@pytest.mark.slow
 @EACH_MODEL
 def test_the_same_on_one_device_or_two(name, tiny, monkeypatch):
     both = population(name, tiny, range(3))
@@ -60,6 +62,7 @@ def test_the_same_on_one_device_or_two(name, tiny, monkeypatch):
     same_bits(population(name, tiny, range(3)), both)
 
 
+@pytest.mark.slow
 @EACH_MODEL
 def test_the_same_in_any_chunking_and_with_other_evaluations(name, tiny, monkeypatch):
     whole = population(name, tiny, [0, 1])
@@ -91,6 +94,7 @@ def test_axes_and_paired_seeds(tiny):
     assert (result.test_loss.isel(step=-1).diff("learning_rate") != 0).all()
 
 
+@pytest.mark.slow
 def test_fresh_data_per_seed():
     def data(seed):
         return published(MNIST1D(n_train=100, n_test=50, n_valid=50, seed=seed))
@@ -121,7 +125,7 @@ def test_progress_counts_every_step(tiny):
     assert sum(done) == 3 * 40
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_is_bounded(tiny):
     """A thousand CNNs in one population stay within 4 GB."""
     code = """
@@ -140,6 +144,7 @@ def test_memory_is_bounded(tiny):
     assert float(done.stdout) < 4
 
 
+@pytest.mark.slow
 def test_works_where_jax_has_started():
     """Results are the same, and a warning names `flylab.initialise`."""
     code = """
@@ -212,6 +217,7 @@ def test_labels_beyond_the_outputs_are_refused():
         train_members(supervised(dense.logistic()), splits, Plan(2), {"learning_rate": [0.1], "seed": [0]})
 
 
+@pytest.mark.slow
 def test_one_task_read_by_more_outputs_trains():
     config = MNIST1D(n_train=200, n_test=50, n_valid=0, classes=(0, 1), n_outputs=5)
     model = dense.logistic(n_outputs=config.outputs)
@@ -226,7 +232,8 @@ def test_data_of_a_wrong_type_are_refused(data):
         train_members(supervised(dense.logistic()), data, Plan(2), {"learning_rate": [0.1], "seed": [0]})
 
 
-@pytest.mark.parametrize("kind", ["fixed", pytest.param("by seed", marks=pytest.mark.slow), "source"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fixed", pytest.param("by seed", marks=pytest.mark.long), "source"])
 def test_watched_training_ends_in_the_same_bits(kind, tiny):
     small = MNIST1D(n_train=100, n_valid=0, n_test=100)
     data = {"fixed": tiny, "by seed": lambda seed: published(replace(small, seed=seed)), "source": endless(small)}[kind]
@@ -242,6 +249,7 @@ def test_watched_training_ends_in_the_same_bits(kind, tiny):
         next(watch_members(*arguments[:3], {"learning_rate": [1e-2]}))
 
 
+@pytest.mark.slow
 def test_a_plan_may_evaluate_some_of_the_training_examples():
     """They are the first ones; training, and the other sets, are as they were."""
     splits = published(MNIST1D(n_train=100, n_valid=50, n_test=50))

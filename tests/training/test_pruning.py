@@ -41,6 +41,7 @@ def alike(one, other):
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_round_is_training_from_the_rewound_weights_under_the_mask(members, searches):
     """Compare with `train`, network by network."""
     for (_, member), search in zip(members, searches, strict=True):

@@ -44,6 +44,7 @@ KINDS = {  # the objective, and what `load` has to be given
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_is_the_same_again(kind, tmp_path, tiny):
     objective, given = KINDS[kind]
@@ -63,6 +64,7 @@ def test_is_the_same_again(kind, tmp_path, tiny):
                 Population.load(path)
 
 
+@pytest.mark.slow
 def test_pickles_name_the_model_of_the_registry():
     population = trained(get_model("logistic"))
     again = pickle.loads(pickle.dumps(population))

@@ -66,6 +66,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [40, 50])  # 50 does not divide the set: another layout
 @pytest.mark.parametrize("case", CASES)
 def test_training_equals_numpy(case, batch_size):
@@ -86,6 +87,7 @@ def test_training_equals_numpy(case, batch_size):
     np.testing.assert_allclose(trained.history["test_loss"][-1], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_populations_have_a_loss_and_no_accuracy(case):
     objective, data, _ = CASES[case]
@@ -98,6 +100,7 @@ def test_populations_have_a_loss_and_no_accuracy(case):
     np.testing.assert_allclose(losses, results.test_loss.isel(step=-1), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_least_squares_ends_at_the_solution():
     """And its curvature is that of the inputs: 2/3 of their second moment, as the loss is a mean of three outputs."""
     objective = flylab.regression(linear(3))
@@ -108,6 +111,7 @@ def test_least_squares_ends_at_the_solution():
     np.testing.assert_allclose(found.eigenvalue[0, 0], 2 / 3 * np.linalg.eigvalsh(second_moment)[-1], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_beats_the_mean():
     """Also of data for each seed, and as a `Training`, whose size is known before."""
     data = fresh(MNIST1D(n_train=200, n_valid=0, n_test=100))
@@ -132,6 +136,7 @@ def evaluation(shared, data_params):
     return Dataset(x[:0], x[:0] @ TRUE[0]), Dataset(x, x @ TRUE[0])
 
 
+@pytest.mark.slow
 def test_a_source_makes_numbers():
     source, grid = Source(lambda data_params: None, example, evaluation), {"learning_rate": [0.03], "seed": [0]}
     population = flylab.train_members(flylab.regression(linear(1)), source, Plan(300, 50), grid)
@@ -145,6 +150,7 @@ def test_a_source_makes_numbers():
         flylab.train_members(flylab.regression(linear(1)), labelled, Plan(3, 50), grid)
 
 
+@pytest.mark.slow
 def test_a_population_comes_back_with_its_own_objective_only(tmp_path):
     source, grid = Source(lambda data_params: None, example, evaluation), {"learning_rate": [0.03], "seed": [0]}
     objective = flylab.regression(linear(1))

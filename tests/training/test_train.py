@@ -43,6 +43,7 @@ def test_plan_refuses(change):
         Plan(**({"n_steps": 10} | change))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [50, 30])
 @pytest.mark.parametrize(("optimizer", "transformation"), [("adam", optax.adam(0.01)), ("sgd", optax.sgd(0.01))])
 def test_equals_a_plain_loop(tiny, batch_size, optimizer, transformation):
@@ -77,6 +78,7 @@ def test_equals_a_plain_loop(tiny, batch_size, optimizer, transformation):
     assert trained.history["test_accuracy"].shape == (4,)
 
 
+@pytest.mark.slow
 def test_evaluation_covers_every_example_once(tiny, monkeypatch):
     """Chunks that do not divide the sets change nothing."""
     objective = supervised(dense.logistic())
@@ -98,6 +100,7 @@ def test_shuffled_order_takes_every_example_once_an_epoch(tiny):
     assert not np.array_equal(loss[:4], loss[4:])  # a new order each epoch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 5, 4000, 20000])
 def test_orders_are_random_permutations(n):
     """Each number takes each place, and precedes each other number, equally often."""
@@ -114,6 +117,7 @@ def test_orders_are_random_permutations(n):
         assert abs(np.corrcoef(orders.ravel(), np.tile(np.arange(n), len(orders)))[0, 1]) < 0.02
 
 
+@pytest.mark.slow
 def test_differentiable_in_the_hyper_parameters(tiny):
     """The derivative equals a finite difference."""
     objective = supervised(dense.logistic())

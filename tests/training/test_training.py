@@ -24,6 +24,7 @@ KEY = jax.random.key(2)
 DATA = {"shared": SMALL, "splits": published(SMALL), "fresh": fresh(SMALL), "endless": endless(SMALL)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DATA)
 def test_it_is_the_population_of_train_members(kind):
     data = DATA[kind]
@@ -36,6 +37,7 @@ def test_it_is_the_population_of_train_members(kind):
     assert sum(steps) == 2 * Training(MODEL, data, PLAN, {"learning_rate": 1e-2}).n_steps
 
 
+@pytest.mark.slow
 def test_a_list_of_values_is_an_axis():
     training = Training(MODEL, SMALL, replace(PLAN, optimizer="sgd"), {"momentum": 0.5, "learning_rate": [1e-2, 1e-1]})
     results = training.run([0, 1]).results
@@ -57,6 +59,7 @@ def test_resources_make_no_published_data(monkeypatch):
         assert Training(MODEL, data, PLAN).resources[1] > 0
 
 
+@pytest.mark.slow
 def test_initial_parameters_and_another_objective():
     def zeros(key):
         return jax.tree.map(lambda leaf: 0 * leaf, MODEL.init(key))

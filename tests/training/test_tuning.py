@@ -61,6 +61,7 @@ def adam(hparams):
     return optax.adam(hparams["learning_rate"])
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_trained_again_as_alone():
     """Each seed takes the trial of the highest validation accuracy, and trains as a population of it alone does."""
     objective = supervised(get_model("logistic"))
@@ -85,6 +86,7 @@ def test_seeds_are_independent_of_their_company():
     assert both.sel(seed=[5]).identical(alone)
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_is_not_chosen():
     """A loss that overflows for the largest strength; its accuracy is chance or better."""
     objective = supervised(get_model("logistic"))
