@@ -66,7 +66,7 @@ def _write_entries_whole() -> None:
 def delete_broken(folder: Path) -> list[Path]:
     """Delete the truncated entries of flylab's compilation cache, and return their paths.
 
-    JAX never repairs its entries, and a power failure can leave a truncated one. Only entries written since the last
+    A power failure can leave one, and JAX would warn of it before it compiles anew. Only entries written since the last
     call are read.
     """
     stamp = folder / _CHECKED
