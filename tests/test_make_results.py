@@ -90,10 +90,9 @@ def test_no_paper_preset_takes_longer_than_it_may():
     """Where this fails: run `python docs/estimate_minutes.py`, and take values from the preset that costs most."""
     estimates = stored.minutes()["paper"]
     assert estimates.keys() == {name for name in list_studies() if "paper" in get_study(name).presets}
-    assert not {
-        name for name, minutes in estimates.items() if minutes / pages.FASTER > (120 if name == "lottery" else 45)
-    }
-    assert f"| {estimates['lottery']} | {estimates['lottery'] / pages.FASTER:.1f} |" in pages.studies_index()
+    faster = 1.5  # the cores for which presets are designed, against those of the estimates
+    assert not {name for name, minutes in estimates.items() if minutes / faster > (120 if name == "lottery" else 45)}
+    assert f"| {estimates['lottery']} |\n" in pages.studies_index()
 
 
 @pytest.mark.slow
@@ -146,6 +145,7 @@ def test_no_claim_that_fell_is_left_out(word, are_all, monkeypatch):
 
     monkeypatch.setattr(stored, "verdict_of", verdict_of)
     text = found.lists()
+    assert "Confirmatory are 0 that stand" in text  # these are by `quick`
     shown = {place for place in claims if f"[{place[1]}](generated/studies/{place[0]}.md#" in text}
     headlines = {(study, id_) for study, ids in found.HEADLINES.items() for id_ in ids}
     assert shown == ({place for place, claim in claims.items() if not claim.is_sanity_check} if are_all else headlines)

@@ -80,11 +80,14 @@ def lists() -> str:
         ValueError: if a study with claims has no headlines, or has no such claim.
     """
     verdicts = {study: _stored(study) for study in list_studies() if get_study(study).claims}
-    number = tally([verdict for of_study in verdicts.values() for verdict in of_study])
+    every = [verdict for of_study in verdicts.values() for verdict in of_study]
+    number, confirmed = tally(every), tally([verdict for verdict in every if verdict.kind == "confirmatory"])
     text = (
         f"Of all claims, sanity checks apart, {number['supported']} stand, {number['refuted']} fell, "
-        f"{number['undecided']} are open, and {number['not tested']} are tested by no stored run. Below are all that "
-        "fell and, of the others, those that carry a study's answer.\n\n"
+        f"{number['undecided']} are open, and {number['not tested']} are tested by no stored run. "
+        f"Confirmatory are {confirmed['supported']} that stand, {confirmed['refuted']} that fell and "
+        f"{confirmed['undecided']} open ones. "
+        "Below are all that fell and, of the others, those that carry a study's answer.\n\n"
     )
     for word, (title, meaning) in SECTIONS.items():
         of_word = {

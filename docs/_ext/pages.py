@@ -21,7 +21,6 @@ import stored
 from stored import Stored, anchor, badge, plain, with_minus
 
 CONCEPTS = Path(__file__).parents[1] / "concepts"  # what each study is about, in plain words
-FASTER = 1.5  # the cores for which presets are designed, against those of the estimates
 WIDE = "---\nhide-toc: true\n---\n\n"  # wide tables take the place of the list of sections
 LEGEND = (
     re.sub(r"([A-Z][a-z-]+):", r"**\1**:", tables.LEGEND)
@@ -177,20 +176,25 @@ def _minutes(names: Sequence[str]) -> str:
     found = stored.minutes()
     rows = []
     for name in names:
-        quick, paper = stored.of(name).get("quick"), found["paper"].get(name)
-        estimates = [f"{paper:.1f}", f"{paper / FASTER:.1f}"] if paper else ["–", "–"]
-        cost = f"{quick.info['minutes']:.1f}{' on a GPU' * bool(accelerators(quick))}" if quick else "–"
-        rows.append([f"[{slug(name)}]({name}.md)", cost, *estimates])
-    columns = ["study", "`quick`", "`paper`, about", f"… on cores {FASTER:g} times as fast"]
+        runs, guess = stored.of(name), found["paper"].get(name)
+        known = [_cost(runs[preset]) if preset in runs else "–" for preset in ("quick", "paper")]
+        rows.append([f"[{slug(name)}]({name}.md)", *known, f"{guess:.1f}" if guess else "–"])
+    columns = ["study", "`quick`", "`paper`", "`paper`, estimated"]
     return (
-        "## What the presets cost\n\nIn minutes. `quick` is the time of the stored run, beside which other work "
-        "may have run. `paper` is an estimate by short trials: the time that "
-        f"{found['cores']} cores ({plain(found['processor'])}) work, without waiting. The "
-        "presets are designed for two cores that are about "
-        f"{FASTER:g} times as fast, where each may take 45 minutes, the lottery 120. "
+        "## What the presets cost\n\nIn minutes. `quick` and `paper` are the times of the stored runs, beside which "
+        "other work may have run; of one that was interrupted, the last part counts. Each study's page names the "
+        f"processor. The estimates are from short trials: the time that {found['cores']} cores "
+        f"({plain(found['processor'])}) train, without compiling, which counts most where networks of many shapes "
+        "train for a short time. "
         "`flylab run STUDY PRESET --dry-run` says what it costs on yours.\n\n"
         f"{table(columns, rows)}\n"
     )
+
+
+def _cost(run: Stored) -> str:
+    """Return the minutes of a stored run."""
+    is_part, on = run.info["provenance"].get("reused", 0), " on a GPU" * bool(accelerators(run))
+    return f"{'more than ' * bool(is_part)}{run.info['minutes']:.1f}{on}"
 
 
 def ledger() -> str:
@@ -205,6 +209,8 @@ def ledger() -> str:
     latest = [verdict for name in list_studies() for verdict in stored.latest(name)]
     total, n_judged = tally(latest), sum(len(counted(run.verdicts)) for run in runs)
     rows.append(["**each claim once**", "", "", *(f"**{total[word]}**" for word in WORDS)])
+    confirmed = tally([verdict for verdict in latest if verdict.kind == "confirmatory"])
+    rows.append(["**confirmatory of these**", "`paper`", "", *(f"**{confirmed[word]}**" for word in WORDS)])
     n_claims = len(counted(latest))
     lacking = [f"`flylab run {slug(name)} {preset}`" for name in list_studies() if get_study(name).claims
                for preset in get_study(name).presets if preset not in ("smoke", *stored.of(name))]  # fmt: skip
