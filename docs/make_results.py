@@ -12,6 +12,7 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,23 +113,49 @@ def picture(drawn: Any) -> bytes:
 
 
 def with_table(text: str) -> str:
-    """Return README with the accuracies of the stored run `architectures quick` between its two marks."""
-    info, claims = (json.loads((RESULTS / "architectures" / "quick" / f"{name}.json").read_text())
+    """Return README with the stored accuracies of `architectures`, by `quick` and by `paper`, between its two marks."""
+    (quick, found), (paper, confirmed) = map(_of_architectures, ("quick", "paper"))
+    titles = "plain", "positions shuffled"
+    columns = ["", *(f"{source}{title}" for source in ("", "`paper`: ", "published: ") for title in titles)]
+    lines, shown = [_line(columns), _line(["---"] * len(columns))], quick["rows"]
+    sources = (shown, "last step"), (paper["rows"], "last step"), (shown, "paper")
+    for name in shown:
+        network, _, arrangement = name.rpartition(", ")
+        if arrangement == "plain" and (shuffled := f"{network}, shuffled") in shown:
+            cells = [rows[place][column] for rows, column in sources for place in (name, shuffled)]
+            lines.append(_line([network, *cells]))
+    about = (
+        f"Test accuracy in percent, mean ± half of the 95 % interval: {quick['n_seeds']} seeds "
+        f"({_minutes(quick)}); `flylab run architectures paper`, {paper['n_seeds']} seeds that were held out for it "
+        f"({_minutes(paper)}); and as published:"
+    )
+    said = [
+        f"- {found[id_].statement}: {_said(found[id_])}; by `paper`, {confirmed[id_].kind}: {_said(confirmed[id_])}"
+        for id_ in ("mlp.paper", "shuffle-cnn", "shuffle-order")
+    ]
+    parts = (BEGIN, about, "\n".join(lines), "\n".join(said), END)
+    return text.partition(BEGIN)[0] + "\n\n".join(parts) + text.partition(END)[2]
+
+
+def _of_architectures(preset: str) -> tuple[dict[str, Any], dict[str, Verdict]]:
+    """Return what is stored of a run, with its table as `rows` by name, and its verdicts by claim."""
+    info, claims = (json.loads((RESULTS / "architectures" / preset / f"{name}.json").read_text())
                     for name in ("run", "claims"))  # fmt: skip
     columns = info["table"]["columns"]
     rows = {row[0]: dict(zip(columns, row, strict=True)) for row in info["table"]["rows"]}
-    lines = ["| | plain | positions shuffled | paper: plain | paper: shuffled |", "|---|---|---|---|---|"]
-    for name in rows:
-        network, _, arrangement = name.rpartition(", ")
-        if arrangement == "plain" and (shuffled := rows.get(f"{network}, shuffled")):
-            plain_, paper = rows[name]["last step"], rows[name]["paper"]
-            lines.append(f"| {network} | {plain_} | {shuffled['last step']} | {paper} | {shuffled['paper']} |")
-    said = [Verdict(**claim) for claim in claims if claim["id"] in ("mlp.paper", "shuffle-cnn", "shuffle-order")]
-    minutes, cores = info["provenance"]["seconds"] / 60, info["provenance"]["cores"]
-    about = f"{info['table']['title']} ({minutes:.0f} minutes on {cores} cores):"
-    found = [f"- {one.statement}: {one.measured.replace('-', '−')} {one.unit}, **{one.word}**" for one in said]
-    parts = (BEGIN, about, "\n".join(lines), "\n".join(found), END)
-    return text.partition(BEGIN)[0] + "\n\n".join(parts) + text.partition(END)[2]
+    return info | {"rows": rows}, {claim["id"]: Verdict(**claim) for claim in claims}
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _minutes(info: dict[str, Any]) -> str:
+    return f"{info['provenance']['seconds'] / 60:.0f} minutes on {info['provenance']['cores']} cores"
+
+
+def _said(verdict: Verdict) -> str:
+    return f"{verdict.measured.replace('-', '−')} {verdict.unit}, **{verdict.word}**"
 
 
 if __name__ == "__main__":
