@@ -68,3 +68,27 @@ def test_no_value_changes(case, order):
 def test_what_no_type_holds(arrays, message, order):
     with pytest.raises(ValueError, match=message):
         assembled(arrays[::order])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_own_labels_ascend_whichever_member_comes_first(order):
+    """The last step must be the last one: here of a member that is evaluated at its end, and one that is more often."""
+    steps = [[60], [0, 20, 60], [0, 30]][::order]
+    found = []
+    for seed, own in enumerate(steps):
+        data = xr.Dataset({"value": (("seed", "step"), np.array([own]) / 10)}, {"seed": [seed], "step": own})
+        found.append(({"seed": seed}, decode(encode(*split_by_seed(data, [seed])))))
+    together = assemble(found, [place for place, _ in found])
+    assert together.step.values.tolist() == [0, 20, 30, 60]
+    assert together.sizes == {"seed": 3, "step": 4}
+    for seed, own in enumerate(steps):
+        values = together.value.sel(seed=seed).dropna("step")
+        assert values.step.values.tolist() == own
+        assert (values == values.step / 10).all()
+
+
+def test_labels_that_ascend_in_no_member_keep_their_order():
+    data = [xr.Dataset({"value": (("seed", "rate"), [rates])}, {"seed": [seed], "rate": rates})
+            for seed, rates in enumerate([[0.3, 0.1], [0.2, 0.1]])]  # fmt: skip
+    found = [({"seed": seed}, decode(encode(*split_by_seed(one, [seed])))) for seed, one in enumerate(data)]
+    assert assemble(found, [place for place, _ in found]).rate.values.tolist() == [0.3, 0.1, 0.2]

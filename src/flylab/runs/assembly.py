@@ -15,6 +15,9 @@ Place = Mapping[str, Any]  # one label for each outer dimension, the seed among 
 def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) -> xr.Dataset:
     """Return one data set over the places of all members.
 
+    Members' own labels, such as steps, are in ascending order if those of each member are, whichever comes first, so
+    that the last step is the last one for all.
+
     Where a sparse design has no member, or where a member is shorter than another (in test examples, say), values are
     missing: NaN, or in integers, booleans and text the code of `missing`. Each variable has a type that holds the
     values of all members and, if any is missing, tells its code from them.
@@ -35,6 +38,7 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
     arrays: dict[str, tuple[tuple[str, ...], _Growing]] = {}
     attrs: dict[str, dict[str, Any]] = {}
     layouts: dict[Any, dict[str, Any]] = {}  # what members of one form share, found once
+    ascend: dict[str, bool] = {}  # whether the labels of a dimension of members' own do in each member
 
     def shape(dims: Iterable[str]) -> tuple[int, ...]:
         return tuple(len(index[dim]) if dim in index else sizes[dim] for dim in dims)
@@ -43,6 +47,8 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
         key = _form(place, content)
         if key not in layouts:
             layouts[key] = _positions(place, content, index, sizes)
+            for name, labels in content.coords.items():
+                ascend[name] = ascend.get(name, True) and _ascend(labels)
             attrs |= content.attrs
             for name, (inner, values) in content.variables.items():
                 dims, growing = arrays.setdefault(name, ((*place, *inner), _Growing(name, values.dtype)))
@@ -50,8 +56,17 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
         at = tuple(index[dim][label] for dim, label in place.items())
         for name, (_, values) in content.variables.items():
             arrays[name][1].put((*at, *layouts[key][name]), values)
-    variables = {name: (dims, growing.finished(shape(dims))) for name, (dims, growing) in arrays.items()}
-    data = xr.Dataset(variables, {name: list(labels) for name, labels in index.items()})
+    labels = {name: [*known] for name, known in index.items()}
+    orders = {name: np.argsort(labels[name]) for name, is_so in ascend.items() if is_so and not _ascend(labels[name])}
+    variables: dict[str, Any] = {}
+    for name in [*arrays]:
+        dims, growing = arrays.pop(name)  # so that only one of them is held twice
+        values = growing.finished(shape(dims))
+        for axis, dim in enumerate(dims):
+            values = values.take(orders[dim], axis) if dim in orders else values
+        variables[name] = dims, values
+    labels |= {name: [labels[name][i] for i in order] for name, order in orders.items()}
+    data = xr.Dataset(variables, labels)
     for name, values in attrs.items():
         if name in data.variables:
             data[name].attrs |= values
@@ -69,6 +84,12 @@ def missing(dtype: np.dtype) -> Any:
     if dtype.kind in "iu":
         return np.iinfo(dtype).max if dtype.kind == "u" else np.iinfo(dtype).min
     return "" if dtype.kind in "US" else np.nan
+
+
+def _ascend(labels: Any) -> bool:
+    """Return whether labels are numbers in ascending order."""
+    labels = np.asarray(labels)
+    return labels.dtype.kind in "iuf" and bool((labels[1:] > labels[:-1]).all())
 
 
 def _form(place: Place, content: Content) -> Any:
