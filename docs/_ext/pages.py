@@ -51,7 +51,7 @@ def study_page(name: str) -> str:
             "No run of this study is stored here yet. This command makes one, with figure, claims and report:\n\n"
             f"```sh\nflylab run {slug(name)} quick\n```\n"
         )
-    for preset, run in runs.items():
+    for preset, run in sorted(runs.items(), key=lambda stored_run: stored_run[0] != "paper"):  # what is cited, first
         text += _run(study, preset, run)
     for preset in study.presets:
         if runs and preset not in ("smoke", *runs):
