@@ -2,8 +2,8 @@
 
 Every run of a preset, on whatever data sets, gets `claims.json` (the verdicts), `run.json` (command, seeds, minutes,
 protocol, table, provenance), `figure.png`, `figure.svg`, of `paper` also `figure.pdf`, and, up to 2 MB, `results.nc`
-in `docs/results/<study>/<preset>/`, which `flylab.load` opens. Members, other runs and smoke presets are left out. Then
-the table in README is written anew.
+(compressed, where it would be larger) in `docs/results/<study>/<preset>/`, which `flylab.load` opens. Members, other
+runs and smoke presets are left out. Then the table in README is written anew.
 
 Without a folder, what is stored is judged and drawn again, after a change of claims, verdicts or figures.
 """
@@ -89,12 +89,14 @@ def _write(place: Path, info: dict[str, Any], results: Any) -> None:
 
 
 def _keep_results(folder: Path, place: Path, results: Any) -> str:
-    """Copy results; if they are too large, write them without what is known of single examples, or not at all."""
+    """Copy results; if they are too large, compress them, leave out what is known of single examples, or all."""
     target, said = place / "results.nc", ""
     shutil.copyfile(folder / "results.nc", target)
+    if target.stat().st_size > MOST_RESULTS:
+        netcdf.save(target, results, compressed=True)
     if (size := target.stat().st_size) > MOST_RESULTS:
         said = f", without what is known of single examples: all has {size / 1e6:.1f} MB"
-        netcdf.save(target, results.drop_dims("example", errors="ignore"))
+        netcdf.save(target, results.drop_dims("example", errors="ignore"), compressed=True)
     if (size := target.stat().st_size) > MOST_RESULTS:
         target.unlink()  # nor may those of an earlier run stay in its place
         said = f", without results.nc, which has {size / 1e6:.1f} MB"

@@ -104,6 +104,17 @@ def test_large_results_are_left_out(folder, script, tmp_path, monkeypatch):
     assert "flylab.load" not in pages.study_page("learning_rate")
 
 
+def test_results_of_a_sparse_design_are_compressed(folder, script, tmp_path, monkeypatch):
+    results = flylab.load(folder)
+    sparse = results.assign(score=(("seed", "place"), np.full((results.sizes["seed"], 50_000), np.nan)))
+    netcdf.save(tmp_path / "results.nc", sparse)
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.setattr(script, "MOST_RESULTS", (folder / "results.nc").stat().st_size + 10_000)
+    assert script._keep_results(tmp_path, place, sparse) == ""
+    assert netcdf.open_checked(place / "results.nc").equals(sparse)
+
+
 def test_what_is_known_of_single_examples_is_left_out_first(folder, script, tmp_path, monkeypatch):
     results = flylab.load(folder)
     many = np.random.default_rng(0).integers(10, size=(results.sizes["seed"], 50_000), dtype=np.uint8)

@@ -18,6 +18,7 @@ from flylab.base.bounds import TooLargeError, check_memory, most_memory
 from flylab.base.files import read_bytes, write_atomic
 
 _OBJECT = 64  # bytes of a text in Python, beside its characters
+LARGE = 1 << 14  # bytes of a variable from which compressing it makes a file smaller
 SEAL = b"\nflylab sha256 "  # precedes the digest of the content at a file's end, which HDF5 ignores
 
 
@@ -72,11 +73,19 @@ def _uninterrupted() -> Iterator[None]:
             before(*held[0])
 
 
-def encoded(data: xr.Dataset) -> bytes:
-    """Return a data set as the content of a netCDF 4 file, with a checksum in its attributes and a seal at the end."""
+def encoded(data: xr.Dataset, *, compressed: bool = False) -> bytes:
+    """Return a data set as the content of a netCDF 4 file, with a checksum in its attributes and a seal at the end.
+
+    Args:
+        data: the data set.
+        compressed: whether variables of many numbers are compressed, without loss: smaller where values are missing,
+            and slower.
+    """
     data = data.assign_attrs(checksum=checksum(data))
+    large = [name for name, values in data.data_vars.items() if values.dtype.kind in "biuf" and values.nbytes >= LARGE]
+    how = {name: {"zlib": True, "shuffle": True} for name in large} if compressed else None
     with _uninterrupted():
-        content = bytes(data.to_netcdf(engine="h5netcdf"))
+        content = bytes(data.to_netcdf(engine="h5netcdf", encoding=how))
     return sealed(content)
 
 
@@ -85,9 +94,9 @@ def sealed(content: bytes) -> bytes:
     return content + SEAL + hashlib.sha256(content).hexdigest().encode()
 
 
-def save(path: Path, data: xr.Dataset) -> None:
-    """Write a data set as netCDF 4, atomically, with its checksum in the attributes."""
-    write_atomic(path, encoded(data))
+def save(path: Path, data: xr.Dataset, *, compressed: bool = False) -> None:
+    """Write a data set as netCDF 4, atomically, with its checksum in the attributes; see `encoded`."""
+    write_atomic(path, encoded(data, compressed=compressed))
 
 
 def open_checked(path: Path) -> xr.Dataset:
