@@ -86,8 +86,8 @@ def lists() -> str:
         f"Of all claims, sanity checks apart, {number['supported']} stand, {number['refuted']} fell, "
         f"{number['undecided']} are open, and {number['not tested']} are tested by no stored run. "
         f"Confirmatory are {confirmed['supported']} that stand, {confirmed['refuted']} that fell and "
-        f"{confirmed['undecided']} open ones. "
-        "Below are all that fell and, of the others, those that carry a study's answer.\n\n"
+        f"{confirmed['undecided']} open ones. Below are all that fell and, of the others, those that carry a study's "
+        "answer.\n\n"
     )
     for word, (title, meaning) in SECTIONS.items():
         of_word = {

@@ -82,8 +82,10 @@ def encoded(data: xr.Dataset, *, compressed: bool = False) -> bytes:
             and slower.
     """
     data = data.assign_attrs(checksum=checksum(data))
-    large = [name for name, values in data.data_vars.items() if values.dtype.kind in "biuf" and values.nbytes >= LARGE]
-    how = {name: {"zlib": True, "shuffle": True} for name in large} if compressed else None
+    how = {
+        name: {"zlib": True, "shuffle": True} for name, values in data.data_vars.items()
+        if compressed and values.dtype.kind in "biuf" and values.nbytes >= LARGE
+    }  # fmt: skip
     with _uninterrupted():
         content = bytes(data.to_netcdf(engine="h5netcdf", encoding=how))
     return sealed(content)

@@ -38,7 +38,7 @@ def assemble(members: Iterable[tuple[Place, Content]], places: Iterable[Place]) 
     arrays: dict[str, tuple[tuple[str, ...], _Growing]] = {}
     attrs: dict[str, dict[str, Any]] = {}
     layouts: dict[Any, dict[str, Any]] = {}  # what members of one form share, found once
-    ascend: dict[str, bool] = {}  # whether the labels of a dimension of members' own do in each member
+    ascend: dict[str, bool] = {}  # whether a dimension of members' own has ascending labels in each member
 
     def shape(dims: Iterable[str]) -> tuple[int, ...]:
         return tuple(len(index[dim]) if dim in index else sizes[dim] for dim in dims)
