@@ -121,8 +121,8 @@ def published_values(ax: Axes, values: Any, at: Any = None, *, source: str = "pa
 
 
 def plain_ticks(ax: Axes, at: Sequence[float] | None = None) -> None:
-    """Label a logarithmic x axis with plain numbers: 1, 2, 5, 10, …, or those in `at`."""
-    ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)) if at is None else FixedLocator(at))
+    """Label a logarithmic x axis with plain numbers: 1, 3, 10, 30, …, or those in `at`."""
+    ax.xaxis.set_major_locator(LogLocator(10, (1, 3)) if at is None else FixedLocator(at))
     ax.xaxis.set_major_formatter("{x:g}" if at is None else FixedFormatter(numbers(list(map(float, at)))))
     ax.xaxis.set_minor_locator(NullLocator())
 
