@@ -3,10 +3,11 @@
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from flylab.base.units import axis
 from flylab.models import model_title
-from flylab.results.plots import COLOURS, band, panels, plain_ticks, style
+from flylab.results.plots import COLOURS, MARKERS, band, panels, plain_ticks, style
 from flylab.studies.data_params.measures import curve, gap, gap_in_log_odds, has_gap
 from flylab.studies.data_params.method import DATA_PARAMS, NETWORKS
 
@@ -15,34 +16,35 @@ from flylab.studies.data_params.method import DATA_PARAMS, NETWORKS
 def figure(results: xr.Dataset) -> Figure:
     """Plot accuracy and gap against each data parameter, of networks trained there and (dashed) only tested there."""
     data_params = results.data_param.values.tolist()
-    n, measures = len(data_params), {"CNN − MLP (points)": gap, "CNN − MLP (log-odds)": gap_in_log_odds}
-    n_rows = 1 + len(measures) * has_gap(results)
-    drawn, axes = panels(*[""] * n_rows * n, size=(3.1 * n + 1, 0.4 + 2.9 * n_rows), n_rows=n_rows, sharey="row")
-    rows = [axes[start : start + n] for start in range(0, n_rows * n, n)]
-    for i, data_param in enumerate(data_params):
+    measures = {"CNN − MLP (points)": gap, "CNN − MLP (log-odds)": gap_in_log_odds} if has_gap(results) else {}
+    n, names = len(data_params), (axis(results.test_accuracy), *measures)
+    drawn, axes = panels(*[""] * n * len(names), size=(3.2 * len(names) + 1.5, 0.4 + 2.3 * n), n_rows=n, sharey="col")
+    rows = [axes[start : start + len(names)] for start in range(0, len(axes), len(names))]
+    for data_param, row in zip(data_params, rows, strict=True):
         for variable, line in (("test_accuracy", "-"), ("robust_accuracy", "--")):
             if variable not in results or results[variable].sel(data_param=data_param).isnull().all():
                 continue
-            for model, colour in zip(NETWORKS, COLOURS, strict=False):
-                if model in results.model:
-                    label = model_title(model) + (", trained at the usual value" if line == "--" else "")
-                    values = curve(results, data_param, model, variable)
-                    band(rows[0][i], values, label=label, color=colour, linestyle=line)
-            label = "tested there" if line == "--" else "trained there"
-            for row, measure in zip(rows[1:], measures.values(), strict=False):
-                band(row[i], measure(results, data_param, variable), label=label, color="0.25", linestyle=line)
-        for row in rows:
-            _data_param_axis(row[i], results, data_param)
-            row[i].set_ylabel("")
-            if row is not rows[0]:
-                row[i].axhline(0, color="0.6", linewidth=0.8)
-    for row, name in zip(rows, (axis(results.test_accuracy), *measures), strict=False):
-        row[0].set_ylabel(name)
-    for row in rows[:2]:
-        ax = max(row, key=lambda ax: len(ax.get_legend_handles_labels()[0]))  # the first that has all lines
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(fontsize=7)
+            for model, colour in _colours(results).items():
+                band(row[0], curve(results, data_param, model, variable), color=colour, linestyle=line)
+            for ax, measure in zip(row[1:], measures.values(), strict=True):
+                band(ax, measure(results, data_param, variable), color="0.25", linestyle=line)
+        for ax, name in zip(row, names, strict=True):
+            _data_param_axis(ax, results, data_param)
+            ax.set_ylabel(name)
+        for ax in row[1:]:
+            ax.axhline(0, color="0.6", linewidth=0.8)
+    keys = [Line2D([], [], color=colour, marker=MARKERS[colour], markersize=4, label=model_title(model))
+            for model, colour in _colours(results).items()]  # fmt: skip
+    if "robust_accuracy" in results:
+        keys += [Line2D([], [], color="0.25", linestyle=line, label=label)
+                 for line, label in (("-", "trained there"), ("--", "trained at the\nusual value"))]  # fmt: skip
+    rows[0][-1].legend(handles=keys, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return drawn
+
+
+def _colours(results: xr.Dataset) -> dict[str, str]:
+    """Return the colour of each network in the results."""
+    return {model: colour for model, colour in zip(NETWORKS, COLOURS, strict=False) if model in results.model}
 
 
 def _data_param_axis(ax: Axes, results: xr.Dataset, data_param: str) -> None:
