@@ -36,8 +36,8 @@ def figure(results: xr.Dataset) -> Figure:
     keys = [Line2D([], [], color=colour, marker=MARKERS[colour], markersize=4, label=model_title(model))
             for model, colour in _colours(results).items()]  # fmt: skip
     if "robust_accuracy" in results:
-        keys += [Line2D([], [], color="0.25", linestyle=line, label=label)
-                 for line, label in (("-", "trained there"), ("--", "trained at the\nusual value"))]  # fmt: skip
+        keys.append(Line2D([], [], color="0.25", linestyle="-", label="trained there"))
+        keys.append(Line2D([], [], color="0.25", linestyle="--", label="trained at the\nusual value"))
     rows[0][-1].legend(handles=keys, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return drawn
 
