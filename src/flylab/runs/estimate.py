@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from flylab.base import runtime
 from flylab.base.config import to_json
@@ -72,7 +73,7 @@ def estimate(
         memory = max((cost[1] for cost in costs), default=0) * len(runtime.devices()) * runtime.most_at_once()
     n_members = sum(len(group.names) for group in groups)
     n_finished = n_members - sum(len(group.names) for group in left)
-    seconds = _seconds(plan, left, n_steps, clock) if n_steps or not left else None
+    seconds = _seconds(plan, left, clock) if n_steps or not left else None
     return Estimate(len(groups), n_members, n_finished, n_steps, seconds, flops, memory)
 
 
@@ -80,20 +81,32 @@ def _steps(plan: RunPlan, group: MemberGroup) -> int:
     return plan.study.n_steps(group.protocol, group.condition) * len(group.names)
 
 
-def _seconds(plan: RunPlan, left: Sequence[MemberGroup], n_steps: int, clock: Callable[[], float]) -> float:
-    """Return the time that training takes: by the steps of the trials, and the time that each took to begin."""
-    by_condition = {to_json(group.labels): group for group in left}
-    tried = list(by_condition.values())[:: max(len(by_condition) // TRIALS, 1)]
-    begun, trained, done = 0.0, 0.0, 0
-    for group in tried:
-        start, training, steps = _tried(plan, group, clock)
-        begun, trained, done = begun + start, trained + training, done + steps
-    per_step = trained / done if done else 0.0
-    return per_step * n_steps + begun * len(by_condition) / max(len(tried), 1)
+def _seconds(plan: RunPlan, left: Sequence[MemberGroup], clock: Callable[[], float]) -> float:
+    """Return the time that training takes: of each condition's steps, and the time that each trial took to begin.
+
+    Conditions from the cheapest step to the dearest are tried. A step of another one takes what its FLOPs say, on
+    straight lines through those tried; without FLOPs, the mean of those tried.
+    """
+    n_steps, flops = [_steps(plan, group) for group in left], [_flops_of_step(plan, group) for group in left]
+    kinds = {(cost, to_json(group.labels)): group for group, cost, n in zip(left, flops, n_steps, strict=True) if n}
+    if not kinds:
+        return 0.0
+    ordered = sorted(kinds.items(), key=lambda kind: kind[0][0])
+    picked = np.linspace(0, len(ordered) - 1, min(TRIALS, len(ordered))).round().astype(int)
+    begun, per_step = zip(*(_tried(plan, ordered[i][1], clock) for i in picked), strict=True)
+    tried, which = np.unique([ordered[i][0][0] for i in picked], return_inverse=True)
+    means = np.bincount(which, per_step) / np.bincount(which)
+    return float(np.dot(n_steps, np.interp(flops, tried, means)) + np.mean(begun) * len(kinds))
 
 
-def _tried(plan: RunPlan, group: MemberGroup, clock: Callable[[], float]) -> tuple[float, float, int]:
-    """Fill the devices for a short time; return the seconds before and after the first report, and steps."""
+def _flops_of_step(plan: RunPlan, group: MemberGroup) -> float:
+    """Return the FLOPs of one step of a member; 0 if the study does not say."""
+    n_steps, resources = plan.study.n_steps(group.protocol, group.condition), plan.study.resources
+    return resources(group.protocol, group.condition)[0] / n_steps if resources and n_steps else 0.0
+
+
+def _tried(plan: RunPlan, group: MemberGroup, clock: Callable[[], float]) -> tuple[float, float]:
+    """Fill the devices for a short time; return the seconds to the first report, and of a member's step after it."""
     some, _ = group.cut(len(runtime.devices()) * runtime.most_at_once())
     began, first, steps = clock(), None, 0
 
@@ -113,5 +126,5 @@ def _tried(plan: RunPlan, group: MemberGroup, clock: Callable[[], float]) -> tup
         )  # fmt: skip
     ended = clock()
     if first is None or not steps:  # it was over at once: all of it counts
-        return 0.0, ended - began, _steps(plan, some)
-    return first - began, ended - first, steps
+        return 0.0, (ended - began) / _steps(plan, some)
+    return first - began, (ended - first) / steps
