@@ -183,9 +183,8 @@ def _minutes(names: Sequence[str]) -> str:
     return (
         "## What the presets cost\n\nIn minutes. `quick` and `paper` are the times of the stored runs, beside which "
         "other work may have run; of one that was interrupted, the last part counts. Each study's page names the "
-        f"processor. The estimates are from short trials: the time that {found['cores']} cores "
-        f"({plain(found['processor'])}) train, without compiling, which counts most where networks of many shapes "
-        "train for a short time. "
+        f"processor. The estimates are from short trials on {found['cores']} cores ({plain(found['processor'])}), of "
+        "the data sets that a preset has by itself; stored runs may have images beside them. "
         "`flylab run STUDY PRESET --dry-run` says what it costs on yours.\n\n"
         f"{table(columns, rows)}\n"
     )
