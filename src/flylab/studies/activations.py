@@ -71,5 +71,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=5, n_trials=5, n_steps=1000),
     "paper": Protocol(tasks=("plain", "noise", "few", "shuffled")),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 1, "paper": 20}
+MINUTES = {"smoke": 0.5, "quick": 1, "paper": 36}
 STUDY = Study.of_module(__name__)

@@ -86,5 +86,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=5, n_trials=5, n_steps=1000, tasks=("plain", "noise")),
     "paper": Protocol(tasks=("plain", "noise", "few", "shuffled")),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 2, "paper": 30}
+MINUTES = {"smoke": 0.5, "quick": 2, "paper": 52}
 STUDY = Study.of_module(__name__)

@@ -113,5 +113,5 @@ PRESETS = {
                       n_steps=1000),
     "paper": Protocol(models=("mlp", "cnn", "gru")),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 1, "paper": 40}
+MINUTES = {"smoke": 0.5, "quick": 1, "paper": 86}
 STUDY = Study.of_module(__name__)

@@ -93,5 +93,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=5, n_trials=8, n_steps=1000, tasks=("plain", "few")),
     "paper": Protocol(tasks=("plain", "noise", "few", "shuffled")),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 2, "paper": 40}
+MINUTES = {"smoke": 0.5, "quick": 2, "paper": 54}
 STUDY = Study.of_module(__name__)

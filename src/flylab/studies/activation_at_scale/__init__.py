@@ -132,6 +132,6 @@ PRESETS = {
     "paper": Protocol(n_seeds=10, n_outer_steps=100, n_steps=800, n_early=80,
                       data=MNIST1D(n_train=4000, n_valid=1000, n_test=1000)),
 }  # fmt: skip
-MINUTES = {"smoke": 0.4, "quick": 5, "evolved": 60, "paper": 30}
+MINUTES = {"smoke": 0.4, "quick": 5, "evolved": 60, "paper": 23}
 ARTIFACTS = {"activation": activations.FUNCTIONS}
 STUDY = Study.of_module(__name__)

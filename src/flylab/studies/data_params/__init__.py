@@ -146,5 +146,5 @@ PRESETS = {
                          train_sizes=SIZES),
     "paper": Protocol(n_seeds=10, models=tuple(NETWORKS), train_sizes=SIZES),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 0.9, "examples": 5, "paper": 50}
+MINUTES = {"smoke": 0.5, "quick": 0.9, "examples": 5, "paper": 44}
 STUDY = Study.of_module(__name__)

@@ -90,5 +90,5 @@ PRESETS = {
         widths=(4, 7, 12, 16, 27, 36, 47, 61, 80, 135, 300), channels=(4, 10, 14, 18, 24, 35, 60),
     ),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 4.6, "paper": 31}
+MINUTES = {"smoke": 0.5, "quick": 4.6, "paper": 54}
 STUDY = Study.of_module(__name__)

@@ -44,5 +44,5 @@ PRESETS = {
     "quick": Protocol(),
     "paper": Protocol(n_seeds=10, n_ranked=120, n_taught=24, n_outer_steps=100, n_steps=4000),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 4, "paper": 10}
+MINUTES = {"smoke": 0.5, "quick": 4, "paper": 9}
 STUDY = Study.of_module(__name__)

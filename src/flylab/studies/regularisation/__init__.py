@@ -50,5 +50,5 @@ PRESETS = {
     "quick": Protocol(n_seeds=6, n_trials=5, n_steps=1500),
     "paper": Protocol(n_seeds=20),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 4, "paper": 40}
+MINUTES = {"smoke": 0.5, "quick": 4, "paper": 25}
 STUDY = Study.of_module(__name__)

@@ -50,5 +50,5 @@ PRESETS = {
     "paper": Protocol(n_train=16_000, n_test=10_000, widths=(100, 300, 1000, 2000), shares=(1.0, 0.25, 0.0625),
                       rewinds=(0, 10, 50, 200), n_rounds=9, n_steps=800, null_samples=30),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 4, "paper": 60}
+MINUTES = {"smoke": 0.5, "quick": 4, "paper": 110}
 STUDY = Study.of_module(__name__)
