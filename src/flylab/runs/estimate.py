@@ -65,15 +65,16 @@ def estimate(
     study, groups = plan.study, list(plan.groups(part))
     have = set() if force else stored(out, [name for group in groups for name in group.names])
     left = [some for group in groups if (some := group.only(set(group.names) - have)).names]
-    n_steps = sum(_steps(plan, group) for group in left)
-    flops, memory = None, None
+    steps = [_steps(plan, group) for group in left]
+    n_steps, costs, flops, memory = sum(steps), [(0, 0)] * len(left), None, None
     if study.resources is not None:
         costs = [study.resources(group.protocol, group.condition) for group in left]
         flops = sum(cost[0] * len(group.names) for cost, group in zip(costs, left, strict=True))
         memory = max((cost[1] for cost in costs), default=0) * len(runtime.devices()) * runtime.most_at_once()
     n_members = sum(len(group.names) for group in groups)
     n_finished = n_members - sum(len(group.names) for group in left)
-    seconds = _seconds(plan, left, clock) if n_steps or not left else None
+    each = [cost[0] * len(group.names) / max(n, 1) for cost, group, n in zip(costs, left, steps, strict=True)]
+    seconds = _seconds(plan, left, steps, each, clock) if n_steps or not left else None
     return Estimate(len(groups), n_members, n_finished, n_steps, seconds, flops, memory)
 
 
@@ -81,13 +82,15 @@ def _steps(plan: RunPlan, group: MemberGroup) -> int:
     return plan.study.n_steps(group.protocol, group.condition) * len(group.names)
 
 
-def _seconds(plan: RunPlan, left: Sequence[MemberGroup], clock: Callable[[], float]) -> float:
+def _seconds(
+    plan: RunPlan, left: Sequence[MemberGroup], n_steps: Sequence[int], flops: Sequence[float],
+    clock: Callable[[], float],
+) -> float:  # fmt: skip
     """Return the time that training takes: of each condition's steps, and the time that each trial took to begin.
 
-    Conditions from the cheapest step to the dearest are tried. A step of another one takes what its FLOPs say, on
-    straight lines through those tried; without FLOPs, the mean of those tried.
+    Conditions from the cheapest step to the dearest, by the FLOPs of one, are tried. A step of another one takes what
+    its FLOPs say, on straight lines through those tried; without FLOPs, the mean of those tried.
     """
-    n_steps, flops = [_steps(plan, group) for group in left], [_flops_of_step(plan, group) for group in left]
     kinds = {(cost, to_json(group.labels)): group for group, cost, n in zip(left, flops, n_steps, strict=True) if n}
     if not kinds:
         return 0.0
@@ -97,12 +100,6 @@ def _seconds(plan: RunPlan, left: Sequence[MemberGroup], clock: Callable[[], flo
     tried, which = np.unique([ordered[i][0][0] for i in picked], return_inverse=True)
     means = np.bincount(which, per_step) / np.bincount(which)
     return float(np.dot(n_steps, np.interp(flops, tried, means)) + np.mean(begun) * len(kinds))
-
-
-def _flops_of_step(plan: RunPlan, group: MemberGroup) -> float:
-    """Return the FLOPs of one step of a member; 0 if the study does not say."""
-    n_steps, resources = plan.study.n_steps(group.protocol, group.condition), plan.study.resources
-    return resources(group.protocol, group.condition)[0] / n_steps if resources and n_steps else 0.0
 
 
 def _tried(plan: RunPlan, group: MemberGroup, clock: Callable[[], float]) -> tuple[float, float]:
