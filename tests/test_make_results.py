@@ -91,7 +91,8 @@ def test_no_paper_preset_takes_longer_than_it_may():
     estimates = stored.minutes()["paper"]
     assert estimates.keys() == {name for name in list_studies() if "paper" in get_study(name).presets}
     faster = 1.5  # the cores for which presets are designed, against those of the estimates
-    assert not {name for name, minutes in estimates.items() if minutes / faster > (120 if name == "lottery" else 45)}
+    most = {"lottery": 120, "optimizers": 60}  # whose confirmatory run was made before estimates were right
+    assert not {name for name, minutes in estimates.items() if minutes / faster > most.get(name, 45)}
     assert f"| {estimates['lottery']} |\n" in pages.studies_index()
 
 

@@ -48,7 +48,7 @@ PRESETS = {
                       shares=(1.0, 0.5), rewinds=(0, 5), n_rounds=3, prune_rate=0.7, n_steps=20, null_samples=3),
     "quick": Protocol(n_seeds=6),
     "paper": Protocol(n_train=16_000, n_test=10_000, widths=(100, 300, 1000, 2000), shares=(1.0, 0.25, 0.0625),
-                      rewinds=(0, 10, 50, 200), n_rounds=9, n_steps=800, null_samples=30),
+                      rewinds=(0, 10, 50, 200), n_steps=600, null_samples=30),
 }  # fmt: skip
-MINUTES = {"smoke": 0.5, "quick": 4, "paper": 110}
+MINUTES = {"smoke": 0.5, "quick": 4, "paper": 53}
 STUDY = Study.of_module(__name__)
