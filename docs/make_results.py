@@ -89,14 +89,14 @@ def _write(place: Path, info: dict[str, Any], results: Any) -> None:
 
 
 def _keep_results(folder: Path, place: Path, results: Any) -> str:
-    """Copy results; if they are too large, compress them, leave out what is known of single examples, or all."""
+    """Copy results; if they are too large, compress them, make them slim, or leave them out."""
     target, said = place / "results.nc", ""
     shutil.copyfile(folder / "results.nc", target)
     if target.stat().st_size > MOST_RESULTS:
         netcdf.save(target, results, compressed=True)
     if (size := target.stat().st_size) > MOST_RESULTS:
-        said = f", without what is known of single examples: all has {size / 1e6:.1f} MB"
-        netcdf.save(target, results.drop_dims("example", errors="ignore"), compressed=True)
+        said = f", slim: all has {size / 1e6:.1f} MB"
+        netcdf.save(target, get_study(results.attrs["study"]).slim(results), compressed=True)
     if (size := target.stat().st_size) > MOST_RESULTS:
         target.unlink()  # nor may those of an earlier run stay in its place
         said = f", without results.nc, which has {size / 1e6:.1f} MB"

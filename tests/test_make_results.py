@@ -124,7 +124,7 @@ def test_what_is_known_of_single_examples_is_left_out_first(folder, script, tmp_
     place = tmp_path / "place"
     place.mkdir()
     monkeypatch.setattr(script, "MOST_RESULTS", (folder / "results.nc").stat().st_size + 10_000)
-    assert "single examples" in script._keep_results(tmp_path, place, larger)
+    assert "slim" in script._keep_results(tmp_path, place, larger)
     assert netcdf.open_checked(place / "results.nc").equals(results)
 
 

@@ -80,6 +80,17 @@ def test_masks_are_nested_and_as_sparse_as_stated(results):
         before = mask
 
 
+def test_slim_results_have_the_analysed_masks_and_the_same_verdicts_and_figure(results):
+    small, sparsities = lottery.slim(results), results.sparsity.values
+    assert small["mask"].sizes["mask_sparsity"] == 1 < len(sparsities)
+    for seed in results.seed.values:
+        jax.tree.map(np.testing.assert_array_equal, lottery.mask(small, seed=seed), lottery.mask(results, seed=seed))
+    xr.testing.assert_identical(small.drop_vars(["mask", "mask_sparsity"]), results.drop_vars("mask"))
+    lottery.figure(small)
+    with pytest.raises(ValueError, match=r"not stored, only that at"):
+        lottery.mask(small, sparsity=sparsities[0])
+
+
 @pytest.mark.slow
 def test_the_search_ranks_the_weights_at_step_score_at(results):
     """The first pruned mask keeps the dense network's largest weights at that step, layer by layer."""

@@ -44,6 +44,8 @@ class Study:
             before training, and raises if files are missing.
         image_sets: protocol → the image sets that it reads, by name. Results say by what title each goes
             (`flylab.data.images.titles`): a folder may hold others than the published ones.
+        slim: results → smaller ones from which claims, figure and table are the same, to be stored beside a paper. By
+            default they are without what is known of single examples.
         name: the name of the study's module, set by the registry.
         place: where the registry finds the study, if not by its name: a file.
         slots: places for functions of its users, by name; see `flylab.study.Slot`.
@@ -66,6 +68,7 @@ class Study:
     artifacts: Mapping[str, Path] = field(default_factory=dict)
     input_digest: Callable[[Any], Callable[[Condition], str | None]] = lambda protocol: lambda condition: None
     image_sets: Callable[[Any], Mapping[str, Images]] = lambda protocol: {}
+    slim: Callable[[xr.Dataset], xr.Dataset] = lambda results: results.drop_dims("example", errors="ignore")
     name: str = ""
     place: str = ""
     slots: Mapping[str, Slot] = field(default_factory=dict)
@@ -95,7 +98,7 @@ class Study:
 
         There may be `CLAIMS`, `MINUTES`, `ARTIFACTS`, `SLOTS` (see `flylab.study.Slot`), `QUESTION` (by default, the
         first line of its docstring), `image_sets(protocol)`, `input_digest(protocol)` (by default, of the image set
-        that is the condition's `dataset`) and, where they do not follow from `training`,
+        that is the condition's `dataset`), `slim(results)` and, where they do not follow from `training`,
         `n_steps(protocol, **condition)` and `resources(protocol, **condition)`.
 
         Raises:
@@ -110,7 +113,7 @@ class Study:
             raise ValueError(f"the study {title} defines neither training nor run")
         trainings = None if training is None else functools.partial(_trainings, training)
         artifacts = given.get("ARTIFACTS", {})
-        more = {part: given[part] for part in ("image_sets", "input_digest") if callable(given.get(part))}
+        more = {part: given[part] for part in ("image_sets", "input_digest", "slim") if callable(given.get(part))}
         if "image_sets" in more:
             more.setdefault("input_digest", functools.partial(_images_digest, given["image_sets"]))
         if "n_steps" in given:

@@ -19,7 +19,7 @@ from flylab.results.tables import Table
 from flylab.studies.lottery.claims import CLAIMS
 from flylab.studies.lottery.criterion import SLOTS
 from flylab.studies.lottery.drawing import figure
-from flylab.studies.lottery.measures import advantage, analysed, last, locality, mask, searched
+from flylab.studies.lottery.measures import advantage, analysed, last, locality, mask, searched, slim
 from flylab.studies.lottery.method import run
 from flylab.studies.lottery.protocol import (
     ARRANGEMENTS,
@@ -36,7 +36,7 @@ from flylab.study import Study
 __all__ = [
     "ARRANGEMENTS", "CLAIMS", "SLOTS", "STUDY", "TREATMENTS", "Protocol", "advantage", "analyses", "conditions",
     "figure", "last", "locality", "mask", "n_steps", "network_of", "resources", "run", "save_ticket",
-    "searched", "table",
+    "searched", "slim", "table",
 ]  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from flylab.models.masks import Mask, unpack
 from flylab.results.effects import Effect
 from flylab.studies.lottery.protocol import TREATMENTS, Protocol, network_of
 
+SLIM = "mask_sparsity"  # the axis of the only mask in slim results
+
 
 def protocol_in(results: xr.Dataset) -> Protocol:
     """Return the protocol of the results."""
@@ -27,11 +29,24 @@ def mask(results: xr.Dataset, *, seed: int | None = None, sparsity: float | None
         results: results of this study.
         seed: the seed; by default the first one.
         sparsity: sparsity in percent; the nearest is taken. By default, that of the analysed ticket.
+
+    Raises:
+        ValueError: if the results are `slim` and another ticket than the analysed one is asked for.
     """
-    sparsity = analysed(results) if sparsity is None else sparsity
+    at = float(results.sparsity.sel(sparsity=analysed(results) if sparsity is None else sparsity, method="nearest"))
     seed = int(results.seed[0]) if seed is None else seed
-    bits = results["mask"].isel(model=0).sel(seed=seed).sel(sparsity=sparsity, method="nearest").values
-    return unpack(bits, jax.eval_shape(network_of(protocol_in(results)).init, jax.random.key(0)))
+    masks = results["mask"].isel(model=0).sel(seed=seed)
+    dim = SLIM if SLIM in masks.dims else "sparsity"
+    if at not in masks[dim].values:
+        raise ValueError(f"the mask at {at:.1f} % sparsity is not stored, only that at {masks[dim].item():.1f} %")
+    like = jax.eval_shape(network_of(protocol_in(results)).init, jax.random.key(0))
+    return unpack(masks.sel({dim: at}).values, like)
+
+
+def slim(results: xr.Dataset) -> xr.Dataset:
+    """Return results with the masks of the analysed tickets only: those of all rounds have tens of megabytes."""
+    at = results.sparsity.sel(sparsity=[analysed(results)], method="nearest").values
+    return results.assign(mask=results["mask"].sel(sparsity=at).rename(sparsity=SLIM))
 
 
 def users(results: xr.Dataset) -> list[str]:
