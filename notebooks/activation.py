@@ -138,8 +138,8 @@ def _():
 
     ## An experiment: the function itself
 
-    flylab comes with a function that the preset `paper` learned. It maps a number to a number, and you can use it
-    like any other activation.
+    flylab comes with a function that an earlier run of the preset `paper` learned. It maps a number to a number, and
+    you can use it like any other activation.
     """)
     return
 

@@ -38,9 +38,9 @@ def _():
     mo.md(r"""
     ## What was guessed
 
-    A function learned for low *early* training loss has a middle rank by *final* test loss elsewhere. The essay
-    suspects that learning it on larger networks would refine it (Greydanus 2020). There is another suspect: the goal.
-    So functions are also learned for final loss.
+    The essay found that a function learned for low *early* training loss has a middle rank by *final* test loss
+    elsewhere, and suspects that learning it on larger networks would refine it (Greydanus 2020). There is another
+    suspect: the goal. So functions are also learned for final loss.
 
     ## Predict before you look
 

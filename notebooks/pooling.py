@@ -42,8 +42,8 @@ def _():
     mo.md(r"""
     ## What was claimed
 
-    In Greydanus & Kobak's notebook, networks with pooling reach 78 to 80 % from 1000 examples, and those without reach
-    60 %. With many examples, says their essay, there is "not much difference"; a caption in the paper says that
+    In Greydanus & Kobak's notebook, networks with pooling reach 77 to 78 % from 1000 examples, and those without reach
+    59 %. With many examples, says their essay, there is "not much difference"; a caption in the paper says that
     pooling then *hinders*. Each number comes from a single network.
 
     ## Predict before you look

@@ -20,7 +20,7 @@ def _():
     # Do larger tickets learn that inputs have neighbours?
 
     A *lottery ticket* is a sparse network inside a trained one: prune the smallest weights, rewind the others to
-    their initial values, train again, and so on (Frankle & Carbin 2019). In the notebook `lottery`, the weights that
+    their initial values, train again, and so on (Frankle & Carbin 2019). The essay reports that the weights that
     survive on MNIST-1D read neighbouring positions. Here are longer signals, wider networks, and images, where
     neighbours lie in a plane.
     """)

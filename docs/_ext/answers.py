@@ -3,12 +3,13 @@
 import itertools
 
 _DATA = {"mnist1d": "MNIST-1D", "digits": "digits", "mnist": "MNIST", "cifar10": "CIFAR-10 (JPEG copies)"}
+_LONGER = {"mnist1d-80": "MNIST-1D, 80 points", "mnist1d-160": "MNIST-1D, 160 points"}
 
 
-def _each(study: str, *claims: str) -> str:
+def _each(study: str, *claims: str, titles: dict[str, str] = _DATA) -> str:
     """Return claims on each data set as a list."""
-    lines = (f"- {_DATA[name]}: {{verdict}}`{study}/{claim}-{name}`\n"
-             for claim, name in itertools.product(claims, _DATA))  # fmt: skip
+    lines = (f"- {title}: {{verdict}}`{study}/{claim}-{name}`\n"
+             for claim, (name, title) in itertools.product(claims, titles.items()))  # fmt: skip
     return "".join(lines)
 
 
@@ -47,10 +48,13 @@ telling, in points beyond MNIST's?
 by chance, which the essay reads as a spatial prior that pruning has found. It guesses that tickets of larger networks
 have one, too.
 
-**What came out.** Do survivors cluster in the published width, and in the widest network? Chance, a ratio of 1, keeps
-the survivors of every unit and every input.
+**What came out.** Do survivors cluster in the narrowest network? Chance, a ratio of 1, keeps the survivors of every
+unit and every input.
 
-{_each(_STUDY, "clusters", "widest-clusters")}
+{_each(_STUDY, "clusters", titles=_DATA | _LONGER)}
+And in the widest?
+
+{_each(_STUDY, "widest-clusters")}
 Does that grow with the network, the training data, and sparsity? The effect is the change of a coefficient (Cole 1949)
 that is 0 by chance, and 1 where survivors have as many neighbours as their inputs allow.
 
@@ -117,18 +121,19 @@ What helps on MNIST-1D, in points of test accuracy:
 - early stopping: {verdict}`regularisation/helps.early_stopping`
 - shifted examples: {verdict}`regularisation/helps.augmentation`
 
-Three things to know. The same FLOPs are fewer seeds of equally long trainings; the last panel has shorter
-trainings, by which MNIST is told apart for less, so that part of the lead for equal FLOPs is lost. Equally many
-steps are more epochs of a small set than of a large one, and regularisers have less to do where examples are seen
-less often. And early stopping takes the evaluation with the lowest validation *loss*: on MNIST-1D that of an
-overconfident network rises long before its accuracy has ceased to.
+Four things to know. The same FLOPs are fewer seeds of equally long trainings; the last panel has shorter trainings,
+by which MNIST is told apart for less, so that most of the lead for equal FLOPs is lost. Differences on MNIST-1D are
+above all those of two regularisers, shifted examples and early stopping. Equally many steps are more epochs of a
+small set than of a large one, and regularisers have less to do where examples are seen less often. And early stopping
+takes the evaluation with the lowest validation *loss*: on MNIST-1D that of an overconfident network rises long before
+its accuracy has ceased to.
 """,
     "regularisers": """This study compares penalties on weights, those of users too, on MNIST-1D. Whether MNIST-1D tells
 regularisers of all kinds apart better than images do is asked by the study [regularisation](regularisation.md).
 """,
     "activation_at_scale": """**What was guessed.** "Running the same metalearning algorithm on larger models and
-datasets would further refine" the function: one that was learned on a small network for early training loss has a
-middle rank by final test loss.
+datasets would further refine" the function: one that was learned on a small network for early training loss had, it
+says, a middle rank by final test loss.
 
 **What came out.** Are functions that are learned on a larger network, by the same goal, better there by final test loss
 than those of the published protocol? (The size of the network is not all that differs: here functions have fewer units,
@@ -139,7 +144,8 @@ and are learned in fewer outer steps.)
 - CNN of MNIST: {verdict}`activation_at_scale/larger-refines.cnn2d`
 
 Is the goal to blame? Places gained by learning for the validation loss at the end of an unrolled training, a fraction
-of a whole one, in place of the mean training loss over it:
+of a whole one, in place of the mean training loss over it (0, on the border of the region, says that there was nothing
+to gain: with either goal, every seed's function is first):
 
 - deep MLP: {verdict}`activation_at_scale/final-rank.mlp`
 - CNN: {verdict}`activation_at_scale/final-rank.cnn`
@@ -152,8 +158,8 @@ which is tuned for no usual one:
 - CNN: {verdict}`activation_at_scale/gain.cnn`
 - CNN of MNIST: {verdict}`activation_at_scale/gain.cnn2d`
 
-Truncated unrolls see the first steps only. Places gained by evolution strategies, which see whole trainings (0, on the
-border of the region, says that there was nothing to gain: with either, every seed's function is first):
+Truncated unrolls see the first steps only. Places gained by evolution strategies, which see whole trainings (0 again
+says that there was nothing to gain):
 
 - deep MLP: {verdict}`activation_at_scale/evolved-rank.mlp`
 - CNN: {verdict}`activation_at_scale/evolved-rank.cnn`
@@ -167,24 +173,28 @@ instead of a small real task, a few synthetic examples are learned on which arch
 - MNIST-1D: {verdict}`petri_dish/dish-beats-subset.mnist1d`
 - digits: {verdict}`petri_dish/dish-beats-subset.digits`
 - MNIST: {verdict}`petri_dish/dish-beats-subset.mnist`
+- CIFAR-10 (JPEG copies): {verdict}`petri_dish/dish-beats-subset.cifar10`
 
 Less that of training on all data, stopped at equal cost:
 
 - MNIST-1D: {verdict}`petri_dish/dish-beats-early.mnist1d`
 - digits: {verdict}`petri_dish/dish-beats-early.digits`
 - MNIST: {verdict}`petri_dish/dish-beats-early.mnist`
+- CIFAR-10 (JPEG copies): {verdict}`petri_dish/dish-beats-early.cifar10`
 
 Less that of the number of parameters, which costs nothing, so that a dish has to do better to be worth learning:
 
 - MNIST-1D: {verdict}`petri_dish/dish-beats-size.mnist1d`
 - digits: {verdict}`petri_dish/dish-beats-size.digits`
 - MNIST: {verdict}`petri_dish/dish-beats-size.mnist`
+- CIFAR-10 (JPEG copies): {verdict}`petri_dish/dish-beats-size.cifar10`
 
 Doublings of the cost at which all data rank as well as a dish (learning the dish is not counted):
 
 - MNIST-1D: {verdict}`petri_dish/dish-saves.mnist1d`
 - digits: {verdict}`petri_dish/dish-saves.digits`
 - MNIST: {verdict}`petri_dish/dish-saves.mnist`
+- CIFAR-10 (JPEG copies): {verdict}`petri_dish/dish-saves.cifar10`
 
 Is MNIST-1D a dish for images? τ of the order after one whole training on MNIST-1D with the order on images:
 

@@ -27,7 +27,8 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "advantage-is-spatial", "iterative", "adjacency-2", "adjacency-3", "adjacency-4",
     ),
     "tickets_at_scale": (
-        "clusters-mnist1d", "clusters-digits", "clusters-mnist", "clusters-cifar10", "widest-clusters-mnist1d",
+        "clusters-mnist1d", "clusters-mnist1d-80", "clusters-mnist1d-160", "clusters-digits", "clusters-mnist",
+        "clusters-cifar10", "widest-clusters-mnist1d",
         "widest-clusters-digits", "widest-clusters-mnist", "widest-clusters-cifar10", "grows-with-width-mnist",
         "grows-with-data-mnist", "grows-with-length", "advantage-is-spatial-mnist", "transfers-mnist-to-digits",
         "stable-late-mnist", "barrier-falls-mnist",
@@ -44,12 +45,12 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "activation_at_scale": (
         "own-early.mlp", "own-early.cnn", "own-final.mlp", "own-final.cnn", "final-rank.mlp", "final-rank.cnn",
         "larger-refines.mlp", "larger-refines.cnn", "larger-refines.cnn2d", "transfers.mlp-cnn", "transfers.cnn-mlp",
-        "evolved-rank.cnn", "evolved-rank.cnn2d",
+        "evolved-rank.cnn", "evolved-rank.cnn2d", "gain.mlp", "gain.cnn", "gain.cnn2d",
     ),
     "petri_dish": (
         "dish-beats-subset.mnist1d", "dish-beats-subset.mnist", "dish-beats-early.mnist1d", "dish-beats-early.mnist",
-        "dish-beats-size.mnist1d", "dish-saves.mnist1d", "dish-saves.mnist", "mnist1d-predicts.digits",
-        "mnist1d-predicts.mnist", "mnist1d-predicts.cifar10",
+        "dish-beats-size.mnist1d", "dish-beats-size.cifar10", "dish-saves.mnist1d", "dish-saves.mnist",
+        "dish-saves.cifar10", "mnist1d-predicts.digits", "mnist1d-predicts.mnist", "mnist1d-predicts.cifar10",
     ),
     "pooling": (
         "low-data-max", "low-data-average", "low-data-l2", "stride-is-not-pooling", "high-data-equal-max",

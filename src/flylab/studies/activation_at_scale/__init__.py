@@ -1,11 +1,11 @@
 """Does metalearning an activation on larger networks, or for the final loss, refine what it finds?
 
-An activation learned on a small MLP for a low early training loss has a middle rank by final test loss when it is taken
-to images. The essay suspects that "running the same metalearning algorithm on larger models and datasets would further
-refine" it (Greydanus 2020). Here functions are learned on a deep MLP and on a CNN of MNIST-1D and, with `--dataset
-mnist1d mnist`, on a CNN of MNIST: for early training loss as in the essay, and for final loss. Every function is then
-used in every network, and ranked among eight usual ones, beside the functions that the published protocol found. All
-train at the one learning rate at which functions are learned.
+The essay reports that an activation learned on a small MLP for a low early training loss has a middle rank by final
+test loss when it is taken to images, and suspects that "running the same metalearning algorithm on larger models and
+datasets would further refine" it (Greydanus 2020). Here functions are learned on a deep MLP and on a CNN of MNIST-1D
+and, with `--dataset mnist1d mnist`, on a CNN of MNIST: for early training loss as in the essay, and for final loss.
+Every function is then used in every network, and ranked among eight usual ones, beside the functions that the
+published protocol found. All train at the one learning rate at which functions are learned.
 """
 
 from collections.abc import Callable
