@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from flylab.cli import studies
 from flylab.reporting import reproduction
 from flylab.study import get_study, list_studies
 
@@ -18,13 +19,13 @@ SMALLEST = {
 @pytest.fixture
 def two_studies(monkeypatch):
     """Two studies, as small as can be."""
-    studies = {
+    small = {
         name: replace(study, presets={"smoke": replace(study.presets["smoke"], n_seeds=1, **changes)})
         for name, changes in SMALLEST.items()
         for study in [get_study(name)]
     }
-    monkeypatch.setattr(reproduction, "list_studies", lambda: tuple(studies))
-    monkeypatch.setattr(reproduction, "get_study", studies.get)
+    monkeypatch.setattr(reproduction, "list_studies", lambda: tuple(small))
+    monkeypatch.setattr(reproduction, "get_study", small.get)
 
 
 @pytest.mark.slow
@@ -37,7 +38,7 @@ def test_all_studies_are_planned_the_cheapest_first():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_studies")
-def test_a_page_with_everything_and_again_it_trains_nothing(tmp_path):
+def test_a_page_with_everything_and_again_it_trains_nothing(tmp_path, capsys):
     seen = SimpleNamespace(begun=[], work=0.0, saved=0)
     watcher = SimpleNamespace(
         begin=lambda n_members, work: seen.begun.append((n_members, work)), condition=lambda _: None,
@@ -57,6 +58,8 @@ def test_a_page_with_everything_and_again_it_trains_nothing(tmp_path):
     assert not re.search(r"(src|href)=\"http", page)
     again = reproduction.reproduce("smoke", tmp_path)
     assert [run.n_trained for run in again.runs.values()] == [0, 0]
+    studies.reproduce("smoke", out=tmp_path)
+    assert "claims: smoke decides none" in capsys.readouterr().out
 
 
 def test_an_unknown_preset_is_refused(tmp_path):

@@ -132,9 +132,8 @@ def reproduce(preset: Literal["smoke", "quick", "paper"] = "quick", *, out: Out 
     with Bar() as watcher:
         done = run_all(preset, out, force=force, watcher=watcher)
     n, number = len(counted(done.verdicts)), tally(done.verdicts)
-    counts = [f"{number[word]} {word}" for word in WORDS]
-    n_checks = len(done.verdicts) - n
-    say(f"{n} claims: {', '.join(counts)}; {n_checks} sanity checks apart; the page is {done.page}")
+    counts = ", ".join(f"{number[word]} {word}" for word in WORDS) if any(number.values()) else f"{preset} decides none"
+    say(f"{n} claims: {counts}; {len(done.verdicts) - n} sanity checks apart; the page is {done.page}")
 
 
 def print_warning(folder: Path) -> None:
