@@ -24,7 +24,8 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     ),
     "lottery": (
         "beats-dense-search", "beats-dense-fresh", "beats-random", "rewind-matters", "reinit", "shuffled", "flipped",
-        "advantage-is-spatial", "iterative", "adjacency-2", "adjacency-3", "adjacency-4",
+        "advantage-is-spatial", "iterative", "adjacency-2", "adjacency-3", "adjacency-4", "positions-matter",
+        "beats-tuned", "shuffled-search-locality",
     ),
     "tickets_at_scale": (
         "clusters-mnist1d", "clusters-mnist1d-80", "clusters-mnist1d-160", "clusters-digits", "clusters-mnist",

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, offset_copy
 
 from flylab.results.styles import Style
 
@@ -82,10 +82,10 @@ def put_below(drawn: Figure, taken: list[Taken], chosen: Style) -> None:
         panel = ax.get_window_extent()
         tight = ax.get_tightbbox() or panel
         n_columns = _n_columns(names, panel.x1 - tight.x0, chosen, drawn)
-        corner = (tight.x0 - panel.x0) / panel.width, (tight.y0 - panel.y0) / panel.height
+        beside = (np.array(tight.p0) - panel.p0) / drawn.dpi  # in inches, since panels change their size
         ax.legend(handles, names, title=title or None, fontsize=chosen.least, title_fontsize=chosen.least,
-                  loc="upper left", bbox_to_anchor=corner, ncols=n_columns, borderaxespad=0.3, columnspacing=1,
-                  handlelength=1.8)  # fmt: skip
+                  loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=offset_copy(ax.transAxes, drawn, *beside),
+                  ncols=n_columns, borderaxespad=0.3, columnspacing=1, handlelength=1.8)  # fmt: skip
         height = (-(-len(names) // n_columns) + bool(title)) * 1.5 * chosen.least / 72 + 0.1
         bottom = round(panel.y0)
         grown[bottom] = max(grown.get(bottom, 0), height)

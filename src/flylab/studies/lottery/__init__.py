@@ -77,5 +77,5 @@ PRESETS = {
                       controls=("dense-reinitialised", "random-unit-input")),
     "paper": Protocol(n_seeds=10),
 }  # fmt: skip
-MINUTES = {"smoke": 0.6, "quick": 2.7, "paper": 137}
+MINUTES = {"smoke": 0.6, "quick": 2.7, "paper": 108}
 STUDY = Study.of_module(__name__)

@@ -113,10 +113,10 @@ def _draw_rivals(ax, results: xr.Dataset) -> None:
             difference = published["ticket"][source] - published[name][source]
             published_values(ax, difference, row + 0.2, source=source, horizontal=True)
     ax.axvline(0, color="0.5", linewidth=1)
-    ax.set(yticks=range(len(rivals)), yticklabels=[RIVALS[name] for name in rivals], ylim=(len(rivals), -0.6),
+    ax.set(yticks=range(len(rivals)), yticklabels=[RIVALS[name] for name in rivals], ylim=(len(rivals) + 1.5, -0.6),
            xlabel="points of test accuracy", title="Ticket less …")  # fmt: skip
     ax.tick_params("y", labelsize=7.5)
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="lower right")  # below the last rival, where the axis has room for it
 
 
 def _draw_masks(axes, results: xr.Dataset) -> None:
