@@ -144,4 +144,4 @@ def test_the_ratios_of_readme_are_those_of_the_stored_bench():
               for row in peers]  # fmt: skip
     best, loop = ([min(ratios.values()) for ratios in others], [ratios["PyTorch loop"] for ratios in others])
     assert f"{min(best):.1f} to {max(best):.1f} times as fast as the best" in README
-    assert f"{min(loop):.0f} to {max(loop):.0f} times as fast as a plain PyTorch loop" in README
+    assert f"{min(loop):.1f} to {max(loop):.0f} times as fast as a plain PyTorch loop" in README
