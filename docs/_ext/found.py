@@ -86,7 +86,7 @@ def lists() -> str:
     number, confirmed = tally(every), tally([verdict for verdict in every if verdict.kind == "confirmatory"])
     text = (
         f"Of all claims, sanity checks apart, {number['supported']} stand, {number['refuted']} fell, "
-        f"{number['undecided']} are open, and {number['not tested']} are tested by no stored run. "
+        f"{number['undecided']} are open, and no stored run tests {number['not tested']}. "
         f"Confirmatory are {confirmed['supported']} that stand, {confirmed['refuted']} that fell and "
         f"{confirmed['undecided']} open ones. Below are all that fell and, of the others, those that carry a study's "
         "answer.\n\n"
