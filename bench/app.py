@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--screenshot", type=Path, help="also train, and save a screenshot of the playground here")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that the server is ended, too
     with (
         tempfile.TemporaryDirectory() as folder,
         sync_playwright() as playwright,

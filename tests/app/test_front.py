@@ -4,6 +4,7 @@ import asyncio
 import gzip
 
 import pytest
+from starlette.responses import FileResponse
 
 from flylab.app import front
 
@@ -55,3 +56,22 @@ def test_files_are_read_once(compressed):
         assert (gzip.decompress(body) if is_packed else body) == b"let a;" * 50 + b"let b;"
     assert asked == [("/s3cret", "/s3cret/quiz/assets/a.js")]
     assert get("b.js")[0] == 404
+
+
+def test_large_file_is_read_whole_and_nobody_leaves_early(tmp_path):
+    (tmp_path / "a.png").write_bytes(bytes(3_000_000))
+
+    async def pages(scope, receive, send):
+        with pytest.raises(TimeoutError):  # an answer that is no disconnect is asked for again, without end
+            await asyncio.wait_for(receive(), 0.01)
+        await FileResponse(tmp_path / "a.png")(scope, receive, send)
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/assets/a.png", "root_path": "/assets", "headers": []}
+    asyncio.run(front.Assets(pages, "quiz", compressed=False)(scope, None, send))
+    assert sent[0]["status"] == 200
+    assert sent[1]["body"] == bytes(3_000_000)
