@@ -43,7 +43,7 @@ def made_up(names, *, is_spatial, n_seeds=4):
         "neighbours": 1 + sign * plain * 0.3 + level * along("sparsity", np.nan, 1, 1) - 0.001,
         "association": sign * clusters * along("dataset", *range(1, len(names) + 1)) + level,
         "co_survival": 1 + sign * near * (plain + level),
-        "search_accuracy": 70 + level * along("sparsity", 1, 1, 1),
+        "search_accuracy": 70 + sign * along("width", -1, 1) * along("sparsity", 0, 1, 2) * (1 + level),
         "transfer_accuracy": along("treatment", 70, 70 + 5 * sign, 70) + sign * gained * (1 + level),
         "barrier": along("rewind_to", 10, 1 + 20 * (1 - scale)) + level * along("network", 1, 1),
     }
@@ -59,7 +59,7 @@ def words(results):
 def test_claims_hold_where_tickets_are_spatial_and_fall_where_they_are_not():
     names = ("mnist1d", "mnist1d-80", "mnist1d-160")
     ids = [claim.id for claim in STUDY.claims if claim.id.endswith(("-mnist1d", "-length"))]
-    assert len(ids) == 13
+    assert len(ids) == 14
     found, other = (words(made_up(names, is_spatial=is_spatial)) for is_spatial in (True, False))
     assert {id_: found[id_] for id_ in ids} == dict.fromkeys(ids, "supported")
     assert {other[id_] for id_ in ids if not id_.startswith("vanishes")} == {"refuted"}

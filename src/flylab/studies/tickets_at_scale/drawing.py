@@ -66,4 +66,4 @@ def _draw_gains(ax: Any, results: xr.Dataset, look: Mapping[str, str]) -> None:
     labels = [titles[name] if name == target else f"→ {titles[target]}" for name, target in rows]
     ax.set(yticks=range(len(rows)), yticklabels=labels, ylim=(len(rows) + 1.2, -0.6), xlabel="points")
     ax.axvline(0, color="0.5", linewidth=1)
-    ax.legend(fontsize=8, loc="lower left", ncols=2)
+    ax.legend(fontsize=8, loc="lower left", ncols=2, columnspacing=1, handletextpad=0.2)
