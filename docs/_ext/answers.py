@@ -71,7 +71,7 @@ network (these claims were written after the results were seen, and are explorat
 {_each({"widest-wins": ""})}
 The study [lottery](lottery.md) finds a gain on MNIST-1D, too, with 500 units: {{verdict}}`lottery/beats-dense-search`
 
-On other images, less such random masks:
+The narrowest network's ticket on other images, less random masks:
 
 - MNIST's ticket on digits: {{verdict}}`{_STUDY}/transfers-mnist-to-digits`
 - the digits' on MNIST: {{verdict}}`{_STUDY}/transfers-digits-to-mnist`
