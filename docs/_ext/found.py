@@ -31,7 +31,8 @@ HEADLINES: dict[str, tuple[str, ...]] = {
         "clusters-mnist1d", "clusters-mnist1d-80", "clusters-mnist1d-160", "clusters-digits", "clusters-mnist",
         "clusters-cifar10", "widest-clusters-mnist1d",
         "widest-clusters-digits", "widest-clusters-mnist", "widest-clusters-cifar10", "grows-with-width-mnist",
-        "grows-with-data-mnist", "grows-with-length", "advantage-is-spatial-mnist", "transfers-mnist-to-digits",
+        "grows-with-data-mnist", "grows-with-length", "wins-cifar10", "widest-wins-mnist1d", "widest-wins-mnist",
+        "widest-wins-cifar10", "advantage-is-spatial-mnist", "transfers-mnist-to-digits",
         "stable-late-mnist", "barrier-falls-mnist",
     ),
     "double_descent": (

@@ -53,7 +53,7 @@ def test_all_claims_are_as_they_were_frozen(name):
         {"requires": {"source": "x"}},
         {"independent_of": ("width",)}, {"effect": contrast("x", model=("cnn", "gru"), step=-1)},
         {"effect": contrast("y", model=("cnn", "mlp"), step=-1)}, {"effect": pick("x", model="cnn", step=-1)},
-        {"effect": CLAIM.effect.holds(lambda x: x > 1)},
+        {"effect": CLAIM.effect.holds(lambda x: x > 1)}, {"unseen_from": 1010},
     ],
 )  # fmt: skip
 def test_what_a_claim_says_and_measures_counts(changed):

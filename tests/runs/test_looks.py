@@ -110,6 +110,15 @@ def test_a_claim_that_was_changed_after_a_look_confirms_nothing(tmp_path, monkey
     assert verdict(finished(tmp_path / "new", "paper", bent), bent).kind == "confirmatory"
 
 
+@pytest.mark.parametrize(("unseen_from", "kind"), [(HELD_OUT, "confirmatory"), (HELD_OUT + 1, "exploratory")])
+def test_a_claim_that_was_written_after_a_look_is_not_confirmed_by_the_seeds_looked_at(
+    tmp_path, monkeypatch, unseen_from, kind
+):
+    later = replace(STUDY, claims=[replace(STUDY.claims[0], unseen_from=unseen_from)])
+    monkeypatch.setattr(judging, "frozen", lambda name: digests(later.claims))
+    assert verdict(finished(tmp_path, "paper", later), later).kind == kind
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [

@@ -64,7 +64,8 @@ def verdicts(results: xr.Dataset) -> list[Verdict]:
 def standing_of(study: Study, results: xr.Dataset) -> Standing:
     """Return what a run of a study is good for: what it changed, what its preset reduces of `paper`, what it confirms.
 
-    It can confirm a claim on held-out seeds, if its definition is the frozen one and was so at the first look.
+    It can confirm a claim on held-out seeds that nobody had seen when the claim was written, if its definition is the
+    frozen one and was so at the first look.
     """
     preset = plain(study.presets[results.attrs["preset"]])
     return _reduced(study, preset)._replace(
@@ -75,10 +76,11 @@ def standing_of(study: Study, results: xr.Dataset) -> Standing:
 
 
 def _confirmable(study: Study, results: xr.Dataset) -> frozenset[str]:
-    if results.attrs["preset"] != "paper" or int(results.seed.min()) < HELD_OUT:
+    first = int(results.seed.min())
+    if results.attrs["preset"] != "paper" or first < HELD_OUT:
         return frozenset()
     at_first_look, expected = json.loads(results.attrs.get("claims", "{}")), frozen(study.name)
-    now = digests(study.claims).items()
+    now = digests(claim for claim in study.claims if claim.unseen_from <= first).items()
     return frozenset(id_ for id_, digest in now if digest == expected.get(id_) == at_first_look.get(id_))
 
 

@@ -33,6 +33,8 @@ class Claim:
             counts for nothing else.
         on: what all seeds share, such as "this data set and permutation", so that the verdict holds on it alone. A run
             that gives each seed a data set of its own leaves the words "this data set" out.
+        unseen_from: for a claim that was written after a look at held-out seeds, the first seed behind them; a run of
+            earlier ones cannot confirm it.
 
     Raises:
         ValueError: if there is not exactly one region.
@@ -52,6 +54,7 @@ class Claim:
     independent_of: tuple[str, ...] = ()
     is_sanity_check: bool = False
     on: str = ""
+    unseen_from: int = 0
 
     def __post_init__(self) -> None:
         if sum(region is not None for region in (self.above, self.below, self.within)) != 1:

@@ -22,6 +22,7 @@ from flylab.base.files import read_json
 from flylab.results.claims import Claim
 
 FROZEN = Path(__file__).parents[1] / "artifacts" / "claims.json"
+_LATER = ("unseen_from",)  # fields that count where they are set, since digests are older than they
 _FOLLOWED = ("flylab.studies.", "flylab.results.")
 
 
@@ -43,7 +44,8 @@ def frozen(study: str) -> dict[str, str]:
 def _digest(claim: Claim) -> str:
     seen: dict[int, Any] = {}
     try:
-        form = [[field.name, _form(getattr(claim, field.name), seen)] for field in dataclasses.fields(claim)]
+        form = [[field.name, _form(getattr(claim, field.name), seen)] for field in dataclasses.fields(claim)
+                if field.name not in _LATER or getattr(claim, field.name)]  # fmt: skip
     except (OSError, SyntaxError, LookupError):
         return ""
     return hashlib.sha256(json.dumps(form).encode()).hexdigest()[:16]

@@ -83,7 +83,7 @@ def _at_scale(name: str) -> list[Claim]:
         _claim("widest-clusters", name, f"the widest network's ticket has more neighbouring survivors than {NULL}",
                "× chance", at("neighbours", name, width=LAST), source="blog", published="guess", above=1),
         _claim("widest-wins", name, "the widest network's ticket beats its dense network", "points", widest - dense,
-               above=0),
+               above=0, unseen_from=1010),
         _claim("near-not-far", name, "against such masks, pairs of survivors are more frequent at distances 1 and 2 "
                "than at 4 to 6", "× chance", at("co_survival", name).then(_near_less_far), above=0),
         _claim("grows-with-width", name, f"{kept} with the network's width", f"{per} doubling",
