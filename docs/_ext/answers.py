@@ -106,6 +106,8 @@ barrier after the latest rewinding step:
 And the barrier without rewinding, less this one:
 
 {_each("barrier-falls")}
+On images, the figure's last panel has barriers near 0 without rewinding and of dense networks, too: these claims tell
+little there.
 """,
     "transfer": """**What was guessed.** The learned function "is especially good at producing low training loss early
 in optimization", and has a middle rank by final test loss, in a CNN on MNIST and on CIFAR-10.
