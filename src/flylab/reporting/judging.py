@@ -76,8 +76,7 @@ def standing_of(study: Study, results: xr.Dataset) -> Standing:
 
 
 def _confirmable(study: Study, results: xr.Dataset) -> frozenset[str]:
-    first = int(results.seed.min())
-    if results.attrs["preset"] != "paper" or first < HELD_OUT:
+    if results.attrs["preset"] != "paper" or (first := int(results.seed.min())) < HELD_OUT:
         return frozenset()
     at_first_look, expected = json.loads(results.attrs.get("claims", "{}")), frozen(study.name)
     now = digests(claim for claim in study.claims if claim.unseen_from <= first).items()
