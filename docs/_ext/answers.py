@@ -3,10 +3,15 @@
 _STUDY = "tickets_at_scale"
 _DATA = {"mnist1d": "MNIST-1D", "digits": "digits", "mnist": "MNIST", "cifar10": "CIFAR-10 (JPEG copies)"}
 _LONGER = {"mnist1d-80": "MNIST-1D, 80 points", "mnist1d-160": "MNIST-1D, 160 points"}
+_TRANSFERS = {
+    "mnist-to-digits": "MNIST's ticket on digits", "digits-to-mnist": "the digits' on MNIST",
+    "mnist-to-cifar10": "MNIST's on CIFAR-10 (JPEG copies)",
+    "cifar10-to-mnist": "that of CIFAR-10 (JPEG copies) on MNIST",
+}  # fmt: skip
 
 
 def _each(claim: str, titles: dict[str, str] = _DATA) -> str:
-    """Return a claim on each data set as a list."""
+    """Return a claim on each data set, or pair of them, as a list."""
     return "".join(f"- {title}: {{verdict}}`{_STUDY}/{claim}-{name}`\n" for name, title in titles.items())
 
 
@@ -87,18 +92,10 @@ less
 
 On other images, the narrowest network's ticket less random masks:
 
-- MNIST's ticket on digits: {{verdict}}`{_STUDY}/transfers-mnist-to-digits`
-- the digits' on MNIST: {{verdict}}`{_STUDY}/transfers-digits-to-mnist`
-- MNIST's on CIFAR-10 (JPEG copies): {{verdict}}`{_STUDY}/transfers-mnist-to-cifar10`
-- that of CIFAR-10 (JPEG copies) on MNIST: {{verdict}}`{_STUDY}/transfers-cifar10-to-mnist`
-
+{_each("transfers", _TRANSFERS)}
 And less the dense network:
 
-- MNIST's ticket on digits: {{verdict}}`{_STUDY}/transfer-wins-mnist-to-digits`
-- the digits' on MNIST: {{verdict}}`{_STUDY}/transfer-wins-digits-to-mnist`
-- MNIST's on CIFAR-10 (JPEG copies): {{verdict}}`{_STUDY}/transfer-wins-mnist-to-cifar10`
-- that of CIFAR-10 (JPEG copies) on MNIST: {{verdict}}`{_STUDY}/transfer-wins-cifar10-to-mnist`
-
+{_each("transfer-wins", _TRANSFERS)}
 Are two networks that grow from one ticket joined by a line without a barrier (Frankle et al. 2020)? The error's
 barrier after the latest rewinding step:
 
